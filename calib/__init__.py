@@ -1,0 +1,73 @@
+"""Post-hoc calibration: probabilities that mean what they say, and reports that show it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# <generated> by tools/generate_exports.py from the registry; edit neither by hand
+if TYPE_CHECKING:
+    from calib._core.validation import (
+        CalibrationWarning,
+        DegenerateScoresWarning,
+        ProbabilitiesAsLogitsWarning,
+    )
+    from calib.base import BaseCalibrator
+    from calib.calibrators.external import ExternalCalibrator
+    from calib.calibrators.isotonic import IsotonicCalibrator
+    from calib.calibrators.platt import PlattCalibrator
+    from calib.calibrators.temperature import TemperatureCalibrator
+    from calib.classifier import CalibratedClassifier, RefitWarning
+    from calib.persistence import load, save
+    from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
+
+_MODULE_OF = {
+    "BaseCalibrator": "calib.base",
+    "CALIBRATORS": "calib.registry",
+    "CalibratedClassifier": "calib.classifier",
+    "CalibrationWarning": "calib._core.validation",
+    "DegenerateScoresWarning": "calib._core.validation",
+    "ExternalCalibrator": "calib.calibrators.external",
+    "IsotonicCalibrator": "calib.calibrators.isotonic",
+    "PlattCalibrator": "calib.calibrators.platt",
+    "ProbabilitiesAsLogitsWarning": "calib._core.validation",
+    "RefitWarning": "calib.classifier",
+    "TemperatureCalibrator": "calib.calibrators.temperature",
+    "all_calibrators": "calib.registry",
+    "load": "calib.persistence",
+    "make_calibrator": "calib.registry",
+    "save": "calib.persistence",
+}
+
+__all__ = [
+    "CALIBRATORS",
+    "BaseCalibrator",
+    "CalibratedClassifier",
+    "CalibrationWarning",
+    "DegenerateScoresWarning",
+    "ExternalCalibrator",
+    "IsotonicCalibrator",
+    "PlattCalibrator",
+    "ProbabilitiesAsLogitsWarning",
+    "RefitWarning",
+    "TemperatureCalibrator",
+    "all_calibrators",
+    "load",
+    "make_calibrator",
+    "save",
+]
+# </generated>
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,1 @@
+"""Private foundations shared by `calib` and `uq`; nothing here is public API."""

@@ -1,0 +1,108 @@
+"""Calibration scores read block by block, so that no method copies all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calib._core.links import (
+    PROBA_FLOOR,
+    binary_log_odds,
+    both_columns,
+    convert,
+)
+from calib._core.typing import Float64Array, FloatArray, InputKind
+
+#: Elements of a block: half a megabyte in float64, so that a few blocks fit in a core's cache.
+BLOCK_ELEMENTS = 1 << 16
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Yield consecutive row slices of at most `BLOCK_ELEMENTS` elements."""
+    step = max(1, BLOCK_ELEMENTS // max(1, n_columns))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Checked scores of the calibration set, handed to ``_fit`` in the domain it declared.
+
+    Attributes
+    ----------
+    array : ndarray of shape (n_samples, n_columns)
+        As received: any floating type, one column (positive class) or one column per class.
+    source : {"logits", "proba"}
+        What `array` holds.
+    domain : {"logits", "proba"}
+        What `block` and the iteration return.
+    """
+
+    array: FloatArray
+    source: InputKind
+    domain: InputKind
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.array.shape[0])
+
+    @property
+    def n_classes(self) -> int:
+        return max(2, int(self.array.shape[1]))
+
+    def block(self, rows: slice) -> Float64Array:
+        """Return rows in the wanted domain, float64, shape (n_rows, n_classes)."""
+        part = np.asarray(self.array[rows], dtype=np.float64)
+        if part.shape[1] == 1:
+            part = both_columns(part, self.source, np)
+        out: Float64Array = convert(part, self.source, self.domain, np)
+        return out
+
+    def __iter__(self) -> Iterator[tuple[slice, Float64Array]]:
+        for rows in row_blocks(self.n_samples, self.n_classes):
+            yield rows, self.block(rows)
+
+    def dense(self) -> Float64Array:
+        """Return all rows in the wanted domain; for methods that sort columns."""
+        out = np.empty((self.n_samples, self.n_classes))
+        for rows, block in self:
+            out[rows] = block
+        return out
+
+    def log_odds(self) -> Float64Array:
+        """Return the log-odds of the second of two classes, shape (n_samples,), float64."""
+        if self.n_classes != 2:
+            raise ValueError(f"log-odds need 2 classes, these scores have {self.n_classes}")
+        array = self.array
+        if array.shape[1] == 1:
+            if self.source == "logits":
+                return array[:, 0].astype(np.float64)
+            positive = array[:, 0].astype(np.float64)
+            return np.asarray(
+                np.log(np.maximum(positive, PROBA_FLOOR))
+                - np.log(np.maximum(1.0 - positive, PROBA_FLOOR))
+            )
+        out = np.empty(self.n_samples)
+        as_logits = replace(self, domain="logits")
+        for rows, block in as_logits:
+            out[rows] = binary_log_odds(block)
+        return out
+
+    def column(self, k: int) -> Float64Array:
+        """Return the scores of one class in the wanted domain, shape (n_samples,), float64."""
+        if self.source == self.domain and self.array.shape[1] > 1:
+            return self.array[:, k].astype(np.float64)
+        out = np.empty(self.n_samples)
+        for rows, block in self:
+            out[rows] = block[:, k]
+        return out
+
+    def every(self, step: int) -> Scores:
+        """Return a systematic subsample (a view): rows 0, step, 2 step, ..."""
+        return replace(self, array=self.array[::step])
+
+    def in_domain(self, domain: InputKind) -> Scores:
+        """Return the same scores read in another domain."""
+        return replace(self, domain=domain)

@@ -1,0 +1,282 @@
+"""The calibrator contract: what every calibration map of the library accepts and returns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self, cast
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from calib._core import links, validation
+from calib._core.namespace import array_namespace, is_half, like, to_numpy
+from calib._core.scores import Scores, row_blocks
+from calib._core.sklearn_compat import check_features
+from calib._core.typing import (
+    Array,
+    ArrayLike,
+    Float64Array,
+    InputKind,
+    LabelArray,
+    Namespace,
+)
+
+
+class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of all calibrators: a transformer from scores to probabilities.
+
+    A method fills two hooks. ``_fit`` receives checked `Scores` (float64, in the domain the class
+    declares), class indices and weights, and sets the attributes named in ``_fitted``. ``_map`` is
+    a pure function of a block of scores and those attributes, written against an array namespace,
+    so that one definition serves NumPy arrays, tensors on any device, and exported modules.
+
+    Parameters
+    ----------
+    input : {"proba", "logits"}, default="proba"
+        What `X` holds; never guessed from its values. ``"proba"``: probabilities in [0, 1] whose
+        rows sum to 1, or one column with the probability of the positive class. ``"logits"``:
+        unnormalised log-probabilities (inputs of a softmax), or one column with the log-odds of
+        the positive class.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class of each column.
+    n_features_in_ : int
+        Number of columns of `X` seen at fit.
+    """
+
+    #: Domain in which the method works; the base converts from `input`.
+    _domain: ClassVar[InputKind] = "logits"
+    #: Names of the fitted attributes that feed `_map`, files and exported modules.
+    _fitted: ClassVar[tuple[str, ...]] = ()
+    #: Whether `y` may hold fractions in [0, 1] (two classes only).
+    soft_targets: ClassVar[bool] = False
+    #: Whether rows are mapped independently, so that large inputs can be mapped in blocks.
+    _row_wise: ClassVar[bool] = True
+
+    classes_: LabelArray
+    n_features_in_: int
+
+    def __init__(self, *, input: Literal["proba", "logits"] = "proba") -> None:
+        self.input = input
+
+    # ------------------------------------------------------------------ the two hooks
+
+    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+        """Estimate the attributes named in ``_fitted``.
+
+        Parameters
+        ----------
+        scores : Scores
+            Checked scores; iterating yields float64 blocks in the domain of the class.
+        target : ndarray of shape (n_samples,)
+            Column indices (integers), or fractions in [0, 1] where `soft_targets` is set.
+        weight : ndarray of shape (n_samples,) or None
+            Positive weights.
+        """
+        raise AssertionError(f"{type(self).__name__} does not define _fit")
+
+    @staticmethod
+    def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
+        """Map scores of shape (n, n_classes) to probabilities of the same shape; pure."""
+        raise AssertionError("a calibrator defines _map")
+
+    # ------------------------------------------------------------------ public methods
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike = None) -> Self:
+        """Fit the calibration map on scores of held-out samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            Scores of samples the model was not trained on, as `input` declares. One column means
+            the positive class of two. Arrays, tensors, lists and tables are accepted.
+        y : array-like of shape (n_samples,)
+            Labels. K distinct labels belong to K columns in sorted order; fewer are allowed if
+            they are integers in 0..K-1. Where the class attribute ``soft_targets`` is True and
+            there are two classes, fractions in [0, 1] are accepted as well.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights; an integer weight equals that many repetitions of the row.
+
+        Returns
+        -------
+        self : object
+            The fitted calibrator.
+
+        Raises
+        ------
+        ValueError
+            If an argument is empty, not finite, of the wrong shape or length, contradicts `input`,
+            or if `y` has a single class or labels that match no column.
+
+        Warns
+        -----
+        ProbabilitiesAsLogitsWarning
+            If ``input="logits"`` but all scores look like probabilities.
+        DegenerateScoresWarning
+            If all rows are equal, or a class that occurs in `y` has probability 0 everywhere.
+        """
+        validation.check_option("input", self.input, ("proba", "logits"))
+        matrix = validation.check_matrix(X, "X")
+        check_features(self, X if hasattr(X, "columns") else matrix, reset=True)
+        array = to_numpy(matrix)
+        y_array = validation.check_vector(y, "y")
+        validation.check_same_length(array.shape[0], y_array.shape[0], "X", "y")
+        weight = validation.check_weight(sample_weight, array.shape[0])
+        validation.check_scores(array, self.input, "X")
+        if array.shape[0] < 2:
+            raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
+        n_classes = self._n_classes(array.shape[1])
+        if validation.is_soft_target(y_array) and self.soft_targets:
+            target: Any = validation.check_soft_target(y_array, n_classes)
+            classes: LabelArray = np.arange(2)
+        else:
+            classes = validation.classes_of(y_array, n_classes, "y", "X")
+            target = validation.encode_labels(y_array, classes, "y")
+        if weight is not None and not weight.all():
+            array, target = array[weight > 0], target[weight > 0]
+            weight = weight[weight > 0]
+        if target.dtype.kind == "i" and target.min() == target.max():
+            raise ValueError(
+                f"y has a single class ({classes[target[0]]!r}); calibration needs at least two "
+                f"classes among the samples (with positive weight)"
+            )
+        if self.input == "logits" and validation.looks_like_probabilities(array):
+            warnings.warn(
+                "X looks like probabilities (all values in [0, 1]"
+                + (", rows sum to 1" if array.shape[1] > 1 else "")
+                + ") but input='logits'; pass input='proba' if they are",
+                validation.ProbabilitiesAsLogitsWarning,
+                stacklevel=2,
+            )
+        validation.check_columns_against_labels(array, self.input, target, classes)
+        self.classes_ = classes
+        self._fit(Scores(array, self.input, self._domain), target, weight)
+        return self
+
+    def transform(self, X: ArrayLike) -> Array:
+        """Map scores to calibrated probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            Scores of the same kind and number of columns as at fit.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+            Probabilities in [0, 1], rows sum to 1, columns in the order of ``classes_``; the
+            floating type, library and device of `X` (integers and tables become NumPy float64).
+
+        Raises
+        ------
+        NotFittedError
+            If the calibrator is not fitted.
+        ValueError
+            If `X` is not finite, has another number of columns than at fit, or contradicts
+            ``input``.
+        """
+        check_is_fitted(self)
+        if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
+            raise ValueError(
+                f"X has one dimension, but {type(self).__name__} was fitted on "
+                f"{self.n_features_in_} columns. Reshape your data: one row per sample, for a "
+                f"single sample X.reshape(1, -1)"
+            )
+        array = validation.check_matrix(X, "X")
+        check_features(self, X if hasattr(X, "columns") else array, reset=False)
+        validation.check_scores(array, self.input, "X")
+        if not isinstance(array, np.ndarray) or not self._row_wise:
+            return self._apply(array)
+        out = np.empty((array.shape[0], len(self.classes_)), dtype=array.dtype)
+        for rows in row_blocks(array.shape[0], out.shape[1]):
+            out[rows] = self._apply(array[rows])
+        return out
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Return `transform(X)`, always as an array: the spelling that classifiers use.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            Scores of the same kind and number of columns as at fit.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+            Calibrated probabilities.
+        """
+        unwrapped = getattr(type(self).transform, "__wrapped__", type(self).transform)
+        return unwrapped(self, X)
+
+    def get_feature_names_out(self, input_features: ArrayLike = None) -> LabelArray:
+        """Return the classes as column names, for ``set_output``.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored except for its length, which must be ``n_features_in_``.
+
+        Returns
+        -------
+        names : ndarray of shape (n_classes,), dtype object
+            ``classes_`` as strings.
+        """
+        check_is_fitted(self)
+        if input_features is not None and len(input_features) != self.n_features_in_:
+            raise ValueError(
+                "input_features should have length equal to number of features "
+                f"({self.n_features_in_}), got {len(input_features)}"
+            )
+        return np.array([str(label) for label in self.classes_], dtype=object)
+
+    # ------------------------------------------------------------------ shared machinery
+
+    def _n_classes(self, n_columns: int) -> int:
+        """Number of classes that `n_columns` columns of `X` stand for."""
+        return max(2, n_columns)
+
+    def _fitted_values(self) -> dict[str, Any]:
+        """Fitted attributes that feed `_map`, as NumPy values."""
+        return {name: getattr(self, name) for name in self._fitted}
+
+    def _apply(self, array: Array) -> Array:
+        """Map a checked block of any namespace; half precision is computed in float32."""
+        xp = array_namespace(array)
+        work = xp.astype(array, xp.float32) if is_half(array) else array
+        out = self._map_columns(work, xp)
+        return xp.astype(out, array.dtype) if is_half(array) else out
+
+    def _map_columns(self, array: Array, xp: Namespace) -> Array:
+        """Bring a block into the domain of the method and map it."""
+        values = {name: like(value, array, xp) for name, value in self._fitted_values().items()}
+        return map_columns(type(self), self.input, values, array, xp)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "classes_") and all(hasattr(self, name) for name in self._fitted)
+
+
+def map_columns(
+    method: type[BaseCalibrator],
+    source: InputKind,
+    fitted: Mapping[str, Array],
+    array: Array,
+    xp: Namespace,
+) -> Array:
+    """Apply the pure map of `method` to scores as the user declared them.
+
+    Shared by `BaseCalibrator.transform` and by exported torch modules; `fitted` holds arrays of
+    the namespace, floating type and device of `array`.
+    """
+    columns = links.both_columns(array, source, xp) if array.shape[1] == 1 else array
+    columns = links.convert(columns, source, method._domain, xp)
+    return cast(Array, method._map(columns, fitted, xp))

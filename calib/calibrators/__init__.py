@@ -1,0 +1,1 @@
+"""Calibration maps, one method a file; the public names live in `calib`."""

@@ -1,0 +1,148 @@
+"""The table of calibrators. Tests, benchmarks, docs, files and the command line enumerate it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from calib._core.optional import is_installed
+from calib._core.validation import describe
+
+if TYPE_CHECKING:
+    from calib.base import BaseCalibrator
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: where a calibrator lives and what it needs.
+
+    Attributes
+    ----------
+    target : str
+        ``"module:ClassName"``; a string, so that listing imports nothing.
+    summary : str
+        What the method does, in a few words, for tables.
+    needs : tuple of str
+        Optional packages without which the class cannot be used.
+    reference : str
+        Published source.
+    """
+
+    target: str
+    summary: str
+    reference: str
+    needs: tuple[str, ...] = ()
+
+    @property
+    def class_name(self) -> str:
+        return self.target.partition(":")[2]
+
+    @property
+    def available(self) -> bool:
+        return all(is_installed(package) for package in self.needs)
+
+    def load(self) -> type[BaseCalibrator]:
+        """Import the module and return the class."""
+        module, _, name = self.target.partition(":")
+        loaded: type[BaseCalibrator] = getattr(importlib.import_module(module), name)
+        return loaded
+
+
+CALIBRATORS: dict[str, Entry] = {
+    "temperature": Entry(
+        "calib.calibrators.temperature:TemperatureCalibrator",
+        "one scalar for all logits; keeps every ranking within a row",
+        "Guo et al. 2017, arXiv 1706.04599",
+    ),
+    "platt": Entry(
+        "calib.calibrators.platt:PlattCalibrator",
+        "affine map of the log-odds; one-vs-rest beyond two classes",
+        "Platt 1999; Lin et al. 2007, doi 10.1007/s10994-007-5018-6",
+    ),
+    "isotonic": Entry(
+        "calib.calibrators.isotonic:IsotonicCalibrator",
+        "monotone map of the probabilities; one-vs-rest beyond two classes",
+        "Zadrozny and Elkan 2002, doi 10.1145/775047.775151",
+    ),
+}
+
+
+def get_entry(name: str) -> Entry:
+    """Return the row of a registry name, or raise a `ValueError` that lists the names."""
+    if not isinstance(name, str) or name not in CALIBRATORS:
+        known = ", ".join(CALIBRATORS)
+        raise ValueError(f"unknown calibrator {describe(name)}; known names: {known}")
+    return CALIBRATORS[name]
+
+
+def make_calibrator(name: str, **params: Any) -> BaseCalibrator:
+    """Build a calibrator from its registry name.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``CALIBRATORS``, for instance ``"temperature"``.
+    **params : dict
+        Constructor arguments of that calibrator.
+
+    Returns
+    -------
+    calibrator : BaseCalibrator
+        A new, unfitted calibrator.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the text lists the known ones.
+    TypeError
+        If the calibrator does not take one of the parameters.
+
+    Examples
+    --------
+    >>> from calib import make_calibrator
+    >>> make_calibrator("temperature", input="logits")
+    TemperatureCalibrator(input='logits')
+    """
+    return get_entry(name).load()(**params)
+
+
+def name_of(calibrator: object) -> str | None:
+    """Return the registry name of a calibrator, None if its class is not registered."""
+    target = f"{type(calibrator).__module__}:{type(calibrator).__name__}"
+    return next((name for name, row in CALIBRATORS.items() if row.target == target), None)
+
+
+def all_calibrators(
+    *, available: bool | None = None, soft_targets: bool | None = None
+) -> list[tuple[str, type[BaseCalibrator]]]:
+    """Return registry names with their classes, optionally filtered.
+
+    Parameters
+    ----------
+    available : bool, default=None
+        Keep only calibrators whose optional packages are (``True``) or are not (``False``)
+        installed.
+    soft_targets : bool, default=None
+        Keep only calibrators that do (``True``) or do not (``False``) accept fractions in [0, 1]
+        as targets.
+
+    Returns
+    -------
+    pairs : list of (str, type)
+        In the order of the table.
+
+    Examples
+    --------
+    >>> from calib import all_calibrators
+    >>> [name for name, _ in all_calibrators(soft_targets=True)][:3]
+    ['temperature', 'platt', 'isotonic']
+    """
+    pairs = []
+    for name, row in CALIBRATORS.items():
+        if available is not None and row.available is not available:
+            continue
+        method = row.load()
+        if soft_targets is None or method.soft_targets is soft_targets:
+            pairs.append((name, method))
+    return pairs

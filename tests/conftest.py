@@ -1,0 +1,35 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the shared real data; absence skips, unless CALIB_REQUIRE_SHARED=1."""
+    if SHARED_DATA.is_dir():
+        return SHARED_DATA
+    reason = "the shared data folder is absent; it stands beside the project where there is one"
+    if os.environ.get("CALIB_REQUIRE_SHARED") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def densenet(shared_data: Path) -> dict[str, np.ndarray]:
+    """CIFAR-10 DenseNet-40 logits and labels, calibration and test part."""
+    with np.load(shared_data / "classification" / "cifar10_densenet40_logits.npz") as file:
+        return {key: file[key] for key in file.files}
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
