@@ -1,0 +1,437 @@
+"""The meta-estimator that gives a classifier calibrated probabilities."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, Self, TypeVar, cast
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import check_cv
+from sklearn.utils import get_tags, indexable
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from calib._core import validation
+from calib._core.namespace import to_numpy
+from calib._core.sklearn_compat import take_rows
+from calib._core.typing import (
+    Array,
+    ArrayLike,
+    Float64Array,
+    FloatArray,
+    InputKind,
+    IntArray,
+    LabelArray,
+)
+from calib.base import BaseCalibrator
+from calib.registry import make_calibrator
+
+F = TypeVar("F", bound=Callable[..., Any])
+Response = Literal["auto", "decision_function", "predict_proba"]
+
+
+class RefitWarning(UserWarning):
+    """A trained model was passed without `FrozenEstimator`, so it is trained again."""
+
+
+def _calibrator_has(method: str) -> Callable[[F], F]:
+    """Let a method exist where the calibrator (fitted, else as given) has it."""
+
+    def check(self: CalibratedClassifier) -> bool:
+        fitted = getattr(self, "calibrator_", None)
+        return hasattr(fitted if fitted is not None else self._new_calibrator(), method)
+
+    return cast(Callable[[F], F], available_if(check))
+
+
+class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """Wrap a classifier so that its probabilities are calibrated.
+
+    A trained model goes in as ``FrozenEstimator(model)`` and is never trained again: all data
+    passed to `fit` calibrate it. Any other estimator is trained here; its calibrator is fitted on
+    out-of-fold scores and the estimator is then refitted on everything, so that prediction runs
+    one model and one map.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier, or a pipeline that ends in one. Its input `X` (arrays, tables, lists of text)
+        is handed on untouched.
+    calibrator : str or BaseCalibrator, default="temperature"
+        Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator; its `input` parameter is
+        set here, because the wrapper knows what the estimator emits.
+    cv : int, splitter or iterable, default=5
+        Folds of the out-of-fold scores; integers mean stratified folds. Unused for a frozen
+        estimator.
+    ensemble : bool, default=False
+        Keep the (estimator, calibrator) pair of every fold and average their probabilities instead
+        of refitting: often a little better, at `cv` times the prediction cost. Unused for a frozen
+        estimator.
+    response : {"auto", "decision_function", "predict_proba"}, default="auto"
+        Which output of the estimator is calibrated. ``"auto"`` takes the decision function (as
+        logits) where there is one with a column per class, else the predicted probabilities.
+    n_jobs : int, default=None
+        Folds fitted in parallel; None means 1 outside a joblib context.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The model used for prediction (absent with ``ensemble=True``).
+    calibrator_ : BaseCalibrator
+        The fitted calibrator (absent with ``ensemble=True``).
+    pairs_ : list of (estimator, calibrator)
+        All fitted pairs; a single one unless ``ensemble=True``.
+    response_ : {"decision_function", "predict_proba"}
+        What is calibrated.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of features the model has seen, where it says so.
+
+    Raises
+    ------
+    ValueError
+        At fit, for labels the frozen model does not know, a single class, or an unknown option.
+
+    Warns
+    -----
+    RefitWarning
+        If `estimator` is already trained but not wrapped in ``FrozenEstimator``.
+    UserWarning
+        If weights were given and the estimator takes none (they then serve calibration only), or
+        if a class is missing from the training part of a fold.
+
+    See Also
+    --------
+    BaseCalibrator : calibrate scores that are already at hand.
+
+    Notes
+    -----
+    Classes that the calibration data lack keep a column. Samples whose class is missing from the
+    training part of their fold have no usable out-of-fold score and are left out of calibration.
+
+    References
+    ----------
+    J. Platt 1999 and B. Zadrozny, C. Elkan 2002 for calibrating classifiers on held-out scores;
+    see the calibrators for theirs.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from calib import CalibratedClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = LogisticRegression(C=100, max_iter=2000).fit(X[:300], y[:300])
+    >>> served = CalibratedClassifier(FrozenEstimator(model), "temperature")
+    >>> served = served.fit(X[300:900], y[300:900])
+    >>> bool(served.calibrator_.temperature_ > 1)  # the model was overconfident
+    True
+    """
+
+    classes_: LabelArray
+    pairs_: list[tuple[Any, BaseCalibrator]]
+    response_: str
+
+    def __init__(
+        self,
+        estimator: Any,
+        calibrator: str | BaseCalibrator = "temperature",
+        *,
+        cv: Any = 5,
+        ensemble: bool = False,
+        response: Response = "auto",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.calibrator = calibrator
+        self.cv = cv
+        self.ensemble = ensemble
+        self.response = response
+        self.n_jobs = n_jobs
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike = None,
+        groups: ArrayLike = None,
+    ) -> Self:
+        """Fit the calibrator, and the estimator unless it is frozen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator accepts.
+        y : array-like of shape (n_samples,)
+            Labels of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, used by the estimator (where it takes them) and the calibrator.
+        groups : array-like of shape (n_samples,), default=None
+            Passed to the splitter `cv`.
+
+        Returns
+        -------
+        self : object
+        """
+        validation.check_option("ensemble", self.ensemble, (True, False))
+        validation.check_option(
+            "response", self.response, ("auto", "decision_function", "predict_proba")
+        )
+        X, y = indexable(X, y)
+        labels = validation.check_vector(y, "y")
+        check_classification_targets(labels)
+        weight = validation.check_weight(sample_weight, len(labels))
+        for name in ("estimator_", "calibrator_"):
+            self.__dict__.pop(name, None)
+        if isinstance(self.estimator, FrozenEstimator):
+            self.classes_ = np.asarray(self.estimator.classes_)
+            codes = validation.encode_labels(labels, self.classes_, "y")
+            pairs = [self._calibrate_frozen(X, codes, weight)]
+        else:
+            self._warn_if_trained()
+            self.classes_, codes = np.unique(labels, return_inverse=True)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"y has one class ({self.classes_[0]!r}); a classifier needs at least two"
+                )
+            pairs = self._cross_fit(X, labels, codes, weight, groups)
+        self.pairs_ = pairs
+        if len(pairs) == 1:
+            self.estimator_, self.calibrator_ = pairs[0]
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Return calibrated probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator accepts.
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            Probabilities in [0, 1], rows sum to 1, columns in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        probas = [
+            calibrator.predict_proba(self._scores_of(estimator, X))
+            for estimator, calibrator in self.pairs_
+        ]
+        return probas[0] if len(probas) == 1 else np.mean(probas, axis=0)
+
+    def predict(self, X: ArrayLike) -> LabelArray:
+        """Return the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator accepts.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        proba = self.predict_proba(X)
+        return cast(LabelArray, self.classes_[np.asarray(proba).argmax(axis=1)])
+
+    @_calibrator_has("predict_interval")
+    def predict_interval(self, X: ArrayLike) -> Array:
+        """Return the calibrator's probability intervals, shape (n_samples, n_classes, 2).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator accepts.
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, n_classes, 2)
+            Lower and upper probability of each class.
+        """
+        check_is_fitted(self)
+        return cast(Any, self.calibrator_).predict_interval(self._scores_of(self.estimator_, X))
+
+    @_calibrator_has("uncertainty")
+    def uncertainty(self, X: ArrayLike) -> Array:
+        """Return the calibrator's doubt score of each sample, shape (n_samples,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator accepts.
+
+        Returns
+        -------
+        doubt : ndarray of shape (n_samples,)
+            Larger means more doubtful.
+        """
+        check_is_fitted(self)
+        return cast(Any, self.calibrator_).uncertainty(self._scores_of(self.estimator_, X))
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features the model has seen."""
+        return cast(int, self._delegate("n_features_in_"))
+
+    @property
+    def feature_names_in_(self) -> LabelArray:
+        """Names of the features the model has seen."""
+        return cast(LabelArray, self._delegate("feature_names_in_"))
+
+    # ------------------------------------------------------------------ private parts
+
+    def _delegate(self, name: str) -> Any:
+        if not hasattr(self, "pairs_"):
+            raise AttributeError(f"{type(self).__name__} is not fitted, so it has no {name}")
+        return getattr(self.pairs_[0][0], name)
+
+    def _new_calibrator(self, source: InputKind | None = None) -> BaseCalibrator:
+        if isinstance(self.calibrator, str):
+            fresh: BaseCalibrator = make_calibrator(self.calibrator)
+        elif isinstance(self.calibrator, BaseCalibrator):
+            fresh = clone(self.calibrator)
+        else:
+            raise ValueError(
+                f"calibrator must be a registry name or a calibrator instance; got "
+                f"{validation.describe(self.calibrator)}"
+            )
+        return fresh if source is None else fresh.set_params(input=source)
+
+    def _warn_if_trained(self) -> None:
+        try:
+            check_is_fitted(self.estimator)
+        except (NotFittedError, TypeError):
+            return
+        if get_tags(self.estimator).requires_fit:
+            warnings.warn(
+                f"{type(self.estimator).__name__} is already trained and will be trained again on "
+                f"the data passed to fit; pass FrozenEstimator(model) to calibrate it as it is",
+                RefitWarning,
+                stacklevel=3,
+            )
+
+    def _calibrate_frozen(
+        self, X: Any, codes: IntArray, weight: Float64Array | None
+    ) -> tuple[Any, BaseCalibrator]:
+        self.response_ = self._choose_response(self.estimator, X)
+        scores = self._scores_of(self.estimator, X)
+        return self.estimator, self._fit_calibrator(scores, codes, weight)
+
+    def _fit_calibrator(
+        self, scores: FloatArray, codes: IntArray, weight: Float64Array | None
+    ) -> BaseCalibrator:
+        source: InputKind = "logits" if self.response_ == "decision_function" else "proba"
+        return self._new_calibrator(source).fit(scores, codes, sample_weight=weight)
+
+    def _cross_fit(
+        self, X: Any, y: Any, codes: IntArray, weight: Float64Array | None, groups: ArrayLike
+    ) -> list[tuple[Any, BaseCalibrator]]:
+        if weight is not None and not has_fit_parameter(self.estimator, "sample_weight"):
+            warnings.warn(
+                f"{type(self.estimator).__name__}.fit takes no sample_weight; the weights are used "
+                f"for calibration only",
+                UserWarning,
+                stacklevel=3,
+            )
+            estimator_weight = None
+        else:
+            estimator_weight = weight
+        splitter = check_cv(self.cv, codes, classifier=True)
+        folds = list(splitter.split(X, codes, groups))
+        parallel = Parallel(n_jobs=self.n_jobs)
+        models = parallel(
+            delayed(_train)(self.estimator, X, y, estimator_weight, train) for train, _ in folds
+        )
+        whole = None if self.ensemble else _train(self.estimator, X, y, estimator_weight, None)
+        self.response_ = self._choose_response(models[0] if whole is None else whole, X)
+        held_out = []
+        for model, (_, test) in zip(models, folds, strict=True):
+            known = np.isin(self.classes_, model.classes_)
+            usable = test[known[codes[test]]]
+            if not known.all():
+                warnings.warn(
+                    f"classes {self.classes_[~known].tolist()} are missing from the training part "
+                    f"of a fold; their {len(test) - len(usable)} held-out samples cannot be used "
+                    f"for calibration. Use fewer folds or more samples of these classes",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            held_out.append((usable, self._scores_of(model, take_rows(X, usable))))
+        if whole is None:
+            return [
+                (model, self._fit_calibrator(z, codes[i], None if weight is None else weight[i]))
+                for model, (i, z) in zip(models, held_out, strict=True)
+            ]
+        rows = np.concatenate([i for i, _ in held_out])
+        scores = np.concatenate([z for _, z in held_out])
+        part = None if weight is None else weight[rows]
+        return [(whole, self._fit_calibrator(scores, codes[rows], part))]
+
+    def _scores_of(self, estimator: Any, X: Any) -> FloatArray:
+        """Return the estimator's scores with one column per class of the wrapper (or one)."""
+        n_classes = len(self.classes_)
+        scores = to_numpy(
+            validation.read_array(getattr(estimator, self.response_)(X), "the estimator's output")
+        )
+        known = np.asarray(estimator.classes_)
+        if len(known) == n_classes:
+            return scores
+        if scores.ndim == 1 or scores.shape[1] == 1:  # two of the classes, as one column
+            positive = scores.reshape(-1, 1)
+            logits = self.response_ == "decision_function"
+            scores = np.hstack([np.zeros_like(positive) if logits else 1 - positive, positive])
+        lowest = scores.min(axis=1, keepdims=True) if self.response_ != "predict_proba" else 0.0
+        full = np.empty((len(scores), n_classes), dtype=scores.dtype)
+        full[:] = lowest
+        full[:, np.searchsorted(self.classes_, known)] = scores
+        return full
+
+    def _choose_response(self, estimator: Any, X: Any) -> str:
+        options = ("decision_function", "predict_proba")
+        wanted = options if self.response == "auto" else (self.response,)
+        found = [name for name in wanted if hasattr(estimator, name)]
+        name = type(estimator).__name__
+        if not found:
+            raise ValueError(f"{name} has no {' or '.join(wanted)}; calibration needs scores")
+        if found[0] == "predict_proba":
+            return found[0]
+        shape = np.shape(estimator.decision_function(take_rows(X, [0])))
+        n_classes = len(estimator.classes_)
+        if shape[1:] == (() if n_classes == 2 else (n_classes,)):
+            return found[0]
+        if len(found) == 2:
+            return found[1]
+        raise ValueError(
+            f"{name} has a decision_function without one column per class (it returned shape "
+            f"{shape} for one sample and {n_classes} classes); choose a one-vs-rest shape"
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "pairs_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.no_validation = True
+        tags.classifier_tags.multi_label = False
+        return tags
+
+
+def _train(
+    estimator: Any, X: Any, y: Any, weight: Float64Array | None, rows: IntArray | None
+) -> Any:
+    """Fit a clone on the selected rows."""
+    if rows is not None:
+        X, y = take_rows(X, rows), take_rows(y, rows)
+    if weight is None:
+        return clone(estimator).fit(X, y)
+    return clone(estimator).fit(X, y, sample_weight=weight if rows is None else weight[rows])

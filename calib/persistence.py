@@ -1,0 +1,246 @@
+"""Calibrators as JSON files: readable, exact to the last bit, and unable to run code."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import calib
+from calib._core.typing import FloatArray, LabelArray
+from calib._core.validation import describe
+from calib.base import BaseCalibrator
+from calib.registry import get_entry, name_of
+
+#: Version of the file layout. A reader for every older number stays in the library.
+FORMAT = 1
+_KIND = "calib calibrator"
+_DTYPES = frozenset({"float64", "int64", "bool"})
+#: More classes than any classifier has; a file that asks for more is refused before allocation.
+_MAX_CLASSES = 1_000_000
+
+
+def save(calibrator: BaseCalibrator, path: str | os.PathLike[str]) -> Path:
+    """Write a fitted calibrator to a JSON file.
+
+    Parameters
+    ----------
+    calibrator : BaseCalibrator
+        A fitted calibrator of the registry.
+    path : str or path-like
+        File to write; an existing one is replaced.
+
+    Returns
+    -------
+    path : pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    NotFittedError
+        If the calibrator is not fitted.
+    TypeError
+        If it cannot be written as JSON: a wrapper, an adapter, or a calibrator with an inner
+        model. ``skops`` or ``pickle`` hold those.
+
+    See Also
+    --------
+    load : read the file again.
+
+    Notes
+    -----
+    The file holds a format number, the library version, the registry name, the constructor
+    parameters and the fitted arrays. Floats are written with the digits that restore them exactly,
+    so that a loaded calibrator transforms bit for bit like the saved one.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from calib import TemperatureCalibrator, load, save
+    >>> cal = TemperatureCalibrator(input="logits").fit([-2.0, 1.0, -1.0, 3.0], [0, 1, 1, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     same = load(save(cal, pathlib.Path(folder) / "cal.json"))
+    >>> same.temperature_ == cal.temperature_
+    True
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    name = name_of(calibrator)
+    if name is None:
+        raise TypeError(
+            f"{type(calibrator).__name__} cannot be saved as JSON: only registered calibrators "
+            f"can; use skops or pickle for it"
+        )
+    check_is_fitted(calibrator)
+    parameters = calibrator.get_params(deep=False)
+    for key, value in parameters.items():
+        if not _is_plain(value):
+            raise TypeError(
+                f"parameter {key}={describe(value)} cannot be saved as JSON; use skops or pickle"
+            )
+    document = {
+        "kind": _KIND,
+        "format": FORMAT,
+        "library": calib.__version__,
+        "calibrator": name,
+        "parameters": parameters,
+        "n_features_in": int(calibrator.n_features_in_),
+        "feature_names_in": _names(calibrator),
+        "classes": _encode_labels(calibrator.classes_),
+        "fitted": {key: _encode(value) for key, value in calibrator._fitted_values().items()},
+    }
+    path = Path(path)
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+def load(path: str | os.PathLike[str]) -> BaseCalibrator:
+    """Read a calibrator that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to read.
+
+    Returns
+    -------
+    calibrator : BaseCalibrator
+        Fitted; transforms bit for bit like the saved one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, is no calibrator file, has a newer format, names an unknown
+        calibrator or parameter, or holds arrays that do not make a calibrator.
+
+    Notes
+    -----
+    Only names in the registry are accepted and only numbers and strings are read, so that a file
+    of unknown origin cannot run code. A loaded map is tried on a few rows before it is
+    returned.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        return _decode_document(document)
+    except RecursionError:
+        raise ValueError(f"{path.name} is not a calibrator file: nested too deeply") from None
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        reason = f"missing key {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path.name} is not a usable calibrator file: {reason}") from error
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"it holds {text}, which is not a number")
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _names(calibrator: BaseCalibrator) -> list[str] | None:
+    names = getattr(calibrator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def _encode(value: Any) -> dict[str, Any]:
+    array = np.asarray(value)
+    kind = {"f": "float64", "i": "int64", "u": "int64", "b": "bool"}[array.dtype.kind]
+    plain = array.astype(kind)
+    if kind == "float64" and not np.isfinite(plain).all():
+        raise TypeError("fitted arrays must be finite to be saved as JSON")
+    return {"dtype": kind, "shape": list(array.shape), "data": plain.ravel().tolist()}
+
+
+def _encode_labels(classes: LabelArray) -> dict[str, Any]:
+    values = classes.tolist()
+    if not all(isinstance(value, (bool, int, float, str)) for value in values):
+        raise TypeError(f"class labels {describe(values)} cannot be saved as JSON")
+    return {"dtype": classes.dtype.str, "data": values}
+
+
+def _decode(name: str, entry: Any) -> FloatArray | float:
+    if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
+        raise ValueError(f"array {name!r} has no known dtype")
+    shape, data = entry["shape"], entry["data"]
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError(f"array {name!r} has shape {describe(shape)}")
+    if not isinstance(data, list) or not all(type(x) in (int, float, bool) for x in data):
+        raise ValueError(f"array {name!r} does not hold numbers")
+    if math.prod(shape) != len(data):
+        raise ValueError(f"array {name!r} has {len(data)} values for shape {shape}")
+    array: FloatArray = np.array(data, dtype=entry["dtype"]).reshape(shape)
+    return array if shape else array.item()
+
+
+def _decode_labels(entry: Any) -> LabelArray:
+    data, dtype = entry["data"], entry["dtype"]
+    if not isinstance(data, list) or not 2 <= len(data) <= _MAX_CLASSES:
+        raise ValueError(f"classes must be a list of at least 2 labels; got {describe(data)}")
+    if not all(type(x) in (bool, int, float, str) for x in data) or len(set(data)) != len(data):
+        raise ValueError("classes must be distinct numbers or strings")
+    if not isinstance(dtype, str) or np.dtype(dtype).kind not in "biufUO":
+        raise ValueError(f"classes have dtype {describe(dtype)}")
+    return np.array(data, dtype=object if np.dtype(dtype).kind == "O" else dtype)
+
+
+def _decode_document(document: Any) -> BaseCalibrator:
+    if not isinstance(document, dict) or document.get("kind") != _KIND:
+        raise ValueError(f'it does not say "kind": "{_KIND}"')
+    number = document["format"]
+    if type(number) is not int or not 1 <= number <= FORMAT:
+        raise ValueError(
+            f"it has format {describe(number)}, this version reads up to {FORMAT}; upgrade calib-uq"
+        )
+    method = get_entry(document["calibrator"]).load()
+    parameters = document["parameters"]
+    known = method._get_param_names()
+    if not isinstance(parameters, dict) or not set(parameters) <= set(known):
+        raise ValueError(f"{method.__name__} takes the parameters {known}, not {parameters!r:.80}")
+    if not all(_is_plain(value) for value in parameters.values()):
+        raise ValueError("parameters must be plain numbers or strings")
+    calibrator = method(**parameters)
+    if calibrator.input not in ("proba", "logits"):
+        raise ValueError(f"input must be 'proba' or 'logits'; got {describe(calibrator.input)}")
+    fitted = document["fitted"]
+    if not isinstance(fitted, dict) or set(fitted) != set(method._fitted):
+        raise ValueError(f"{method.__name__} needs the fitted arrays {list(method._fitted)}")
+    for name, entry in fitted.items():
+        setattr(calibrator, name, _decode(name, entry))
+    calibrator.classes_ = _decode_labels(document["classes"])
+    n_columns = document["n_features_in"]
+    if type(n_columns) is not int or not 1 <= n_columns <= _MAX_CLASSES:
+        raise ValueError(f"n_features_in is {describe(n_columns)}")
+    calibrator.n_features_in_ = n_columns
+    names = document["feature_names_in"]
+    if names is not None:
+        if not isinstance(names, list) or len(names) != n_columns:
+            raise ValueError(f"feature_names_in must name {n_columns} columns")
+        calibrator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+    _try(calibrator)
+    return calibrator
+
+
+def _try(calibrator: BaseCalibrator) -> None:
+    """Refuse fitted arrays that do not map rows of scores to rows of probabilities."""
+    n_columns, n_classes = calibrator.n_features_in_, len(calibrator.classes_)
+    rows = np.zeros((3, n_columns))
+    rows[0] = 1.0 / max(2, n_columns)
+    rows[1, 0] = rows[2, -1] = 1.0 if calibrator.input == "proba" else 1e4
+    if n_columns == 1:
+        rows[2] = 0.0
+    try:
+        with np.errstate(all="ignore"):
+            out = calibrator._apply(rows)
+    except Exception as error:
+        raise ValueError(f"its arrays do not fit together ({error})") from error
+    if out.shape != (3, n_classes) or not np.isfinite(out).all():
+        raise ValueError(f"its arrays do not give probabilities of {n_classes} classes")
+    if out.min() < 0 or out.max() > 1 + 1e-9 or np.abs(out.sum(axis=1) - 1).max() > 1e-6:
+        raise ValueError("its arrays do not give probabilities")
