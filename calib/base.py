@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._core import links, validation
+from calib._core import labels, links, reading, validation
 from calib._core.namespace import array_namespace, is_half, like, to_numpy
 from calib._core.scores import Scores, row_blocks
 from calib._core.sklearn_compat import check_features
@@ -119,23 +119,23 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         DegenerateScoresWarning
             If all rows are equal, or a class that occurs in `y` has probability 0 everywhere.
         """
-        validation.check_option("input", self.input, ("proba", "logits"))
+        reading.check_option("input", self.input, ("proba", "logits"))
         matrix = validation.check_matrix(X, "X")
         check_features(self, X if hasattr(X, "columns") else matrix, reset=True)
         array = to_numpy(matrix)
-        y_array = validation.check_vector(y, "y")
-        validation.check_same_length(array.shape[0], y_array.shape[0], "X", "y")
-        weight = validation.check_weight(sample_weight, array.shape[0])
+        y_array = labels.check_vector(y, "y")
+        labels.check_same_length(array.shape[0], y_array.shape[0], "X", "y")
+        weight = labels.check_weight(sample_weight, array.shape[0])
         validation.check_scores(array, self.input, "X")
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
         n_classes = self._n_classes(array.shape[1])
-        if validation.is_soft_target(y_array) and self.soft_targets:
-            target: Any = validation.check_soft_target(y_array, n_classes)
+        if labels.is_soft_target(y_array) and self.soft_targets:
+            target: Any = labels.check_soft_target(y_array, n_classes)
             classes: LabelArray = np.arange(2)
         else:
-            classes = validation.classes_of(y_array, n_classes, "y", "X")
-            target = validation.encode_labels(y_array, classes, "y")
+            classes = labels.classes_of(y_array, n_classes, "y", "X")
+            target = labels.encode_labels(y_array, classes, "y")
         if weight is not None and not weight.all():
             array, target = array[weight > 0], target[weight > 0]
             weight = weight[weight > 0]

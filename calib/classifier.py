@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
@@ -17,8 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from calib._core import validation
-from calib._core.namespace import to_numpy
+from calib._core.labels import check_vector, check_weight, encode_labels
+from calib._core.reading import check_option, describe
+from calib._core.responses import Response, choose_response, columns_by_class, fit_on_rows
 from calib._core.sklearn_compat import take_rows
 from calib._core.typing import (
     Array,
@@ -33,7 +34,6 @@ from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
 
 F = TypeVar("F", bound=Callable[..., Any])
-Response = Literal["auto", "decision_function", "predict_proba"]
 
 
 class RefitWarning(UserWarning):
@@ -180,28 +180,26 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         -------
         self : object
         """
-        validation.check_option("ensemble", self.ensemble, (True, False))
-        validation.check_option(
-            "response", self.response, ("auto", "decision_function", "predict_proba")
-        )
+        check_option("ensemble", self.ensemble, (True, False))
+        check_option("response", self.response, ("auto", "decision_function", "predict_proba"))
         X, y = indexable(X, y)
-        labels = validation.check_vector(y, "y")
-        check_classification_targets(labels)
-        weight = validation.check_weight(sample_weight, len(labels))
+        y = check_vector(y, "y")
+        check_classification_targets(y)
+        weight = check_weight(sample_weight, len(y))
         for name in ("estimator_", "calibrator_"):
             self.__dict__.pop(name, None)
         if isinstance(self.estimator, FrozenEstimator):
             self.classes_ = np.asarray(self.estimator.classes_)
-            codes = validation.encode_labels(labels, self.classes_, "y")
+            codes = encode_labels(y, self.classes_, "y")
             pairs = [self._calibrate_frozen(X, codes, weight)]
         else:
             self._warn_if_trained()
-            self.classes_, codes = np.unique(labels, return_inverse=True)
+            self.classes_, codes = np.unique(y, return_inverse=True)
             if len(self.classes_) < 2:
                 raise ValueError(
                     f"y has one class ({self.classes_[0]!r}); a classifier needs at least two"
                 )
-            pairs = self._cross_fit(X, labels, codes, weight, groups)
+            pairs = self._cross_fit(X, y, codes, weight, groups)
         self.pairs_ = pairs
         if len(pairs) == 1:
             self.estimator_, self.calibrator_ = pairs[0]
@@ -301,7 +299,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         else:
             raise ValueError(
                 f"calibrator must be a registry name or a calibrator instance; got "
-                f"{validation.describe(self.calibrator)}"
+                f"{describe(self.calibrator)}"
             )
         return fresh if source is None else fresh.set_params(input=source)
 
@@ -321,7 +319,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     def _calibrate_frozen(
         self, X: Any, codes: IntArray, weight: Float64Array | None
     ) -> tuple[Any, BaseCalibrator]:
-        self.response_ = self._choose_response(self.estimator, X)
+        self.response_ = choose_response(self.estimator, X, self.response)
         scores = self._scores_of(self.estimator, X)
         return self.estimator, self._fit_calibrator(scores, codes, weight)
 
@@ -348,10 +346,11 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         folds = list(splitter.split(X, codes, groups))
         parallel = Parallel(n_jobs=self.n_jobs)
         models = parallel(
-            delayed(_train)(self.estimator, X, y, estimator_weight, train) for train, _ in folds
+            delayed(fit_on_rows)(self.estimator, X, y, estimator_weight, train)
+            for train, _ in folds
         )
-        whole = None if self.ensemble else _train(self.estimator, X, y, estimator_weight, None)
-        self.response_ = self._choose_response(models[0] if whole is None else whole, X)
+        whole = None if self.ensemble else fit_on_rows(self.estimator, X, y, estimator_weight, None)
+        self.response_ = choose_response(models[0] if whole is None else whole, X, self.response)
         held_out = []
         for model, (_, test) in zip(models, folds, strict=True):
             known = np.isin(self.classes_, model.classes_)
@@ -376,43 +375,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         return [(whole, self._fit_calibrator(scores, codes[rows], part))]
 
     def _scores_of(self, estimator: Any, X: Any) -> FloatArray:
-        """Return the estimator's scores with one column per class of the wrapper (or one)."""
-        n_classes = len(self.classes_)
-        scores = to_numpy(
-            validation.read_array(getattr(estimator, self.response_)(X), "the estimator's output")
-        )
-        known = np.asarray(estimator.classes_)
-        if len(known) == n_classes:
-            return scores
-        if scores.ndim == 1 or scores.shape[1] == 1:  # two of the classes, as one column
-            positive = scores.reshape(-1, 1)
-            logits = self.response_ == "decision_function"
-            scores = np.hstack([np.zeros_like(positive) if logits else 1 - positive, positive])
-        lowest = scores.min(axis=1, keepdims=True) if self.response_ != "predict_proba" else 0.0
-        full = np.empty((len(scores), n_classes), dtype=scores.dtype)
-        full[:] = lowest
-        full[:, np.searchsorted(self.classes_, known)] = scores
-        return full
-
-    def _choose_response(self, estimator: Any, X: Any) -> str:
-        options = ("decision_function", "predict_proba")
-        wanted = options if self.response == "auto" else (self.response,)
-        found = [name for name in wanted if hasattr(estimator, name)]
-        name = type(estimator).__name__
-        if not found:
-            raise ValueError(f"{name} has no {' or '.join(wanted)}; calibration needs scores")
-        if found[0] == "predict_proba":
-            return found[0]
-        shape = np.shape(estimator.decision_function(take_rows(X, [0])))
-        n_classes = len(estimator.classes_)
-        if shape[1:] == (() if n_classes == 2 else (n_classes,)):
-            return found[0]
-        if len(found) == 2:
-            return found[1]
-        raise ValueError(
-            f"{name} has a decision_function without one column per class (it returned shape "
-            f"{shape} for one sample and {n_classes} classes); choose a one-vs-rest shape"
-        )
+        return columns_by_class(estimator, X, self.response_, self.classes_)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "pairs_")
@@ -424,14 +387,3 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         tags.no_validation = True
         tags.classifier_tags.multi_label = False
         return tags
-
-
-def _train(
-    estimator: Any, X: Any, y: Any, weight: Float64Array | None, rows: IntArray | None
-) -> Any:
-    """Fit a clone on the selected rows."""
-    if rows is not None:
-        X, y = take_rows(X, rows), take_rows(y, rows)
-    if weight is None:
-        return clone(estimator).fit(X, y)
-    return clone(estimator).fit(X, y, sample_weight=weight if rows is None else weight[rows])

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 import calib
+from calib._core.reading import describe
 from calib._core.typing import FloatArray, LabelArray
-from calib._core.validation import describe
 from calib.base import BaseCalibrator
 from calib.registry import get_entry, name_of
 

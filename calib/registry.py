@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calib._core.optional import is_installed
-from calib._core.validation import describe
+from calib._core.reading import describe
 
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator
@@ -36,10 +36,12 @@ class Entry:
 
     @property
     def class_name(self) -> str:
+        """Name of the class."""
         return self.target.partition(":")[2]
 
     @property
     def available(self) -> bool:
+        """Whether all packages it needs are installed."""
         return all(is_installed(package) for package in self.needs)
 
     def load(self) -> type[BaseCalibrator]:

@@ -214,7 +214,8 @@ def _newton_steps(
     for ridge in (1e-14, 1e-11, 1e-8):
         try:
             right_side = (gradient / scale)[:, :, None]
-            solved = np.linalg.solve(scaled + ridge * identity, right_side)[:, :, 0]
+            answer = np.linalg.solve(scaled + ridge * identity, right_side)
+            solved = answer[:, :, 0].astype(np.float64, copy=False)
             break
         except np.linalg.LinAlgError:
             continue

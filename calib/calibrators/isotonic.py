@@ -9,9 +9,9 @@ import numpy as np
 
 from calib._core import links
 from calib._core.isotonic import Blocks, pool_adjacent_violators
+from calib._core.reading import check_option
 from calib._core.scores import Scores
 from calib._core.typing import Array, Float64Array, InputKind, Namespace
-from calib._core.validation import check_option
 from calib.base import BaseCalibrator
 
 

@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
 from calib._core.newton import minimize
+from calib._core.reading import check_option
 from calib._core.scores import Scores, row_blocks
 from calib._core.typing import Array, Float64Array, Namespace
-from calib._core.validation import check_option
 from calib.base import BaseCalibrator
 
 #: Elements of the systematic subsample that provides the starting point of a large fit.

@@ -12,9 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
 from calib._core.newton import find_root
+from calib._core.reading import check_option
 from calib._core.scores import BLOCK_ELEMENTS, Scores, row_blocks
 from calib._core.typing import Array, Float64Array, Namespace
-from calib._core.validation import check_option
 from calib.base import BaseCalibrator
 
 #: Largest change of the scale of the logits, as a logarithm, that a fit may return.

@@ -1,0 +1,84 @@
+"""Reading what a user hands over: options, and data of any container as arrays."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from calib._core.namespace import is_foreign_array
+from calib._core.typing import Array, ArrayLike, LabelArray
+
+
+def describe(value: object) -> str:
+    """Describe a received value shortly enough for an error text."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Raise unless `value` is one of the allowed ones (``True`` is not ``1``)."""
+    if not any(type(value) is type(option) and value == option for option in allowed):
+        options = ", ".join(repr(option) for option in allowed)
+        raise ValueError(f"{name} must be one of {options}; got {describe(value)}")
+
+
+def check_integer(name: str, value: object, *, low: int) -> int:
+    """Return `value` as an int that is at least `low`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name} must be an integer >= {low}; got {describe(value)}")
+    if value < low:
+        raise ValueError(f"{name} must be >= {low}; got {value}")
+    return int(value)
+
+
+def check_fraction(name: str, value: object) -> float:
+    """Return `value` as a float strictly between 0 and 1."""
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
+        raise ValueError(f"{name} must be a number in (0, 1); got {describe(value)}")
+    if not 0 < float(value) < 1:
+        raise ValueError(f"{name} must lie in (0, 1); got {value}")
+    return float(value)
+
+
+def read_array(x: ArrayLike, name: str) -> Array:
+    """Read lists, arrays, tensors and tables into an array; NumPy unless it was a tensor.
+
+    Raises
+    ------
+    ValueError
+        For ``None``, sparse matrices, ragged lists, and (from tables) columns without numbers.
+    """
+    if x is None:
+        raise ValueError(f"Expected array-like (array or non-string sequence), got None for {name}")
+    if isinstance(x, np.ndarray):
+        return np.asarray(x) if not np.ma.isMaskedArray(x) else _refuse_mask(name)
+    if is_foreign_array(x):
+        return x
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        raise ValueError(f"{name} is a sparse matrix; pass a dense array, e.g. {name}.toarray()")
+    table = _read_table(x)
+    if table is not None:
+        return table
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged: its rows have different lengths ({error})") from error
+
+
+def _refuse_mask(name: str) -> Array:
+    raise ValueError(f"{name} is a masked array; fill or drop the masked values first")
+
+
+def _read_table(x: ArrayLike) -> LabelArray | None:
+    """Return a table or series of any dataframe library as NumPy, None for anything else."""
+    if isinstance(x, (list, tuple, str, bytes, dict)) or np.isscalar(x):
+        return None
+    import narwhals as nw
+
+    native: Any = nw.from_native(x, pass_through=True, allow_series=True)
+    if isinstance(native, nw.LazyFrame):
+        native = native.collect()
+    if isinstance(native, (nw.DataFrame, nw.Series)):
+        return cast(LabelArray, native.to_numpy())
+    return None
