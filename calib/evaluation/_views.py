@@ -1,0 +1,73 @@
+"""Views: from a matrix of probabilities to pairs of one prediction and one event per sample."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from calib._core import binning
+from calib._core.links import both_columns
+from calib._core.scores import row_blocks
+from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
+
+Average: TypeAlias = Literal["top_label", "classwise", "binary"]
+AVERAGES = ("top_label", "classwise", "binary")
+STRATEGIES = ("uniform", "quantile")
+
+
+def all_columns(proba: FloatArray) -> FloatArray:
+    """Return one column per class; the probability of the positive class becomes two columns."""
+    if proba.shape[1] > 1:
+        return proba
+    columns: FloatArray = both_columns(proba, "proba", np)
+    return columns
+
+
+def top_label(proba: FloatArray) -> tuple[Float64Array, IntArray]:
+    """Return the largest probability of every row and its column, the first one on ties."""
+    n_samples, n_columns = proba.shape
+    if n_columns == 1:
+        p = proba[:, 0].astype(np.float64)
+        top = (p > 0.5).astype(np.intp)
+        return np.maximum(p, 1.0 - p), top
+    confidence, top = np.empty(n_samples), np.empty(n_samples, dtype=np.intp)
+    for rows in row_blocks(n_samples, n_columns):
+        block = proba[rows]
+        block.argmax(axis=1, out=top[rows])
+        confidence[rows] = block[np.arange(len(block)), top[rows]]
+    return confidence, top
+
+
+def positive_class(proba: FloatArray) -> Float64Array:
+    """Return the probability of the second of two classes."""
+    if proba.shape[1] > 2:
+        raise ValueError(
+            f"average='binary' needs two classes; y_prob has {proba.shape[1]} columns; pass "
+            f"average='top_label' or average='classwise'"
+        )
+    return proba[:, -1].astype(np.float64)
+
+
+def pairs(proba: FloatArray, codes: IntArray, average: Average) -> tuple[Float64Array, LabelArray]:
+    """Return prediction and event of every sample under the binary or the top-label view."""
+    if average == "binary":
+        return positive_class(proba), codes == 1
+    confidence, top = top_label(proba)
+    return confidence, top == codes
+
+
+def table(
+    proba: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    *,
+    n_bins: int,
+    strategy: binning.Strategy,
+    average: Average,
+) -> binning.BinTable:
+    """Bin checked predictions: one table, or one per class for ``average="classwise"``."""
+    if average == "classwise":
+        return binning.tabulate_classes(all_columns(proba), codes, weight, n_bins, strategy)
+    prediction, event = pairs(proba, codes, average)
+    return binning.tabulate(prediction, event, weight, n_bins, strategy)

@@ -1,0 +1,321 @@
+"""The measures of a report, their bootstrap replicates and their values under calibration.
+
+Every measure is a function of sums over samples: of losses, or of a `BinTable`. A bootstrap
+replicate is a column of counts, so its sums are a matrix product over losses and fixed bin
+memberships; a replicate under calibration redraws labels and gathers. Both run block by block over
+the samples, the same counts and random numbers serving all models, and no probability matrix is
+ever copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from calib._core import binning
+from calib._core.binning import BinTable
+from calib._core.links import PROBA_FLOOR
+from calib._core.scores import row_blocks
+from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
+from calib.evaluation import _views
+from calib.evaluation._views import Average
+from calib.evaluation.resampling import draw_labels
+
+#: Numbers in a block of replicate counts (4 MB); the block has as many samples as that allows.
+BLOCK_NUMBERS = 1 << 19
+
+
+class MeasureInfo(NamedTuple):
+    """What a reader has to know about a measure."""
+
+    title: str
+    best: str
+    bounds: tuple[float, float]
+    reflect: bool
+
+
+def describe_measures(n_bins: int, view: Average, positive: object) -> dict[str, MeasureInfo]:
+    """Return the measures of a report in reading order; `positive` is the second of two classes."""
+    what = f"probability of class {positive}" if view == "binary" else "top label"
+    width = f"{n_bins} equal-width bins, {what}"
+    return {
+        "log_loss": MeasureInfo("Log loss (nats)", "lower", (0.0, np.inf), False),
+        "brier": MeasureInfo("Brier score (sum over classes, 0 to 2)", "lower", (0.0, 2.0), False),
+        "accuracy": MeasureInfo("Accuracy", "higher", (0.0, 1.0), False),
+        "expected_calibration_error": MeasureInfo(
+            f"Expected calibration error (ECE), {width}", "lower", (0.0, 1.0), True
+        ),
+        "adaptive_calibration_error": MeasureInfo(
+            f"Adaptive calibration error (ACE), class-wise, {n_bins} equal-mass ranges",
+            "lower",
+            (0.0, 1.0),
+            True,
+        ),
+        "overconfidence": MeasureInfo(
+            "Overconfidence (part of ECE: predictions too large)", "lower", (0.0, 1.0), True
+        ),
+        "underconfidence": MeasureInfo(
+            "Underconfidence (part of ECE: predictions too small)", "lower", (0.0, 1.0), True
+        ),
+    }
+
+
+def zero_floor(dtype: np.dtype[np.floating]) -> float:
+    """Return what a probability of exactly 0 counts as in the log loss.
+
+    The smallest normal float32, or the smallest number of a shorter type: small enough to leave
+    every honest probability alone and to keep the loss monotone, the same for float32 and float64.
+    """
+    return max(PROBA_FLOOR, float(np.finfo(dtype).smallest_subnormal))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One model: losses and bin memberships of every sample, computed once."""
+
+    columns: FloatArray  # (n, K)
+    codes: IntArray  # (n,)
+    top: IntArray  # (n,)
+    confidence: Float64Array  # (n,), of the top label
+    losses: Float64Array  # (n, 3): log loss, Brier, correct
+    square: Float64Array  # (n,): sum of squared probabilities
+    floor: float
+    prediction: Float64Array  # (n,), of the view that the ECE takes
+    event: LabelArray  # (n,)
+    cells: LabelArray  # (n,)
+    class_cells: LabelArray  # (n, K)
+    class_edges: Float64Array  # (K, m + 1)
+    n_bins: int
+    view: Average
+
+
+def prepare(
+    proba: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    n_bins: int,
+    view: Average,
+) -> Prepared:
+    """Compute what all replicates of a model share."""
+    columns = _views.all_columns(proba)
+    n_samples, n_classes = columns.shape
+    confidence, top = _views.top_label(columns)
+    floor = zero_floor(columns.dtype)
+    losses, square = np.empty((n_samples, 3)), np.empty(n_samples)
+    for rows in row_blocks(n_samples, n_classes):
+        block = columns[rows].astype(np.float64)
+        own = block[np.arange(len(block)), codes[rows]]
+        square[rows] = np.einsum("ij,ij->i", block, block)
+        losses[rows, 0] = -np.log(np.maximum(own, floor))
+        losses[rows, 1] = square[rows] - 2 * own + 1
+    losses[:, 2] = top == codes
+    prediction, event = (
+        (_views.positive_class(columns), codes == 1)
+        if view == "binary"
+        else (confidence, top == codes)
+    )
+    small = np.min_scalar_type(n_bins - 1)
+    class_cells = np.empty((n_samples, n_classes), dtype=small)
+    class_edges = np.empty((n_classes, n_bins + 1))
+    for k in range(n_classes):
+        column = columns[:, k].astype(np.float64)
+        class_edges[k] = binning.quantile_edges(column, n_bins, weight)
+        class_cells[:, k] = binning.cells_between(column, class_edges[k])
+    return Prepared(
+        columns=columns,
+        codes=codes,
+        top=top,
+        confidence=confidence,
+        losses=losses,
+        square=square,
+        floor=floor,
+        prediction=prediction,
+        event=event,
+        cells=binning.uniform_cells(prediction, n_bins),
+        class_cells=class_cells,
+        class_edges=class_edges,
+        n_bins=n_bins,
+        view=view,
+    )
+
+
+class Replicates(NamedTuple):
+    """Values of all measures for one model, measures in the order of `describe_measures`."""
+
+    value: Float64Array  # (n_measures,)
+    bootstrap: Float64Array  # (n_resamples, n_measures)
+    calibrated: Float64Array  # (n_resamples, n_measures)
+    table: BinTable  # the one the ECE of the sample comes from
+
+
+def replicate(
+    models: Mapping[str, Prepared],
+    weight: Float64Array | None,
+    groups: IntArray | None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, Replicates]:
+    """Compute the sample value, bootstrap and calibrated replicates of all models, paired."""
+    sums = {name: _Sums(model, n_resamples) for name, model in models.items()}
+    some = next(iter(models.values()))
+    n_samples, n_classes = some.columns.shape
+    step = max(1, min(BLOCK_NUMBERS // (n_resamples + 1), BLOCK_NUMBERS // n_classes))
+    for rows, counts in _bootstrap_counts(n_samples, groups, n_resamples, step, rng):
+        uniform = rng.random((n_resamples, len(counts)))
+        scale = np.ones(len(counts)) if weight is None else weight[rows]
+        for total in sums.values():
+            total.add(rows, counts * scale[:, None], scale, uniform)
+    return {name: total.replicates() for name, total in sums.items()}
+
+
+def _bootstrap_counts(
+    n_samples: int,
+    groups: IntArray | None,
+    n_resamples: int,
+    step: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[slice, Float64Array]]:
+    """Yield blocks of how often each sample occurs, shape (n_rows, 1 + n_resamples).
+
+    Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
+    first how many draws fall into each block, then where in the block.
+    """
+    starts = np.arange(0, n_samples, step)
+    sizes = np.minimum(starts + step, n_samples) - starts
+    if groups is None:
+        share = rng.multinomial(n_samples, sizes / n_samples, size=n_resamples)
+    else:
+        n_groups = int(groups.max()) + 1
+        of_group = np.empty((n_groups, n_resamples), dtype=np.uint32)
+        for column in range(n_resamples):
+            drawn = rng.integers(0, n_groups, n_groups)
+            of_group[:, column] = np.bincount(drawn, minlength=n_groups)
+    for index, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        rows = slice(int(start), int(start + size))
+        counts = np.ones((int(size), 1 + n_resamples))
+        if groups is None:
+            per_column = share[:, index]
+            cell = rng.integers(0, size, int(per_column.sum())) * n_resamples
+            cell += np.repeat(np.arange(n_resamples), per_column)
+            drawn = np.bincount(cell, minlength=int(size) * n_resamples)
+            counts[:, 1:] = drawn.reshape(int(size), n_resamples)
+        else:
+            counts[:, 1:] = of_group[groups[rows]]
+        yield rows, counts
+
+
+class _Sums:
+    """Running sums of one model over blocks of samples."""
+
+    def __init__(self, model: Prepared, n_resamples: int) -> None:
+        self.model = model
+        n_classes, m = model.columns.shape[1], model.n_bins
+        shape, class_shape = (3, m, 1 + n_resamples), (3, n_classes * m, 1 + n_resamples)
+        self.losses = np.zeros((3, 1 + n_resamples))
+        self.total = np.zeros(1 + n_resamples)
+        self.top = np.zeros(shape)  # weight, prob, label of the view's bins
+        self.classes = np.zeros(class_shape)
+        self.redrawn_losses = np.zeros((n_resamples, 3))
+        self.redrawn_top = np.zeros((n_resamples, m))
+        self.redrawn_classes = np.zeros((n_resamples, n_classes * m))
+
+    def add(
+        self, rows: slice, counts: Float64Array, scale: Float64Array, uniform: Float64Array
+    ) -> None:
+        """Add a block: replicate weights, the sample's own weights, numbers to draw labels from."""
+        model = self.model
+        block = np.asarray(model.columns[rows], dtype=np.float64)
+        row, m = np.arange(len(block)), model.n_bins
+        self.total += counts.sum(axis=0)
+        self.losses += np.einsum("il,ir->lr", model.losses[rows], counts)
+
+        cells = model.cells[rows][:, None]
+        prediction = model.prediction[rows][:, None]
+        _scatter(self.top[0], cells, None, counts)
+        _scatter(self.top[1], cells, prediction, counts)
+        _scatter(self.top[2], cells, model.event[rows][:, None], counts)
+        offset = np.arange(block.shape[1]) * m
+        class_cells = model.class_cells[rows] + offset
+        own = class_cells[row, model.codes[rows]][:, None]
+        _scatter(self.classes[0], class_cells, None, counts)
+        _scatter(self.classes[1], class_cells, block, counts)
+        _scatter(self.classes[2], own, None, counts)
+
+        codes = draw_labels(block, uniform)
+        drawn = np.take(block.ravel(), codes + row * block.shape[1])
+        hit = codes == model.top[rows]
+        self.redrawn_losses[:, 0] -= _total(np.log(np.maximum(drawn, model.floor)), scale)
+        self.redrawn_losses[:, 1] += np.sum((model.square[rows] + 1) * scale)
+        self.redrawn_losses[:, 1] -= 2 * _total(drawn, scale)
+        self.redrawn_losses[:, 2] += _total(hit, scale)
+        event = (codes == 1) if model.view == "binary" else hit
+        _count(self.redrawn_top, np.broadcast_to(model.cells[rows], event.shape), event * scale)
+        chosen = np.take(class_cells.ravel(), codes + row * block.shape[1])
+        _count(self.redrawn_classes, chosen, np.broadcast_to(scale, chosen.shape))
+
+    def replicates(self) -> Replicates:
+        """Turn the sums into values."""
+        model, m = self.model, self.model.n_bins
+        edges = binning.uniform_edges(m)
+        top, classes = (np.swapaxes(sums, 1, 2) for sums in (self.top, self.classes))
+        own = _measures(self.losses.T / self.total[:, None], top, classes, edges, model.class_edges)
+        n_resamples = len(self.redrawn_top)
+        fixed_top = np.broadcast_to(top[:2, :1], (2, n_resamples, m))
+        fixed = np.broadcast_to(classes[:2, :1], (2, n_resamples, classes.shape[2]))
+        calibrated = _measures(
+            self.redrawn_losses / self.total[0],
+            np.concatenate([fixed_top, self.redrawn_top[None]]),
+            np.concatenate([fixed, self.redrawn_classes[None]]),
+            edges,
+            model.class_edges,
+        )
+        table = BinTable(edges[None, :], *top[:, :1, :])
+        return Replicates(own[0], own[1:], calibrated, table)
+
+
+def _measures(
+    losses: Float64Array,
+    top: Float64Array,
+    classes: Float64Array,
+    edges: Float64Array,
+    class_edges: Float64Array,
+) -> Float64Array:
+    """Return all measures, shape (n_replicates, n_measures), from sums per replicate."""
+    n_replicates, m = top.shape[1:]
+    one = BinTable(np.broadcast_to(edges, (n_replicates, m + 1)), *top)
+    n_classes = len(class_edges)
+    adaptive = np.empty(n_replicates)
+    for r in range(n_replicates):
+        per_class = BinTable(class_edges, *classes[:, r].reshape(3, n_classes, m))
+        adaptive[r] = per_class.mean_gap().mean()
+    over, under = one.signed_parts()
+    return np.column_stack([losses, one.error(1), adaptive, over, under])
+
+
+def _scatter(
+    out: Float64Array, cells: LabelArray, values: LabelArray | None, counts: Float64Array
+) -> None:
+    """Add ``values[i, k] * counts[i]`` to row ``cells[i, k]`` of `out`, for all i and k."""
+    from scipy.sparse import csc_array
+
+    n_rows, n_columns = cells.shape
+    data = np.ones(cells.size) if values is None else values.ravel().astype(np.float64)
+    pointer = np.arange(0, cells.size + 1, n_columns)
+    matrix = csc_array((data, cells.ravel(), pointer), shape=(len(out), n_rows))
+    out += matrix @ counts
+
+
+def _total(values: LabelArray, scale: Float64Array) -> Float64Array:
+    """Return ``values @ scale``; without BLAS, whose threads cost more than they bring here."""
+    total: Float64Array = np.einsum("ri,i->r", values, scale)
+    return total
+
+
+def _count(out: Float64Array, cells: LabelArray, weights: Float64Array) -> None:
+    """Add ``weights[r, i]`` to ``out[r, cells[r, i]]``."""
+    n_replicates, size = out.shape
+    flat = (cells + np.arange(n_replicates)[:, None] * size).ravel()
+    out += np.bincount(flat, weights.ravel(), minlength=out.size).reshape(out.shape)

@@ -1,0 +1,201 @@
+"""The calibration report: proper scores and calibration errors, each with its sampling error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+
+from calib._core.reading import check_fraction, check_integer, describe
+from calib._core.typing import ArrayLike, RandomState
+from calib._core.validation import check_predictions
+from calib.evaluation import measures
+from calib.evaluation.resampling import generator, group_codes, interval_of
+from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+from calib.evaluation.tables import rows_of
+
+
+def calibration_report(
+    y_true: ArrayLike,
+    y_prob: ArrayLike | Mapping[str, ArrayLike],
+    *,
+    labels: ArrayLike = None,
+    sample_weight: ArrayLike = None,
+    groups: ArrayLike = None,
+    n_bins: int = 15,
+    confidence_level: float = 0.95,
+    n_resamples: int = 200,
+    random_state: RandomState = 0,
+) -> CalibrationReport:
+    """Measure how far probabilities can be trusted, for one model or several side by side.
+
+    Every number comes with a bootstrap interval and with the value that the same model would show
+    at this sample size if its probabilities were exactly right. Proper scores come first: they
+    reward sharp and honest predictions, while a calibration error alone is 0 for useless ones.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes), or dict
+        Probabilities in [0, 1], rows sum to 1 within 1e-3; one column means the probability of the
+        second of two classes. A dict of such arrays compares models on the same samples.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column. Needed only if `y_true` holds fewer classes than there are columns
+        and is not made of integers in 0..n_classes - 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    groups : array-like of shape (n_samples,), default=None
+        Group of every sample; groups are resampled as a whole (images, patients, questions).
+    n_bins : int >= 1, default=15
+        Number of bins of the calibration errors.
+    confidence_level : float in (0, 1), default=0.95
+        Level of the intervals and of the ranges under calibration.
+    n_resamples : int >= 2, default=200
+        Number of bootstrap draws and of redrawn label vectors.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of both; the same draws serve all models.
+
+    Returns
+    -------
+    report : CalibrationReport
+        Prints as a table; ``to_frame()``, ``to_dict()``, ``to_html(path)`` and ``plot()`` give it
+        in other forms.
+
+    Raises
+    ------
+    ValueError
+        If an argument is empty, not finite, of the wrong shape or length; if `y_prob` holds no
+        probabilities; if a label belongs to no column; if models differ in their number of classes;
+        or if there are fewer than two samples or groups.
+
+    See Also
+    --------
+    expected_calibration_error : One of the numbers alone.
+    metric_interval : Bootstrap of any other metric.
+    consistency_interval : Value of any other metric under calibration.
+
+    Notes
+    -----
+    Measures, in order: log loss (nats; a probability of exactly 0 counts as 1.2e-38, in float16 as
+    6e-8, other values are untouched); Brier score, the sum over classes of squared differences in
+    [0, 2], which for two classes is twice the binary form; accuracy; ECE with equal-width bins, of
+    the second class for two classes and of the top label for more; ACE, class-wise with equal mass;
+    and the two signed parts of the ECE.
+
+    The bootstrap reweights precomputed losses and bin memberships, so the edges of equal-mass bins
+    are those of the sample in every replicate. Log loss, Brier score and accuracy get percentile
+    intervals. Calibration errors get basic (reflected) intervals, cut at their bounds, because
+    replicates are as biased about the value as the value is about the truth. In simulations with
+    1,000 and 5,000 samples these covered the binned error of moderately miscalibrated models 78 to
+    90 % of the time at a nominal 95 % (percentile intervals: 0 to 94 %). Near 0 neither is valid;
+    read the value under calibration instead.
+
+    Time: about n_samples (n_classes + 20) n_resamples elementary steps per model.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger. On Calibration of Modern Neural Networks.
+       ICML 2017. arXiv:1706.04599
+    .. [2] J. Nixon, M. Dusenberry, L. Zhang, G. Jerfel, D. Tran. Measuring Calibration in Deep
+       Learning. CVPR Workshops 2019. arXiv:1904.01685
+    .. [3] J. Bröcker, L. A. Smith. Increasing the Reliability of Reliability Diagrams. Weather and
+       Forecasting 22, 2007. doi:10.1175/WAF993.1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from calib.evaluation import calibration_report
+    >>> p = np.linspace(0.02, 0.98, 400)
+    >>> y = (np.arange(400) * 0.618 % 1 < p).astype(int)
+    >>> sharpened = p**3 / (p**3 + (1 - p) ** 3)
+    >>> report = calibration_report(y, {"raw": sharpened, "calibrated": p})
+    >>> ece = report.models["calibrated"].measures["expected_calibration_error"]
+    >>> round(ece.value, 3)
+    0.032
+    >>> ece.surprises("expected_calibration_error")
+    False
+    >>> print(report.verdict("calibrated").split(" (")[0])
+    ECE 0.0320 is within what a perfectly calibrated model shows at n=400
+    """
+    check_integer("n_bins", n_bins, low=1)
+    check_integer("n_resamples", n_resamples, low=2)
+    confidence_level = check_fraction("confidence_level", confidence_level)
+    rng = generator(random_state)
+    given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
+    if not given:
+        raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
+    prepared, reference = {}, ""
+    for name, array in given.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"names of models must be non-empty strings; got {describe(name)}")
+        try:
+            codes, proba, weight, classes = check_predictions(
+                y_true, array, labels=labels, sample_weight=sample_weight
+            )
+        except ValueError as error:
+            raise ValueError(f"{error} (model {name!r})" if len(given) > 1 else error) from error
+        group = None if groups is None else group_codes(groups, len(codes))
+        if weight is not None and not weight.all():  # rows without weight are not there
+            kept = weight > 0
+            codes, proba, weight = codes[kept], proba[kept], weight[kept]
+            group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
+        n_units = len(codes) if group is None else int(group.max()) + 1
+        if n_units < 2:
+            raise ValueError(
+                f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
+            )
+        view: Literal["binary", "top_label"] = "binary" if len(classes) == 2 else "top_label"
+        prepared[name] = measures.prepare(proba, codes, weight, n_bins, view)
+        reference = reference or name
+        expected = prepared[reference].columns.shape[1]
+        if len(classes) != expected:
+            raise ValueError(
+                f"models must have the same classes; {reference!r} has {expected} columns, "
+                f"{name!r} has {len(classes)}"
+            )
+    replicates = measures.replicate(prepared, weight, group, n_resamples, rng)
+    information = measures.describe_measures(n_bins, view, classes[1])
+    models = {}
+    for name, model in prepared.items():
+        results = {}
+        for column, (key, info) in enumerate(information.items()):
+            draws = replicates[name]
+            value = float(draws.value[column])
+            calibrated = draws.calibrated[:, column]
+            results[key] = MeasureResult(
+                interval_of(
+                    value,
+                    draws.bootstrap[:, column],
+                    confidence_level,
+                    reflect=info.reflect,
+                    bounds=info.bounds,
+                ),
+                interval_of(
+                    float(calibrated.mean()),
+                    calibrated,
+                    confidence_level,
+                    reflect=False,
+                    bounds=info.bounds,
+                ),
+            )
+        own = model.columns[np.arange(len(codes)), codes]
+        label = classes[1:2] if view == "binary" else np.array([None])
+        models[name] = ModelReport(
+            measures=results,
+            table=rows_of(replicates[name].table, model.prediction[:, None], weight, label),
+            mean_prediction=float(np.average(model.prediction, weights=weight)),
+            mean_event=float(np.average(model.event, weights=weight)),
+            n_impossible=int((own <= 0).sum()),
+        )
+    return CalibrationReport(
+        models=models,
+        n_samples=len(codes),
+        n_groups=None if group is None else int(group.max()) + 1,
+        classes=classes,
+        n_bins=n_bins,
+        view=view,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+    )

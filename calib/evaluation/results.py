@@ -1,0 +1,340 @@
+"""What a calibration report holds and the forms it can be read in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, Literal
+
+from calib._core.optional import require
+from calib._core.typing import LabelArray
+from calib.evaluation import measures
+from calib.evaluation.resampling import Interval
+from calib.evaluation.tables import BinnedCalibrationTable
+
+#: One of two signed parts dominates if it is this many times the other.
+DOMINANCE = 3.0
+#: How far sums in another order may push a value out of a range that has no width.
+ROUNDING = 1e-12
+#: Measures whose value under calibration is a floor: only values above it speak against the model.
+ERRORS = (
+    "expected_calibration_error",
+    "adaptive_calibration_error",
+    "overconfidence",
+    "underconfidence",
+)
+
+
+@dataclass(frozen=True)
+class MeasureResult:
+    """A measure of one model.
+
+    Attributes
+    ----------
+    interval : Interval
+        The value and its bootstrap interval.
+    calibrated : Interval
+        The same measure with labels redrawn from the predictions: ``mean`` is what the model would
+        show on average if its probabilities were right.
+    """
+
+    interval: Interval
+    calibrated: Interval
+
+    @property
+    def value(self) -> float:
+        """The measure on the sample."""
+        return self.interval.value
+
+    def surprises(self, name: str) -> bool:
+        """Tell whether a calibrated model would rarely show this value."""
+        above = self.value > self.calibrated.high + ROUNDING
+        return above if name in ERRORS else above or self.value < self.calibrated.low - ROUNDING
+
+
+@dataclass(frozen=True, eq=False)
+class ModelReport:
+    """All results of one model.
+
+    Attributes
+    ----------
+    measures : dict of str to MeasureResult
+        In the order of the report.
+    table : BinnedCalibrationTable
+        The bins of the expected calibration error.
+    mean_prediction, mean_event : float
+        Mean confidence and accuracy (top label), or mean probability and rate of the second class.
+    n_impossible : int
+        Samples whose label had probability 0; their log loss is infinite and was cut.
+    """
+
+    measures: dict[str, MeasureResult]
+    table: BinnedCalibrationTable
+    mean_prediction: float
+    mean_event: float
+    n_impossible: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CalibrationReport:
+    """Result of `calibration_report`; printing it shows the table.
+
+    Attributes
+    ----------
+    models : dict of str to ModelReport
+        Results per model, in the order given.
+    n_samples : int
+        Number of samples (with positive weight).
+    n_groups : int or None
+        Number of resampled groups.
+    classes : ndarray of shape (n_classes,)
+        Class of every column.
+    n_bins : int
+        Number of bins of the errors.
+    view : {"binary", "top_label"}
+        What the expected calibration error compares.
+    confidence_level : float in (0, 1)
+        Level of all intervals.
+    n_resamples : int
+        Number of replicates behind each interval.
+    """
+
+    models: dict[str, ModelReport]
+    n_samples: int
+    n_groups: int | None
+    classes: LabelArray
+    n_bins: int
+    view: Literal["binary", "top_label"]
+    confidence_level: float
+    n_resamples: int
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Heading of every measure, in reading order."""
+        return {
+            name: info.title
+            for name, info in measures.describe_measures(
+                self.n_bins, self.view, self.classes[1]
+            ).items()
+        }
+
+    def verdict(self, model: str) -> str:
+        """Say in a few sentences what the numbers of a model do and do not show."""
+        result = self.models[model]
+        errors = result.measures
+        ece, ace = errors["expected_calibration_error"], errors["adaptive_calibration_error"]
+        size = f"n={self.n_samples:,}"
+        sentences = []
+        if ece.surprises("expected_calibration_error"):
+            word = self._direction(errors)
+            sentences.append(
+                f"Predictions are {word}: {self._means(result)}. ECE {ece.value:.4f} is beyond "
+                f"what a perfectly calibrated model shows at {size} (up to "
+                f"{ece.calibrated.high:.4f})."
+            )
+        else:
+            sentences.append(
+                f"ECE {ece.value:.4f} is within what a perfectly calibrated model shows at {size} "
+                f"(up to {ece.calibrated.high:.4f}); {self._means(result)}."
+            )
+        place = "beyond" if ace.surprises("adaptive_calibration_error") else "within"
+        sentences.append(
+            f"ACE {ace.value:.4f} is {place} that range (up to {ace.calibrated.high:.4f})."
+        )
+        if result.n_impossible:
+            sentences.append(
+                f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss "
+                f"is in truth infinite, the number shown depends on how 0 is cut."
+            )
+        return " ".join(sentences)
+
+    def _direction(self, errors: dict[str, MeasureResult]) -> str:
+        """Say in which direction predictions are wrong."""
+        over, under = errors["overconfidence"].value, errors["underconfidence"].value
+        binary, accuracy = self.view == "binary", errors["accuracy"]
+        if over > DOMINANCE * under:
+            return "too high" if binary else "overconfident"
+        if under > DOMINANCE * over:
+            return "too low" if binary else "underconfident"
+        if binary and accuracy.surprises("accuracy"):  # a promise of the larger probabilities
+            return "too cautious" if accuracy.value > accuracy.calibrated.high else "too extreme"
+        return "wrong in both directions, depending on their size"
+
+    def _means(self, result: ModelReport) -> str:
+        if self.view == "binary":
+            return (
+                f"mean probability of class {self.classes[1]} {result.mean_prediction:.3f}, "
+                f"observed rate {result.mean_event:.3f}"
+            )
+        return f"mean confidence {result.mean_prediction:.3f}, accuracy {result.mean_event:.3f}"
+
+    @property
+    def heading(self) -> str:
+        """What was measured, in one line."""
+        level = f"{100 * self.confidence_level:g} %"
+        units = "" if self.n_groups is None else f" in {self.n_groups:,} groups"
+        return (
+            f"{self.n_samples:,} samples{units}, {len(self.classes)} classes; {level} intervals "
+            f"from {self.n_resamples:,} replicates"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the columns mean, one sentence or two each."""
+        unit = "samples" if self.n_groups is None else "groups"
+        return [
+            f"Interval: bootstrap over {unit}, the same draws for all models, edges of the bins "
+            f"held fixed. For calibration errors it is reflected about the value, because draws "
+            f"repeat their upward bias; it may therefore lie below the value.",
+            "If calibrated: the same model and sample size with labels redrawn from its own "
+            "probabilities. For a calibration error this is the floor that even a perfect model "
+            "shows; for log loss, Brier score and accuracy it is what the model promises. It "
+            "assumes independent samples.",
+            "* marks a value that a calibrated model would rarely show.",
+        ]
+
+    # ------------------------------------------------------------------------------------ outputs
+
+    def __str__(self) -> str:
+        level = f"{100 * self.confidence_level:g} %"
+        names = max(20, *(len(name) + 4 for name in self.models))
+        lines = [f"Calibration report: {self.heading}", ""]
+        lines.append(f"{'':{names}}{'value':>9}   {level + ' interval':<20} if calibrated (range)")
+        for key, title in self.titles.items():
+            lines.append(title)
+            for name, result in self.models.items():
+                m = result.measures[key]
+                mark = "*" if m.surprises(key) else " "
+                lines.append(
+                    f"{'  ' + name:{names}}{m.value:>9.4f} {mark} "
+                    f"{f'{m.interval.low:.4f} to {m.interval.high:.4f}':<20} "
+                    f"{m.calibrated.mean:.4f} ({m.calibrated.low:.4f} to {m.calibrated.high:.4f})"
+                )
+        lines.append("")
+        lines += [_wrap(f"{name}: {self.verdict(name)}") for name in self.models]
+        lines.append("")
+        lines += [_wrap(note) for note in self.notes]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from calib.evaluation._html import fragment
+
+        return fragment(self)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report as one self-contained HTML file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write; tables, text and diagrams are inside it, nothing is loaded.
+        """
+        from calib.evaluation._html import page
+
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""
+        models = {}
+        for name, result in self.models.items():
+            models[name] = {
+                "measures": {
+                    key: dict(zip(_PARTS, _numbers(m), strict=True))
+                    for key, m in result.measures.items()
+                },
+                "mean_prediction": result.mean_prediction,
+                "mean_event": result.mean_event,
+                "n_impossible": result.n_impossible,
+                "verdict": self.verdict(name),
+                "reliability": result.table.to_dict(),
+            }
+        return {
+            "n_samples": self.n_samples,
+            "n_groups": self.n_groups,
+            "classes": self.classes.tolist(),
+            "n_bins": self.n_bins,
+            "view": self.view,
+            "confidence_level": self.confidence_level,
+            "n_resamples": self.n_resamples,
+            "titles": self.titles,
+            "models": models,
+        }
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with one row per model.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            First the values, one column per measure; then for each measure ``<measure>_low`` and
+            ``_high`` (interval), ``_floor``, ``_floor_low`` and ``_floor_high`` (if calibrated).
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        pandas = require("pandas", extra="all", purpose="CalibrationReport.to_frame")
+        rows = {}
+        for name, result in self.models.items():
+            row = {key: m.value for key, m in result.measures.items()}
+            for key, m in result.measures.items():
+                parts = zip(_PARTS[1:], _numbers(m)[1:], strict=True)
+                row.update({f"{key}_{part}": number for part, number in parts})
+            rows[name] = row
+        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the reliability diagrams of all models into one pair of axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        ax : matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        from calib.evaluation.display import ReliabilityDisplay
+
+        require("matplotlib", extra="plot", purpose="CalibrationReport.plot")
+        alone = len(self.models) == 1
+        for name, result in self.models.items():
+            display = ReliabilityDisplay(
+                result.table,
+                name=name,
+                average=self.view,
+                confidence_level=self.confidence_level,
+            )
+            ax = display.plot(ax, band=alone, histogram=False).ax_
+        return ax
+
+
+_PARTS = ("value", "low", "high", "floor", "floor_low", "floor_high")
+
+
+def _numbers(measure: MeasureResult) -> tuple[float, ...]:
+    interval, calibrated = measure.interval, measure.calibrated
+    return (
+        interval.value,
+        interval.low,
+        interval.high,
+        calibrated.mean,
+        calibrated.low,
+        calibrated.high,
+    )
+
+
+def _wrap(text: str) -> str:
+    import textwrap
+
+    return textwrap.fill(text, width=88, subsequent_indent="  ")
