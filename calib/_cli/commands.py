@@ -1,0 +1,343 @@
+"""What each command of the command line does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calib._cli.columns import shorten
+from calib._cli.readers import read_table
+from calib._cli.saved_scores import (
+    ADDED,
+    SavedScores,
+    calibrate,
+    class_names,
+    labelled_scores,
+    unlabelled_scores,
+)
+from calib._cli.tables import FORMATS, Table, check_source, check_target, format_of
+from calib._cli.terminal import Progress, print_table, say
+from calib._cli.writers import write_table
+from calib._core import labels, links
+from calib._core.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
+from calib.base import BaseCalibrator
+from calib.registry import CALIBRATORS, get_entry, make_calibrator
+
+#: Folds of the summary that `fit` prints, and samples below which it makes none.
+N_FOLDS, MIN_SAMPLES = 5, 50
+
+
+# ---------------------------------------------------------------------- commands
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Calibrate an over-confident network with every method that takes its logits."""
+    from calib.datasets import N_TRAIN, load_digits_scores
+    from calib.evaluation import calibration_report
+
+    check_target(args.html)
+    skipped = {}
+    with Progress(len(CALIBRATORS) + 3) as progress:
+        progress.step("training a network")
+        scores = load_digits_scores()
+        probas = {"raw": scores.proba_test}
+        for name, entry in CALIBRATORS.items():
+            progress.step(f"fitting {name}")
+            if not entry.available:
+                skipped[name] = f"needs {', '.join(entry.needs)}"
+                continue
+            try:
+                calibrator = make_calibrator(name, input="logits")
+                if "random_state" in calibrator.get_params():
+                    calibrator.set_params(random_state=0)
+                calibrator.fit(scores.logits_cal, scores.y_cal)
+                probas[name] = calibrator.transform(scores.logits_test)
+            except (TypeError, ValueError) as error:  # such as a method for two classes only
+                skipped[name] = str(error)
+        progress.step("resampling")
+        report = calibration_report(scores.y_test, probas)
+        progress.step("writing")
+        report.to_html(args.html)
+    accuracy = (scores.proba_test.argmax(axis=1) == scores.y_test).mean()
+    confidence = scores.proba_test.max(axis=1).mean()
+    print(
+        f"A network trained on {N_TRAIN} digits is right on {accuracy:.1%} of {len(scores.y_test)} "
+        f"others\nand claims {confidence:.1%} on average. Calibrators fitted on "
+        f"{len(scores.y_cal)} further digits:\n"
+    )
+    print(report)
+    for name, reason in skipped.items():
+        say("note", f"{name} is left out: {reason}")
+    print(f"\nwrote {args.html}")
+
+
+def report(args: argparse.Namespace) -> None:
+    """Measure the probabilities of a file, as they are and calibrated."""
+    from calib.evaluation import calibration_report
+    from calib.persistence import load
+
+    if not args.scores:
+        raise ValueError("name the columns of scores with --proba or --logits")
+    names = args.name or _default_names(args.scores, bool(args.calibrator))
+    if len(names) != len(args.scores) or len(set(names)) < len(names):
+        raise ValueError(
+            f"{len(args.scores)} sets of scores need as many different --name; got "
+            f"{', '.join(names)}"
+        )
+    if args.html is not None and args.html == args.json:
+        raise ValueError(f"--html and --json name the same file {args.html}")
+    for path in filter(None, (args.html, args.json)):
+        check_target(path)
+    with Progress(4) as progress:
+        progress.step(f"reading {args.file.name}")
+        table, y, weight = _read(args)
+        roles = {args.label, args.weight, args.group} - {None}
+        groups = None if args.group is None else table.labels(args.group)
+        scored = [labelled_scores(table, kind, columns, y, roles) for kind, columns in args.scores]
+        classes = next((one.classes for one in scored if one.classes is not None), None)
+        probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
+        progress.step("calibrating")
+        for path in args.calibrator:
+            check_source(path)
+            calibrator = load(path)
+            name = path.stem if path.stem not in probas else str(path)
+            probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
+            if classes is None:
+                classes = calibrator.classes_
+            elif class_names(classes) != class_names(calibrator.classes_):
+                known, found = class_names(calibrator.classes_), class_names(classes)
+                raise ValueError(
+                    f"{path.name} knows the classes {shorten(known)}, the columns are "
+                    f"{shorten(found)}"
+                )
+        progress.step("resampling")
+        result = calibration_report(
+            y,
+            probas,
+            labels=classes,
+            sample_weight=weight,
+            groups=groups,
+            n_bins=args.bins,
+            confidence_level=args.level,
+            n_resamples=args.resamples,
+            random_state=args.seed,
+        )
+        progress.step("writing")
+        if args.html is not None:
+            result.to_html(args.html)
+        if args.json is not None:
+            args.json.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
+    print(result)
+    for path in filter(None, (args.html, args.json)):
+        print(f"wrote {path}")
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Fit a calibrator on a file of scores and save it."""
+    from calib.persistence import save
+
+    if len(args.scores) != 1:
+        raise ValueError("name the columns of scores once, with --proba or with --logits")
+    if args.out.suffix.lower() != ".json":
+        raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
+    check_target(args.out)
+    kind, columns = args.scores[0]
+    calibrator = _new(args.method, args.param, kind)
+    with Progress(3 + N_FOLDS) as progress:
+        progress.step(f"reading {args.file.name}")
+        table, y, weight = _read(args)
+        roles = {args.label, args.weight} - {None}
+        scored = labelled_scores(table, kind, columns, y, roles)
+        progress.step(f"fitting {args.method}")
+        if scored.classes is None:
+            calibrator.fit(scored.matrix, y, sample_weight=weight)
+        else:  # the names know classes that the labels may lack
+            codes = labels.encode_labels(y, scored.classes, args.label)
+            calibrator.fit(scored.matrix, codes, sample_weight=weight)
+            calibrator.classes_ = scored.classes
+        if len(scored.names) == scored.matrix.shape[1]:
+            calibrator.feature_names_in_ = np.array(scored.names, dtype=object)
+        codes = labels.encode_labels(y, calibrator.classes_, args.label)
+        after, how = _held_out(calibrator, scored.matrix, codes, weight, progress)
+        progress.step("writing")
+        try:
+            save(calibrator, args.out)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+    print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
+    if scored.classes is None and len(scored.names) > 1:
+        pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
+        print(f"columns: {shorten([f'{name} = class {label}' for name, label in pairs])}")
+    before = _measures(scored.probabilities(), codes, weight)
+    rows = [("before", before), (f"after, {how}", _measures(after, codes, weight))]
+    print_table(
+        ["", "log loss", "Brier score", "ECE (15 bins)", "accuracy"],
+        [[name, *(f"{value:.5f}" for value in values)] for name, values in rows],
+    )
+    print(f"wrote {args.out}")
+
+
+def apply(args: argparse.Namespace) -> None:
+    """Add calibrated probabilities to a file of scores."""
+    from calib.persistence import load
+
+    out = args.out or _beside(args.file)
+    if len(args.scores) > 1:
+        raise ValueError("name the columns of scores once, with --proba or with --logits")
+    format_of(out)
+    check_target(out)
+    with Progress(3) as progress:
+        progress.step(f"reading {args.file.name}")
+        check_source(args.calibrator)
+        calibrator = load(args.calibrator)
+        table = read_table(args.file)
+        scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None))
+        progress.step("calibrating")
+        proba = calibrate(calibrator, scored)
+        progress.step(f"writing {out.name}")
+        texts = class_names(calibrator.classes_)
+        if out.name.lower().endswith(".npz"):
+            stem = ADDED.rstrip("_")
+            added = {stem: proba, f"classes_of_{stem}": np.array(texts)}
+        else:
+            added = {f"{ADDED}{label}": proba[:, k] for k, label in enumerate(texts)}
+        write_table(table, added, out)
+    print(f"wrote {len(proba)} rows to {out}, with {shorten(list(added), 4)}")
+
+
+def methods(args: argparse.Namespace) -> None:
+    """List the registry."""
+    rows = [
+        [
+            name,
+            entry.class_name,
+            "yes" if entry.available else f"needs {', '.join(entry.needs)}",
+            entry.summary,
+            entry.reference,
+        ]
+        for name, entry in CALIBRATORS.items()
+    ]
+    print_table(["name", "class", "available", "what it does", "reference"], rows)
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def _read(args: argparse.Namespace) -> tuple[Table, LabelArray, Float64Array | None]:
+    table = read_table(args.file)
+    y = table.labels(args.label)
+    weight = None if args.weight is None else table.numbers(args.weight)
+    return table, y, labels.check_weight(weight, len(y))
+
+
+def _beside(path: Path) -> Path:
+    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``."""
+    ending = next((end for end in FORMATS if path.name.lower().endswith(end)), path.suffix)
+    return path.with_name(f"{path.name[: -len(ending)]}.calibrated{path.name[-len(ending) :]}")
+
+
+def _default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
+    only = "raw" if calibrated else "model"
+    return [only] if len(scores) == 1 else [columns for _, columns in scores]
+
+
+# ---------------------------------------------------------------------- calibrating
+
+
+def _new(method: str, params: list[str], kind: InputKind) -> BaseCalibrator:
+    """Return an unfitted calibrator with the parameters of the command line."""
+    entry = get_entry(method)
+    if not entry.available:
+        raise ValueError(f"{method} needs {', '.join(entry.needs)}, which is not installed")
+    known = sorted(set(entry.load()._get_param_names()) - {"input"})
+    values = {}
+    for text in params:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--param {text}: write it as KEY=VALUE")
+        if key == "input":
+            raise ValueError("--param input: --logits and --proba say what the scores are")
+        if key not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise ValueError(f"--param {key}: {method} has no such parameter; it {takes}")
+        values[key] = _value(value)
+    return make_calibrator(method, input=kind, **values)
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _matching(calibrator: BaseCalibrator, scored: list[SavedScores], path: Path) -> SavedScores:
+    for one in scored:
+        if one.kind == calibrator.input:
+            return one
+    raise ValueError(
+        f"{path.name} was fitted with --{calibrator.input}; name such columns with "
+        f"--{calibrator.input}"
+    )
+
+
+def _held_out(
+    calibrator: BaseCalibrator,
+    matrix: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    progress: Progress,
+) -> tuple[FloatArray, str]:
+    """Return cross-fitted probabilities, or those of the fit itself where data are few."""
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold
+
+    used = np.arange(len(codes)) if weight is None else np.flatnonzero(weight > 0)
+    counts = np.sort(np.bincount(codes[used]))
+    if len(used) < MIN_SAMPLES or counts[-2] < N_FOLDS:
+        fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight)
+        return fitted.transform(matrix), "in-sample (optimistic)"
+    n_classes = len(calibrator.classes_)  # samples without weight count nowhere: uniform
+    proba = np.full((len(codes), n_classes), 1.0 / n_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rare classes; the full fit has warned of all else
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(used, codes[used])
+        for number, (train, test) in enumerate(folds, start=1):
+            progress.step(f"checking on held-out part {number}")
+            rows, out = used[train], used[test]
+            part = None if weight is None else weight[rows]
+            fitted = clone(calibrator).fit(matrix[rows], codes[rows], sample_weight=part)
+            proba[out] = fitted.transform(matrix[out])
+    return proba, f"cross-fitted ({N_FOLDS} folds)"
+
+
+def _measures(
+    proba: FloatArray, codes: IntArray, weight: Float64Array | None
+) -> tuple[float, float, float, float]:
+    """Return log loss, Brier score, expected calibration error and accuracy."""
+    from calib.evaluation import expected_calibration_error
+
+    columns = links.both_columns(proba, "proba", np) if proba.shape[1] == 1 else proba
+    own = columns[np.arange(len(codes)), codes].astype(np.float64)
+    loss = -np.log(np.maximum(own, links.PROBA_FLOOR))
+    brier = np.einsum("ij,ij->i", columns, columns) - 2 * own + 1
+    right = columns.argmax(axis=1) == codes
+    error = expected_calibration_error(
+        codes,
+        columns,
+        average="binary" if columns.shape[1] == 2 else "top_label",  # as in a report
+        sample_weight=weight,
+    )
+    log_loss, mean_brier, accuracy = (
+        float(np.average(part, weights=weight)) for part in (loss, brier, right)
+    )
+    return log_loss, mean_brier, error, accuracy

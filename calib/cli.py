@@ -1,0 +1,207 @@
+"""The command line: calibrate saved scores and report on them without writing Python."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import calib
+from calib._cli.terminal import say, warnings_as_lines
+
+#: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+
+_COLUMNS = """\
+Columns are named by shell-style globs or comma-separated lists. A glob takes
+columns in the order of the file, except where their names end with the labels
+(p_cat, p_dog), which then say the class of each column. One column means the
+positive class (the second of two). Arrays of an .npz file may have two dimensions.
+Quote globs: 'p_*'.
+"""
+_EXAMPLES = """\
+examples:
+  calib demo
+  calib report preds.parquet --label y --proba 'p_*' --html report.html
+  calib fit preds.csv --label y --logits 'z_*' --out cal.json
+  calib apply cal.json new.csv --out calibrated.csv
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are raised, so that every error takes the same way out."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+class _Scores(argparse.Action):
+    """Collect ``--logits`` and ``--proba`` in the order in which they were given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        kind = str(option_string).removeprefix("--")
+        namespace.scores = [*namespace.scores, (kind, values)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, default=None
+        Arguments after the program's name; None takes those of the process.
+
+    Returns
+    -------
+    code : int
+        0 for success; 2 for bad input, of which one line on the error stream tells; 130 after
+        Ctrl-C; 141 if the output was closed early.
+    """
+    try:
+        with warnings_as_lines():
+            args = _parser().parse_args(argv)
+            if hasattr(sys.stdout, "reconfigure"):
+                sys.stdout.reconfigure(errors="replace")  # rather than fail on an ASCII terminal
+            _run(args)
+            sys.stdout.flush()
+        return 0
+    except SystemExit as stop:  # of --help and --version
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        say("error", "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except FileNotFoundError as error:
+        say("error", f"no such file: {error.filename}")
+    except OSError as error:
+        say("error", f"{error.filename}: {error.strerror}" if error.filename else error)
+    except (ValueError, ImportError, Warning) as error:
+        say("error", error)
+    except MemoryError as error:
+        say("error", f"out of memory. {error}")
+    return BAD_INPUT
+
+
+def _run(args: argparse.Namespace) -> None:
+    from calib._cli import commands  # NumPy and all else are imported only now
+
+    {
+        "demo": commands.demo,
+        "report": commands.report,
+        "fit": commands.fit,
+        "apply": commands.apply,
+        "methods": commands.methods,
+    }[args.command](args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="calib",
+        description="Make saved class scores into probabilities that hold, and measure whether "
+        "they do.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"calib {calib.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, summary: str, epilog: str = _COLUMNS) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    demo = add("demo", "train an over-confident network on digits, calibrate it, report", "")
+    demo.add_argument(
+        "--html", type=Path, default=Path("report.html"), help="report to write (%(default)s)"
+    )
+
+    report = add("report", "measure how well saved probabilities hold")
+    _add_data(report, required=True)
+    report.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        help="name of the scores in the report, once per --proba or --logits (raw)",
+    )
+    report.add_argument(
+        "--calibrator",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="CAL.JSON",
+        help="calibrators to apply to the scores and to report beside them",
+    )
+    report.add_argument("--group", help="column of groups that are resampled together")
+    report.add_argument("--bins", type=int, default=15, help="number of bins (%(default)s)")
+    report.add_argument(
+        "--resamples", type=int, default=200, help="resamples of an interval (%(default)s)"
+    )
+    report.add_argument(
+        "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
+    )
+    report.add_argument("--seed", type=int, default=0, help="seed of resampling (%(default)s)")
+    report.add_argument("--html", type=Path, help="write the report with diagrams as a web page")
+    report.add_argument("--json", type=Path, help="write the numbers")
+
+    fit = add("fit", "fit a calibrator on saved scores of samples the model has not seen")
+    _add_data(fit, required=True)
+    fit.add_argument("--method", default="temperature", help="see calib methods (%(default)s)")
+    fit.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="parameter of the method, repeatable",
+    )
+    fit.add_argument("--out", type=Path, required=True, metavar="CAL.JSON", help="file to write")
+
+    apply = add("apply", "add calibrated probabilities to a file of scores")
+    apply.add_argument("calibrator", type=Path, metavar="CAL.JSON", help="written by calib fit")
+    _add_data(apply, required=False)
+    apply.add_argument(
+        "--out", type=Path, help="file to write: .parquet, .csv or .npz (FILE.calibrated.*)"
+    )
+
+    add("methods", "list the calibration methods", "")
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the file, its scores and, where needed, its labels and weights."""
+    parser.add_argument("file", type=Path, metavar="FILE", help=".parquet, .csv, .csv.gz or .npz")
+    if required:
+        parser.add_argument("--label", required=True, help="column of true labels")
+        parser.add_argument("--weight", help="column of sample weights")
+    default = "" if required else " (default: as at fit)"
+    parser.set_defaults(scores=[])
+    parser.add_argument(
+        "--proba", action=_Scores, metavar="COLUMNS", help=f"columns of probabilities{default}"
+    )
+    parser.add_argument(
+        "--logits",
+        action=_Scores,
+        metavar="COLUMNS",
+        help=f"columns of logits, or of the log-odds of the positive class{default}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
