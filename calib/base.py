@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -22,6 +22,9 @@ from calib._core.typing import (
     LabelArray,
     Namespace,
 )
+
+#: A pure function of scores (n, n_classes), fitted values with options, and a namespace.
+PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
 
 
 class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -52,6 +55,10 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     _domain: ClassVar[InputKind] = "logits"
     #: Names of the fitted attributes that feed `_map`, files and exported modules.
     _fitted: ClassVar[tuple[str, ...]] = ()
+    #: Constructor arguments that `_map` reads; they reach it beside the fitted values.
+    _options: ClassVar[tuple[str, ...]] = ()
+    #: Whether the map needs float64 whatever arrives, as step functions that compare scores do.
+    _double: ClassVar[bool] = False
     #: Whether `y` may hold fractions in [0, 1] (two classes only).
     soft_targets: ClassVar[bool] = False
     #: Whether rows are mapped independently, so that large inputs can be mapped in blocks.
@@ -179,16 +186,7 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If `X` is not finite, has another number of columns than at fit, or contradicts
             ``input``.
         """
-        check_is_fitted(self)
-        if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
-            raise ValueError(
-                f"X has one dimension, but {type(self).__name__} was fitted on "
-                f"{self.n_features_in_} columns. Reshape your data: one row per sample, for a "
-                f"single sample X.reshape(1, -1)"
-            )
-        array = validation.check_matrix(X, "X")
-        check_features(self, X if hasattr(X, "columns") else array, reset=False)
-        validation.check_scores(array, self.input, "X")
+        array = self._checked(X)
         if not isinstance(array, np.ndarray) or not self._row_wise:
             return self._apply(array)
         out = np.empty((array.shape[0], len(self.classes_)), dtype=array.dtype)
@@ -243,17 +241,32 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Fitted attributes that feed `_map`, as NumPy values."""
         return {name: getattr(self, name) for name in self._fitted}
 
-    def _apply(self, array: Array) -> Array:
-        """Map a checked block of any namespace; half precision is computed in float32."""
-        xp = array_namespace(array)
-        work = xp.astype(array, xp.float32) if is_half(array) else array
-        out = self._map_columns(work, xp)
-        return xp.astype(out, array.dtype) if is_half(array) else out
+    def _checked(self, X: ArrayLike) -> Array:
+        """Return scores of the fitted kind and shape as a matrix of any namespace."""
+        check_is_fitted(self)
+        if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
+            raise ValueError(
+                f"X has one dimension, but {type(self).__name__} was fitted on "
+                f"{self.n_features_in_} columns. Reshape your data: one row per sample, for a "
+                f"single sample X.reshape(1, -1)"
+            )
+        array = validation.check_matrix(X, "X")
+        check_features(self, X if hasattr(X, "columns") else array, reset=False)
+        validation.check_scores(array, self.input, "X")
+        return array
 
-    def _map_columns(self, array: Array, xp: Namespace) -> Array:
-        """Bring a block into the domain of the method and map it."""
-        values = {name: like(value, array, xp) for name, value in self._fitted_values().items()}
-        return map_columns(type(self), self.input, values, array, xp)
+    def _apply(self, array: Array) -> Array:
+        """Map a checked block of any namespace to probabilities of the same floating type."""
+        return self._through(type(self)._map, array)
+
+    def _through(self, function: PureMap, array: Array) -> Array:
+        """Apply a pure function of scores and fitted values to a checked block."""
+        xp = array_namespace(array)
+        work = working_array(type(self), array, xp)
+        fitted = {name: like(value, work, xp) for name, value in self._fitted_values().items()}
+        options = {name: getattr(self, name) for name in self._options}
+        out = map_columns(function, type(self), self.input, {**fitted, **options}, work, xp)
+        return xp.astype(out, array.dtype, copy=False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -265,18 +278,25 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "classes_") and all(hasattr(self, name) for name in self._fitted)
 
 
+def working_array(method: type[BaseCalibrator], array: Array, xp: Namespace) -> Array:
+    """Return the array in the floating type the map is computed in."""
+    if method._double:
+        return xp.astype(array, xp.float64, copy=False)
+    return xp.astype(array, xp.float32) if is_half(array) else array
+
+
 def map_columns(
+    function: PureMap,
     method: type[BaseCalibrator],
     source: InputKind,
-    fitted: Mapping[str, Array],
+    fitted: Mapping[str, Any],
     array: Array,
     xp: Namespace,
 ) -> Array:
-    """Apply the pure map of `method` to scores as the user declared them.
+    """Apply a pure function of `method` to scores as the user declared them.
 
     Shared by `BaseCalibrator.transform` and by exported torch modules; `fitted` holds arrays of
-    the namespace, floating type and device of `array`.
+    the namespace, floating type and device of `array`, and options.
     """
     columns = links.both_columns(array, source, xp) if array.shape[1] == 1 else array
-    columns = links.convert(columns, source, method._domain, xp)
-    return cast(Array, method._map(columns, fitted, xp))
+    return function(links.convert(columns, source, method._domain, xp), fitted, xp)

@@ -6,6 +6,8 @@ library itself loads it on demand only.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from calib._core.optional import require
 
 require("torch", extra="torch", purpose="to_torch")
@@ -15,7 +17,7 @@ import torch  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
 from calib._core.typing import InputKind  # noqa: E402
-from calib.base import BaseCalibrator, map_columns  # noqa: E402
+from calib.base import BaseCalibrator, map_columns, working_array  # noqa: E402
 from calib.registry import get_entry, name_of  # noqa: E402
 
 __all__ = ["CalibratorModule", "to_torch"]
@@ -35,15 +37,22 @@ class CalibratorModule(torch.nn.Module):
         What the module receives.
     fitted : dict of str to array
         Fitted values by attribute name.
+    options : dict of str to str, bool or float
+        Constructor arguments that the map reads.
     """
 
     def __init__(
-        self, name: str, source: InputKind, fitted: dict[str, np.ndarray[tuple[int, ...], np.dtype]]
+        self,
+        name: str,
+        source: InputKind,
+        fitted: dict[str, np.ndarray[tuple[int, ...], np.dtype]],
+        options: dict[str, Any],
     ) -> None:
         super().__init__()
         self.name = name
         self.source = source
         self.names = tuple(fitted)
+        self.options = dict(options)
         for key, value in fitted.items():
             self.register_buffer(key, torch.as_tensor(np.array(value)))
 
@@ -63,17 +72,15 @@ class CalibratorModule(torch.nn.Module):
         """
         import array_api_compat.torch as xp
 
-        work = scores.unsqueeze(1) if scores.ndim == 1 else scores
-        half = work.dtype in (torch.float16, torch.bfloat16)
-        work = work.float() if half else work
-        buffers = {name: getattr(self, name) for name in self.names}
-        values = {
-            name: value.to(work.dtype) if value.is_floating_point() else value
-            for name, value in buffers.items()
-        }
-        out = map_columns(get_entry(self.name).load(), self.source, values, work, xp)
-        proba: torch.Tensor = out.to(scores.dtype) if half else out
-        return proba
+        method = get_entry(self.name).load()
+        columns = scores.unsqueeze(1) if scores.ndim == 1 else scores
+        work = working_array(method, columns, xp)
+        values: dict[str, Any] = dict(self.options)
+        for name in self.names:
+            value = getattr(self, name)
+            values[name] = value.to(work.dtype) if value.is_floating_point() else value
+        proba = map_columns(method._map, method, self.source, values, work, xp)
+        return cast(torch.Tensor, proba.to(scores.dtype))
 
     def extra_repr(self) -> str:
         """Say which calibrator this is."""
@@ -118,4 +125,5 @@ def to_torch(calibrator: BaseCalibrator) -> CalibratorModule:
         )
     check_is_fitted(calibrator)
     fitted = {key: np.asarray(value) for key, value in calibrator._fitted_values().items()}
-    return CalibratorModule(name, calibrator.input, fitted).eval()
+    options = {key: getattr(calibrator, key) for key in calibrator._options}
+    return CalibratorModule(name, calibrator.input, fitted, options).eval()

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from calib._core import links
-from calib._core.namespace import like, to_numpy
+from calib._core.namespace import array_namespace, like, to_numpy
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, FloatArray, InputKind, Namespace
+from calib._core.typing import Array, Float64Array, FloatArray, InputKind
 from calib.base import BaseCalibrator
 
 
@@ -89,7 +89,8 @@ class ExternalCalibrator(BaseCalibrator):
             keywords["sample_weight"] = weight
         self.calibrator_.fit(self._outgoing(scores.dense()), target, **keywords)
 
-    def _map_columns(self, array: Array, xp: Namespace) -> Array:
+    def _apply(self, array: Array) -> Array:
+        xp = array_namespace(array)
         columns = links.both_columns(array, self.input, xp) if array.shape[1] == 1 else array
         proba = to_numpy(links.convert(columns, self.input, "proba", xp)).astype(np.float64)
         method = self._answer_of(self.calibrator_)
