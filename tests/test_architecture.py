@@ -1,0 +1,355 @@
+"""The rules of the tree: who imports whom, what stays light, what has to be listed and documented.
+
+Everything is enumerated from the files and the registry: adding a calibrator needs no edit here.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from calib.base import BaseCalibrator
+from calib.registry import CALIBRATORS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("calib", "uq")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+#: Part of the tree -> parts it may import, itself aside. What has no row sits on top of `calib`.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "calib._core": (),
+    "calib.base": ("calib._core",),
+    "calib.calibrators": ("calib._core", "calib.base"),
+    "calib.registry": ("calib._core",),
+    "calib.classifier": ("calib._core", "calib.base", "calib.registry"),
+    "calib.detection": ("calib._core", "calib.registry"),
+    "calib.evaluation": ("calib._core", "calib.registry", "calib.detection"),
+    "uq": ("calib",),
+}
+#: Packages that are slow to import or optional: only inside functions.
+HEAVY = {
+    "dask", "distributed", "mapie", "matplotlib", "netcal", "numba", "onnx", "onnxruntime",
+    "onnxscript", "pandas", "polars", "pyarrow", "rich", "skops", "torch", "tqdm",
+}  # fmt: skip
+HEAVY_AT_TOP = {("calib/export.py", "torch")}
+#: Must not be loaded by importing the packages, by whatever route.
+NEVER_LOADED = ("torch", "matplotlib", "pandas", "netcal", "mapie")
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
+LONGEST_FILE = 400
+#: CPU seconds that an import may take beyond `import sklearn`.
+LIGHT = 0.5
+MACHINE_PATH = re.compile(
+    r"(?<![\w.:/~*)\]}>-])/(?:home|root|Users|opt|work|mnt|tmp)/\w|file:///?\w"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Import:
+    """One imported module (or name in a module) with where it stands."""
+
+    module: str
+    name: str | None
+    line: int
+    at_top: bool
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+def imports_of(path: Path) -> list[Import]:
+    """Return the imports that run; those under ``if TYPE_CHECKING`` do not."""
+    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), at_top=True))
+
+
+def _imports(node: ast.AST, *, at_top: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, None, child.lineno, at_top)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: relative import"
+            for alias in child.names:
+                whole = f"{child.module}.{alias.name}"
+                if whole in MODULES:
+                    yield Import(whole, None, child.lineno, at_top)
+                else:
+                    yield Import(str(child.module), alias.name, child.lineno, at_top)
+        function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        yield from _imports(child, at_top=at_top and not function)
+
+
+def within(module: str, part: str) -> bool:
+    return module == part or module.startswith(part + ".")
+
+
+@pytest.fixture(params=FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def source(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+# ---------------------------------------------------------------------- syntax trees
+
+
+def test_imports_point_downwards(source: Path) -> None:
+    module = module_of(source)
+    layer = next((part for part in LAYERS if within(module, part)), None)
+    if module == "calib":
+        allowed: tuple[str, ...] = ()  # names are imported when they are used
+    else:
+        allowed = ("calib",) if layer is None else (layer, *LAYERS[layer])
+    for found in imports_of(source):
+        if any(within(found.module, package) for package in PACKAGES):
+            legal = any(within(found.module, part) for part in allowed)
+            assert legal, f"{module}, line {found.line}: must not import {found.module}"
+
+
+def test_uq_uses_public_names_of_calib(source: Path) -> None:
+    if not within(module_of(source), "uq"):
+        return
+    for found in imports_of(source):
+        if not within(found.module, "calib") or within(found.module, "calib._core"):
+            continue
+        public = getattr(importlib.import_module(found.module), "__all__", ())
+        named = found.name is None or found.name in public
+        assert named, f"line {found.line}: {found.module}.{found.name} is not public"
+
+
+def test_heavy_packages_are_imported_inside_functions(source: Path) -> None:
+    name = source.relative_to(ROOT).as_posix()
+    heavy = {
+        found.module.partition(".")[0]: found.line for found in imports_of(source) if found.at_top
+    }
+    found = {package for package in heavy.keys() & HEAVY if (name, package) not in HEAVY_AT_TOP}
+    assert not found, f"imported at the top: {sorted(found)}"
+
+
+def test_only_one_file_touches_internals_of_sklearn(source: Path) -> None:
+    if source.name == "sklearn_compat.py":
+        return
+    for found in imports_of(source):
+        parts = [*found.module.split("."), found.name or ""]
+        private = any(part.startswith("_") and not part.startswith("__") for part in parts)
+        assert parts[0] != "sklearn" or not private, f"line {found.line}: {'.'.join(parts)}"
+
+
+def test_files_are_short_and_named_for_what_they_hold(source: Path) -> None:
+    assert not VAGUE_NAMES & set(source.relative_to(ROOT).with_suffix("").parts)
+    assert len(source.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def test_the_rules_would_notice() -> None:
+    tree = ast.parse(
+        "from typing import TYPE_CHECKING\nimport calib._core.links\nif TYPE_CHECKING:\n"
+        "    import torch\ndef f():\n    from sklearn.utils import _hidden\n"
+        "try:\n    import pandas\nexcept ImportError: ...\n"
+    )
+    found = [(one.module, one.name, one.at_top) for one in _imports(tree, at_top=True)]
+    assert found == [
+        ("typing", "TYPE_CHECKING", True),
+        ("calib._core.links", None, True),
+        ("sklearn.utils", "_hidden", False),
+        ("pandas", None, True),
+    ]
+    slash = chr(47)
+    assert MACHINE_PATH.search(f'"{slash}home{slash}someone"')
+    assert not MACHINE_PATH.search("https://example.org/home/page")
+
+
+# ---------------------------------------------------------------------- light imports
+
+IMPORT = """
+import json, sys, time
+{before}
+known, start = set(sys.modules), time.process_time()
+{statement}
+elapsed = time.process_time() - start
+print(json.dumps([elapsed, sorted(set(sys.modules) - known)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "statement"),
+    [
+        ("", "import calib, uq"),
+        ("import sklearn", "import calib; calib.TemperatureCalibrator"),
+        ("import sklearn", "import calib; [getattr(calib, name) for name in calib.__all__]"),
+        (
+            "import sklearn",
+            "import calib.evaluation as e; [getattr(e, name) for name in e.__all__]",
+        ),
+        ("import sklearn", "import uq; [getattr(uq, name) for name in uq.__all__]"),
+    ],
+    ids=["calib and uq", "one calibrator", "all of calib", "all of evaluation", "all of uq"],
+)
+def test_imports_are_light(before: str, statement: str) -> None:
+    """What scikit-learn loads itself (pandas, where there is one) is not counted."""
+    best, loaded = float("inf"), set()
+    for _ in range(3):
+        code = IMPORT.format(before=before, statement=statement)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        elapsed, modules = json.loads(done.stdout)
+        best, loaded = min(best, elapsed), {name.partition(".")[0] for name in modules}
+        if best < LIGHT:
+            break
+    assert not loaded & set(NEVER_LOADED)
+    assert best < LIGHT, f"{best:.2f} s of CPU beyond scikit-learn"
+
+
+# ---------------------------------------------------------------------- registry and exports
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_registry_row(name: str) -> None:
+    row = CALIBRATORS[name]
+    module, _, class_name = row.target.partition(":")
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+    assert re.fullmatch(r"calib\.calibrators\.[a-z][a-z0-9_]*", module)
+    assert re.fullmatch(r"[A-Z]\w*Calibrator", class_name)
+    assert row.summary
+    assert row.reference
+    method = row.load()
+    assert issubclass(method, BaseCalibrator)
+    assert method.__module__ == module, "defined where the row says"
+    assert len(inspect.getmro(method)) - len(inspect.getmro(BaseCalibrator)) <= 2
+    assert isinstance(method(), BaseCalibrator), "every parameter has a default"
+
+
+def test_every_calibrator_is_registered() -> None:
+    registered = {row.target for row in CALIBRATORS.values()}
+    for path in sorted((ROOT / "calib" / "calibrators").glob("*.py")):
+        module = importlib.import_module(module_of(path))
+        for name, found in inspect.getmembers(module, inspect.isclass):
+            if not issubclass(found, BaseCalibrator) or found.__module__ != module.__name__:
+                continue
+            needs_argument = any(
+                parameter.default is parameter.empty
+                for parameter in inspect.signature(found).parameters.values()
+            )
+            assert (
+                name.startswith("_") or needs_argument or f"{module.__name__}:{name}" in registered
+            )
+
+
+def test_generated_lists_are_up_to_date() -> None:
+    tool = ROOT / "tools" / "generate_exports.py"
+    if not tool.is_file():
+        pytest.skip("the tool is not part of the source distribution")
+    done = subprocess.run(
+        [sys.executable, str(tool), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def public_lists() -> dict[str, list[str]]:
+    """Return ``__all__`` of every module that has one, read without importing it."""
+    lists = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)):
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                if isinstance(target, ast.Name) and target.id == "__all__" and node.value:
+                    lists[module_of(path)] = ast.literal_eval(node.value)
+    return lists
+
+
+PUBLIC = public_lists()
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_list_is_sorted(module: str) -> None:
+    rank = {name: 0 if name.isupper() else 1 if name[0].isupper() else 2 for name in PUBLIC[module]}
+    assert PUBLIC[module] == sorted(rank, key=lambda name: (rank[name], name))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module in PUBLIC for name in PUBLIC[module]]
+)
+def test_public_name_is_documented(module: str, name: str) -> None:
+    path = next(path for path in FILES if module_of(path) == module)
+    for one in imports_of(path):
+        if one.at_top and one.module in HEAVY:
+            pytest.importorskip(one.module)
+    found = getattr(importlib.import_module(module), name)
+    if not (inspect.isclass(found) or inspect.isfunction(found)):
+        return
+    text = vars(found).get("__doc__") if inspect.isclass(found) else found.__doc__
+    assert text, "no docstring"
+    if inspect.isclass(found) and issubclass(found, BaseException):
+        return
+    documented = documented_parameters(inspect.cleandoc(text), found)
+    missing = [parameter for parameter in parameters_of(found) if parameter not in documented]
+    assert not missing, f"not under Parameters: {missing}"
+    if inspect.isclass(found):
+        for method, value in inspect.getmembers(found, inspect.isfunction):
+            own = value.__module__.partition(".")[0] in PACKAGES
+            assert method.startswith("_") or not own or inspect.getdoc(value), method
+
+
+def parameters_of(found: type) -> list[str]:
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except ValueError:
+        return []
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    return [stars.get(parameter.kind, "") + parameter.name for parameter in parameters]
+
+
+def documented_parameters(text: str, found: object) -> set[str]:
+    """Return the names in the section Parameters; for records in Attributes as well."""
+    record = dataclasses.is_dataclass(found) or hasattr(found, "_fields")
+    wanted = {"Parameters", "Attributes"} if record else {"Parameters"}
+    lines, section, names = text.splitlines(), "", set()
+    for number, line in enumerate(lines):
+        if number + 1 < len(lines) and re.fullmatch(r"-{3,}", lines[number + 1]):
+            section = line.strip()
+        elif section in wanted and (match := re.match(r"([\w*][\w*, ]*?)\s*:\s", line)):
+            names |= {part.strip() for part in match[1].split(",")}
+    return names
+
+
+# ---------------------------------------------------------------------- the repository
+
+
+def repository_files() -> list[Path]:
+    """Return the text files of the repository; what is built, cached or hidden aside."""
+    kept = []
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        hidden = any(part.startswith(".") and part not in (".ci", ".github") for part in parts[:-1])
+        built = any(part in ("__pycache__", "build", "dist", "site") for part in parts)
+        if path.is_file() and not hidden and not built and "egg-info" not in str(path):
+            kept.append(path)
+    return kept
+
+
+def test_no_file_names_a_place_on_a_machine() -> None:
+    for path in repository_files():
+        if path.suffix in (".html", ".png", ".pyc"):
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(lines, start=1):
+            assert not MACHINE_PATH.search(line), f"{path.relative_to(ROOT)}, line {number}: {line}"

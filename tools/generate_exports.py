@@ -1,0 +1,121 @@
+"""Write the lists that follow from the registry: exports of `calib` and the README's table.
+
+Run without arguments after adding a row to the registry; with ``--check`` nothing is written and
+the exit code is 1 if a list is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from calib.registry import CALIBRATORS  # noqa: E402
+
+LINE_LENGTH = 100
+#: Public names beside the registered calibrators.
+OTHERS = {
+    "BaseCalibrator": "calib.base",
+    "CALIBRATORS": "calib.registry",
+    "CalibratedClassifier": "calib.classifier",
+    "CalibrationWarning": "calib._core.validation",
+    "DegenerateScoresWarning": "calib._core.validation",
+    "ExternalCalibrator": "calib.calibrators.external",
+    "ProbabilitiesAsLogitsWarning": "calib._core.validation",
+    "RefitWarning": "calib.classifier",
+    "all_calibrators": "calib.registry",
+    "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
+    "load": "calib.persistence",
+    "make_calibrator": "calib.registry",
+    "save": "calib.persistence",
+}
+#: File, first line and last line of each generated block.
+INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")
+README = (ROOT / "README.md", "<!-- calibrators:begin -->", "<!-- calibrators:end -->")
+
+
+def module_of() -> dict[str, str]:
+    """Return the module of every public name of `calib`."""
+    names = dict(OTHERS)
+    for row in CALIBRATORS.values():
+        names[row.class_name] = row.target.partition(":")[0]
+    return dict(sorted(names.items()))
+
+
+def constants_first(name: str) -> tuple[int, str]:
+    """Sort as ruff does: constants, classes, functions."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+
+def exports() -> str:
+    """Return the imports for type checkers, the table for lazy imports, and ``__all__``."""
+    names = module_of()
+    lines = ["if TYPE_CHECKING:"]
+    for module in sorted(set(names.values())):
+        found = sorted((name for name in names if names[name] == module), key=constants_first)
+        lines += import_lines(module, found)
+    lines += ["", "_MODULE_OF = {"]
+    lines += [f'    "{name}": "{module}",' for name, module in names.items()]
+    lines += ["}", "", "__all__ = ["]
+    lines += [f'    "{name}",' for name in sorted(names, key=constants_first)]
+    return "\n".join([*lines, "]"])
+
+
+def import_lines(module: str, names: list[str]) -> list[str]:
+    """Return one import statement, broken where it does not fit."""
+    line = f"    from {module} import {', '.join(names)}"
+    if len(line) <= LINE_LENGTH:
+        return [line]
+    return [f"    from {module} import (", *(f"        {name}," for name in names), "    )"]
+
+
+def table() -> str:
+    """Return the README's table of calibrators."""
+    lines = ["| name | class | what it does | reference |", "|---|---|---|---|"]
+    for name, row in CALIBRATORS.items():
+        lines.append(f'| `"{name}"` | `{row.class_name}` | {row.summary} | {row.reference} |')
+    return "\n".join(lines)
+
+
+def renewed(path: Path, begin: str, end: str, body: str) -> str:
+    """Return the text of a file with the lines between two marker lines replaced."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    starts = [number for number, line in enumerate(lines) if line.startswith(begin)]
+    ends = [number for number, line in enumerate(lines) if line.startswith(end)]
+    if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
+        raise SystemExit(f"{path.name}: needs one line {begin!r} and, after it, one {end!r}")
+    return "\n".join([*lines[: starts[0] + 1], body, *lines[ends[0] :]])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check both blocks; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
+    options = parser.parse_args(arguments)
+    stale = 0
+    for (path, begin, end), body in ((INIT, exports()), (README, table())):
+        old, new = path.read_text(encoding="utf-8"), renewed(path, begin, end, body)
+        if old == new:
+            continue
+        stale = 1
+        if options.check:
+            name = path.relative_to(ROOT).as_posix()
+            sys.stdout.writelines(
+                difflib.unified_diff(
+                    old.splitlines(keepends=True),
+                    new.splitlines(keepends=True),
+                    name,
+                    f"{name} (generated)",
+                )
+            )
+        else:
+            path.write_text(new, encoding="utf-8")
+    return stale if options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
