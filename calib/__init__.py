@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.platt import PlattCalibrator
     from calib.calibrators.temperature import TemperatureCalibrator
+    from calib.calibrators.venn_abers import VennAbersCalibrator
+    from calib.calibrators.venn_abers_regression import VennAbersRegressor
     from calib.classifier import CalibratedClassifier, RefitWarning
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
@@ -35,6 +37,8 @@ _MODULE_OF = {
     "ProbabilitiesAsLogitsWarning": "calib._core.validation",
     "RefitWarning": "calib.classifier",
     "TemperatureCalibrator": "calib.calibrators.temperature",
+    "VennAbersCalibrator": "calib.calibrators.venn_abers",
+    "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
     "all_calibrators": "calib.registry",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",
@@ -53,6 +57,8 @@ __all__ = [
     "ProbabilitiesAsLogitsWarning",
     "RefitWarning",
     "TemperatureCalibrator",
+    "VennAbersCalibrator",
+    "VennAbersRegressor",
     "all_calibrators",
     "load",
     "make_calibrator",

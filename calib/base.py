@@ -17,6 +17,7 @@ from calib._core.sklearn_compat import check_features
 from calib._core.typing import (
     Array,
     ArrayLike,
+    Domain,
     Float64Array,
     InputKind,
     LabelArray,
@@ -51,8 +52,8 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Number of columns of `X` seen at fit.
     """
 
-    #: Domain in which the method works; the base converts from `input`.
-    _domain: ClassVar[InputKind] = "logits"
+    #: Domain in which the method works; the base converts from `input`, "declared" leaves it alone.
+    _domain: ClassVar[Domain] = "logits"
     #: Names of the fitted attributes that feed `_map`, files and exported modules.
     _fitted: ClassVar[tuple[str, ...]] = ()
     #: Constructor arguments that `_map` reads; they reach it beside the fitted values.

@@ -71,8 +71,9 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         estimator.
     ensemble : bool, default=False
         Keep the (estimator, calibrator) pair of every fold and average their probabilities instead
-        of refitting: often a little better, at `cv` times the prediction cost. Unused for a frozen
-        estimator.
+        of refitting: often a little better, at `cv` times the prediction cost. A calibrator with a
+        merge of its own replaces the average (Venn-ABERS: geometric means, the cross predictor).
+        Unused for a frozen estimator.
     response : {"auto", "decision_function", "predict_proba"}, default="auto"
         Which output of the estimator is calibrated. ``"auto"`` takes the decision function (as
         logits) where there is one with a column per class, else the predicted probabilities.
@@ -219,10 +220,11 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
             Probabilities in [0, 1], rows sum to 1, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        probas = [
-            calibrator.predict_proba(self._scores_of(estimator, X))
-            for estimator, calibrator in self.pairs_
-        ]
+        scored = [(calibrator, self._scores_of(model, X)) for model, calibrator in self.pairs_]
+        first = scored[0][0]
+        if len(scored) > 1 and hasattr(first, "merge_folds"):
+            return first.merge_folds(scored)
+        probas = [calibrator.predict_proba(scores) for calibrator, scores in scored]
         return probas[0] if len(probas) == 1 else np.mean(probas, axis=0)
 
     def predict(self, X: ArrayLike) -> LabelArray:

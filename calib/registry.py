@@ -67,6 +67,11 @@ CALIBRATORS: dict[str, Entry] = {
         "monotone map of the probabilities; one-vs-rest beyond two classes",
         "Zadrozny and Elkan 2002, doi 10.1145/775047.775151",
     ),
+    "venn_abers": Entry(
+        "calib.calibrators.venn_abers:VennAbersCalibrator",
+        "two probabilities per sample, one exactly calibrated, and their merge",
+        "Vovk and Petej 2014, arXiv 1211.0025; Vovk et al. 2015, arXiv 1511.00213",
+    ),
 }
 
 

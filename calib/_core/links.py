@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from calib._core.typing import Array, InputKind, Namespace
+from calib._core.typing import Array, Domain, InputKind, Namespace
 
 #: Logarithm of the smallest normal float32: the floor of recovered log-probabilities. A floor this
 #: far below the customary 1e-7...1e-15 keeps confident errors visible (CalArena, arXiv 2605.30188).
@@ -52,9 +52,9 @@ def both_columns(scores: Array, source: InputKind, xp: Namespace) -> Array:
     return xp.concat([1 - scores, scores], axis=1)
 
 
-def convert(scores: Array, source: InputKind, domain: InputKind, xp: Namespace) -> Array:
+def convert(scores: Array, source: InputKind, domain: Domain, xp: Namespace) -> Array:
     """Bring scores of shape (n_samples, n_classes) from the declared kind to the wanted one."""
-    if source == domain:
+    if domain in (source, "declared"):
         return scores
     return softmax(scores, xp) if domain == "proba" else logits_from_proba(scores, xp)
 

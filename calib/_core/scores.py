@@ -13,7 +13,7 @@ from calib._core.links import (
     both_columns,
     convert,
 )
-from calib._core.typing import Float64Array, FloatArray, InputKind
+from calib._core.typing import Domain, Float64Array, FloatArray, InputKind
 
 #: Elements of a block: half a megabyte in float64, so that a few blocks fit in a core's cache.
 BLOCK_ELEMENTS = 1 << 16
@@ -36,13 +36,13 @@ class Scores:
         As received: any floating type, one column (positive class) or one column per class.
     source : {"logits", "proba"}
         What `array` holds.
-    domain : {"logits", "proba"}
-        What `block` and the iteration return.
+    domain : {"logits", "proba", "declared"}
+        What `block` and the iteration return; ``"declared"`` means as received.
     """
 
     array: FloatArray
     source: InputKind
-    domain: InputKind
+    domain: Domain
 
     @property
     def n_samples(self) -> int:
@@ -92,7 +92,7 @@ class Scores:
 
     def column(self, k: int) -> Float64Array:
         """Return the scores of one class in the wanted domain, shape (n_samples,), float64."""
-        if self.source == self.domain and self.array.shape[1] > 1:
+        if self.domain in (self.source, "declared") and self.array.shape[1] > 1:
             return self.array[:, k].astype(np.float64)
         out = np.empty(self.n_samples)
         for rows, block in self:
@@ -103,6 +103,6 @@ class Scores:
         """Return a systematic subsample (a view): rows 0, step, 2 step, ..."""
         return replace(self, array=self.array[::step])
 
-    def in_domain(self, domain: InputKind) -> Scores:
+    def in_domain(self, domain: Domain) -> Scores:
         """Return the same scores read in another domain."""
         return replace(self, domain=domain)

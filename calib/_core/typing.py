@@ -19,5 +19,7 @@ IntArray: TypeAlias = npt.NDArray[np.intp]
 LabelArray: TypeAlias = npt.NDArray[Any]
 #: What the scores handed to an estimator are.
 InputKind: TypeAlias = Literal["logits", "proba"]
+#: What a method works on: one kind, or whatever was handed over.
+Domain: TypeAlias = Literal["logits", "proba", "declared"]
 #: `random_state` as scikit-learn understands it.
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None

@@ -11,7 +11,7 @@ import numpy as np
 from calib._core import links
 from calib._core.namespace import array_namespace, like, to_numpy
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, FloatArray, InputKind
+from calib._core.typing import Array, Domain, Float64Array, FloatArray
 from calib.base import BaseCalibrator
 
 
@@ -63,7 +63,7 @@ class ExternalCalibrator(BaseCalibrator):
     array([0.333])
     """
 
-    _domain: ClassVar[InputKind] = "proba"
+    _domain: ClassVar[Domain] = "proba"
     _row_wise: ClassVar[bool] = False
 
     calibrator_: Any

@@ -11,7 +11,7 @@ from calib._core import links
 from calib._core.isotonic import Blocks, pool_adjacent_violators
 from calib._core.reading import check_option
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, InputKind, Namespace
+from calib._core.typing import Array, Domain, Float64Array, Namespace
 from calib.base import BaseCalibrator
 
 
@@ -81,7 +81,7 @@ class IsotonicCalibrator(BaseCalibrator):
     array([0.   , 0.333, 0.667])
     """
 
-    _domain: ClassVar[InputKind] = "proba"
+    _domain: ClassVar[Domain] = "proba"
     _fitted: ClassVar[tuple[str, ...]] = ("knots_", "values_", "smoothing_")
     soft_targets: ClassVar[bool] = True
 
