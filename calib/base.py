@@ -65,6 +65,9 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     #: Whether rows are mapped independently, so that large inputs can be mapped in blocks.
     _row_wise: ClassVar[bool] = True
 
+    #: Fewest rows that are mapped together; maps that loop over classes want more.
+    _block_rows: ClassVar[int] = 1
+
     classes_: LabelArray
     n_features_in_: int
 
@@ -134,10 +137,11 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         y_array = labels.check_vector(y, "y")
         labels.check_same_length(array.shape[0], y_array.shape[0], "X", "y")
         weight = labels.check_weight(sample_weight, array.shape[0])
-        validation.check_scores(array, self.input, "X")
+        n_scores = self._n_scores(array.shape[1])
+        validation.check_scores(array[:, :n_scores], self.input, "X")
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
-        n_classes = self._n_classes(array.shape[1])
+        n_classes = self._n_classes(n_scores)
         if labels.is_soft_target(y_array) and self.soft_targets:
             target: Any = labels.check_soft_target(y_array, n_classes)
             classes: LabelArray = np.arange(2)
@@ -152,15 +156,16 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"y has a single class ({classes[target[0]]!r}); calibration needs at least two "
                 f"classes among the samples (with positive weight)"
             )
-        if self.input == "logits" and validation.looks_like_probabilities(array):
+        scores = array[:, :n_scores]
+        if self.input == "logits" and validation.looks_like_probabilities(scores):
             warnings.warn(
                 "X looks like probabilities (all values in [0, 1]"
-                + (", rows sum to 1" if array.shape[1] > 1 else "")
+                + (", rows sum to 1" if n_scores > 1 else "")
                 + ") but input='logits'; pass input='proba' if they are",
                 validation.ProbabilitiesAsLogitsWarning,
                 stacklevel=2,
             )
-        validation.check_columns_against_labels(array, self.input, target, classes)
+        validation.check_columns_against_labels(scores, self.input, target, classes)
         self.classes_ = classes
         self._fit(Scores(array, self.input, self._domain), target, weight)
         return self
@@ -191,7 +196,7 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(array, np.ndarray) or not self._row_wise:
             return self._apply(array)
         out = np.empty((array.shape[0], len(self.classes_)), dtype=array.dtype)
-        for rows in row_blocks(array.shape[0], out.shape[1]):
+        for rows in row_blocks(*out.shape, at_least=self._block_rows):
             out[rows] = self._apply(array[rows])
         return out
 
@@ -234,9 +239,13 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ shared machinery
 
-    def _n_classes(self, n_columns: int) -> int:
-        """Number of classes that `n_columns` columns of `X` stand for."""
-        return max(2, n_columns)
+    def _n_scores(self, n_columns: int) -> int:
+        """Number of leading columns of `X` that are scores; only they have to match `input`."""
+        return n_columns
+
+    def _n_classes(self, n_scores: int) -> int:
+        """Number of classes that `n_scores` columns of scores stand for."""
+        return max(2, n_scores)
 
     def _fitted_values(self) -> dict[str, Any]:
         """Fitted attributes that feed `_map`, as NumPy values."""
@@ -253,7 +262,8 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         array = validation.check_matrix(X, "X")
         check_features(self, X if hasattr(X, "columns") else array, reset=False)
-        validation.check_scores(array, self.input, "X")
+        n_scores = self._n_scores(self.n_features_in_)
+        validation.check_scores(array[:, :n_scores], self.input, "X")
         return array
 
     def _apply(self, array: Array) -> Array:

@@ -99,40 +99,35 @@ def bridge_kernel(
     last = len(mass) - 1
     after[last] = -1
     for j in range(last - 1, -1, -1):
+        m, z = mass[j], total[j]
         t = j + 1
-        while after[t] != -1:
+        u = after[t]
+        while u != -1 and (total[t] - z) * (mass[u] - m) >= (total[u] - z) * (mass[t] - m):
+            t = u
             u = after[t]
-            rise = (total[t] - total[j]) * (mass[u] - mass[j])
-            if rise >= (total[u] - total[j]) * (mass[t] - mass[j]):
-                t = u
-            else:
-                break
         after[j] = t
-    left = 0
-    right = 0
-    n = total[0] + step - total[0]
-    d = mass[0] + test_weight - mass[0]
+    m, z = mass[0], total[0]
+    n, d = step, test_weight
+    right, u = 0, after[0]
     for i in range(last + 1):
         if i > 0:
-            if (total[i] - total[left]) * d >= n * (mass[i] - mass[left]):
+            m_i, z_i = mass[i], total[i]
+            if (z_i - z) * d >= n * (m_i - m):
                 num[i] = n
                 den[i] = d
                 continue
-            left = i
+            m, z = m_i, z_i
             if right < i:
-                right = i
-            n = total[right] + step - total[left]
-            d = mass[right] + test_weight - mass[left]
-        while after[right] != -1:
-            u = after[right]
-            nu = total[u] + step - total[left]
-            du = mass[u] + test_weight - mass[left]
-            if nu * d <= n * du:
-                right = u
-                n = nu
-                d = du
-            else:
+                right, u = i, after[i]
+            n = total[right] + step - z
+            d = mass[right] + test_weight - m
+        while u != -1:
+            n_u = total[u] + step - z
+            d_u = mass[u] + test_weight - m
+            if n_u * d > n * d_u:
                 break
+            right, n, d = u, n_u, d_u
+            u = after[right]
         num[i] = n
         den[i] = d
 
@@ -143,7 +138,10 @@ def _compiled_kernel(size: int) -> Callable[..., None] | None:
         if not _compiled:
             import numba
 
-            _compiled.append(numba.njit(cache=True)(bridge_kernel))
+            try:
+                _compiled.append(numba.njit(cache=True)(bridge_kernel))
+            except RuntimeError:  # no folder to cache in
+                _compiled.append(numba.njit(bridge_kernel))
         return _compiled[0]
     return None
 
@@ -225,6 +223,8 @@ def _compress(points: Float64Array, table: Float64Array) -> tuple[Float64Array, 
 def _stack(
     rows: list[tuple[Float64Array, Float64Array]],
 ) -> tuple[Float64Array, Float64Array]:
+    if len(rows) == 1:
+        return rows[0][0][None, :], rows[0][1][None, :]
     length = max(len(knots) for knots, _ in rows)
     knots = np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x, _ in rows])
     values = np.stack([np.pad(v, (0, length + 1 - len(v)), mode="edge") for _, v in rows])

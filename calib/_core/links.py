@@ -7,6 +7,8 @@ of their input. Rows are samples.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -122,3 +124,40 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
     flat = width <= 0
     share = (x - x0) / xp.where(flat, xp.ones_like(width), width)
     return y0 + xp.clip(share, 0.0, 1.0) * (xp.take(values, right, axis=0) - y0)
+
+
+#: Knots, values and side of one step function.
+StepTable: TypeAlias = tuple[Array, Array, Literal["left", "right"]]
+#: Points from which NumPy sorts them and looks the knots up among them instead.
+SORT_FROM = 1024
+
+
+def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
+    """Evaluate step functions at the same points.
+
+    Parameters
+    ----------
+    x : array of shape (n,)
+    tables : sequence of (knots, values, side)
+        Ascending knots of shape (n_knots,), values of shape (n_knots + 1,). With side ``"left"`` a
+        step counts beyond its knot, with ``"right"`` at the knot already.
+
+    Returns
+    -------
+    values : list of array of shape (n,)
+    """
+    if xp is np and len(x) >= SORT_FROM:
+        order = np.argsort(x)
+        ordered = x[order]
+        found = []
+        for knots, values, side in tables:
+            reached = np.searchsorted(ordered, knots, side="right" if side == "left" else "left")
+            out = np.empty(len(x), dtype=values.dtype)
+            out[order] = np.repeat(values, np.diff(reached, prepend=0, append=len(x)))
+            found.append(out)
+        return found
+    x = 1.0 * x  # contiguous: torch warns about searching a strided column
+    return [
+        xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)
+        for knots, values, side in tables
+    ]

@@ -178,6 +178,7 @@ def minimize(
     """
     x = np.array(start, dtype=np.float64)
     value, gradient, hessian = objective(x)
+    value = value.copy()
     step, decrease = _newton_steps(gradient, hessian)
     length = np.ones(len(x))
     n_evaluations = 1
@@ -190,11 +191,8 @@ def minimize(
         n_evaluations += 1
         enough = value - 1e-4 * length * decrease + 1e-15 * (1.0 + np.abs(value))
         accepted = active & (trial_value <= enough)
-        new_step, new_decrease = _newton_steps(gradient, hessian)
-        x = np.where(accepted[:, None], trial, x)
-        value = np.where(accepted, trial_value, value)
-        step = np.where(accepted[:, None], new_step, step)
-        decrease = np.where(accepted, new_decrease, decrease)
+        x[accepted], value[accepted] = trial[accepted], trial_value[accepted]
+        step[accepted], decrease[accepted] = _newton_steps(gradient[accepted], hessian[accepted])
         length = np.where(accepted, 1.0, np.where(active, 0.5 * length, length))
     finished = decrease <= tolerance * (1.0 + np.abs(value))
     converged = finished | (decrease <= ROUNDING_DECREASE * (1.0 + np.abs(value)))

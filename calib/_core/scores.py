@@ -12,6 +12,7 @@ from calib._core.links import (
     binary_log_odds,
     both_columns,
     convert,
+    logits_from_proba,
 )
 from calib._core.typing import Domain, Float64Array, FloatArray, InputKind
 
@@ -19,9 +20,9 @@ from calib._core.typing import Domain, Float64Array, FloatArray, InputKind
 BLOCK_ELEMENTS = 1 << 16
 
 
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Yield consecutive row slices of at most `BLOCK_ELEMENTS` elements."""
-    step = max(1, BLOCK_ELEMENTS // max(1, n_columns))
+def row_blocks(n_rows: int, n_columns: int, *, at_least: int = 1) -> Iterator[slice]:
+    """Yield consecutive row slices of at most `BLOCK_ELEMENTS` elements, or `at_least` rows."""
+    step = max(at_least, BLOCK_ELEMENTS // max(1, n_columns))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
@@ -53,7 +54,10 @@ class Scores:
         return max(2, int(self.array.shape[1]))
 
     def block(self, rows: slice) -> Float64Array:
-        """Return rows in the wanted domain, float64, shape (n_rows, n_classes)."""
+        """Return rows in the wanted domain, float64, shape (n_rows, n_classes).
+
+        Not to be written to: it may be a view of what the user passed.
+        """
         part = np.asarray(self.array[rows], dtype=np.float64)
         if part.shape[1] == 1:
             part = both_columns(part, self.source, np)
@@ -90,14 +94,28 @@ class Scores:
             out[rows] = binary_log_odds(block)
         return out
 
-    def column(self, k: int) -> Float64Array:
-        """Return the scores of one class in the wanted domain, shape (n_samples,), float64."""
+    def columns(self) -> Iterator[Float64Array]:
+        """Yield the scores of one class after the other in the wanted domain, (n_samples,)."""
         if self.domain in (self.source, "declared") and self.array.shape[1] > 1:
-            return self.array[:, k].astype(np.float64)
-        out = np.empty(self.n_samples)
-        for rows, block in self:
-            out[rows] = block[:, k]
-        return out
+            for k in range(self.n_classes):
+                yield self.array[:, k].astype(np.float64)
+            return
+        if self.n_classes == 2 or self.domain == "logits":
+            yield from self.dense().T.copy()
+            return
+        normaliser = np.empty(self.n_samples)  # of the softmax, once for all classes
+        for rows, z in self.in_domain("declared"):
+            peak = z.max(axis=1)
+            normaliser[rows] = peak + np.log(np.exp(z - peak[:, None]).sum(axis=1))
+        for k in range(self.n_classes):
+            yield np.exp(self.array[:, k].astype(np.float64) - normaliser)
+
+    def logit_columns(self, columns: slice) -> Float64Array:
+        """Return the logits of some classes (three or more in all), float64, as a copy."""
+        part = self.array[:, columns].astype(np.float64)
+        if self.source == "proba":
+            return np.asarray(logits_from_proba(part, np))
+        return part
 
     def every(self, step: int) -> Scores:
         """Return a systematic subsample (a view): rows 0, step, 2 step, ..."""

@@ -83,6 +83,7 @@ class IsotonicCalibrator(BaseCalibrator):
 
     _domain: ClassVar[Domain] = "proba"
     _fitted: ClassVar[tuple[str, ...]] = ("knots_", "values_", "smoothing_")
+    _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 
     knots_: Float64Array
@@ -104,9 +105,11 @@ class IsotonicCalibrator(BaseCalibrator):
         check_option("centred", self.centred, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
         curves = []
-        for k in [1] if scores.n_classes == 2 else range(scores.n_classes):
+        for k, column in enumerate(scores.columns()):
+            if scores.n_classes == 2 and k == 0:
+                continue  # the mirror image of the other
             t = target if scores.n_classes == 2 else target == k
-            blocks = pool_adjacent_violators(scores.column(k), t.astype(np.float64), weight)
+            blocks = pool_adjacent_violators(column, t.astype(np.float64), weight)
             curves.append(_centred_knots(blocks) if self.centred else _step_knots(blocks))
         length = max(len(x) for x, _ in curves)
         self.knots_ = np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x, _ in curves])

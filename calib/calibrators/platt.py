@@ -10,17 +10,17 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
-from calib._core.newton import minimize
+from calib._core.newton import Minimum, minimize
 from calib._core.reading import check_option
 from calib._core.scores import Scores, row_blocks
-from calib._core.typing import Array, Float64Array, Namespace
+from calib._core.typing import Array, Float64Array, LabelArray, Namespace
 from calib.base import BaseCalibrator
 
-#: Elements of the systematic subsample that provides the starting point of a large fit.
-START_ELEMENTS = 1 << 18
+#: Rows of the systematic subsample that provides the starting point of a large fit.
+START_ROWS = 1 << 14
 
-#: One block of the fit: log-odds, targets (both of shape (n, n_problems)) and weights (n, 1).
-Block = tuple[Float64Array, Float64Array, Float64Array | None]
+#: Log-odds held at a time (16 MB): as many classes as fit are solved side by side.
+CHUNK_ELEMENTS = 1 << 21
 
 
 class PlattCalibrator(BaseCalibrator):
@@ -110,31 +110,23 @@ class PlattCalibrator(BaseCalibrator):
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
         check_option("smooth_targets", self.smooth_targets, ("auto", True, False))
-        positive = _totals(scores.n_classes, target, weight)
-        total = float(scores.n_samples if weight is None else weight.sum())
-        separable, centre, unit = _survey(scores, target)
-        frame = (centre, unit)
-        cautious = separable if self.smooth_targets == "auto" else self.smooth_targets
-        high = np.where(cautious, (positive + 1.0) / (positive + 2.0), 1.0)
-        low = np.where(cautious, 1.0 / (total - positive + 2.0), 0.0)
-        step = max(1, scores.n_samples * scores.n_classes // START_ELEMENTS)
-        start = np.zeros((len(positive), 2))
-        if step > 1:  # a subsample brings the start close, so that full passes are few
-            part = None if weight is None else weight[::step]
-            coarse = _objective(scores.every(step), target[::step], part, high, low, frame)
-            start = minimize(coarse, start, tolerance=1e-6).x
-        minimum = minimize(_objective(scores, target, weight, high, low, frame), start)
-        if not minimum.converged.all():
-            worst = np.flatnonzero(~minimum.converged)
+        n_problems = 1 if scores.n_classes == 2 else scores.n_classes
+        self.intercept_, self.slope_ = np.empty(n_problems), np.empty(n_problems)
+        self.n_evaluations_ = 0
+        failed: list[int] = []
+        for columns, s, t in _problems(scores, target):
+            minimum, self.slope_[columns], self.intercept_[columns] = _solve(
+                s, t, weight, self.smooth_targets
+            )
+            self.n_evaluations_ = max(self.n_evaluations_, minimum.n_evaluations)
+            failed += (columns.start + np.flatnonzero(~minimum.converged)).tolist()
+        if failed:
             warnings.warn(
-                f"Platt scaling did not converge in {minimum.n_evaluations} passes for classes "
-                f"{self.classes_[worst if len(positive) > 1 else [1]].tolist()}",
+                f"Platt scaling did not converge in {self.n_evaluations_} passes for classes "
+                f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        self.slope_ = minimum.x[:, 1] / unit
-        self.intercept_ = minimum.x[:, 0] - self.slope_ * centre
-        self.n_evaluations_ = minimum.n_evaluations
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -146,85 +138,116 @@ class PlattCalibrator(BaseCalibrator):
         return links.renormalise(q, links.softmax(scores, xp), xp)
 
 
-def _totals(n_classes: int, target: Float64Array, weight: Float64Array | None) -> Float64Array:
-    """Total weight of the positive side of each problem: one for two classes, else one a class."""
-    if n_classes == 2:
-        return np.array([target.sum() if weight is None else target @ weight], dtype=np.float64)
-    return np.bincount(target.astype(np.intp), weights=weight, minlength=n_classes).astype(float)
-
-
-def _blocks(
-    scores: Scores, target: Float64Array, weight: Float64Array | None
-) -> Callable[[], Iterator[Block]]:
-    """Return what iterates over log-odds, targets and weights of all problems by blocks."""
-    binary = scores.log_odds() if scores.n_classes == 2 else None
-    index = np.arange(scores.n_classes)
-
-    def blocks() -> Iterator[Block]:
-        if binary is not None:
-            for rows in row_blocks(scores.n_samples, 2):
-                t = target[rows, None].astype(np.float64)
-                yield binary[rows, None], t, None if weight is None else weight[rows, None]
-        else:
-            for rows, z in scores:
-                t = (target[rows, None] == index).astype(np.float64)
-                s = links.log_odds_one_vs_rest(z, np)
-                yield s, t, None if weight is None else weight[rows, None]
-
-    return blocks
-
-
-def _survey(
+def _problems(
     scores: Scores, target: Float64Array
-) -> tuple[np.ndarray[tuple[int, ...], np.dtype], Float64Array, Float64Array]:
+) -> Iterator[tuple[slice, Float64Array, LabelArray]]:
+    """Yield log-odds and targets, shape (n_samples, n_problems), for some problems at a time."""
+    if scores.n_classes == 2:
+        yield slice(0, 1), scores.log_odds()[:, None], target[:, None]
+        return
+    n_samples, n_classes = scores.n_samples, scores.n_classes
+    top = np.empty(n_samples, dtype=np.intp)
+    peak, total, rest_of_top = np.empty((3, n_samples))
+    for rows, z in scores:
+        index = np.arange(len(z))
+        top[rows] = z.argmax(axis=1)
+        peak[rows] = z[index, top[rows]]
+        total[rows] = np.exp(z - peak[rows, None]).sum(axis=1)
+        others = z.copy()
+        others[index, top[rows]] = -np.inf
+        runner_up = others.max(axis=1)
+        others = np.exp(others - runner_up[:, None]).sum(axis=1)
+        rest_of_top[rows] = runner_up + np.log(others)
+    step = max(1, CHUNK_ELEMENTS // n_samples)
+    for start in range(0, n_classes, step):
+        columns = slice(start, min(start + step, n_classes))
+        index = np.arange(columns.start, columns.stop)
+        z = scores.logit_columns(columns)
+        is_top = top[:, None] == index
+        share = np.exp(z - peak[:, None])
+        share[is_top] = 0.0  # any number: replaced below
+        rest = peak[:, None] + np.log(total[:, None] - share)
+        z -= np.where(is_top, rest_of_top[:, None], rest)
+        yield columns, z, target[:, None] == index
+
+
+def _solve(
+    s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
+) -> tuple[Minimum, Float64Array, Float64Array]:
+    """Fit some problems; return how it went, slopes and intercepts."""
+    n_samples = len(s)
+    total = float(n_samples if weight is None else weight.sum())
+    positive = (t if weight is None else t * weight[:, None]).sum(axis=0, dtype=np.float64)
+    separable, centre, unit = _survey(s, t)
+    cautious = separable if smooth == "auto" else np.full(len(positive), smooth)
+    high = np.where(cautious, (positive + 1.0) / (positive + 2.0), 1.0)
+    low = np.where(cautious, 1.0 / (total - positive + 2.0), 0.0)
+    goals = (low, high)
+    frame = (centre, unit)
+    step = max(1, n_samples // START_ROWS)
+    start = np.zeros((len(positive), 2))
+    if step > 1:  # a subsample brings the start close, so that full passes are few
+        part = None if weight is None else weight[::step]
+        start = minimize(
+            _objective(s[::step], t[::step], part, goals, frame), start, tolerance=1e-6
+        ).x
+    minimum = minimize(_objective(s, t, weight, goals, frame), start)
+    slope = minimum.x[:, 1] / unit
+    return minimum, slope, minimum.x[:, 0] - slope * centre
+
+
+def _survey(s: Float64Array, t: LabelArray) -> tuple[LabelArray, Float64Array, Float64Array]:
     """Say which problems some threshold splits without error, and where their log-odds lie.
 
     Returns the answer, the middle of the range and half its width (1 for a constant).
     """
-    n_problems = 1 if scores.n_classes == 2 else scores.n_classes
-    extremes = np.full((4, n_problems), -np.inf)  # of s and of -s, for targets < 1 and > 0
-    for s, t, _ in _blocks(scores, target, None)():
-        for row, (sign, chosen) in enumerate(((1, t < 1), (-1, t < 1), (1, t > 0), (-1, t > 0))):
-            peak = np.where(chosen, sign * s, -np.inf).max(axis=0)
-            np.maximum(extremes[row], peak, out=extremes[row])
-    top0, bottom0, top1, bottom1 = extremes
-    top, bottom = np.maximum(top0, top1), -np.maximum(bottom0, bottom1)
+    infinite = np.inf
+    zeros, ones = t < 1, t > 0
+    top0, bottom0 = (
+        np.where(zeros, s, -infinite).max(axis=0),
+        np.where(zeros, s, infinite).min(axis=0),
+    )
+    top1, bottom1 = (
+        np.where(ones, s, -infinite).max(axis=0),
+        np.where(ones, s, infinite).min(axis=0),
+    )
+    top, bottom = np.maximum(top0, top1), np.minimum(bottom0, bottom1)
     half = 0.5 * top - 0.5 * bottom
-    separable: np.ndarray[tuple[int, ...], np.dtype] = (top0 <= -bottom1) | (top1 <= -bottom0)
+    separable: LabelArray = (top0 <= bottom1) | (top1 <= bottom0)
     return separable, 0.5 * top + 0.5 * bottom, np.where(half > 0, half, 1.0)
 
 
 def _objective(
-    scores: Scores,
-    target: Float64Array,
+    s: Float64Array,
+    t: LabelArray,
     weight: Float64Array | None,
-    high: Float64Array,
-    low: Float64Array,
+    goals: tuple[Float64Array, Float64Array],
     frame: tuple[Float64Array, Float64Array],
 ) -> Callable[[Float64Array], tuple[Float64Array, Float64Array, Float64Array]]:
     """Mean log loss of ``expit(a + b s)`` with its gradient and Hessian, problem by problem.
 
     Log-odds enter with their middle and half range (`frame`) taken out: well conditioned, and no
-    square overflows.
+    square overflows. `goals` are what the targets 0 and 1 stand for.
     """
     centre, unit = frame
-    total = float(scores.n_samples if weight is None else weight.sum())
-    blocks = _blocks(scores, target, weight)
+    low, high = goals
+    total = float(len(s) if weight is None else weight.sum())
 
     def objective(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
         sums = np.zeros((6, len(x)))
-        for log_odds, t, w in blocks():
-            s = (log_odds - centre) / unit
-            eta = x[:, 0] + x[:, 1] * s
+        for rows in row_blocks(*s.shape):
+            x1 = (s[rows] - centre) / unit
+            eta = x[:, 0] + x[:, 1] * x1
             decay = np.exp(-np.abs(eta))
-            goal = low + (high - low) * t
+            goal = low + (high - low) * t[rows]
             loss = np.maximum(eta, 0.0) + np.log(1.0 + decay) - goal * eta
             p = np.where(eta >= 0, 1.0, decay) / (1.0 + decay)
             slope, bend = p - goal, decay / (1.0 + decay) ** 2
-            if w is not None:
+            if weight is not None:
+                w = weight[rows, None]
                 loss, slope, bend = loss * w, slope * w, bend * w
-            leverage = bend * s
-            parts = (loss, slope, slope * s, bend, leverage, leverage * s)
+            leverage = bend * x1
+            parts = (loss, slope, slope * x1, bend, leverage, leverage * x1)
             sums += np.stack([part.sum(axis=0) for part in parts])
         value, g0, g1, h00, h01, h11 = sums / total
         hessian = np.stack([np.stack([h00, h01], axis=1), np.stack([h01, h11], axis=1)], axis=1)

@@ -95,6 +95,7 @@ class VennAbersCalibrator(BaseCalibrator):
     _fitted: ClassVar[tuple[str, ...]] = _TABLES
     _options: ClassVar[tuple[str, ...]] = ("input", "merge", "multiclass")
     _double: ClassVar[bool] = True
+    _block_rows: ClassVar[int] = 4096
 
     lower_knots_: Float64Array
     lower_values_: Float64Array
@@ -149,7 +150,7 @@ class VennAbersCalibrator(BaseCalibrator):
         if not isinstance(array, np.ndarray):
             return self._through(_interval, array)
         out = np.empty((array.shape[0], len(self.classes_), 2), dtype=array.dtype)
-        for rows in row_blocks(array.shape[0], out.shape[1] ** 2):
+        for rows in row_blocks(*out.shape[:2], at_least=self._block_rows):
             out[rows] = self._through(_interval, array[rows])
         return out
 
@@ -235,11 +236,13 @@ def _bounds(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> tuple[
         ]
     lower, upper = [], []
     for r, s in enumerate(columns):
-        s = 1.0 * s  # contiguous: torch warns about searching a strided column
-        below = xp.searchsorted(fitted["upper_knots_"][r, :], s, side="left")
-        reached = xp.searchsorted(fitted["lower_knots_"][r, :], s, side="right")
-        upper.append(xp.take(fitted["upper_values_"][r, :], below, axis=0))
-        lower.append(xp.take(fitted["lower_values_"][r, :], reached, axis=0))
+        tables: list[links.StepTable] = [
+            (fitted["lower_knots_"][r, :], fitted["lower_values_"][r, :], "right"),
+            (fitted["upper_knots_"][r, :], fitted["upper_values_"][r, :], "left"),
+        ]
+        low, high = links.step_functions(s, tables, xp)
+        lower.append(low)
+        upper.append(high)
     return xp.stack(lower, axis=1), xp.stack(upper, axis=1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._core import links
 from calib._core.bridge import StepTables, step_tables
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
@@ -243,6 +244,12 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
 def _look_up(
     tables: StepTables, row: int, scores: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    reached = np.searchsorted(tables.lower_knots[row], scores, side="right")
-    below = np.searchsorted(tables.upper_knots[row], scores, side="left")
-    return tables.lower_values[row][reached], tables.upper_values[row][below]
+    lower, upper = links.step_functions(
+        scores,
+        (
+            (tables.lower_knots[row], tables.lower_values[row], "right"),
+            (tables.upper_knots[row], tables.upper_values[row], "left"),
+        ),
+        np,
+    )
+    return lower, upper

@@ -277,7 +277,7 @@ class CalibrationReport:
         ImportError
             If pandas is not installed.
         """
-        pandas = require("pandas", extra="all", purpose="CalibrationReport.to_frame")
+        pandas = require("pandas", extra="pandas", purpose="CalibrationReport.to_frame")
         rows = {}
         for name, result in self.models.items():
             row = {key: m.value for key, m in result.measures.items()}

@@ -101,7 +101,7 @@ class BinnedCalibrationTable:
         ImportError
             If pandas is not installed.
         """
-        pandas = require("pandas", extra="all", purpose="BinnedCalibrationTable.to_frame")
+        pandas = require("pandas", extra="pandas", purpose="BinnedCalibrationTable.to_frame")
         columns = {name: getattr(self, name) for name in _NUMBERS}
         return pandas.DataFrame({"class": self.class_label, **columns})
 

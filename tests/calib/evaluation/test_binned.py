@@ -244,6 +244,7 @@ def test_maximum_takes_all_classes_and_a_minimum_weight() -> None:
 
 
 def test_table_rows_and_forms() -> None:
+    pytest.importorskip("pandas")
     y, p = toy_c()
     names = np.array(["ant", "bee", "cat", "dog"])
     table = binned_calibration_table(names[y], p, average="classwise", n_bins=5)

@@ -54,6 +54,7 @@ def report(rng: np.random.Generator):
 def test_values_are_those_of_the_functions(
     n_classes: int, weighted: bool, rng: np.random.Generator
 ) -> None:
+    pytest.importorskip("pandas")
     y, _, p = simulate(rng, 700, n_classes)
     w = rng.random(700) if weighted else None
     frame = calibration_report(y, p, sample_weight=w, n_bins=7, n_resamples=10).to_frame()
@@ -213,6 +214,7 @@ def test_verdict_in_both_directions() -> None:
 
 
 def test_frame_and_dictionary(report) -> None:
+    pytest.importorskip("pandas")
     frame = report.to_frame()
     assert frame.index.tolist() == ["raw", "true"]
     assert frame.index.name == "model"

@@ -1,0 +1,1 @@
+"""Time, memory and quality of every calibrator and metric beside other packages."""
