@@ -119,7 +119,7 @@ for n, colour in ((50, "tab:orange"), (1000, "tab:blue")):
     low, high = cal.predict_interval(grid)[:, 1].T
     right.fill_between(grid, low, high, alpha=0.4, color=colour, label=f"n = {n}")
 right.set(xlabel="log-odds of the model", ylabel="probability of odd")
-right.legend();
+_ = right.legend()
 
 # %% [markdown]
 # ## As one probability
