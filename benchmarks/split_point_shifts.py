@@ -12,6 +12,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -61,19 +62,21 @@ def train(X: np.ndarray, y: np.ndarray, seed: int, epochs: int, rate: float) -> 
     return model
 
 
-def digits(seed: int, known: int = 10) -> tuple[Part, Part, Part, np.ndarray]:
-    """Return training, calibration and test part of the digits below `known`, and the others."""
+Split = tuple[MLPClassifier, Part, Part, Part, np.ndarray]
+
+
+def digits(seed: int, known: int = 10) -> Split:
+    """Return the network, its training, calibration and test part, and the digits >= `known`."""
     X, y = load_digits(return_X_y=True)
     X, others = X[y < known] / 16, X[y >= known] / 16
     y = y[y < known]
     a, b, c, d = train_test_split(X, y, train_size=500, stratify=y, random_state=seed)
     b, t, d, u = train_test_split(b, d, test_size=0.5, stratify=d, random_state=seed)
     model = train(a, c, seed, epochs=150, rate=0.005)
-    digits.model = model  # type: ignore[attr-defined]
-    return run(model, a, c), run(model, b, d), run(model, t, u), others
+    return model, run(model, a, c), run(model, b, d), run(model, t, u), others
 
 
-def wine(seed: int) -> tuple[Part, Part, Part, np.ndarray]:
+def wine(seed: int) -> Split:
     """Return 800 training, 350 calibration, 449 test rows of red wine, quality in four groups."""
     table = np.genfromtxt(WINE, delimiter=",", skip_header=1)
     X, y = table[:, :-1], np.digitize(table[:, -1], [4.5, 5.5, 6.5])
@@ -82,7 +85,7 @@ def wine(seed: int) -> tuple[Part, Part, Part, np.ndarray]:
     centre, unit = a.mean(axis=0), a.std(axis=0)
     a, b, t = ((part - centre) / unit for part in (a, b, t))
     model = train(a, c, seed, epochs=60, rate=0.003)
-    return run(model, a, c), run(model, b, d), run(model, t, u), X[:0]
+    return model, run(model, a, c), run(model, b, d), run(model, t, u), X[:0]
 
 
 def quality(p: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
@@ -115,7 +118,7 @@ def calibration_table(n_seeds: int) -> None:
             continue
         rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
         for seed in range(n_seeds):
-            _, cal, test, _ = make(seed)
+            _, _, cal, test, _ = make(seed)
             tempered = TemperatureCalibrator(input="logits").fit(cal.logits, cal.y)
             base = quality(tempered.transform(test.logits), test.y)[0]
             loss, *rest = quality(softmax(test.logits, axis=1), test.y)
@@ -148,59 +151,53 @@ def shifts(test: Part, others: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def doubts(known: Part, cal: Part, new: Part, seed: int) -> dict[str, np.ndarray]:
+def fit_doubts(known: Part, cal: Part, seed: int) -> dict[str, SplitPointCalibrator]:
+    """Fit heads on the calibration part, and on the training part as the authors do."""
+    fitted = {}
+    for heads, features in product(HEADS, ("hidden", "inputs")):
+        for where, part, split_point in (
+            ("calibration rows", cal, "tempered"),
+            ("training rows", known, "scores"),
+        ):
+            method = SplitPointCalibrator(
+                input="logits",
+                n_scores=part.logits.shape[1],
+                heads=heads,
+                split_point=split_point,
+                shrinkage=1.0,
+                random_state=seed,
+            )
+            fitted[f"{heads}, {features}, {where}"] = method.fit(part.columns(features), part.y)
+    return fitted
+
+
+def doubts(
+    known: Part, fitted: dict[str, SplitPointCalibrator], new: Part
+) -> dict[str, np.ndarray]:
     """Return scores of doubt by name, larger for more doubtful."""
     p = softmax(new.logits, axis=1)
     found = {
         "entropy": -(p * np.log(p + 1e-300)).sum(axis=1),
         "energy": -logsumexp(new.logits, axis=1),
     }
-    for name in ("hidden", "inputs"):
-        memory, query = (
-            part.hidden if name == "hidden" else part.X for part in (known, new)
-        )
-        found[f"10-NN distance, {name}"] = (
-            NearestNeighbors(n_neighbors=10).fit(memory).kneighbors(query)[0][:, -1]
-        )
-    for key, method in fitted_doubts(known, cal, seed).items():
+    pairs = {"hidden": (known.hidden, new.hidden), "inputs": (known.X, new.X)}
+    for name, (memory, query) in pairs.items():
+        neighbours = NearestNeighbors(n_neighbors=10).fit(memory)
+        found[f"10-NN distance, {name}"] = neighbours.kneighbors(query)[0][:, -1]
+    for key, method in fitted.items():
         found[f"SDS {key}"] = method.uncertainty(new.columns(key.split(", ")[1]))
     return found
-
-
-_CACHE: dict[int, dict[str, SplitPointCalibrator]] = {}
-
-
-def fitted_doubts(known: Part, cal: Part, seed: int) -> dict[str, SplitPointCalibrator]:
-    """Fit the heads of the doubt scores, on the calibration part and on the training part."""
-    if seed not in _CACHE:
-        _CACHE[seed] = {}
-        for heads in HEADS:
-            for features in ("hidden", "inputs"):
-                for where, part, anchor in (
-                    ("calibration rows", cal, "tempered"),
-                    ("training rows", known, "scores"),
-                ):
-                    method = SplitPointCalibrator(
-                        input="logits",
-                        n_scores=part.logits.shape[1],
-                        heads=heads,
-                        split_point=anchor,
-                        shrinkage=1.0,
-                        random_state=seed,
-                    )
-                    key = f"{heads}, {features}, {where}"
-                    _CACHE[seed][key] = method.fit(part.columns(features), part.y)
-    return _CACHE[seed]
 
 
 def shift_table(n_seeds: int) -> None:
     """Print the area under the ROC curve of each score for test samples against shifted ones."""
     rows: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for seed in range(n_seeds):
-        known, cal, test, others = digits(seed, known=8)
-        inside = doubts(known, cal, test, seed)
+        model, known, cal, test, others = digits(seed, known=8)
+        fitted = fit_doubts(known, cal, seed)
+        inside = doubts(known, fitted, test)
         for shift, X in shifts(test, others, seed).items():
-            outside = doubts(known, cal, run(digits.model, X), seed)  # type: ignore[attr-defined]
+            outside = doubts(known, fitted, run(model, X))
             for name, values in inside.items():
                 labels = np.repeat([0, 1], [len(values), len(X)])
                 area = roc_auc_score(labels, np.concatenate([values, outside[name]]))

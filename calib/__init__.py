@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     )
     from calib.base import BaseCalibrator
     from calib.calibrators.external import ExternalCalibrator
+    from calib.calibrators.h_calibration import HCalibrator
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.platt import PlattCalibrator
+    from calib.calibrators.split_point import SplitPointCalibrator
     from calib.calibrators.temperature import TemperatureCalibrator
     from calib.calibrators.venn_abers import VennAbersCalibrator
     from calib.calibrators.venn_abers_regression import VennAbersRegressor
@@ -32,10 +34,12 @@ _MODULE_OF = {
     "CalibrationWarning": "calib._core.validation",
     "DegenerateScoresWarning": "calib._core.validation",
     "ExternalCalibrator": "calib.calibrators.external",
+    "HCalibrator": "calib.calibrators.h_calibration",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "PlattCalibrator": "calib.calibrators.platt",
     "ProbabilitiesAsLogitsWarning": "calib._core.validation",
     "RefitWarning": "calib.classifier",
+    "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
     "VennAbersCalibrator": "calib.calibrators.venn_abers",
     "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
@@ -52,10 +56,12 @@ __all__ = [
     "CalibrationWarning",
     "DegenerateScoresWarning",
     "ExternalCalibrator",
+    "HCalibrator",
     "IsotonicCalibrator",
     "PlattCalibrator",
     "ProbabilitiesAsLogitsWarning",
     "RefitWarning",
+    "SplitPointCalibrator",
     "TemperatureCalibrator",
     "VennAbersCalibrator",
     "VennAbersRegressor",

@@ -75,6 +75,11 @@ def save(calibrator: BaseCalibrator, path: str | os.PathLike[str]) -> Path:
             f"{type(calibrator).__name__} cannot be saved as JSON: only registered calibrators "
             f"can; use skops or pickle for it"
         )
+    if type(calibrator)._map is BaseCalibrator._map:
+        raise TypeError(
+            f"{name} cannot be saved as JSON: it holds an inner model, not just arrays; use skops "
+            f"or pickle for it"
+        )
     check_is_fitted(calibrator)
     parameters = calibrator.get_params(deep=False)
     for key, value in parameters.items():

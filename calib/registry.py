@@ -72,6 +72,16 @@ CALIBRATORS: dict[str, Entry] = {
         "two probabilities per sample, one exactly calibrated, and their merge",
         "Vovk and Petej 2014, arXiv 1211.0025; Vovk et al. 2015, arXiv 1511.00213",
     ),
+    "h_calibration": Entry(
+        "calib.calibrators.h_calibration:HCalibrator",
+        "one temperature bent by a guarded order-preserving map, fitted to windowed errors",
+        "Huang et al. 2025, arXiv 2506.17968",
+    ),
+    "split_point": Entry(
+        "calib.calibrators.split_point:SplitPointCalibrator",
+        "temperature, then a guarded correction learnt from residuals; reads features",
+        "Zhao and Chen 2025, arXiv 2509.13262",
+    ),
 }
 
 
