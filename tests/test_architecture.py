@@ -32,7 +32,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "calib.calibrators": ("calib._core", "calib.base"),
     "calib.registry": ("calib._core",),
     "calib.classifier": ("calib._core", "calib.base", "calib.registry"),
-    "calib.detection": ("calib._core", "calib.registry"),
+    "calib.detection": ("calib._core", "calib.base", "calib.registry"),
     "calib.evaluation": ("calib._core", "calib.registry", "calib.detection"),
     "uq": ("calib",),
 }

@@ -1,0 +1,190 @@
+"""The border of the detection arrays: every error names the field, the row and what to do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from calib._core.namespace import to_numpy
+from calib._core.reading import check_option, read_array
+from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
+
+BoxFormat = Literal["xyxy", "xywh"]
+
+#: A box leaves its image when it exceeds it by more than this share of the image's side.
+OUTSIDE_MARGIN = 0.1
+#: Share of boxes outside their images that raises a warning about the box format.
+OUTSIDE_SHARE = 0.05
+
+
+class BoxFormatWarning(UserWarning):
+    """Boxes look as if they had been read in the wrong format."""
+
+
+class InvalidRowsWarning(UserWarning):
+    """Rows were dropped because they hold impossible values, as was asked for."""
+
+
+def floats(x: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Float64Array:
+    """Return numbers as float64 of the wanted shape; None stands for any length."""
+    array = to_numpy(read_array(x, name))
+    if array.size == 0 and array.ndim <= len(shape):
+        array = array.reshape([0, *(n or 0 for n in shape[1:])])
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold numbers; got dtype {array.dtype}")
+    fits = array.ndim == len(shape) and all(
+        n is None or n == m for n, m in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("n" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} must have shape ({wanted}); got {array.shape}")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def finite(x: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Float64Array:
+    """Return finite numbers as float64 of the wanted shape."""
+    array = floats(x, name, shape)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row = int(np.argwhere(bad)[0][0])
+        raise ValueError(
+            f"{name} contains NaN or inf in row {row}: {array[row].tolist()}; repair the row, or "
+            f"drop such rows with from_arrays(..., on_invalid='drop')"
+        )
+    return array
+
+
+def corners(x: ArrayLike, box_format: BoxFormat) -> Float64Array:
+    """Return boxes in a declared format as corners; values are not checked."""
+    check_option("box_format", box_format, ("xyxy", "xywh"))
+    array = floats(x, "boxes", (None, 4))
+    if box_format == "xywh":
+        array = array.copy()
+        array[:, 2:] += array[:, :2]
+    return array
+
+
+def boxes(x: ArrayLike) -> Float64Array:
+    """Return finite boxes whose sides are not negative."""
+    array = finite(x, "boxes", (None, 4))
+    negative = (array[:, 2:] < array[:, :2]).any(axis=1)
+    if negative.any():
+        row = int(np.argmax(negative))
+        raise ValueError(
+            f"boxes has a negative width or height in row {row}: {array[row].tolist()} as corners "
+            f"x1, y1, x2, y2; if boxes are given as x, y, width, height, pass box_format='xywh' "
+            f"to from_arrays"
+        )
+    return array
+
+
+def labels(x: ArrayLike, n: int) -> IntArray:
+    """Return class ids as int64."""
+    array = to_numpy(read_array(x, "labels"))
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.shape != (n,):
+        raise ValueError(f"labels must have shape ({n},), one class per box; got {array.shape}")
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be integers (class or category ids); got dtype {array.dtype}"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def ids(x: ArrayLike, name: str, n: int | None = None) -> LabelArray:
+    """Return image ids as int64 or str."""
+    array = to_numpy(read_array(x, name))
+    if array.size == 0:
+        array = array.astype(np.int64) if array.dtype.kind != "U" else array
+    if array.ndim != 1 or (n is not None and len(array) != n):
+        wanted = "(n,)" if n is None else f"({n},)"
+        raise ValueError(f"{name} must have shape {wanted}; got {array.shape}")
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind == "O" and all(isinstance(v, str) for v in array):
+        array = array.astype(str)
+    if array.dtype.kind not in "iuU":
+        raise ValueError(f"{name} must hold integers or texts; got dtype {array.dtype}")
+    return array if array.dtype.kind == "U" else array.astype(np.int64, copy=False)
+
+
+def flags(x: ArrayLike | None, n: int) -> Any:
+    """Return ignore flags as booleans; None means none."""
+    if x is None:
+        return np.zeros(n, dtype=bool)
+    array = to_numpy(read_array(x, "ignore"))
+    if array.shape != (n,) or not np.isin(array, (0, 1)).all():
+        raise ValueError(f"ignore must hold {n} booleans; got shape {array.shape}")
+    return array.astype(bool)
+
+
+def image_table(
+    images: ArrayLike | None, sizes: ArrayLike | None, image_id: LabelArray
+) -> tuple[LabelArray, Float64Array | None]:
+    """Return the sorted ids of all annotated images and their sizes in that order."""
+    if images is None:
+        if sizes is not None:
+            raise ValueError("sizes needs images: one row of sizes belongs to each of them")
+        return np.unique(image_id), None
+    listed = ids(images, "images")
+    same_kind([listed, image_id], ("images", "image_id"))
+    order = np.argsort(listed, kind="stable")
+    listed = listed[order]
+    twice = listed[1:] == listed[:-1]
+    if twice.any():
+        raise ValueError(f"images lists {listed[1:][twice][0]!r} more than once")
+    unknown = np.unique(image_id[~np.isin(image_id, listed)])
+    if unknown.size:
+        raise ValueError(f"image_id has ids that images does not list: {unknown[:5].tolist()}")
+    if sizes is None:
+        return listed, None
+    return listed, image_sizes(sizes, len(listed), "sizes")[order]
+
+
+def image_sizes(x: ArrayLike, n: int, name: str) -> Float64Array:
+    """Return widths and heights, all positive."""
+    array = finite(x, name, (n, 2))
+    if (array <= 0).any():
+        row = int(np.argmax((array <= 0).any(axis=1)))
+        raise ValueError(f"{name} must be > 0; got {array[row].tolist()} in row {row}")
+    return array
+
+
+def pairs(x: ArrayLike, name: str) -> LabelArray:
+    """Return pairs of image and class."""
+    array = to_numpy(read_array(x, name))
+    if array.size == 0:
+        return np.empty((0, 2), dtype=np.int64)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"{name} must have shape (n_pairs, 2): image, class; got {array.shape}")
+    return array
+
+
+def same_kind(arrays: Sequence[LabelArray], names: Sequence[str] | None = None) -> None:
+    """Raise if some image ids are texts and others are integers."""
+    kinds = [array.dtype.kind == "U" for array in arrays if len(array)]
+    if any(kinds) and not all(kinds):
+        what = " and ".join(names) if names else "image ids"
+        raise ValueError(f"{what} mix texts and integers; use one kind of image id")
+
+
+def warn_outside(array: Float64Array, sizes: Float64Array) -> None:
+    """Warn when many boxes exceed their images, the mark of a wrong box format."""
+    over = array[:, 2:] > sizes * (1 + OUTSIDE_MARGIN)
+    under = array[:, :2] < -OUTSIDE_MARGIN * sizes
+    share = float((over | under).any(axis=1).mean()) if len(array) else 0.0
+    if share > OUTSIDE_SHARE:
+        row = int(np.argmax((over | under).any(axis=1)))
+        warnings.warn(
+            f"{share:.0%} of the boxes leave their images, for instance row {row}: corners "
+            f"{array[row].tolist()} in an image of {sizes[row].tolist()}; were corners (xyxy) read "
+            f"as x, y, width, height (xywh)? Check box_format",
+            BoxFormatWarning,
+            stacklevel=4,
+        )
