@@ -15,9 +15,11 @@ if TYPE_CHECKING:
         ProbabilitiesAsLogitsWarning,
     )
     from calib.base import BaseCalibrator
+    from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.external import ExternalCalibrator
     from calib.calibrators.h_calibration import HCalibrator
     from calib.calibrators.isotonic import IsotonicCalibrator
+    from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
     from calib.calibrators.platt import PlattCalibrator
     from calib.calibrators.split_point import SplitPointCalibrator
     from calib.calibrators.temperature import TemperatureCalibrator
@@ -33,14 +35,17 @@ _MODULE_OF = {
     "CalibratedClassifier": "calib.classifier",
     "CalibrationWarning": "calib._core.validation",
     "DegenerateScoresWarning": "calib._core.validation",
+    "DirichletCalibrator": "calib.calibrators.dirichlet",
     "ExternalCalibrator": "calib.calibrators.external",
     "HCalibrator": "calib.calibrators.h_calibration",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
+    "MatrixScalingCalibrator": "calib.calibrators.matrix",
     "PlattCalibrator": "calib.calibrators.platt",
     "ProbabilitiesAsLogitsWarning": "calib._core.validation",
     "RefitWarning": "calib.classifier",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
+    "VectorScalingCalibrator": "calib.calibrators.matrix",
     "VennAbersCalibrator": "calib.calibrators.venn_abers",
     "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
     "all_calibrators": "calib.registry",
@@ -55,14 +60,17 @@ __all__ = [
     "CalibratedClassifier",
     "CalibrationWarning",
     "DegenerateScoresWarning",
+    "DirichletCalibrator",
     "ExternalCalibrator",
     "HCalibrator",
     "IsotonicCalibrator",
+    "MatrixScalingCalibrator",
     "PlattCalibrator",
     "ProbabilitiesAsLogitsWarning",
     "RefitWarning",
     "SplitPointCalibrator",
     "TemperatureCalibrator",
+    "VectorScalingCalibrator",
     "VennAbersCalibrator",
     "VennAbersRegressor",
     "all_calibrators",

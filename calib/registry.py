@@ -67,6 +67,21 @@ CALIBRATORS: dict[str, Entry] = {
         "monotone map of the probabilities; one-vs-rest beyond two classes",
         "Zadrozny and Elkan 2002, doi 10.1145/775047.775151",
     ),
+    "vector_scaling": Entry(
+        "calib.calibrators.matrix:VectorScalingCalibrator",
+        "scale and shift per class, shrunk towards a temperature (SVS)",
+        "Berta et al. 2026, arXiv 2511.03685",
+    ),
+    "matrix_scaling": Entry(
+        "calib.calibrators.matrix:MatrixScalingCalibrator",
+        "linear map of all classes, shrunk towards a temperature (SMS)",
+        "Berta et al. 2026, arXiv 2511.03685",
+    ),
+    "dirichlet": Entry(
+        "calib.calibrators.dirichlet:DirichletCalibrator",
+        "linear map of all classes with cross-validated penalties (ODIR)",
+        "Kull et al. 2019, arXiv 1910.12656",
+    ),
     "venn_abers": Entry(
         "calib.calibrators.venn_abers:VennAbersCalibrator",
         "two probabilities per sample, one exactly calibrated, and their merge",

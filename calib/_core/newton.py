@@ -219,3 +219,115 @@ def _newton_steps(
             continue
     step = -solved / scale
     return step, -0.5 * (gradient * step).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class LargeMinimum:
+    """Where `minimize_large` ended.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n_unknowns,)
+    value : float
+    converged : bool
+    n_evaluations : int
+    """
+
+    x: Float64Array
+    value: float
+    converged: bool
+    n_evaluations: int
+
+
+def minimize_large(
+    objective: Callable[[Float64Array], tuple[float, Float64Array]],
+    start: Float64Array,
+    solve: Callable[[Float64Array], Float64Array],
+    *,
+    tolerance: float = 1e-12,
+    max_evaluations: int = 200,
+    memory: int = 20,
+) -> LargeMinimum:
+    """Minimise one convex function of many unknowns, given an approximate inverse Hessian.
+
+    Parameters
+    ----------
+    objective : callable
+        Returns the value and the gradient of the *mean* loss.
+    start : ndarray of shape (n_unknowns,)
+        First point.
+    solve : callable
+        Applies a positive definite approximation of the inverse Hessian to a vector.
+    tolerance : float, default=1e-12
+        Predicted decrease of the value, relative to ``1 + abs(value)``, that ends the iteration.
+    max_evaluations : int, default=200
+        Bound on the number of evaluations of `objective`.
+    memory : int, default=20
+        Number of past steps that correct `solve` (limited-memory BFGS updates).
+
+    Returns
+    -------
+    minimum : LargeMinimum
+
+    Notes
+    -----
+    With an exact `solve` the steps are Newton's; the updates learn what it lacks. Steps are halved
+    until the value falls by a share of what was predicted.
+
+    References
+    ----------
+    J. Nocedal, S. J. Wright. Numerical Optimization, 2nd edition. Springer 2006, chapter 7.
+    """
+    x = np.array(start, dtype=np.float64)
+    value, gradient = objective(x)
+    pairs: list[tuple[Float64Array, Float64Array, float]] = []
+    n_evaluations, converged = 1, False
+    while n_evaluations < max_evaluations:
+        step = -_corrected(gradient, pairs, solve)
+        decrease = -float(gradient @ step)
+        if not decrease > 0.0:  # updates spoilt by rounding: start again from `solve` alone
+            converged = not pairs
+            if converged:
+                break
+            pairs.clear()
+            continue
+        if 0.5 * decrease <= tolerance * (1.0 + abs(value)):
+            converged = True
+            break
+        length = 1.0
+        while n_evaluations < max_evaluations:
+            trial = x + length * step
+            trial_value, trial_gradient = objective(trial)
+            n_evaluations += 1
+            if trial_value <= value - 1e-4 * length * decrease + 1e-15 * (1.0 + abs(value)):
+                break
+            length *= 0.5
+            if length < 1e-10:
+                rounding = 0.5 * decrease <= ROUNDING_DECREASE * (1.0 + abs(value))
+                return LargeMinimum(x, value, rounding, n_evaluations)
+        else:
+            break
+        moved, turned = trial - x, trial_gradient - gradient
+        curvature = float(moved @ turned)
+        if curvature > 1e-14 * float(np.sqrt((moved @ moved) * (turned @ turned))):
+            pairs = [*pairs[-(memory - 1) :], (moved, turned, 1.0 / curvature)]
+        x, value, gradient = trial, trial_value, trial_gradient
+    return LargeMinimum(x, value, converged, n_evaluations)
+
+
+def _corrected(
+    gradient: Float64Array,
+    pairs: list[tuple[Float64Array, Float64Array, float]],
+    solve: Callable[[Float64Array], Float64Array],
+) -> Float64Array:
+    """Apply the approximate inverse Hessian, corrected by past steps (the two-loop recursion)."""
+    q = gradient.copy()
+    shares = []
+    for moved, turned, rho in reversed(pairs):
+        share = rho * float(moved @ q)
+        q -= share * turned
+        shares.append(share)
+    out = solve(q)
+    for (moved, turned, rho), share in zip(pairs, reversed(shares), strict=True):
+        out = out + (share - rho * float(turned @ out)) * moved
+    return out

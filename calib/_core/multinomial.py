@@ -1,0 +1,282 @@
+"""Penalised multinomial logistic maps of logits: ``softmax(z + A z + b)`` and its thin forms.
+
+The unknowns are the departure from the identity, so every penalty pulls towards "leave the scores
+alone". Loss and gradient are summed over cache-sized blocks of rows; logits are kept in memory only
+up to a fixed size, beyond which they are made anew in every pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import numpy as np
+
+from calib._core import links
+from calib._core.newton import LargeMinimum, minimize_large
+from calib._core.scores import Scores, row_blocks
+from calib._core.typing import Array, Float64Array, IntArray, Namespace
+
+#: Unknowns up to which the Hessian is factorised as a whole; beyond, class by class.
+WHOLE_HESSIAN = 1200
+#: Rows that the approximate Hessian is built from.
+HESSIAN_ROWS = 2500
+#: Passes after which the Hessian is made anew, from four times as many rows, and how often.
+PASSES_PER_TURN, MAX_TURNS = 25, 8
+#: Elements of the subsample on which the first steps are taken.
+START_ELEMENTS = 200_000
+#: Elements of logits that are kept in memory (128 MB).
+KEPT_ELEMENTS = 1 << 24
+#: Keeps Hessians of flat directions invertible.
+RIDGE = 1e-9
+
+
+class LogitSource(Protocol):
+    """Logits of the calibration set, read block by block."""
+
+    @property
+    def n_samples(self) -> int: ...
+
+    @property
+    def n_classes(self) -> int: ...
+
+    def block(self, rows: slice) -> Float64Array:
+        """Return rows as float64, not to be written to."""
+
+    def every(self, step: int) -> Self:
+        """Return every `step`-th row."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Logits in memory."""
+
+    z: Float64Array
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.z)
+
+    @property
+    def n_classes(self) -> int:
+        return int(self.z.shape[1])
+
+    def block(self, rows: slice) -> Float64Array:
+        return self.z[rows]
+
+    def every(self, step: int) -> Kept:
+        return Kept(self.z[::step])
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """Logarithms of smoothed probabilities at a temperature, made from scores block by block."""
+
+    scores: Scores
+    temperature: float
+    share: float
+
+    @property
+    def n_samples(self) -> int:
+        return self.scores.n_samples
+
+    @property
+    def n_classes(self) -> int:
+        return self.scores.n_classes
+
+    def block(self, rows: slice) -> Float64Array:
+        z = self.scores.block(rows)
+        return np.asarray(tempered_logits(z, self.temperature, self.share, np))
+
+    def every(self, step: int) -> Tempered:
+        return replace(self, scores=self.scores.every(step))
+
+
+def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -> Array:
+    """Return the floored ``log(smooth(softmax(z / temperature), share))``."""
+    shifted = (z - xp.max(z, axis=1, keepdims=True)) / temperature
+    return links.logits_from_proba(links.smooth(links.softmax(shifted, xp), share), xp)
+
+
+def kept(source: LogitSource) -> LogitSource:
+    """Return the logits in memory if they are few enough, else the source itself."""
+    if source.n_samples * source.n_classes > KEPT_ELEMENTS:
+        return source
+    out = np.empty((source.n_samples, source.n_classes))
+    for rows in row_blocks(*out.shape):
+        out[rows] = source.block(rows)
+    return Kept(out)
+
+
+@dataclass(frozen=True)
+class MultinomialProblem:
+    """Data and penalties of one fit.
+
+    Attributes
+    ----------
+    source : LogitSource
+        Logits; any constant may be added to a row.
+    codes : ndarray of int, shape (n_samples,)
+        Column of the true class.
+    weight : ndarray of shape (n_samples,) or None
+    penalty : ndarray of shape (n_classes, n_unknowns)
+        Factor of each squared unknown in the mean loss. Column 0 belongs to the intercepts. Full
+        matrices: column ``1 + l`` to the logit of class l. Thin ones: column 1 to the class's own
+        logit, column ``2 + j`` to shared direction j.
+    full : bool
+        Whether the matrix is full.
+    basis : ndarray of shape (n_classes, n_directions) or None
+        Shared directions of a thin matrix.
+    """
+
+    source: LogitSource
+    codes: IntArray
+    weight: Float64Array | None
+    penalty: Float64Array
+    full: bool
+    basis: Float64Array | None = None
+
+    def every(self, step: int) -> MultinomialProblem:
+        """Return the same problem on every `step`-th row, kept in memory."""
+        weight = None if self.weight is None else self.weight[::step]
+        part = self.source.every(step)
+        return replace(self, source=kept(part), codes=self.codes[::step], weight=weight)
+
+    def linear(self, x: Float64Array, z: Float64Array) -> Float64Array:
+        """Return the mapped logits of a block, a new array."""
+        if self.full:
+            out = z @ x[:, 1:].T
+            out += z
+        else:
+            out = z * (1.0 + x[:, 1])
+            if self.basis is not None:
+                out += (z @ self.basis) @ x[:, 2:].T
+        out += x[:, 0]
+        return np.asarray(out)
+
+    def __call__(self, flat: Float64Array) -> tuple[float, Float64Array]:
+        """Return the penalised mean log loss and its gradient."""
+        x = flat.reshape(self.penalty.shape)
+        n = self.source.n_samples
+        total = float(n if self.weight is None else self.weight.sum())
+        value, gradient = 0.0, np.zeros_like(x)
+        for rows in row_blocks(n, self.source.n_classes):
+            z, codes = self.source.block(rows), self.codes[rows]
+            proba, loss = softmax_loss(self.linear(x, z), codes)
+            proba[np.arange(len(codes)), codes] -= 1.0
+            if self.weight is not None:
+                proba *= self.weight[rows, None]
+                loss *= self.weight[rows]
+            value += float(loss.sum())
+            gradient[:, 0] += proba.sum(axis=0)
+            if self.full:
+                gradient[:, 1:] += proba.T @ z
+            else:
+                gradient[:, 1] += np.einsum("ij,ij->j", proba, z)
+                if self.basis is not None:
+                    gradient[:, 2:] += proba.T @ (z @ self.basis)
+        value = value / total + float((self.penalty * x * x).sum())
+        return value, (gradient / total + 2.0 * self.penalty * x).ravel()
+
+    def scaled(self, scale: float) -> Float64Array:
+        """Return the unknowns of the map that multiplies all logits by `scale`."""
+        x = np.zeros(self.penalty.shape)
+        own = np.arange(len(x))
+        x[own, 1 + own if self.full else 1] = scale - 1.0
+        return x
+
+    def solve(self, start: Float64Array, *, tolerance: float = 1e-12) -> LargeMinimum:
+        """Minimise from `start`: first on a subsample, then on all rows."""
+        x = start
+        n, n_classes = self.source.n_samples, self.source.n_classes
+        step = max(1, min(n * n_classes // START_ELEMENTS, n // HESSIAN_ROWS))
+        if step > 1:
+            part = self.every(step)
+            first = minimize_large(part, x.ravel(), part.inverse_hessian(x), tolerance=1e-6)
+            x = first.x.reshape(x.shape)
+        n_evaluations = 0
+        for turn in range(MAX_TURNS):
+            minimum = minimize_large(
+                self,
+                x.ravel(),
+                self.inverse_hessian(x, HESSIAN_ROWS * 4**turn),
+                tolerance=tolerance,
+                max_evaluations=PASSES_PER_TURN,
+            )
+            n_evaluations += minimum.n_evaluations
+            x = minimum.x.reshape(x.shape)
+            if minimum.converged:
+                break
+        return replace(minimum, n_evaluations=n_evaluations)
+
+    # ------------------------------------------------------------------ approximate Hessian
+
+    def inverse_hessian(
+        self, x: Float64Array, n_rows: int = HESSIAN_ROWS
+    ) -> Callable[[Float64Array], Float64Array]:
+        """Return the inverse Hessian at `x`, estimated on about `n_rows` of the rows."""
+        part = self.every(max(1, self.source.n_samples // n_rows))
+        z = part.source.block(slice(None))
+        proba, _ = softmax_loss(part.linear(x, z), part.codes)
+        weight = np.ones(len(z)) if part.weight is None else part.weight
+        weight = weight / weight.sum()
+        blocks = self._by_class(z, proba, weight)
+        if x.size > WHOLE_HESSIAN:
+            inverse = np.linalg.inv(blocks)
+            return lambda g: np.einsum("kij,kj->ki", inverse, g.reshape(x.shape)).ravel()
+        from scipy.linalg import cho_factor, cho_solve
+
+        factor = cho_factor(self._coupled(z, proba, weight, blocks), lower=True)
+        return lambda g: np.asarray(cho_solve(factor, g))
+
+    def _features(self, z: Float64Array, k: int) -> Float64Array:
+        """Return what the unknowns of class `k` multiply, shape (n_rows, n_unknowns)."""
+        one = np.ones((len(z), 1))
+        if self.full:
+            return np.hstack([one, z])
+        shared = np.empty((len(z), 0)) if self.basis is None else z @ self.basis
+        return np.hstack([one, z[:, k : k + 1], shared])
+
+    def _by_class(self, z: Float64Array, proba: Float64Array, weight: Float64Array) -> Float64Array:
+        """Return the Hessian of each class alone, shape (n_classes, m, m)."""
+        spread = weight[:, None] * proba * (1.0 - proba)
+        n_classes, m = self.penalty.shape
+        out = np.empty((n_classes, m, m))
+        if self.full:
+            features = self._features(z, 0)
+            for k in range(n_classes):
+                out[k] = (features * spread[:, k, None]).T @ features
+        else:
+            for k in range(n_classes):
+                features = self._features(z, k)
+                out[k] = (features * spread[:, k, None]).T @ features
+        index = np.arange(m)
+        out[:, index, index] *= 1.0 + RIDGE
+        out[:, index, index] += 2.0 * self.penalty + RIDGE
+        return out
+
+    def _coupled(
+        self, z: Float64Array, proba: Float64Array, weight: Float64Array, blocks: Float64Array
+    ) -> Float64Array:
+        """Return the whole Hessian, shape (n_unknowns, n_unknowns)."""
+        n_classes, m = self.penalty.shape
+        half = np.sqrt(weight)[:, None] * proba
+        wide = np.empty((len(z), n_classes, m))
+        for k in range(n_classes):
+            wide[:, k] = half[:, k, None] * self._features(z, k)
+        flat = wide.reshape(len(z), -1)
+        out = -(flat.T @ flat).reshape(n_classes, m, n_classes, m)
+        index = np.arange(n_classes)
+        out[index, :, index, :] = blocks
+        return np.asarray(out.reshape(n_classes * m, n_classes * m))
+
+
+def softmax_loss(eta: Float64Array, codes: IntArray) -> tuple[Float64Array, Float64Array]:
+    """Return probabilities (overwriting `eta`) and the log loss of each row."""
+    eta -= eta.max(axis=1, keepdims=True)
+    picked = eta[np.arange(len(eta)), codes]
+    np.exp(eta, out=eta)
+    total = eta.sum(axis=1)
+    eta /= total[:, None]
+    return eta, np.asarray(np.log(total) - picked)

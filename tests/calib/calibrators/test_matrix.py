@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from calib import DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
+from calib._core.multinomial import Kept, MultinomialProblem
+from calib.calibrators import matrix
+from calib.calibrators.matrix import CostWarning
+
+#: Brier score and log loss on CIFAR-10 DenseNet-40, published in CalArena (arXiv 2605.30188).
+PUBLISHED = {
+    "SVS": (VectorScalingCalibrator(input="logits"), 0.109646, 0.222181),
+    "SMS": (MatrixScalingCalibrator(input="logits"), 0.109794, 0.220620),
+    "VS": (VectorScalingCalibrator(input="logits", structured=False), 0.110077, 0.224401),
+    "MS": (MatrixScalingCalibrator(input="logits", structured=False), 0.112158, 0.227014),
+    "Dirichlet": (DirichletCalibrator(input="logits", penalty=1e-3), 0.111180, 0.224063),
+}
+
+
+def synthetic(n=600, n_classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(n, n_classes))
+    mixing = np.eye(n_classes) + 0.4 * rng.normal(size=(n_classes, n_classes))
+    y = (z @ mixing.T + rng.gumbel(size=z.shape)).argmax(axis=1)
+    return 2.0 * z, y
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_scores(name, shared_data):
+    calibrator, brier, loss = PUBLISHED[name]
+    data = np.load(shared_data / "classification" / "cifar10_densenet40_logits.npz")
+    p = calibrator.fit(data["logits_val"], data["labels_val"]).transform(
+        data["logits_test"].astype(float)
+    )
+    y = data["labels_test"]
+    assert ((p - np.eye(10)[y]) ** 2).sum(axis=1).mean() <= brier + 1e-4
+    assert -np.log(p[np.arange(len(y)), y]).mean() <= loss + 5e-4
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["full", "diagonal", "thin"])
+def test_minimum_is_that_of_a_general_optimiser(kind, weighted):
+    z, y = synthetic(200, 3)
+    weight = np.random.default_rng(1).uniform(0.5, 2.0, len(y)) if weighted else None
+    basis = np.array([[1.0], [-0.5], [-0.5]]) if kind == "thin" else None
+    shape = {"full": (3, 4), "diagonal": (3, 2), "thin": (3, 3)}[kind]
+    penalty = np.random.default_rng(2).uniform(0.01, 0.1, shape)
+    problem = MultinomialProblem(Kept(z), y, weight, penalty, full=kind == "full", basis=basis)
+    w = np.ones(len(y)) if weight is None else weight
+
+    def loss(flat):
+        x = flat.reshape(shape)
+        if kind == "full":
+            eta = z + z @ x[:, 1:].T + x[:, 0]
+        else:
+            eta = z * (1 + x[:, 1]) + x[:, 0]
+            if basis is not None:
+                eta = eta + (z @ basis) @ x[:, 2:].T
+        picked = log_softmax(eta, axis=1)[np.arange(len(y)), y]
+        return -(w @ picked) / w.sum() + (penalty * x * x).sum()
+
+    found = problem.solve(problem.scaled(1.0))
+    assert found.converged
+    oracle = minimize(loss, np.zeros(penalty.size), method="BFGS", options={"gtol": 1e-9})
+    assert found.value == pytest.approx(loss(found.x), rel=1e-12)
+    assert found.value <= oracle.fun + 1e-10
+    np.testing.assert_allclose(found.x, oracle.x, atol=1e-4)
+    value, gradient = problem(0.3 * oracle.x)
+    numeric = [
+        (loss(0.3 * oracle.x + step) - loss(0.3 * oracle.x - step)) / 2e-6
+        for step in 1e-6 * np.eye(penalty.size)
+    ]
+    np.testing.assert_allclose(gradient, numeric, atol=1e-6)
+    assert value == pytest.approx(loss(0.3 * oracle.x))
+
+
+def test_few_samples_stay_near_the_temperature():
+    z, y = synthetic(20, 4)
+    sms = MatrixScalingCalibrator(input="logits").fit(z, y)
+    many = MatrixScalingCalibrator(input="logits").fit(*synthetic(4000, 4))
+    few_off, many_off = (np.abs(c.coef_ - np.diag(np.diag(c.coef_))).max() for c in (sms, many))
+    assert 2 * few_off < many_off
+
+
+def test_matrix_recovers_a_mixing_that_a_vector_cannot():
+    z, y = synthetic(6000, 4)
+    losses = {}
+    for name, cal in {
+        "vector": VectorScalingCalibrator(input="logits"),
+        "thin": MatrixScalingCalibrator(input="logits", rank=2),
+        "matrix": MatrixScalingCalibrator(input="logits"),
+    }.items():
+        p = cal.fit(z, y).transform(z)
+        losses[name] = -np.log(p[np.arange(len(y)), y]).mean()
+    assert losses["matrix"] < losses["thin"] < losses["vector"]
+
+
+def test_rank_of_all_directions_is_capped_and_close_to_full():
+    z, y = synthetic(3000, 3)
+    full = MatrixScalingCalibrator(input="logits").fit(z, y).transform(z)
+    thin = MatrixScalingCalibrator(input="logits", rank=50).fit(z, y).transform(z)
+    np.testing.assert_allclose(full, thin, atol=0.05)
+
+
+def test_absent_classes_keep_finite_parameters():
+    z, y = synthetic(300, 5)
+    y[y == 4] = 0
+    for cal in (
+        VectorScalingCalibrator(input="logits"),
+        VectorScalingCalibrator(input="logits", structured=False),
+        MatrixScalingCalibrator(input="logits"),
+        DirichletCalibrator(input="logits", penalty=1e-2),
+    ):
+        p = cal.fit(z, y).transform(z)
+        assert np.isfinite(p).all()
+        assert (p > 0).all()
+        assert p[:, 4].mean() < 0.05
+
+
+def test_constant_added_to_a_row_changes_nothing():
+    z, y = synthetic(300, 3)
+    shift = np.random.default_rng(3).normal(size=(300, 1)) * 50
+    for cal in (MatrixScalingCalibrator, VectorScalingCalibrator):
+        for structured in (True, False):
+            a = cal(input="logits", structured=structured).fit(z, y).transform(z)
+            b = cal(input="logits", structured=structured).fit(z + shift, y).transform(z + shift)
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_probabilities_and_their_logarithms_are_one_input():
+    z, y = synthetic(300, 3)
+    p = softmax(z, axis=1)
+    a = MatrixScalingCalibrator().fit(p, y).transform(p)
+    b = MatrixScalingCalibrator(input="logits").fit(z, y).transform(z)
+    np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_logits_beyond_the_cache_are_made_anew(monkeypatch):
+    z, y = synthetic(3000, 4)
+    expected = VectorScalingCalibrator(input="logits").fit(z, y)
+    monkeypatch.setattr("calib._core.multinomial.KEPT_ELEMENTS", 100)
+    found = VectorScalingCalibrator(input="logits").fit(z, y)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+
+
+def test_many_coefficients_are_announced(monkeypatch):
+    monkeypatch.setattr(matrix, "MANY_UNKNOWNS", 10)
+    z, y = synthetic(100, 4)
+    with pytest.warns(CostWarning, match=r"fits 20 coefficients.*rank=20"):
+        MatrixScalingCalibrator(input="logits").fit(z, y)
+    MatrixScalingCalibrator(input="logits", rank=2).fit(z, y)
+
+
+def test_dirichlet_chooses_a_strong_penalty_for_few_samples():
+    assert max(DirichletCalibrator(input="logits").fit(*synthetic(60, 4)).penalty_) >= 1e-2
+    weak = DirichletCalibrator(input="logits").fit(*synthetic(3000, 4))
+    assert weak.penalty_[0] <= 1e-2
+
+
+@pytest.mark.parametrize(
+    ("calibrator", "text"),
+    [
+        (MatrixScalingCalibrator(rank=0), "rank must be >= 1"),
+        (MatrixScalingCalibrator(rank=2.5), "rank must be an integer"),
+        (MatrixScalingCalibrator(structured="yes"), "structured must be one of"),
+        (VectorScalingCalibrator(structured=None), "structured must be one of"),
+        (DirichletCalibrator(penalty=-1.0), "penalty must be 'cv' or >= 0"),
+        (DirichletCalibrator(penalty="auto"), "penalty must be 'cv' or >= 0"),
+        (DirichletCalibrator(penalty=float("nan")), "penalty must be 'cv' or >= 0"),
+        (DirichletCalibrator(n_folds=1), "n_folds must be >= 2"),
+    ],
+)
+def test_impossible_parameters(calibrator, text):
+    z, y = synthetic(50, 3)
+    with pytest.raises(ValueError, match=text):
+        calibrator.fit(softmax(z, axis=1), y)
