@@ -15,12 +15,15 @@ if TYPE_CHECKING:
         ProbabilitiesAsLogitsWarning,
     )
     from calib.base import BaseCalibrator
+    from calib.calibrators.beta import BetaCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
+    from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
     from calib.calibrators.h_calibration import HCalibrator
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
     from calib.calibrators.platt import PlattCalibrator
+    from calib.calibrators.quadratic import QuadraticCalibrator
     from calib.calibrators.split_point import SplitPointCalibrator
     from calib.calibrators.temperature import TemperatureCalibrator
     from calib.calibrators.venn_abers import VennAbersCalibrator
@@ -31,17 +34,20 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "BaseCalibrator": "calib.base",
+    "BetaCalibrator": "calib.calibrators.beta",
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
     "CalibrationWarning": "calib._core.validation",
     "DegenerateScoresWarning": "calib._core.validation",
     "DirichletCalibrator": "calib.calibrators.dirichlet",
+    "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
     "ExternalCalibrator": "calib.calibrators.external",
     "HCalibrator": "calib.calibrators.h_calibration",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
     "PlattCalibrator": "calib.calibrators.platt",
     "ProbabilitiesAsLogitsWarning": "calib._core.validation",
+    "QuadraticCalibrator": "calib.calibrators.quadratic",
     "RefitWarning": "calib.classifier",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
@@ -57,16 +63,19 @@ _MODULE_OF = {
 __all__ = [
     "CALIBRATORS",
     "BaseCalibrator",
+    "BetaCalibrator",
     "CalibratedClassifier",
     "CalibrationWarning",
     "DegenerateScoresWarning",
     "DirichletCalibrator",
+    "EnsembleTemperatureCalibrator",
     "ExternalCalibrator",
     "HCalibrator",
     "IsotonicCalibrator",
     "MatrixScalingCalibrator",
     "PlattCalibrator",
     "ProbabilitiesAsLogitsWarning",
+    "QuadraticCalibrator",
     "RefitWarning",
     "SplitPointCalibrator",
     "TemperatureCalibrator",

@@ -62,6 +62,21 @@ CALIBRATORS: dict[str, Entry] = {
         "affine map of the log-odds; one-vs-rest beyond two classes",
         "Platt 1999; Lin et al. 2007, doi 10.1007/s10994-007-5018-6",
     ),
+    "quadratic": Entry(
+        "calib.calibrators.quadratic:QuadraticCalibrator",
+        "parabola on the log-odds, cut at its vertex; one-vs-rest beyond two classes",
+        "Berta et al. 2026, arXiv 2605.30188",
+    ),
+    "beta": Entry(
+        "calib.calibrators.beta:BetaCalibrator",
+        "logistic map of log p and log(1 - p); one-vs-rest beyond two classes",
+        "Kull et al. 2017, PMLR 54:623-631",
+    ),
+    "ensemble_temperature": Entry(
+        "calib.calibrators.ensemble:EnsembleTemperatureCalibrator",
+        "mixture of tempered, raw and uniform probabilities (ETS)",
+        "Zhang et al. 2020, arXiv 2003.07329",
+    ),
     "isotonic": Entry(
         "calib.calibrators.isotonic:IsotonicCalibrator",
         "monotone map of the probabilities; one-vs-rest beyond two classes",

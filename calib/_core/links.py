@@ -97,6 +97,20 @@ def smooth(proba: Array, share: Array) -> Array:
     return (1 - share) * proba + share / proba.shape[1]
 
 
+def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
+    """Return the log-odds of ``(1 - share) p + share / 2`` for ``p = expit(s)``.
+
+    With a share ``2 exp(-B)`` they lie within about ``-B`` and ``B``; share 0 changes nothing.
+    Laplace smoothing of the input: what a probability of exactly 0 or 1, or a wildly confident
+    one, can say is limited, and moderate log-odds stay almost where they are.
+    """
+    decay = xp.exp(-xp.abs(s))
+    half = 0.5 * share * (1 + decay)
+    small = (1 - share) * decay + half
+    bounded = xp.log(((1 - share) + half) / xp.where(small > 0, small, xp.ones_like(small)))
+    return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)
+
+
 def renormalise(scores: Array, fallback: Array, xp: Namespace) -> Array:
     """Divide non-negative rows by their sums; a row that sums to zero keeps `fallback`."""
     total = xp.sum(scores, axis=1, keepdims=True)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
-from calib._core.newton import Minimum, minimize
+from calib._core.logistic import (
+    cautious_goals,
+    choose_smoothing,
+    fit_logistic,
+    one_vs_rest_problems,
+    separable,
+)
+from calib._core.newton import Minimum
 from calib._core.reading import check_option
-from calib._core.scores import Scores, row_blocks
+from calib._core.scores import Scores
 from calib._core.typing import Array, Float64Array, LabelArray, Namespace
 from calib.base import BaseCalibrator
-
-#: Rows of the systematic subsample that provides the starting point of a large fit.
-START_ROWS = 1 << 14
-
-#: Log-odds held at a time (16 MB): as many classes as fit are solved side by side.
-CHUNK_ELEMENTS = 1 << 21
 
 
 class PlattCalibrator(BaseCalibrator):
@@ -40,9 +41,15 @@ class PlattCalibrator(BaseCalibrator):
         n1 and n0 the total weights of the class and of the rest: Platt's own proposal, a mild
         pull towards caution that vanishes as n grows. ``"auto"`` does so only for classes whose
         maximum likelihood estimate is infinite: separable ones and absent ones.
+    smooth_input : {"auto", True, False}, default="auto"
+        Whether to bound log-odds by mixing the probabilities with the uniform distribution first;
+        the share, possibly 0, is the one with which the map fits best. Classifiers that emit
+        probabilities of exactly 0 and 1 need it. ``"auto"`` does so for ``input="proba"``.
 
     Attributes
     ----------
+    input_smoothing_ : ndarray of shape (1,) or (n_classes,)
+        Share of the uniform distribution mixed in before the log-odds are taken.
     intercept_, slope_ : ndarray of shape (1,) or (n_classes,)
         a and b, in log-odds; one entry for two classes (that of ``classes_[1]``), else one a
         class.
@@ -92,11 +99,12 @@ class PlattCalibrator(BaseCalibrator):
            [0.025, 0.975]])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("intercept_", "slope_")
+    _fitted: ClassVar[tuple[str, ...]] = ("intercept_", "slope_", "input_smoothing_")
     soft_targets: ClassVar[bool] = True
 
     intercept_: Float64Array
     slope_: Float64Array
+    input_smoothing_: Float64Array
     n_evaluations_: int
 
     def __init__(
@@ -104,17 +112,26 @@ class PlattCalibrator(BaseCalibrator):
         *,
         input: Literal["proba", "logits"] = "proba",
         smooth_targets: Literal["auto", True, False] = "auto",
+        smooth_input: Literal["auto", True, False] = "auto",
     ) -> None:
         super().__init__(input=input)
         self.smooth_targets = smooth_targets
+        self.smooth_input = smooth_input
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
         check_option("smooth_targets", self.smooth_targets, ("auto", True, False))
+        check_option("smooth_input", self.smooth_input, ("auto", True, False))
         n_problems = 1 if scores.n_classes == 2 else scores.n_classes
-        self.intercept_, self.slope_ = np.empty(n_problems), np.empty(n_problems)
+        self.intercept_, self.slope_, self.input_smoothing_ = np.zeros((3, n_problems))
         self.n_evaluations_ = 0
         failed: list[int] = []
-        for columns, s, t in _problems(scores, target):
+        for columns, s, t in one_vs_rest_problems(scores, target):
+            if self.smooth_input is True or (
+                self.smooth_input == "auto" and scores.source == "proba"
+            ):
+                share = _share(s, t, weight, self.smooth_targets)
+                self.input_smoothing_[columns] = share
+                s = links.bounded_log_odds(s, share, np)
             minimum, self.slope_[columns], self.intercept_[columns] = _solve(
                 s, t, weight, self.smooth_targets
             )
@@ -130,127 +147,49 @@ class PlattCalibrator(BaseCalibrator):
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        a, b = fitted["intercept_"], fitted["slope_"]
+        a, b, share = fitted["intercept_"], fitted["slope_"], fitted["input_smoothing_"]
         if scores.shape[1] == 2:
-            eta = a + b * xp.expand_dims(links.binary_log_odds(scores), axis=1)
+            s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
+            eta = a + b * links.bounded_log_odds(s, share, xp)
             return links.expit(xp.concat([-eta, eta], axis=1), xp)
-        q = links.expit(a + b * links.log_odds_one_vs_rest(scores, xp), xp)
+        s = links.bounded_log_odds(links.log_odds_one_vs_rest(scores, xp), share, xp)
+        q = links.expit(a + b * s, xp)
         return links.renormalise(q, links.softmax(scores, xp), xp)
 
 
-def _problems(
-    scores: Scores, target: Float64Array
-) -> Iterator[tuple[slice, Float64Array, LabelArray]]:
-    """Yield log-odds and targets, shape (n_samples, n_problems), for some problems at a time."""
-    if scores.n_classes == 2:
-        yield slice(0, 1), scores.log_odds()[:, None], target[:, None]
-        return
-    n_samples, n_classes = scores.n_samples, scores.n_classes
-    top = np.empty(n_samples, dtype=np.intp)
-    peak, total, rest_of_top = np.empty((3, n_samples))
-    for rows, z in scores:
-        index = np.arange(len(z))
-        top[rows] = z.argmax(axis=1)
-        peak[rows] = z[index, top[rows]]
-        total[rows] = np.exp(z - peak[rows, None]).sum(axis=1)
-        others = z.copy()
-        others[index, top[rows]] = -np.inf
-        runner_up = others.max(axis=1)
-        others = np.exp(others - runner_up[:, None]).sum(axis=1)
-        rest_of_top[rows] = runner_up + np.log(others)
-    step = max(1, CHUNK_ELEMENTS // n_samples)
-    for start in range(0, n_classes, step):
-        columns = slice(start, min(start + step, n_classes))
-        index = np.arange(columns.start, columns.stop)
-        z = scores.logit_columns(columns)
-        is_top = top[:, None] == index
-        share = np.exp(z - peak[:, None])
-        share[is_top] = 0.0  # any number: replaced below
-        rest = peak[:, None] + np.log(total[:, None] - share)
-        z -= np.where(is_top, rest_of_top[:, None], rest)
-        yield columns, z, target[:, None] == index
+def _goals(
+    s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
+) -> tuple[Float64Array, Float64Array]:
+    """Return what the targets 0 and 1 stand for, problem by problem."""
+    cautious = separable(s, t) if smooth == "auto" else np.full(s.shape[1], smooth)
+    return cautious_goals(t, weight, cautious)
+
+
+def _frame(s: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return the middle and half the width of the range of the log-odds of each problem.
+
+    With these taken out, fits are well conditioned and no square overflows.
+    """
+    top, bottom = s.max(axis=0), s.min(axis=0)
+    centre, half = 0.5 * top + 0.5 * bottom, 0.5 * top - 0.5 * bottom
+    return centre, np.where(half > 0, half, 1.0)
+
+
+def _share(
+    s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
+) -> Float64Array:
+    """Return the smoothing of the input that fits each problem best."""
+    centre, unit = _frame(s)
+    goals = _goals(s, t, weight, smooth)
+    return choose_smoothing(lambda block: ((block - centre) / unit,), s, t, weight, goals)
 
 
 def _solve(
     s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
 ) -> tuple[Minimum, Float64Array, Float64Array]:
     """Fit some problems; return how it went, slopes and intercepts."""
-    n_samples = len(s)
-    total = float(n_samples if weight is None else weight.sum())
-    positive = (t if weight is None else t * weight[:, None]).sum(axis=0, dtype=np.float64)
-    separable, centre, unit = _survey(s, t)
-    cautious = separable if smooth == "auto" else np.full(len(positive), smooth)
-    high = np.where(cautious, (positive + 1.0) / (positive + 2.0), 1.0)
-    low = np.where(cautious, 1.0 / (total - positive + 2.0), 0.0)
-    goals = (low, high)
-    frame = (centre, unit)
-    step = max(1, n_samples // START_ROWS)
-    start = np.zeros((len(positive), 2))
-    if step > 1:  # a subsample brings the start close, so that full passes are few
-        part = None if weight is None else weight[::step]
-        start = minimize(
-            _objective(s[::step], t[::step], part, goals, frame), start, tolerance=1e-6
-        ).x
-    minimum = minimize(_objective(s, t, weight, goals, frame), start)
+    centre, unit = _frame(s)
+    goals = _goals(s, t, weight, smooth)
+    minimum = fit_logistic(lambda block: ((block - centre) / unit,), s, t, weight, goals)
     slope = minimum.x[:, 1] / unit
     return minimum, slope, minimum.x[:, 0] - slope * centre
-
-
-def _survey(s: Float64Array, t: LabelArray) -> tuple[LabelArray, Float64Array, Float64Array]:
-    """Say which problems some threshold splits without error, and where their log-odds lie.
-
-    Returns the answer, the middle of the range and half its width (1 for a constant).
-    """
-    infinite = np.inf
-    zeros, ones = t < 1, t > 0
-    top0, bottom0 = (
-        np.where(zeros, s, -infinite).max(axis=0),
-        np.where(zeros, s, infinite).min(axis=0),
-    )
-    top1, bottom1 = (
-        np.where(ones, s, -infinite).max(axis=0),
-        np.where(ones, s, infinite).min(axis=0),
-    )
-    top, bottom = np.maximum(top0, top1), np.minimum(bottom0, bottom1)
-    half = 0.5 * top - 0.5 * bottom
-    separable: LabelArray = (top0 <= bottom1) | (top1 <= bottom0)
-    return separable, 0.5 * top + 0.5 * bottom, np.where(half > 0, half, 1.0)
-
-
-def _objective(
-    s: Float64Array,
-    t: LabelArray,
-    weight: Float64Array | None,
-    goals: tuple[Float64Array, Float64Array],
-    frame: tuple[Float64Array, Float64Array],
-) -> Callable[[Float64Array], tuple[Float64Array, Float64Array, Float64Array]]:
-    """Mean log loss of ``expit(a + b s)`` with its gradient and Hessian, problem by problem.
-
-    Log-odds enter with their middle and half range (`frame`) taken out: well conditioned, and no
-    square overflows. `goals` are what the targets 0 and 1 stand for.
-    """
-    centre, unit = frame
-    low, high = goals
-    total = float(len(s) if weight is None else weight.sum())
-
-    def objective(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        sums = np.zeros((6, len(x)))
-        for rows in row_blocks(*s.shape):
-            x1 = (s[rows] - centre) / unit
-            eta = x[:, 0] + x[:, 1] * x1
-            decay = np.exp(-np.abs(eta))
-            goal = low + (high - low) * t[rows]
-            loss = np.maximum(eta, 0.0) + np.log(1.0 + decay) - goal * eta
-            p = np.where(eta >= 0, 1.0, decay) / (1.0 + decay)
-            slope, bend = p - goal, decay / (1.0 + decay) ** 2
-            if weight is not None:
-                w = weight[rows, None]
-                loss, slope, bend = loss * w, slope * w, bend * w
-            leverage = bend * x1
-            parts = (loss, slope, slope * x1, bend, leverage, leverage * x1)
-            sums += np.stack([part.sum(axis=0) for part in parts])
-        value, g0, g1, h00, h01, h11 = sums / total
-        hessian = np.stack([np.stack([h00, h01], axis=1), np.stack([h01, h11], axis=1)], axis=1)
-        return value, np.stack([g0, g1], axis=1), hessian
-
-    return objective

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_option, read_array
+from calib._core.reading import check_option, describe, read_array
 from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 
 BoxFormat = Literal["xyxy", "xywh"]
@@ -28,12 +28,14 @@ class InvalidRowsWarning(UserWarning):
     """Rows were dropped because they hold impossible values, as was asked for."""
 
 
-def floats(x: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Float64Array:
+def floats(
+    x: ArrayLike, name: str, shape: tuple[int | None, ...], *, kinds: str = "fiu"
+) -> Float64Array:
     """Return numbers as float64 of the wanted shape; None stands for any length."""
     array = to_numpy(read_array(x, name))
-    if array.size == 0 and array.ndim <= len(shape):
-        array = array.reshape([0, *(n or 0 for n in shape[1:])])
-    if array.dtype.kind not in "fiub":
+    if array.shape == (0,):
+        array = np.zeros([0, *(n or 0 for n in shape[1:])])
+    if array.dtype.kind not in kinds:
         raise ValueError(f"{name} must hold numbers; got dtype {array.dtype}")
     fits = array.ndim == len(shape) and all(
         n is None or n == m for n, m in zip(shape, array.shape, strict=True)
@@ -44,15 +46,31 @@ def floats(x: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Float64Arr
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
-def finite(x: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Float64Array:
+def finite(
+    x: ArrayLike, name: str, shape: tuple[int | None, ...], *, kinds: str = "fiu"
+) -> Float64Array:
     """Return finite numbers as float64 of the wanted shape."""
-    array = floats(x, name, shape)
+    array = floats(x, name, shape, kinds=kinds)
     bad = ~np.isfinite(array)
     if bad.any():
         row = int(np.argwhere(bad)[0][0])
         raise ValueError(
             f"{name} contains NaN or inf in row {row}: {array[row].tolist()}; repair the row, or "
-            f"drop such rows with from_arrays(..., on_invalid='drop')"
+            f"read with on_invalid='drop' (from_arrays, from_coco) to drop such rows"
+        )
+    return array
+
+
+def probabilities(array: Float64Array, *, name: str = "scores", hint: bool = True) -> Float64Array:
+    """Return scores, of which all finite ones lie in [0, 1]."""
+    outside = ((array < 0) | (array > 1)) & np.isfinite(array)
+    if outside.any():
+        low, high = array[outside].min(), array[outside].max()
+        row = int(np.argmax(outside))
+        advice = "; if they are logits, read them with score_type='logit' (from_arrays, from_coco)"
+        raise ValueError(
+            f"{name} has values outside [0, 1] (from {low:.6g} to {high:.6g}, first in row {row})"
+            f"{advice if hint else ''}"
         )
     return array
 
@@ -63,8 +81,18 @@ def corners(x: ArrayLike, box_format: BoxFormat) -> Float64Array:
     array = floats(x, "boxes", (None, 4))
     if box_format == "xywh":
         array = array.copy()
-        array[:, 2:] += array[:, :2]
+        with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused or dropped
+            array[:, 2:] += array[:, :2]
     return array
+
+
+def usable_rows(boxes: Float64Array, *columns: Float64Array | None) -> Any:
+    """Tell which rows hold finite values and no negative width or height."""
+    usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
+    for column in columns:
+        if column is not None:
+            usable &= np.isfinite(column.reshape(len(column), -1)).all(axis=1)
+    return usable
 
 
 def boxes(x: ArrayLike) -> Float64Array:
@@ -84,34 +112,87 @@ def boxes(x: ArrayLike) -> Float64Array:
 def labels(x: ArrayLike, n: int) -> IntArray:
     """Return class ids as int64."""
     array = to_numpy(read_array(x, "labels"))
-    if array.size == 0:
-        array = array.astype(np.int64)
     if array.shape != (n,):
         raise ValueError(f"labels must have shape ({n},), one class per box; got {array.shape}")
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iu":
+    whole = integers(array)
+    if whole is None:
         raise ValueError(
-            f"labels must be integers (class or category ids); got dtype {array.dtype}"
+            f"labels must be integers (class or category ids) of at most 64 bits; got "
+            f"{_what(array)}"
         )
-    return array.astype(np.int64, copy=False)
+    return whole
+
+
+def integers(array: LabelArray) -> IntArray | None:
+    """Return whole numbers as int64, also those stored as floats or objects; None for others."""
+    if array.size == 0:
+        return np.zeros(array.shape, dtype=np.int64)
+    if array.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            array = array.astype(np.float64, copy=False)
+            whole = (np.abs(array) < 2.0**63) & (array == np.rint(array))
+            return array.astype(np.int64) if whole.all() else None
+    if array.dtype.kind == "O":
+        kinds = set(map(type, array.ravel()))
+        if not all(issubclass(k, (int, np.integer)) and k is not bool for k in kinds):
+            return None
+        try:
+            return array.astype(np.int64)
+        except OverflowError:
+            return None
+    if array.dtype.kind == "u" and int(array.max()) >= 2**63:
+        return None
+    return array.astype(np.int64, copy=False) if array.dtype.kind in "iu" else None
+
+
+def mapped_labels(labels: IntArray, category_map: Mapping[int, int] | None) -> IntArray:
+    """Return labels translated by a map that knows all of them."""
+    if category_map is None:
+        return labels
+    if not isinstance(category_map, Mapping):
+        raise ValueError(
+            f"category_map must map class ids to category ids; got {describe(category_map)}; a "
+            f"list of category ids becomes a map by dict(enumerate(...))"
+        )
+    values = integers(np.array([*category_map.keys(), *category_map.values()], dtype=object))
+    if values is None:
+        raise ValueError("category_map must map integers to integers")
+    known, code = np.unique(labels, return_inverse=True)
+    unknown = [int(label) for label in known if label not in category_map]
+    if unknown:
+        raise ValueError(f"category_map has no entry for class ids {unknown[:5]}")
+    return np.array([category_map[int(label)] for label in known], dtype=np.int64)[code]
+
+
+def _what(array: LabelArray) -> str:
+    """Describe the first entry that is no integer, or the type if all could be."""
+    for row, value in enumerate(array.ravel()[:10_000].tolist()):
+        number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        whole = number or (isinstance(value, float) and value.is_integer())
+        if not whole or abs(value) >= 2**63:
+            return f"dtype {array.dtype}, for instance {describe(value)} in row {row}"
+    return f"dtype {array.dtype}"
 
 
 def ids(x: ArrayLike, name: str, n: int | None = None) -> LabelArray:
     """Return image ids as int64 or str."""
     array = to_numpy(read_array(x, name))
-    if array.size == 0:
-        array = array.astype(np.int64) if array.dtype.kind != "U" else array
     if array.ndim != 1 or (n is not None and len(array) != n):
         wanted = "(n,)" if n is None else f"({n},)"
         raise ValueError(f"{name} must have shape {wanted}; got {array.shape}")
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.rint(array)).all():
-        array = array.astype(np.int64)
-    if array.dtype.kind == "O" and all(isinstance(v, str) for v in array):
+    if array.dtype.kind == "U" and isinstance(x, (list, tuple)):  # NumPy turns 1 into "1"
+        array = np.array(x, dtype=object)
+    if array.dtype.kind in "OT" and array.size and all(isinstance(v, str) for v in array):
         array = array.astype(str)
-    if array.dtype.kind not in "iuU":
-        raise ValueError(f"{name} must hold integers or texts; got dtype {array.dtype}")
-    return array if array.dtype.kind == "U" else array.astype(np.int64, copy=False)
+    if array.dtype.kind == "U":
+        return array
+    whole = integers(array)
+    if whole is None:
+        raise ValueError(
+            f"{name} must hold integers of at most 64 bits, or texts, and not both; got "
+            f"{_what(array)}"
+        )
+    return whole
 
 
 def flags(x: ArrayLike | None, n: int) -> Any:
@@ -119,8 +200,10 @@ def flags(x: ArrayLike | None, n: int) -> Any:
     if x is None:
         return np.zeros(n, dtype=bool)
     array = to_numpy(read_array(x, "ignore"))
-    if array.shape != (n,) or not np.isin(array, (0, 1)).all():
-        raise ValueError(f"ignore must hold {n} booleans; got shape {array.shape}")
+    if array.shape != (n,):
+        raise ValueError(f"ignore must have shape ({n},); got {array.shape}")
+    if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
+        raise ValueError(f"ignore must hold booleans (or 0 and 1); got dtype {array.dtype}")
     return array.astype(bool)
 
 
@@ -138,7 +221,7 @@ def image_table(
     listed = listed[order]
     twice = listed[1:] == listed[:-1]
     if twice.any():
-        raise ValueError(f"images lists {listed[1:][twice][0]!r} more than once")
+        raise ValueError(f"images lists {listed[1:][twice][0].item()!r} more than once")
     unknown = np.unique(image_id[~np.isin(image_id, listed)])
     if unknown.size:
         raise ValueError(f"image_id has ids that images does not list: {unknown[:5].tolist()}")
@@ -156,14 +239,27 @@ def image_sizes(x: ArrayLike, n: int, name: str) -> Float64Array:
     return array
 
 
-def pairs(x: ArrayLike, name: str) -> LabelArray:
-    """Return pairs of image and class."""
+def pairs(x: ArrayLike, name: str, images: LabelArray) -> LabelArray:
+    """Return pairs of image and class: int64, or texts where image ids are texts."""
     array = to_numpy(read_array(x, name))
     if array.size == 0:
         return np.empty((0, 2), dtype=np.int64)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"{name} must have shape (n_pairs, 2): image, class; got {array.shape}")
-    return array
+    column = array[:, 0]
+    image_id = ids(column.tolist() if column.dtype.kind == "O" else column, name)
+    same_kind([image_id, images], (name, "images"))
+    try:
+        texts = array.dtype.kind == "U"
+        classes = array[:, 1].astype(np.int64) if texts else integers(array[:, 1])
+    except ValueError:
+        classes = None
+    if classes is None:
+        raise ValueError(f"{name} must hold pairs of an image and an integer class")
+    unknown = image_id[~np.isin(image_id, images)]
+    if unknown.size:
+        raise ValueError(f"{name} has images that are not annotated: {unknown[:5].tolist()}")
+    return np.column_stack([image_id, classes])
 
 
 def same_kind(arrays: Sequence[LabelArray], names: Sequence[str] | None = None) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from calib._core.namespace import to_numpy
+from calib._core.reading import read_array
 from calib._core.typing import LabelArray
 from calib.detection._checks import InvalidRowsWarning
 
@@ -37,10 +39,15 @@ class Flat:
         if isinstance(index, (int, np.integer)):
             index = [index]
         if not isinstance(index, slice):
-            index = np.asarray(index)
+            index = np.atleast_1d(to_numpy(read_array(index, "index")))
             if index.dtype.kind == "b" and index.shape != (len(self),):
                 raise IndexError(
                     f"the mask has shape {index.shape}, but there are {len(self)} rows"
+                )
+            if index.ndim != 1:
+                raise IndexError(
+                    f"rows are selected by one mask, slice or list of positions; got an array of "
+                    f"shape {index.shape}"
                 )
             if index.size == 0 and index.dtype.kind != "b":
                 index = index.astype(np.intp)
@@ -60,7 +67,14 @@ def merged_rows(parts: Sequence[_Table]) -> dict[str, Any]:
                 f"{name} is missing in part {given.index(False)} but given in part "
                 f"{given.index(True)}; give it everywhere or nowhere"
             )
-        out[name] = np.concatenate([table[name] for table in tables]) if all(given) else None
+        values = [table[name] for table in tables]
+        widths = {value.shape[1:] for value in values if value is not None}
+        if len(widths) > 1:
+            raise ValueError(
+                f"{name} has {' and '.join(str(w[0]) for w in sorted(widths))} columns in "
+                f"different parts; give every part the same columns"
+            )
+        out[name] = np.concatenate(values) if all(given) else None
     return out
 
 
@@ -70,14 +84,27 @@ def set_fields(target: object, **values: Any) -> None:
         object.__setattr__(target, name, value)
 
 
-def kept(columns: dict[str, Any], keep: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, Any]:
+def kept(
+    columns: dict[str, Any],
+    keep: np.ndarray[Any, np.dtype[np.bool_]],
+    *,
+    where: str = "",
+    stacklevel: int = 3,
+) -> dict[str, Any]:
     """Drop rows of all columns, with a warning that counts them."""
+    for name, column in columns.items():
+        if column is not None and np.shape(column)[:1] != keep.shape:
+            raise ValueError(
+                f"{name} must have one entry for each of the {len(keep)} boxes; got shape "
+                f"{np.shape(column)}"
+            )
     n_dropped = int((~keep).sum())
     if n_dropped:
         warnings.warn(
-            f"dropped {n_dropped} of {len(keep)} rows with NaN, infinite or negative values",
+            f"{where}dropped {n_dropped} of {len(keep)} rows that hold NaN, an infinity or a "
+            f"negative width or height",
             InvalidRowsWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     return {name: None if v is None else v[keep] for name, v in columns.items()}
 

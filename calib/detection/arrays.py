@@ -1,9 +1,9 @@
-"""Detections and ground truth as flat arrays over all images: checked once, sliced and merged."""
+"""Detections as flat arrays over all images: checked once, sliced and merged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from calib._core.reading import check_option, read_array
 from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib.detection import _checks
 from calib.detection._flat import Flat, kept, merged_rows, set_fields, summary
+from calib.detection.ground_truth import GroundTruth as GroundTruth
 
 ScoreType = Literal["probability", "logit"]
 
@@ -72,21 +73,15 @@ class Detections(Flat):
         set_fields(self, boxes=_checks.boxes(self.boxes))
         n = len(self.boxes)
         set_fields(self, scores=_checks.finite(self.scores, "scores", (n,)))
-        low_high = (self.scores.min(), self.scores.max()) if n else (0.0, 1.0)
-        if low_high[0] < 0 or low_high[1] > 1:
-            row = int(np.argmax((self.scores < 0) | (self.scores > 1)))
-            raise ValueError(
-                f"scores has values outside [0, 1] (min={low_high[0]:.6g}, max={low_high[1]:.6g}, "
-                f"first in row {row}); if they are logits, use "
-                f"Detections.from_arrays(..., score_type='logit')"
-            )
+        _checks.probabilities(self.scores)
         set_fields(self, labels=_checks.labels(self.labels, n))
         set_fields(self, image_id=_checks.ids(self.image_id, "image_id", n))
         if self.image_size is not None:
             set_fields(self, image_size=_checks.image_sizes(self.image_size, n, "image_size"))
             _checks.warn_outside(self.boxes, self.image_size)
         if self.features is not None:
-            set_fields(self, features=_checks.finite(self.features, "features", (n, None)))
+            features = _checks.finite(self.features, "features", (n, None), kinds="fiub")
+            set_fields(self, features=features)
 
     @classmethod
     def from_arrays(
@@ -115,7 +110,8 @@ class Detections(Flat):
         score_type : {"probability", "logit"}, default="probability"
             Logits become probabilities by the logistic function.
         on_invalid : {"raise", "drop"}, default="raise"
-            What to do with rows that hold NaN, infinities or negative sizes.
+            What to do with rows that hold NaN, an infinity or a negative width or height.
+            Scores outside [0, 1] always raise.
 
         Returns
         -------
@@ -135,18 +131,26 @@ class Detections(Flat):
         check_option("score_type", score_type, ("probability", "logit"))
         check_option("on_invalid", on_invalid, ("raise", "drop"))
         corners = _checks.corners(boxes, box_format)
+        n = len(corners)
         columns: dict[str, Any] = {
             "boxes": corners,
-            "scores": _checks.floats(scores, "scores", (len(corners),)),
-            "labels": to_numpy(read_array(labels, "labels")),
-            "image_id": to_numpy(read_array(image_id, "image_id")),
-            "image_size": None if image_size is None else np.asarray(image_size),
-            "features": None if features is None else to_numpy(read_array(features, "features")),
+            "scores": _checks.floats(scores, "scores", (n,)),
+            "labels": labels,
+            "image_id": image_id,
+            "image_size": image_size,
+            "features": features,
         }
+        if image_size is not None:
+            columns["image_size"] = _checks.floats(image_size, "image_size", (n, 2))
+        if features is not None:
+            columns["features"] = _checks.floats(features, "features", (n, None), kinds="fiub")
         if on_invalid == "drop":
-            keep = np.isfinite(corners).all(axis=1) & np.isfinite(columns["scores"])
-            keep &= (corners[:, 2:] >= corners[:, :2]).all(axis=1)
-            columns = kept(columns, keep)
+            columns["labels"] = to_numpy(read_array(labels, "labels"))
+            columns["image_id"] = to_numpy(read_array(image_id, "image_id"))
+            if score_type == "probability":
+                _checks.probabilities(columns["scores"])  # rows counted before any is dropped
+            numbers = (columns[name] for name in ("scores", "image_size", "features"))
+            columns = kept(columns, _checks.usable_rows(corners, *numbers))
         if score_type == "logit":
             from scipy.special import expit
 
@@ -166,9 +170,16 @@ class Detections(Flat):
         -------
         detections : Detections
             All rows.
+
+        Raises
+        ------
+        ValueError
+            If there is no part, an optional field is given in some parts only, features differ
+            in number, or some image ids are texts and others integers.
         """
+        rows = merged_rows(parts)
         _checks.same_kind([part.image_id for part in parts])
-        return parts[0].replaced(merged_rows(parts)) if parts else cls(**merged_rows(parts))
+        return parts[0].replaced(rows)
 
     def with_scores(self, scores: ArrayLike) -> Self:
         """Return the same boxes with other scores.
@@ -182,13 +193,14 @@ class Detections(Flat):
         -------
         detections : Detections
             A new object; everything but the scores is shared.
+
+        Raises
+        ------
+        ValueError
+            If the number of scores differs, or one is NaN or outside [0, 1].
         """
         new = _checks.finite(scores, "scores", (len(self),))
-        if len(new) and (new.min() < 0 or new.max() > 1):
-            raise ValueError(
-                f"scores has values outside [0, 1] (min={new.min():.6g}, max={new.max():.6g})"
-            )
-        return self.replaced({"scores": new})
+        return self.replaced({"scores": _checks.probabilities(new, hint=False)})
 
     def position(self) -> Float64Array:
         """Return centre and size of every box relative to its image.
@@ -214,152 +226,3 @@ class Detections(Flat):
 
     def __repr__(self) -> str:
         return summary(self, "box", self.image_id)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class GroundTruth(Flat):
-    """Annotated boxes over any number of images.
-
-    Parameters
-    ----------
-    boxes : array-like of shape (n_boxes, 4)
-        Corners ``x1, y1, x2, y2`` in pixels, ``x2 >= x1``, ``y2 >= y1``.
-    labels : array-like of int of shape (n_boxes,)
-        Class of each box.
-    image_id : array-like of int or str of shape (n_boxes,)
-        Image of each box.
-    ignore : array-like of bool of shape (n_boxes,), default=None
-        Regions that are never missed and absorb any number of detections: COCO's crowd flag.
-        None means none.
-    area : array-like of shape (n_boxes,), default=None
-        Area in square pixels for the size ranges of average precision; None takes width times
-        height.
-    images : array-like of int or str of shape (n_images,), default=None
-        All images that were annotated, those without a box included. None takes the images of the
-        boxes.
-    sizes : array-like of shape (n_images, 2), default=None
-        Width and height of each of `images`, in pixels.
-    class_names : mapping from int to str, default=None
-        Names for reports.
-    negative : array-like of shape (n_pairs, 2), default=None
-        Pairs ``image, class`` verified to be absent (federated annotation as in LVIS). If given,
-        only classes annotated or verified in an image are judged there.
-    not_exhaustive : array-like of shape (n_pairs, 2), default=None
-        Pairs ``image, class`` of which not every instance is annotated; unmatched detections there
-        are ignored.
-
-    Attributes
-    ----------
-    boxes, labels, image_id, ignore, area, images, sizes, class_names, negative, not_exhaustive
-        As given, as NumPy arrays; `ignore`, `area` and `images` are filled in. `images` is sorted.
-
-    Raises
-    ------
-    ValueError
-        If shapes disagree, values are not finite, a width or height is negative, or a box lies in
-        an image that `images` does not list.
-
-    Examples
-    --------
-    >>> from calib.detection import GroundTruth
-    >>> GroundTruth([[0, 0, 10, 10]], [1], [7], images=[7, 8])
-    GroundTruth(1 box, 2 images, 1 class)
-    """
-
-    boxes: Float64Array
-    labels: IntArray
-    image_id: LabelArray
-    ignore: np.ndarray[Any, np.dtype[np.bool_]] = None  # type: ignore[assignment]
-    area: Float64Array = None  # type: ignore[assignment]
-    images: LabelArray = field(default=None, metadata={"rows": False})  # type: ignore[arg-type]
-    sizes: Float64Array | None = field(default=None, metadata={"rows": False})
-    class_names: Mapping[int, str] | None = field(default=None, metadata={"rows": False})
-    negative: LabelArray | None = field(default=None, metadata={"rows": False})
-    not_exhaustive: LabelArray | None = field(default=None, metadata={"rows": False})
-
-    def __post_init__(self) -> None:
-        set_fields(self, boxes=_checks.boxes(self.boxes))
-        n = len(self.boxes)
-        set_fields(self, labels=_checks.labels(self.labels, n))
-        set_fields(self, image_id=_checks.ids(self.image_id, "image_id", n))
-        set_fields(self, ignore=_checks.flags(self.ignore, n))
-        size = self.boxes[:, 2:] - self.boxes[:, :2]
-        area = size[:, 0] * size[:, 1] if self.area is None else self.area
-        set_fields(self, area=_checks.finite(area, "area", (n,)))
-        images, sizes = _checks.image_table(self.images, self.sizes, self.image_id)
-        set_fields(self, images=images, sizes=sizes)
-        if sizes is not None and n:
-            _checks.warn_outside(self.boxes, sizes[np.searchsorted(images, self.image_id)])
-        for name in ("negative", "not_exhaustive"):
-            if getattr(self, name) is not None:
-                set_fields(self, **{name: _checks.pairs(getattr(self, name), name)})
-
-    @classmethod
-    def concat(cls, parts: Sequence[Self]) -> Self:
-        """Stack the annotations of several disjoint sets of images, in the order given.
-
-        Parameters
-        ----------
-        parts : sequence of GroundTruth
-            At least one; no image may occur in two of them.
-
-        Returns
-        -------
-        ground_truth : GroundTruth
-            All boxes and all images.
-
-        Raises
-        ------
-        ValueError
-            If an image occurs in two parts, or an optional field is given in some parts only.
-        """
-        rows = merged_rows(parts)
-        _checks.same_kind([part.images for part in parts])
-        images = np.concatenate([part.images for part in parts])
-        order = np.argsort(images, kind="stable")
-        repeated = images[order][1:] == images[order][:-1]
-        if repeated.any():
-            raise ValueError(
-                f"image {images[order][1:][repeated][0]!r} occurs in more than one part; split "
-                f"ground truth by image"
-            )
-        for name in ("sizes", "negative", "not_exhaustive"):
-            values = [getattr(part, name) for part in parts]
-            if any(v is None for v in values) != all(v is None for v in values):
-                raise ValueError(f"{name} is given in some parts only; give it in all or none")
-            rows[name] = None if values[0] is None else np.concatenate(values)
-        rows["images"] = images[order]
-        rows["sizes"] = None if rows["sizes"] is None else rows["sizes"][order]
-        names = [part.class_names for part in parts if part.class_names is not None]
-        rows["class_names"] = {k: v for one in names for k, v in one.items()} if names else None
-        return parts[0].replaced(rows)
-
-    def in_images(self, images: ArrayLike) -> Self:
-        """Return the annotations of some images.
-
-        Parameters
-        ----------
-        images : array-like of shape (n_selected,)
-            Images to keep; each has to be one of ``images``.
-
-        Returns
-        -------
-        ground_truth : GroundTruth
-            The boxes in those images, and those images alone.
-        """
-        wanted = np.unique(to_numpy(read_array(images, "images")))
-        unknown = wanted[~np.isin(wanted, self.images)]
-        if unknown.size:
-            raise ValueError(f"images has ids that are not annotated: {unknown[:5].tolist()}")
-        rows = self[np.isin(self.image_id, wanted)]
-        listed = np.isin(self.images, wanted)
-        pairs = {}
-        for name in ("negative", "not_exhaustive"):
-            value = getattr(self, name)
-            here = None if value is None else np.isin(value[:, 0], wanted.astype(value.dtype))
-            pairs[name] = None if value is None else value[here]
-        sizes = None if self.sizes is None else self.sizes[listed]
-        return rows.replaced({"images": self.images[listed], "sizes": sizes, **pairs})
-
-    def __repr__(self) -> str:
-        return summary(self, "box", self.images)

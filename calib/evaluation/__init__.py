@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calib.evaluation._plans import NothingToMeasureWarning
 from calib.evaluation.binned import (
     SignedCalibrationError,
     adaptive_calibration_error,
@@ -10,27 +11,67 @@ from calib.evaluation.binned import (
     maximum_calibration_error,
     signed_calibration_error,
 )
+from calib.evaluation.coco_precision import AveragePrecision, average_precision
+from calib.evaluation.detection import (
+    detection_calibration_error,
+    detection_calibration_table,
+)
+from calib.evaluation.detection_sampling import (
+    DetectionMetricInterval,
+    detection_metric_difference,
+    detection_metric_interval,
+)
+from calib.evaluation.detection_tables import DetectionTable
 from calib.evaluation.display import ReliabilityDisplay
+from calib.evaluation.localization import (
+    localization_aware_absolute_error,
+    localization_aware_calibration_error,
+    localization_table,
+    score_iou_squared_error,
+)
+from calib.evaluation.recall_precision import (
+    LocalizationRecallPrecision,
+    localization_recall_precision,
+    localization_recall_precision_of,
+    optimal_localization_recall_precision,
+)
 from calib.evaluation.report import calibration_report
 from calib.evaluation.resampling import Interval, consistency_interval, metric_interval
 from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 
 __all__ = [
+    "AveragePrecision",
     "BinnedCalibrationTable",
     "CalibrationReport",
+    "DetectionMetricInterval",
+    "DetectionTable",
     "Interval",
+    "LocalizationRecallPrecision",
     "MeasureResult",
     "ModelReport",
+    "NothingToMeasureWarning",
     "ReliabilityDisplay",
     "SignedCalibrationError",
     "adaptive_calibration_error",
     "average_calibration_error",
+    "average_precision",
     "binned_calibration_table",
     "calibration_report",
     "consistency_interval",
+    "detection_calibration_error",
+    "detection_calibration_table",
+    "detection_metric_difference",
+    "detection_metric_interval",
     "expected_calibration_error",
+    "localization_aware_absolute_error",
+    "localization_aware_calibration_error",
+    "localization_recall_precision",
+    "localization_recall_precision_of",
+    "localization_table",
     "maximum_calibration_error",
     "metric_interval",
+    "optimal_localization_recall_precision",
+    "score_iou_squared_error",
     "signed_calibration_error",
 ]

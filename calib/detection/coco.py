@@ -1,0 +1,227 @@
+"""Detections out of files in the format of COCO results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from calib._core.reading import check_option, describe
+from calib.detection import _checks
+from calib.detection._columns import Columns, OnInvalid, check_known, usable_rows
+from calib.detection._flat import kept
+from calib.detection._json import JsonSource, load_source
+from calib.detection.arrays import Detections, ScoreType
+from calib.detection.coco_annotations import read_annotations
+from calib.detection.ground_truth import GroundTruth
+
+
+def from_coco(
+    detections: JsonSource,
+    annotations: JsonSource,
+    *,
+    score_type: ScoreType = "probability",
+    on_invalid: OnInvalid = "raise",
+    category_map: Mapping[int, int] | None = None,
+) -> tuple[Detections, GroundTruth]:
+    """Read detections and the annotations they belong to from COCO files.
+
+    Parameters
+    ----------
+    detections : path, list or dict
+        COCO results: rows with ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in
+        pixels) and ``score``; see `read_coco_detections`.
+    annotations : path or dict
+        COCO or LVIS annotations; see `read_coco_annotations`.
+    score_type : {"probability", "logit"}, default="probability"
+        What ``score`` holds; logits become probabilities by the logistic function.
+    on_invalid : {"raise", "drop"}, default="raise"
+        What to do with rows that hold NaN, an infinity or a negative width or height.
+    category_map : mapping from int to int, default=None
+        Category id of each class id in `detections`, where they differ.
+
+    Returns
+    -------
+    detections : Detections
+        Rows in the order of the file, with the size of each image.
+    ground_truth : GroundTruth
+        All images and categories, also those without a box.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a file is damaged, a row lacks a key or holds an impossible value, an id is repeated, or
+        detections refer to unknown images or categories. The text names file and row.
+
+    Warns
+    -----
+    InvalidRowsWarning
+        If rows were dropped; the text says how many.
+    BoxFormatWarning
+        If many boxes leave their images.
+
+    See Also
+    --------
+    write_coco_detections : the way back.
+
+    Examples
+    --------
+    >>> from calib.detection import from_coco
+    >>> annotations = {
+    ...     "images": [{"id": 7, "width": 64, "height": 48}],
+    ...     "categories": [{"id": 3, "name": "cat"}],
+    ...     "annotations": [{"id": 0, "image_id": 7, "category_id": 3, "bbox": [0, 0, 10, 10]}],
+    ... }
+    >>> rows = [{"image_id": 7, "category_id": 3, "bbox": [1, 0, 10, 10], "score": 0.8}]
+    >>> found, truth = from_coco(rows, annotations)
+    >>> found.boxes.tolist(), found.image_size.tolist(), truth.class_names
+    ([[1.0, 0.0, 11.0, 10.0]], [[64.0, 48.0]], {3: 'cat'})
+    """
+    truth = read_annotations(annotations, on_invalid)
+    return _read_detections(detections, truth, score_type, on_invalid, category_map), truth
+
+
+def read_coco_detections(
+    source: JsonSource,
+    ground_truth: GroundTruth | None = None,
+    *,
+    score_type: ScoreType = "probability",
+    on_invalid: OnInvalid = "raise",
+    category_map: Mapping[int, int] | None = None,
+) -> Detections:
+    """Read detections in the format of COCO results.
+
+    Detectron2's ``coco_instances_results.json``, MMDetection's ``*.bbox.json`` and Ultralytics'
+    ``predictions.json`` (``save_json=True``) are such files. Ultralytics numbers the classes of
+    one's own data itself, from 0 or 1; `category_map` then leads to the ids of the annotations.
+
+    Parameters
+    ----------
+    source : path, list or dict
+        JSON file, plain or gzip (recognised by content), or what it holds: a list of rows with
+        ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in pixels) and ``score``.
+        Other keys are not read. An object is accepted if ``annotations`` is its only list of rows
+        with scores.
+    ground_truth : GroundTruth, default=None
+        Annotations of the same images. If given, ids have to be known there, and the sizes of the
+        images are filled in.
+    score_type : {"probability", "logit"}, default="probability"
+        What ``score`` holds; logits become probabilities by the logistic function.
+    on_invalid : {"raise", "drop"}, default="raise"
+        What to do with rows that hold NaN, an infinity or a negative width or height. Scores
+        outside [0, 1] always raise.
+    category_map : mapping from int to int, default=None
+        Category id of each class id in the file, where they differ.
+
+    Returns
+    -------
+    detections : Detections
+        Rows in the order of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, a row lacks a key or holds an impossible value, or an id is
+        unknown. The text names file and row.
+
+    Warns
+    -----
+    InvalidRowsWarning
+        If rows were dropped; the text says how many.
+    BoxFormatWarning
+        If many boxes leave their images.
+
+    Notes
+    -----
+    A million rows are held as Python objects while they are read, about 0.6 kB each.
+
+    Examples
+    --------
+    >>> from calib.detection import read_coco_detections
+    >>> row = {"image_id": 7, "category_id": 0, "bbox": [1, 0, 10, 10], "score": 0.8}
+    >>> read_coco_detections([row], category_map={0: 3}).labels
+    array([3])
+    """
+    return _read_detections(source, ground_truth, score_type, on_invalid, category_map)
+
+
+def detection_rows(document: Any, name: str) -> Columns:
+    """Return the rows of a results file: the list itself, or the only one with scores."""
+    if not isinstance(document, Mapping):
+        return Columns(name, document)
+    scored = [
+        key
+        for key, rows in document.items()
+        if isinstance(rows, (list, tuple))
+        and any(isinstance(row, Mapping) and "score" in row for row in rows[:1])
+    ]
+    empty = not scored and document.get("annotations") == []
+    if scored != ["annotations"] and not empty:
+        raise ValueError(
+            f"{name} must be a list of detections with 'image_id', 'category_id', 'bbox' and "
+            f"'score'; got an object with keys {describe(list(document))}"
+            + ("; are detections and annotations swapped?" if not scored else "")
+        )
+    return Columns(f"{name}, annotations", document["annotations"])
+
+
+def _read_detections(
+    source: JsonSource,
+    ground_truth: GroundTruth | None,
+    score_type: ScoreType,
+    on_invalid: OnInvalid,
+    category_map: Mapping[int, int] | None,
+) -> Detections:
+    check_option("score_type", score_type, ("probability", "logit"))
+    check_option("on_invalid", on_invalid, ("raise", "drop"))
+    rows = detection_rows(*load_source(source, "detections"))
+    scores = rows.numbers("score", "; are these annotations instead of detections?")
+    boxes = rows.boxes("bbox")
+    usable = usable_rows(rows, boxes, "score", scores, on_invalid)
+    columns: dict[str, Any] = {
+        "boxes": boxes,
+        "scores": scores,
+        "labels": rows.integers("category_id"),
+        "image_id": rows.ids("image_id"),
+        "image_size": None,
+    }
+    if score_type == "probability":
+        _checks.probabilities(scores, name=f"{rows.name}: score")
+    try:
+        columns["labels"] = _checks.mapped_labels(columns["labels"], category_map)
+    except ValueError as error:
+        raise ValueError(f"{rows.name}: {error}") from None
+    if ground_truth is not None:
+        columns["image_size"] = _sizes_of_rows(rows, columns, ground_truth)
+    columns = kept(columns, usable, where=f"{rows.name}: ", stacklevel=4)
+    return Detections.from_arrays(**columns, box_format="xywh", score_type=score_type)
+
+
+def _sizes_of_rows(rows: Columns, columns: dict[str, Any], truth: GroundTruth) -> Any:
+    """Return the size of each row's image; ids that the annotations do not know raise."""
+    image_id, labels = columns["image_id"], columns["labels"]
+    _checks.same_kind([image_id, truth.images], (f"{rows.name}: image_id", "the annotated images"))
+    check_known(
+        rows,
+        "image_id",
+        image_id,
+        truth.images,
+        "the annotations do not list (for a part of the images, read with all annotations, then "
+        "select rows by np.isin(detections.image_id, part.images))",
+    )
+    if truth.class_names is not None:
+        check_known(
+            rows,
+            "category_id",
+            labels,
+            list(truth.class_names),
+            "the annotations do not know (category_map translates class ids)",
+        )
+    if truth.sizes is None:
+        return None
+    return truth.sizes[np.searchsorted(truth.images, image_id)]

@@ -1,0 +1,247 @@
+"""Errors from sums per class and cell; every function takes any number of replicates at once.
+
+Sums carry replicates in front: ``(..., n_entries)`` for the occupied pairs of class and cell and
+``(..., n_classes)`` for whole classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from calib._core.typing import Float64Array, IntArray
+
+Reduce: TypeAlias = Literal["ece", "ace", "mce"]
+Average: TypeAlias = Literal["pooled", "macro", "weighted"]
+WithoutTruth: TypeAlias = Literal["skip", "fp"]
+
+
+class EntrySums(NamedTuple):
+    """Sums of the valid detections of a class in a cell, each of shape (..., n_entries)."""
+
+    n: Float64Array
+    score: Float64Array
+    target: Float64Array
+    squared: Float64Array  # of score minus target
+    absolute: Float64Array
+
+
+class ClassSums(NamedTuple):
+    """Sums of a class, each of shape (..., n_classes)."""
+
+    n_truth: Float64Array
+    n_true_positive: Float64Array
+    n_false_positive: Float64Array
+    overlap: Float64Array
+    n_ignored: Float64Array
+    ignored_score: Float64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Which class and cell every entry belongs to, ascending in both.
+
+    Attributes
+    ----------
+    entry_class, entry_cell : ndarray of int of shape (n_entries,)
+    n_classes : int
+    n_score_bins : int
+        The bin of the score is ``entry_cell % n_score_bins``.
+    """
+
+    entry_class: IntArray
+    entry_cell: IntArray
+    n_classes: int
+    n_score_bins: int
+
+
+@dataclass(frozen=True)
+class ErrorOptions:
+    """How gaps of cells become one number."""
+
+    reduce: Reduce = "ece"
+    average: Average = "pooled"
+    min_samples: int = 1
+    renormalise: bool = False
+    classes_without_gt: WithoutTruth = "skip"
+    drop_zero: bool = False  # leave classes with an error of exactly 0 out of the mean
+    debiased: bool = False
+
+    def without_bias(self) -> ErrorOptions:
+        """Return the same options with unbiased squared gaps."""
+        return replace(self, debiased=True)
+
+
+def calibration_error(
+    layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
+) -> Any:
+    """Return the error of every replicate, shape (...); NaN where nothing is counted."""
+    errors, count = class_errors(layout, entries, classes, options)
+    if options.average == "pooled":
+        return errors[..., 0]
+    known = ~np.isnan(errors)
+    if options.drop_zero:
+        known &= errors != 0
+    weight = np.where(known, count if options.average == "weighted" else 1.0, 0.0)
+    return _ratio((weight * np.where(known, errors, 0.0)).sum(axis=-1), weight.sum(axis=-1))
+
+
+def class_errors(
+    layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
+) -> tuple[Float64Array, Float64Array]:
+    """Return error and count of every class, or of all taken as one, two of shape (..., n)."""
+    pooled = options.average == "pooled"
+    n_tables = 1 if pooled else layout.n_classes
+    batch = entries.n.shape[:-1]
+    if not len(layout.entry_class):
+        return np.full((*batch, n_tables), np.nan), np.zeros((*batch, n_tables))
+    n, score, target, squared = entries[:4]
+    if options.classes_without_gt == "skip":
+        known = (classes.n_truth > 0)[..., layout.entry_class]
+        n, score, target, squared = (np.where(known, x, 0.0) for x in (n, score, target, squared))
+    table, cell = layout.entry_class, layout.entry_cell
+    if pooled:
+        order = np.argsort(cell, kind="stable")
+        cell, starts = np.unique(cell[order], return_index=True)
+        n, score, target, squared = (
+            np.add.reduceat(x[..., order], starts, axis=-1) for x in (n, score, target, squared)
+        )
+        table = np.zeros(len(cell), dtype=np.intp)
+    difference = score - target
+    gap = np.abs(difference)
+    if options.debiased:
+        spread = within_variance(cell % layout.n_score_bins, n, difference, squared)
+        gap = np.sqrt(np.maximum(gap**2 - n * spread, 0.0))
+    counted = (n > 0) & (n >= options.min_samples)
+    shown = np.where(counted, n, 0.0)
+    total = by_group(n, table, n_tables)
+    if options.reduce == "ece":
+        over = by_group(shown, table, n_tables) if options.renormalise else total
+        errors = _ratio(by_group(np.where(counted, gap, 0.0), table, n_tables), over)
+    else:
+        mean_gap = np.where(counted, _ratio(gap, n), 0.0)
+        if options.reduce == "mce":
+            largest = np.maximum.reduceat(mean_gap, first_of(table), axis=-1)
+            errors = np.full((*batch, n_tables), np.nan)
+            errors[..., table[first_of(table)]] = largest
+            errors[by_group(shown, table, n_tables) == 0] = np.nan
+        else:
+            errors = _mean_of_columns(mean_gap, counted, table, cell // layout.n_score_bins)
+            full = np.full((*batch, n_tables), np.nan)
+            full[..., table[first_of(table)]] = errors
+            errors = full
+    return errors, total
+
+
+def _mean_of_columns(
+    mean_gap: Float64Array, counted: Any, table: IntArray, column: IntArray
+) -> Float64Array:
+    """Average over the score bins of a position, then over positions; one value per table."""
+    key = table * (int(column.max()) + 1) + column
+    starts = first_of(key)
+    filled = np.add.reduceat(counted.astype(np.float64), starts, axis=-1)
+    means = np.nan_to_num(_ratio(np.add.reduceat(mean_gap, starts, axis=-1), filled))
+    tables = first_of(table[starts])
+    used = np.add.reduceat((filled > 0).astype(np.float64), tables, axis=-1)
+    out: Float64Array = _ratio(np.add.reduceat(means, tables, axis=-1), used)
+    return out
+
+
+def within_variance(
+    score_bin: IntArray, n: Float64Array, difference: Float64Array, squared: Float64Array
+) -> Float64Array:
+    """Return the variance of score minus target inside the cells, one value per cell.
+
+    Cells of the same score bin share it, so that cells with one detection have it too; score bins
+    without any cell of two take the variance of all. Only for single tables, not for replicates.
+    """
+    inside = np.maximum(squared - np.nan_to_num(_ratio(difference**2, n)), 0.0)
+    free = np.maximum(n - 1, 0.0)
+    bins = int(score_bin.max()) + 1
+    share = _ratio(
+        np.bincount(score_bin, inside, minlength=bins), np.bincount(score_bin, free, minlength=bins)
+    )
+    overall = float(np.nan_to_num(_ratio(inside.sum(), free.sum())))
+    return np.where(np.isnan(share), overall, share)[score_bin]
+
+
+def absolute_error(
+    layout: Layout, entries: EntrySums, classes: ClassSums, *, reference_compat: bool
+) -> Any:
+    """Return the mean over classes of the mean absolute error of every class, shape (...)."""
+    total = by_group(entries.absolute, layout.entry_class, layout.n_classes)
+    count = by_group(entries.n, layout.entry_class, layout.n_classes)
+    known = (classes.n_truth > 0) & (count > 0)
+    if reference_compat:
+        total, count = total + classes.ignored_score, count + classes.n_ignored
+        known = (classes.n_truth > 0) & (total > 0)
+    errors = np.where(known, _ratio(total, count), 0.0)
+    return _ratio(errors.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
+
+
+def squared_error(
+    layout: Layout, entries: EntrySums, classes: ClassSums, *, classes_without_gt: WithoutTruth
+) -> Any:
+    """Return the mean squared difference of score and target over all detections, shape (...)."""
+    known = classes.n_truth[..., layout.entry_class] > 0
+    if classes_without_gt == "fp":
+        known = np.ones_like(known)
+    return _ratio(
+        np.where(known, entries.squared, 0.0).sum(axis=-1),
+        np.where(known, entries.n, 0.0).sum(axis=-1),
+    )
+
+
+class LRPParts(NamedTuple):
+    """LRP error and its components per class, each (..., n_classes); NaN where not defined."""
+
+    value: Float64Array
+    localization: Float64Array
+    false_positive: Float64Array
+    false_negative: Float64Array
+
+
+def lrp_parts(classes: ClassSums, iou_threshold: float) -> LRPParts:
+    """Return the LRP error and its components of every class."""
+    truth, hit, miss = classes.n_truth, classes.n_true_positive, classes.n_false_positive
+    known, found = truth > 0, (truth > 0) & (hit > 0)
+    excess = np.maximum(hit - classes.overlap, 0.0) / (1 - iou_threshold)
+    nothing = np.float64(np.nan)
+    return LRPParts(
+        np.where(known, _ratio(excess + miss + (truth - hit), miss + truth), nothing),
+        np.where(found, np.maximum(1 - _ratio(classes.overlap, hit), 0.0), nothing),
+        np.where(found, _ratio(miss, hit + miss), nothing),
+        np.where(known, _ratio(truth - hit, truth), nothing),
+    )
+
+
+def mean_known(values: Float64Array) -> Any:
+    """Return the mean over the last axis without NaN; NaN where nothing is left."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1).astype(np.float64))
+
+
+# ------------------------------------------------------------------------------------------- groups
+
+
+def first_of(key: IntArray) -> IntArray:
+    """Return where a run of equal values begins."""
+    return np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+
+
+def by_group(values: Float64Array, key: IntArray, n_groups: int) -> Float64Array:
+    """Sum the last axis over runs of an ascending key, shape (..., n_groups)."""
+    out = np.zeros((*values.shape[:-1], n_groups))
+    if len(key):
+        starts = first_of(key)
+        out[..., key[starts]] = np.add.reduceat(values, starts, axis=-1)
+    return out
+
+
+def _ratio(top: Any, bottom: Any) -> Any:
+    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    out = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    np.divide(top, bottom, out=out, where=bottom > 0)
+    return out
