@@ -1,3 +1,198 @@
 """Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# <generated> by tools/generate_exports.py; edit neither by hand
+if TYPE_CHECKING:
+    from uq._bands import CrossingQuantilesWarning
+    from uq._conformal_ranks import SmallCalibrationSetWarning
+    from uq._interval_ends import EmptyIntervalWarning
+    from uq._residuals import InSampleResidualsWarning
+    from uq._side_heads import FewSideRowsWarning, SideMeans
+    from uq._side_model import BiasedSplitPointWarning
+    from uq.certainty import (
+        conformal_confidence,
+        conformal_credibility,
+        interval_lower_certainty,
+        interval_width_certainty,
+        is_conformal_singleton,
+    )
+    from uq.certainty_curves import certainty_curve
+    from uq.certainty_results import CertaintyCurve, CertaintyPoints
+    from uq.concept_scores import concept_matching_score, negative_label_score, select_negatives
+    from uq.conformal_boxes import ConformalBoxes
+    from uq.conformal_classifier import ConformalClassifier
+    from uq.conformal_quantile import (
+        ConformalWarning,
+        EffectiveSampleSizeWarning,
+        PooledCategoryWarning,
+        conformal_quantile,
+        effective_sample_size,
+        weighted_conformal_quantile,
+    )
+    from uq.conformal_regressor import ConformalRegressor
+    from uq.likelihood_ratio import LikelihoodRatio
+    from uq.logit_scores import energy_score, max_logit_score, ood_score
+    from uq.online import AdaptiveConformal
+    from uq.ood import KNearestDetector, MahalanobisDetector
+    from uq.ood_evaluation import OODMeasures, OODReport, ood_report
+    from uq.p_values import (
+        ForcedPrediction,
+        conformal_p_values,
+        forced_prediction,
+        mondrian_p_values,
+    )
+    from uq.risk_control import (
+        NothingKeptWarning,
+        SelectiveThreshold,
+        abstention_utility,
+        control_selective_risk,
+    )
+    from uq.risk_coverage import (
+        area_under_risk_coverage,
+        excess_area_under_risk_coverage,
+        risk_coverage_curve,
+    )
+    from uq.risk_coverage_results import RiskCoverageCurve, SelectivePoint
+    from uq.scores import (
+        margin_score,
+        max_probability_score,
+        negative_entropy_score,
+        negative_mutual_information_score,
+    )
+    from uq.selective import SelectiveClassifier
+    from uq.split_point import SplitPointRegressor
+
+_MODULE_OF = {
+    "AdaptiveConformal": "uq.online",
+    "BiasedSplitPointWarning": "uq._side_model",
+    "CertaintyCurve": "uq.certainty_results",
+    "CertaintyPoints": "uq.certainty_results",
+    "ConformalBoxes": "uq.conformal_boxes",
+    "ConformalClassifier": "uq.conformal_classifier",
+    "ConformalRegressor": "uq.conformal_regressor",
+    "ConformalWarning": "uq.conformal_quantile",
+    "CrossingQuantilesWarning": "uq._bands",
+    "EffectiveSampleSizeWarning": "uq.conformal_quantile",
+    "EmptyIntervalWarning": "uq._interval_ends",
+    "FewSideRowsWarning": "uq._side_heads",
+    "ForcedPrediction": "uq.p_values",
+    "InSampleResidualsWarning": "uq._residuals",
+    "KNearestDetector": "uq.ood",
+    "LikelihoodRatio": "uq.likelihood_ratio",
+    "MahalanobisDetector": "uq.ood",
+    "NothingKeptWarning": "uq.risk_control",
+    "OODMeasures": "uq.ood_evaluation",
+    "OODReport": "uq.ood_evaluation",
+    "PooledCategoryWarning": "uq.conformal_quantile",
+    "RiskCoverageCurve": "uq.risk_coverage_results",
+    "SelectiveClassifier": "uq.selective",
+    "SelectivePoint": "uq.risk_coverage_results",
+    "SelectiveThreshold": "uq.risk_control",
+    "SideMeans": "uq._side_heads",
+    "SmallCalibrationSetWarning": "uq._conformal_ranks",
+    "SplitPointRegressor": "uq.split_point",
+    "abstention_utility": "uq.risk_control",
+    "area_under_risk_coverage": "uq.risk_coverage",
+    "certainty_curve": "uq.certainty_curves",
+    "concept_matching_score": "uq.concept_scores",
+    "conformal_confidence": "uq.certainty",
+    "conformal_credibility": "uq.certainty",
+    "conformal_p_values": "uq.p_values",
+    "conformal_quantile": "uq.conformal_quantile",
+    "control_selective_risk": "uq.risk_control",
+    "effective_sample_size": "uq.conformal_quantile",
+    "energy_score": "uq.logit_scores",
+    "excess_area_under_risk_coverage": "uq.risk_coverage",
+    "forced_prediction": "uq.p_values",
+    "interval_lower_certainty": "uq.certainty",
+    "interval_width_certainty": "uq.certainty",
+    "is_conformal_singleton": "uq.certainty",
+    "margin_score": "uq.scores",
+    "max_logit_score": "uq.logit_scores",
+    "max_probability_score": "uq.scores",
+    "mondrian_p_values": "uq.p_values",
+    "negative_entropy_score": "uq.scores",
+    "negative_label_score": "uq.concept_scores",
+    "negative_mutual_information_score": "uq.scores",
+    "ood_report": "uq.ood_evaluation",
+    "ood_score": "uq.logit_scores",
+    "risk_coverage_curve": "uq.risk_coverage",
+    "select_negatives": "uq.concept_scores",
+    "weighted_conformal_quantile": "uq.conformal_quantile",
+}
+
+__all__ = [
+    "AdaptiveConformal",
+    "BiasedSplitPointWarning",
+    "CertaintyCurve",
+    "CertaintyPoints",
+    "ConformalBoxes",
+    "ConformalClassifier",
+    "ConformalRegressor",
+    "ConformalWarning",
+    "CrossingQuantilesWarning",
+    "EffectiveSampleSizeWarning",
+    "EmptyIntervalWarning",
+    "FewSideRowsWarning",
+    "ForcedPrediction",
+    "InSampleResidualsWarning",
+    "KNearestDetector",
+    "LikelihoodRatio",
+    "MahalanobisDetector",
+    "NothingKeptWarning",
+    "OODMeasures",
+    "OODReport",
+    "PooledCategoryWarning",
+    "RiskCoverageCurve",
+    "SelectiveClassifier",
+    "SelectivePoint",
+    "SelectiveThreshold",
+    "SideMeans",
+    "SmallCalibrationSetWarning",
+    "SplitPointRegressor",
+    "abstention_utility",
+    "area_under_risk_coverage",
+    "certainty_curve",
+    "concept_matching_score",
+    "conformal_confidence",
+    "conformal_credibility",
+    "conformal_p_values",
+    "conformal_quantile",
+    "control_selective_risk",
+    "effective_sample_size",
+    "energy_score",
+    "excess_area_under_risk_coverage",
+    "forced_prediction",
+    "interval_lower_certainty",
+    "interval_width_certainty",
+    "is_conformal_singleton",
+    "margin_score",
+    "max_logit_score",
+    "max_probability_score",
+    "mondrian_p_values",
+    "negative_entropy_score",
+    "negative_label_score",
+    "negative_mutual_information_score",
+    "ood_report",
+    "ood_score",
+    "risk_coverage_curve",
+    "select_negatives",
+    "weighted_conformal_quantile",
+]
+# </generated>
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

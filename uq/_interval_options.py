@@ -1,0 +1,64 @@
+"""Options of conformal regression, checked before anything is fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from calib._core.labels import check_same_length, check_vector
+from calib._core.reading import check_fraction, check_integer, check_option, describe
+from calib._core.typing import ArrayLike, LabelArray
+from uq._bands import is_frozen
+from uq._mapie_intervals import check_supported
+from uq.held_out import warn_if_trained
+
+
+def group_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:
+    """Return the groups of the samples, from the function or as given."""
+    if given is not None and est.mondrian is not None:
+        raise ValueError("groups were passed and mondrian is a function of X; choose one")
+    if est.mondrian is not None:
+        given = est.mondrian(X)
+    if given is None:
+        return None
+    names = check_vector(given, "groups")
+    if n_samples is not None:
+        check_same_length(n_samples, len(names), "X", "groups")
+    return names
+
+
+def check_options(est: Any, weighted: bool) -> None:
+    """Raise for options that are unknown or contradict each other."""
+    check_option("method", est.method, ("split", "cross", "bootstrap"))
+    check_option("conformity_score", est.conformity_score, ("absolute", "normalised", "quantile"))
+    check_option("tails", est.tails, ("symmetric", "asymmetric", "lower", "upper"))
+    check_option("aggregation", est.aggregation, ("plus", "minmax"))
+    check_option("small", est.small, ("infinite", "raise"))
+    check_option("backend", est.backend, ("native", "mapie"))
+    check_integer("n_resamples", est.n_resamples, low=2)
+    for name in ("mondrian", "likelihood_ratio"):
+        if getattr(est, name) is not None and not callable(getattr(est, name)):
+            raise ValueError(f"{name} must be a function of X; got {describe(getattr(est, name))}")
+    if not isinstance(est.quantiles, (tuple, list)) or len(est.quantiles) != 2:
+        raise ValueError(f"quantiles must be two levels; got {describe(est.quantiles)}")
+    low, high = (check_fraction("quantiles", level) for level in est.quantiles)
+    if not low < high:
+        raise ValueError(f"quantiles must ascend; got {est.quantiles!r}")
+    if est.method != "split":
+        if weighted or est.likelihood_ratio is not None:
+            raise ValueError(f"likelihood_ratio needs method='split'; got {est.method!r}")
+        if is_frozen(est.estimator):
+            raise ValueError(
+                f"method={est.method!r} fits the estimator several times, and a frozen one "
+                f"cannot be; pass method='split'"
+            )
+    if est.method == "bootstrap" and est.conformity_score != "absolute":
+        raise ValueError(
+            f"method='bootstrap' takes conformity_score='absolute'; got {est.conformity_score!r}"
+        )
+    if not isinstance(est.estimator, (tuple, list)):
+        if not is_frozen(est.estimator):
+            warn_if_trained(est.estimator)
+    elif est.conformity_score != "quantile":
+        raise ValueError("three estimators go with conformity_score='quantile'")
+    if est.backend == "mapie":
+        check_supported(est, weighted)

@@ -1,0 +1,27 @@
+"""Vectors of scores and losses, checked at the border."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calib._core.namespace import to_numpy
+from calib._core.reading import read_array
+from calib._core.typing import ArrayLike, Float64Array
+
+
+def check_score_vector(x: ArrayLike, name: str) -> Float64Array:
+    """Return a finite, non-empty vector of numbers as float64."""
+    array = to_numpy(read_array(x, name))
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have shape (n_samples,); got shape {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers; got values of type {array.dtype}")
+    if len(array) == 0:
+        raise ValueError(f"{name} has 0 samples; pass at least one")
+    values: Float64Array = array.astype(np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.argmax(~np.isfinite(values)))
+        raise ValueError(
+            f"{name} contains NaN or inf: {values[row]} in row {row}; remove or repair such rows"
+        )
+    return values
