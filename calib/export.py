@@ -18,9 +18,12 @@ from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
 from calib._core.typing import InputKind  # noqa: E402
 from calib.base import BaseCalibrator, map_columns, working_array  # noqa: E402
-from calib.registry import get_entry, name_of  # noqa: E402
+from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
+from calib.detection.map_table import stored_class, stored_name  # noqa: E402
+from calib.detection.maps import SCORE_CLIP  # noqa: E402
+from calib.detection.score_map import ScoreMap, evaluate  # noqa: E402
 
-__all__ = ["CalibratorModule", "to_torch"]
+__all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_torch"]
 
 
 class CalibratorModule(torch.nn.Module):
@@ -72,7 +75,7 @@ class CalibratorModule(torch.nn.Module):
         """
         import array_api_compat.torch as xp
 
-        method = get_entry(self.name).load()
+        method = stored_class(self.name)
         columns = scores.unsqueeze(1) if scores.ndim == 1 else scores
         work = working_array(method, columns, xp)
         values: dict[str, Any] = dict(self.options)
@@ -87,18 +90,103 @@ class CalibratorModule(torch.nn.Module):
         return f"{self.name}, input={self.source!r}"
 
 
-def to_torch(calibrator: BaseCalibrator) -> CalibratorModule:
+class DetectionCalibratorModule(torch.nn.Module):
+    """The score map of a fitted `DetectionCalibrator` as a torch module; made by `to_torch`.
+
+    Tables are buffers, computed in float64 whatever arrives.
+
+    Parameters
+    ----------
+    score_map : ScoreMap
+        The compiled maps.
+    """
+
+    def __init__(self, score_map: ScoreMap) -> None:
+        super().__init__()
+        self.kind = score_map.kind
+        self.names = tuple(score_map.tables)
+        self.n_known = len(score_map.classes)
+        self.last_row = score_map.last_row
+        self.register_buffer("classes", torch.as_tensor(np.array(score_map.classes)))
+        self.register_buffer("row", torch.as_tensor(np.array(score_map.row)))
+        for key, value in score_map.tables.items():
+            self.register_buffer(f"table_{key}", torch.as_tensor(np.array(value)))
+        self.shares = tuple(share for _, share in score_map.parts)
+        self.cuts = tuple(part._domain != "proba" for part, _ in score_map.parts)
+        self.n_columns = tuple(part.n_features_in_ for part, _ in score_map.parts)
+        self.parts = torch.nn.ModuleList(_module(part) for part, _ in score_map.parts)
+
+    def forward(
+        self, scores: torch.Tensor, labels: torch.Tensor, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Map scores.
+
+        Parameters
+        ----------
+        scores : tensor of shape (n_detections,)
+            Raw scores in [0, 1]; not checked.
+        labels : tensor of int of shape (n_detections,)
+            Class of each detection; unknown ones take the pooled map.
+        features : tensor of shape (n_detections, n_features), default=None
+            What the calibrator reads beside the score.
+
+        Returns
+        -------
+        calibrated : tensor of shape (n_detections,)
+            Same dtype and device as `scores`.
+        """
+        import array_api_compat.torch as xp
+
+        work = scores.double()
+        rows = self._rows(labels)
+        if self.kind != "any":
+            tables = {name: getattr(self, f"table_{name}") for name in self.names}
+            return cast(torch.Tensor, evaluate(self.kind, tables, work, rows, xp).to(scores.dtype))
+        columns = work[:, None]
+        if features is not None:
+            columns = torch.cat([columns, features.double()], dim=1)
+        out = self._part(-1, columns)
+        for place in range(len(self.parts) - 1):
+            share = self.shares[place]
+            own = self._part(place, columns)
+            out = torch.where(rows == place, share * own + (1 - share) * out, out)
+        return out.to(scores.dtype)
+
+    def _rows(self, labels: torch.Tensor) -> torch.Tensor:
+        if self.n_known == 0:
+            return torch.zeros_like(labels, dtype=torch.int64)
+        classes = cast(torch.Tensor, self.classes)
+        place = torch.searchsorted(classes[:-1], labels.to(classes.dtype))
+        known = classes[place] == labels
+        return torch.where(known, cast(torch.Tensor, self.row)[place], self.last_row)
+
+    def _part(self, place: int, columns: torch.Tensor) -> torch.Tensor:
+        columns = columns[:, : self.n_columns[place]]
+        if self.cuts[place]:
+            first = columns[:, :1].clamp(SCORE_CLIP, 1 - SCORE_CLIP)
+            columns = torch.cat([first, columns[:, 1:]], dim=1)
+        return cast(torch.Tensor, self.parts[place](columns))[:, 1]
+
+    def extra_repr(self) -> str:
+        """Say how many classes the map knows."""
+        return f"kind={self.kind!r}, {self.n_known} classes"
+
+
+def to_torch(
+    calibrator: BaseCalibrator | DetectionCalibrator,
+) -> CalibratorModule | DetectionCalibratorModule:
     """Turn a fitted calibrator into a torch module.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator
-        A fitted calibrator of the registry.
+    calibrator : BaseCalibrator or DetectionCalibrator
+        A fitted calibrator of the registry, or the calibrator of a detector.
 
     Returns
     -------
-    module : CalibratorModule
+    module : CalibratorModule or DetectionCalibratorModule
         ``module(scores)`` equals ``calibrator.transform(scores)``; traceable by ``torch.export``.
+        For a detector, ``module(scores, labels)`` equals the scores that ``transform`` gives.
 
     Raises
     ------
@@ -118,7 +206,14 @@ def to_torch(calibrator: BaseCalibrator) -> CalibratorModule:
     >>> network(torch.zeros(5, 8)).shape
     torch.Size([5, 2])
     """
-    name = name_of(calibrator)
+    if isinstance(calibrator, DetectionCalibrator):
+        check_is_fitted(calibrator, "score_map_")
+        return DetectionCalibratorModule(calibrator.score_map_).eval()
+    return _module(calibrator)
+
+
+def _module(calibrator: BaseCalibrator) -> CalibratorModule:
+    name = stored_name(calibrator)
     if name is None or type(calibrator)._map is BaseCalibrator._map:
         raise TypeError(
             f"{type(calibrator).__name__} has no pure map, so it cannot become a torch module"

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,23 +14,27 @@ import calib
 from calib._core.reading import describe
 from calib._core.typing import FloatArray, LabelArray
 from calib.base import BaseCalibrator
-from calib.registry import get_entry, name_of
+from calib.detection.map_table import stored_class, stored_name
+
+if TYPE_CHECKING:
+    from calib.detection.calibrator import DetectionCalibrator
 
 #: Version of the file layout. A reader for every older number stays in the library.
 FORMAT = 1
 _KIND = "calib calibrator"
+DETECTION_KIND = "calib detection calibrator"
 _DTYPES = frozenset({"float64", "int64", "bool"})
 #: More classes than any classifier has; a file that asks for more is refused before allocation.
 _MAX_CLASSES = 1_000_000
 
 
-def save(calibrator: BaseCalibrator, path: str | os.PathLike[str]) -> Path:
+def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLike[str]) -> Path:
     """Write a fitted calibrator to a JSON file.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator
-        A fitted calibrator of the registry.
+    calibrator : BaseCalibrator or DetectionCalibrator
+        A fitted calibrator of the registry, or the calibrator of a detector.
     path : str or path-like
         File to write; an existing one is replaced.
 
@@ -67,9 +71,27 @@ def save(calibrator: BaseCalibrator, path: str | os.PathLike[str]) -> Path:
     >>> same.temperature_ == cal.temperature_
     True
     """
+    if isinstance(calibrator, BaseCalibrator):
+        document = {
+            "kind": _KIND,
+            "format": FORMAT,
+            "library": calib.__version__,
+            **contents_of(calibrator),
+        }
+    else:
+        from calib import _detection_files
+
+        document = _detection_files.document_of(calibrator)
+    path = Path(path)
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+def contents_of(calibrator: BaseCalibrator) -> dict[str, Any]:
+    """Return the name, parameters and fitted arrays of a calibrator as plain values."""
     from sklearn.utils.validation import check_is_fitted
 
-    name = name_of(calibrator)
+    name = stored_name(calibrator)
     if name is None:
         raise TypeError(
             f"{type(calibrator).__name__} cannot be saved as JSON: only registered calibrators "
@@ -87,10 +109,7 @@ def save(calibrator: BaseCalibrator, path: str | os.PathLike[str]) -> Path:
             raise TypeError(
                 f"parameter {key}={describe(value)} cannot be saved as JSON; use skops or pickle"
             )
-    document = {
-        "kind": _KIND,
-        "format": FORMAT,
-        "library": calib.__version__,
+    return {
         "calibrator": name,
         "parameters": parameters,
         "n_features_in": int(calibrator.n_features_in_),
@@ -98,12 +117,9 @@ def save(calibrator: BaseCalibrator, path: str | os.PathLike[str]) -> Path:
         "classes": _encode_labels(calibrator.classes_),
         "fitted": {key: _encode(value) for key, value in calibrator._fitted_values().items()},
     }
-    path = Path(path)
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return path
 
 
-def load(path: str | os.PathLike[str]) -> BaseCalibrator:
+def load(path: str | os.PathLike[str]) -> Any:
     """Read a calibrator that `save` wrote.
 
     Parameters
@@ -113,8 +129,8 @@ def load(path: str | os.PathLike[str]) -> BaseCalibrator:
 
     Returns
     -------
-    calibrator : BaseCalibrator
-        Fitted; transforms bit for bit like the saved one.
+    calibrator : BaseCalibrator or DetectionCalibrator
+        Of the class that was saved, fitted; transforms bit for bit like the saved one.
 
     Raises
     ------
@@ -195,15 +211,25 @@ def _decode_labels(entry: Any) -> LabelArray:
     return np.array(data, dtype=object if np.dtype(dtype).kind == "O" else dtype)
 
 
-def _decode_document(document: Any) -> BaseCalibrator:
-    if not isinstance(document, dict) or document.get("kind") != _KIND:
+def _decode_document(document: Any) -> Any:
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind not in (_KIND, DETECTION_KIND):
         raise ValueError(f'it does not say "kind": "{_KIND}"')
     number = document["format"]
     if type(number) is not int or not 1 <= number <= FORMAT:
         raise ValueError(
             f"it has format {describe(number)}, this version reads up to {FORMAT}; upgrade calib-uq"
         )
-    method = get_entry(document["calibrator"]).load()
+    if kind == _KIND:
+        return restored_map(document)
+    from calib import _detection_files
+
+    return _detection_files.from_document(document)
+
+
+def restored_map(document: dict[str, Any]) -> BaseCalibrator:
+    """Return the calibrator that `contents_of` described, or raise a `ValueError`."""
+    method = stored_class(document["calibrator"])
     parameters = document["parameters"]
     known = method._get_param_names()
     if not isinstance(parameters, dict) or not set(parameters) <= set(known):

@@ -1,4 +1,4 @@
-"""Write the lists that follow from the registry: exports of `calib` and the README's table.
+"""Write the generated lists: lazy exports of the packages, and the README's table of methods.
 
 Run without arguments after adding a row to the registry; with ``--check`` nothing is written and
 the exit code is 1 if a list is out of date.
@@ -33,8 +33,99 @@ OTHERS = {
     "make_calibrator": "calib.registry",
     "save": "calib.persistence",
 }
+#: Public names of `calib.detection` by module.
+DETECTION = {
+    "_checks": ("BoxFormatWarning", "InvalidRowsWarning"),
+    "adapters": ("read_detections", "read_ground_truth", "with_new_scores"),
+    "arrays": ("Detections",),
+    "calibrator": ("DetectionCalibrator",),
+    "coco": ("from_coco", "read_coco_detections"),
+    "coco_annotations": ("read_coco_annotations",),
+    "coco_output": ("rescored_coco", "write_coco_detections"),
+    "detector": ("CalibratedDetector", "ImageBoxes"),
+    "ground_truth": ("GroundTruth",),
+    "lrp": ("LRPCurve", "MatchedScores", "lrp_curve"),
+    "map_table": ("DETECTION_MAPS",),
+    "maps": (
+        "DependentLogisticCalibrator",
+        "GridHistogramCalibrator",
+        "IdentityCalibrator",
+        "LinearCalibrator",
+    ),
+    "matching": ("Matches", "match"),
+    "pooling": ("FallbackWarning",),
+    "score_map": ("ScoreMap",),
+    "thresholds": ("NoOptimalThresholdWarning", "apply_thresholds", "lrp_optimal_thresholds"),
+}
+#: Public names of `uq` by module, without the package's name.
+UQ = {
+    "_bands": ("CrossingQuantilesWarning",),
+    "_conformal_ranks": ("SmallCalibrationSetWarning",),
+    "_interval_ends": ("EmptyIntervalWarning",),
+    "certainty": (
+        "conformal_confidence",
+        "conformal_credibility",
+        "interval_lower_certainty",
+        "interval_width_certainty",
+        "is_conformal_singleton",
+    ),
+    "certainty_curves": ("certainty_curve",),
+    "certainty_results": ("CertaintyCurve", "CertaintyPoints"),
+    "concept_scores": (
+        "concept_matching_score",
+        "negative_label_score",
+        "select_negatives",
+    ),
+    "conformal_boxes": ("ConformalBoxes",),
+    "conformal_classifier": ("ConformalClassifier",),
+    "conformal_quantile": (
+        "ConformalWarning",
+        "EffectiveSampleSizeWarning",
+        "PooledCategoryWarning",
+        "conformal_quantile",
+        "effective_sample_size",
+        "weighted_conformal_quantile",
+    ),
+    "conformal_regressor": ("ConformalRegressor",),
+    "likelihood_ratio": ("LikelihoodRatio",),
+    "logit_scores": ("energy_score", "max_logit_score", "ood_score"),
+    "online": ("AdaptiveConformal",),
+    "ood": ("KNearestDetector", "MahalanobisDetector"),
+    "ood_evaluation": ("OODMeasures", "OODReport", "ood_report"),
+    "p_values": (
+        "ForcedPrediction",
+        "conformal_p_values",
+        "forced_prediction",
+        "mondrian_p_values",
+    ),
+    "risk_control": (
+        "NothingKeptWarning",
+        "SelectiveThreshold",
+        "abstention_utility",
+        "control_selective_risk",
+    ),
+    "risk_coverage": (
+        "area_under_risk_coverage",
+        "excess_area_under_risk_coverage",
+        "risk_coverage_curve",
+    ),
+    "risk_coverage_results": ("RiskCoverageCurve", "SelectivePoint"),
+    "scores": (
+        "margin_score",
+        "max_probability_score",
+        "negative_entropy_score",
+        "negative_mutual_information_score",
+    ),
+    "selective": ("SelectiveClassifier",),
+    "_residuals": ("InSampleResidualsWarning",),
+    "_side_heads": ("FewSideRowsWarning", "SideMeans"),
+    "_side_model": ("BiasedSplitPointWarning",),
+    "split_point": ("SplitPointRegressor",),
+}
 #: File, first line and last line of each generated block.
 INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")
+UQ_INIT = (ROOT / "uq" / "__init__.py", "# <generated>", "# </generated>")
+DETECTION_INIT = (ROOT / "calib" / "detection" / "__init__.py", "# <generated>", "# </generated>")
 README = (ROOT / "README.md", "<!-- calibrators:begin -->", "<!-- calibrators:end -->")
 
 
@@ -51,9 +142,14 @@ def constants_first(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
 
-def exports() -> str:
+def listed(package: str, modules: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return the module of every public name of a package."""
+    names = {name: f"{package}.{module}" for module, found in modules.items() for name in found}
+    return dict(sorted(names.items()))
+
+
+def exports(names: dict[str, str]) -> str:
     """Return the imports for type checkers, the table for lazy imports, and ``__all__``."""
-    names = module_of()
     lines = ["if TYPE_CHECKING:"]
     for module in sorted(set(names.values())):
         found = sorted((name for name in names if names[name] == module), key=constants_first)
@@ -92,12 +188,18 @@ def renewed(path: Path, begin: str, end: str, body: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check both blocks; return the exit code."""
+    """Write or check all blocks; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
     options = parser.parse_args(arguments)
     stale = 0
-    for (path, begin, end), body in ((INIT, exports()), (README, table())):
+    blocks = (
+        (INIT, exports(module_of())),
+        (UQ_INIT, exports(listed("uq", UQ))),
+        (DETECTION_INIT, exports(listed("calib.detection", DETECTION))),
+        (README, table()),
+    )
+    for (path, begin, end), body in blocks:
         old, new = path.read_text(encoding="utf-8"), renewed(path, begin, end, body)
         if old == new:
             continue

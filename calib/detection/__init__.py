@@ -2,30 +2,89 @@
 
 from __future__ import annotations
 
-from calib.detection._checks import BoxFormatWarning, InvalidRowsWarning
-from calib.detection.adapters import read_detections, read_ground_truth, with_new_scores
-from calib.detection.arrays import Detections
-from calib.detection.coco import from_coco, read_coco_detections
-from calib.detection.coco_annotations import read_coco_annotations
-from calib.detection.coco_output import rescored_coco, write_coco_detections
-from calib.detection.ground_truth import GroundTruth
-from calib.detection.lrp import LRPCurve, MatchedScores, lrp_curve
-from calib.detection.matching import Matches, match
-from calib.detection.thresholds import (
-    NoOptimalThresholdWarning,
-    apply_thresholds,
-    lrp_optimal_thresholds,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# <generated> by tools/generate_exports.py; edit neither by hand
+if TYPE_CHECKING:
+    from calib.detection._checks import BoxFormatWarning, InvalidRowsWarning
+    from calib.detection.adapters import read_detections, read_ground_truth, with_new_scores
+    from calib.detection.arrays import Detections
+    from calib.detection.calibrator import DetectionCalibrator
+    from calib.detection.coco import from_coco, read_coco_detections
+    from calib.detection.coco_annotations import read_coco_annotations
+    from calib.detection.coco_output import rescored_coco, write_coco_detections
+    from calib.detection.detector import CalibratedDetector, ImageBoxes
+    from calib.detection.ground_truth import GroundTruth
+    from calib.detection.lrp import LRPCurve, MatchedScores, lrp_curve
+    from calib.detection.map_table import DETECTION_MAPS
+    from calib.detection.maps import (
+        DependentLogisticCalibrator,
+        GridHistogramCalibrator,
+        IdentityCalibrator,
+        LinearCalibrator,
+    )
+    from calib.detection.matching import Matches, match
+    from calib.detection.pooling import FallbackWarning
+    from calib.detection.score_map import ScoreMap
+    from calib.detection.thresholds import (
+        NoOptimalThresholdWarning,
+        apply_thresholds,
+        lrp_optimal_thresholds,
+    )
+
+_MODULE_OF = {
+    "BoxFormatWarning": "calib.detection._checks",
+    "CalibratedDetector": "calib.detection.detector",
+    "DETECTION_MAPS": "calib.detection.map_table",
+    "DependentLogisticCalibrator": "calib.detection.maps",
+    "DetectionCalibrator": "calib.detection.calibrator",
+    "Detections": "calib.detection.arrays",
+    "FallbackWarning": "calib.detection.pooling",
+    "GridHistogramCalibrator": "calib.detection.maps",
+    "GroundTruth": "calib.detection.ground_truth",
+    "IdentityCalibrator": "calib.detection.maps",
+    "ImageBoxes": "calib.detection.detector",
+    "InvalidRowsWarning": "calib.detection._checks",
+    "LRPCurve": "calib.detection.lrp",
+    "LinearCalibrator": "calib.detection.maps",
+    "MatchedScores": "calib.detection.lrp",
+    "Matches": "calib.detection.matching",
+    "NoOptimalThresholdWarning": "calib.detection.thresholds",
+    "ScoreMap": "calib.detection.score_map",
+    "apply_thresholds": "calib.detection.thresholds",
+    "from_coco": "calib.detection.coco",
+    "lrp_curve": "calib.detection.lrp",
+    "lrp_optimal_thresholds": "calib.detection.thresholds",
+    "match": "calib.detection.matching",
+    "read_coco_annotations": "calib.detection.coco_annotations",
+    "read_coco_detections": "calib.detection.coco",
+    "read_detections": "calib.detection.adapters",
+    "read_ground_truth": "calib.detection.adapters",
+    "rescored_coco": "calib.detection.coco_output",
+    "with_new_scores": "calib.detection.adapters",
+    "write_coco_detections": "calib.detection.coco_output",
+}
 
 __all__ = [
+    "DETECTION_MAPS",
     "BoxFormatWarning",
+    "CalibratedDetector",
+    "DependentLogisticCalibrator",
+    "DetectionCalibrator",
     "Detections",
+    "FallbackWarning",
+    "GridHistogramCalibrator",
     "GroundTruth",
+    "IdentityCalibrator",
+    "ImageBoxes",
     "InvalidRowsWarning",
     "LRPCurve",
+    "LinearCalibrator",
     "MatchedScores",
     "Matches",
     "NoOptimalThresholdWarning",
+    "ScoreMap",
     "apply_thresholds",
     "from_coco",
     "lrp_curve",
@@ -39,3 +98,16 @@ __all__ = [
     "with_new_scores",
     "write_coco_detections",
 ]
+# </generated>
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

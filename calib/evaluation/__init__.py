@@ -23,11 +23,24 @@ from calib.evaluation.detection_sampling import (
 )
 from calib.evaluation.detection_tables import DetectionTable
 from calib.evaluation.display import ReliabilityDisplay
+from calib.evaluation.intervals import (
+    IntervalQuality,
+    interval_coverage,
+    interval_quality,
+    interval_score,
+    mean_interval_width,
+)
 from calib.evaluation.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,
     localization_table,
-    score_iou_squared_error,
+)
+from calib.evaluation.overlap_error import score_iou_squared_error
+from calib.evaluation.quantiles import (
+    PitUniformity,
+    pit_uniformity,
+    quantile_crps,
+    quantile_pit,
 )
 from calib.evaluation.recall_precision import (
     LocalizationRecallPrecision,
@@ -47,10 +60,12 @@ __all__ = [
     "DetectionMetricInterval",
     "DetectionTable",
     "Interval",
+    "IntervalQuality",
     "LocalizationRecallPrecision",
     "MeasureResult",
     "ModelReport",
     "NothingToMeasureWarning",
+    "PitUniformity",
     "ReliabilityDisplay",
     "SignedCalibrationError",
     "adaptive_calibration_error",
@@ -64,14 +79,21 @@ __all__ = [
     "detection_metric_difference",
     "detection_metric_interval",
     "expected_calibration_error",
+    "interval_coverage",
+    "interval_quality",
+    "interval_score",
     "localization_aware_absolute_error",
     "localization_aware_calibration_error",
     "localization_recall_precision",
     "localization_recall_precision_of",
     "localization_table",
     "maximum_calibration_error",
+    "mean_interval_width",
     "metric_interval",
     "optimal_localization_recall_precision",
+    "pit_uniformity",
+    "quantile_crps",
+    "quantile_pit",
     "score_iou_squared_error",
     "signed_calibration_error",
 ]

@@ -203,8 +203,22 @@ def detection_calibration_table(
 
     Parameters
     ----------
-    detections, ground_truth, iou_threshold, features, n_bins, threshold, reference_compat, matches
-        As for `detection_calibration_error`.
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    iou_threshold : float in [0, 1), default=0.5
+        Overlap from which a detection is a true positive.
+    features : sequence of str, default=("score",)
+        Dimensions of the grid: ``"score"`` and any of ``"cx"``, ``"cy"``, ``"w"``, ``"h"``.
+    n_bins : int >= 1 or sequence of int, default=10
+        Number of bins, one for all dimensions or one each.
+    threshold : float, mapping from int to float, or None, default=None
+        Detections below it are dropped; a mapping has one number per class.
+    reference_compat : bool, default=False
+        Bins ``(a, b]`` as in published code.
+    matches : Matches, default=None
+        What `match` gives at the same threshold, if it is at hand.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass over all detections (of classes with boxes); only
         the former can be merged.

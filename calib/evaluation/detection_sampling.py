@@ -24,8 +24,8 @@ from calib.evaluation.detection import plan_detection_calibration_error
 from calib.evaluation.localization import (
     plan_localization_aware_absolute_error,
     plan_localization_aware_calibration_error,
-    plan_score_iou_squared_error,
 )
+from calib.evaluation.overlap_error import plan_score_iou_squared_error
 from calib.evaluation.recall_precision import plan_localization_recall_precision
 from calib.evaluation.resampling import Interval, generator, interval_of
 
@@ -113,7 +113,7 @@ def detection_metric_interval(
         calibration errors; cut at 0 and 1. It may lie below the value.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
-    **options
+    **options : dict
         Options of the metric, for instance ``threshold`` and ``matches``.
 
     Returns
@@ -241,9 +241,15 @@ def detection_metric_difference(
         Thresholds of either, each in its own units.
     matches_before, matches_after : Matches, default=None
         Matches of either.
-    confidence_level, n_resamples, method, random_state
+    confidence_level : float in (0, 1), default=0.95
+        Nominal coverage.
+    n_resamples : int >= 2, default=1000
+        Number of draws of images.
+    method : {"basic", "percentile"}, default="basic"
         As for `detection_metric_interval`; ``"basic"`` is cut at -1 and 1.
-    **options
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the draws.
+    **options : dict
         Further options of the metric, the same for both.
 
     Returns

@@ -19,7 +19,7 @@ from calib.evaluation._cells import ClassSums, EntrySums, Layout
 from calib.evaluation._outcomes import collect
 from calib.evaluation._plans import Plan, warn_if_nan
 from calib.evaluation.detection_tables import DetectionTable, bin_outcomes
-from calib.evaluation.localization import ONE_BIN
+from calib.evaluation.overlap_error import ONE_BIN
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,9 +82,15 @@ def localization_recall_precision(
 
     Parameters
     ----------
-    detections, ground_truth, threshold, matches
-        As for `localization_aware_calibration_error`; `matches` made without an area range, because
-        all boxes count as missed that are not found.
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    threshold : float, mapping from int to float, or None, default=None
+        Detections below it are dropped; a mapping has one number per class.
+    matches : Matches, default=None
+        What `match` gives at the same threshold, made without an area range, because all boxes
+        count as missed that are not found.
     iou_threshold : float in [0, 1), default=0.0
         Overlap from which a detection is a true positive.
     zero_iou : {"strict", "reference"}, default="strict"
@@ -183,8 +189,16 @@ def optimal_localization_recall_precision(
 
     Parameters
     ----------
-    detections, ground_truth, iou_threshold, zero_iou, matches
-        As for `localization_recall_precision`.
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    iou_threshold : float in [0, 1), default=0.0
+        Overlap from which a detection is a true positive.
+    zero_iou : {"strict", "reference"}, default="strict"
+        At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
+    matches : Matches, default=None
+        What `match` gives at the same threshold, if it is at hand.
 
     Returns
     -------

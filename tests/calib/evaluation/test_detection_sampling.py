@@ -20,8 +20,8 @@ from calib.evaluation.detection_sampling import (
 )
 from calib.evaluation.localization import (
     localization_aware_calibration_error,
-    score_iou_squared_error,
 )
+from calib.evaluation.overlap_error import score_iou_squared_error
 
 DECE = "detection_calibration_error"
 FIVE = ("score", "cx", "cy", "w", "h")

@@ -17,8 +17,8 @@ from calib.evaluation.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,
     localization_table,
-    score_iou_squared_error,
 )
+from calib.evaluation.overlap_error import score_iou_squared_error
 from calib.evaluation.recall_precision import (
     localization_recall_precision,
     localization_recall_precision_of,

@@ -1,0 +1,151 @@
+"""What `DetectionCalibrator` reads: its options, the columns of a map, and operating points."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calib._core.reading import check_integer, check_option, describe
+from calib._core.typing import Float64Array, IntArray
+from calib.detection.arrays import Detections
+from calib.detection.ground_truth import GroundTruth
+from calib.detection.lrp import MatchedScores, check_iou_threshold, check_number
+from calib.detection.matching import Matches
+from calib.detection.pooling import FallbackWarning
+from calib.detection.thresholds import NoOptimalThresholdWarning
+
+#: Columns of `Detections.position`.
+POSITIONS = ("cx", "cy", "w", "h")
+
+Thresholds: TypeAlias = tuple[dict[int, float], float, tuple[int, ...]]
+
+
+def check_tables(detections: object, ground_truth: object = None) -> None:
+    """Raise unless the arguments are tables of boxes."""
+    if not isinstance(detections, Detections):
+        raise ValueError(
+            f"detections must be a Detections table; got {type(detections).__name__}; build one "
+            f"with Detections(boxes, scores, labels, image_id), or read a file with from_coco"
+        )
+    if ground_truth is not None and not isinstance(ground_truth, GroundTruth):
+        raise ValueError(
+            f"ground_truth must be a GroundTruth table; got {type(ground_truth).__name__}; note "
+            f"the order of the arguments: detections, ground_truth"
+        )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise unless the constructor arguments of a `DetectionCalibrator` make sense."""
+    check_option("target", options["target"], ("iou", "tp"))
+    check_option("per_class", options["per_class"], ("shrink", True, False))
+    check_option("matching", options["matching"], ("coco", "any", "hungarian"))
+    check_option("zero_iou", options["zero_iou"], ("strict", "reference"))
+    check_option("classes_without_gt", options["classes_without_gt"], ("skip", "fp"))
+    check_integer("min_class_samples", options["min_class_samples"], low=1)
+    if options["max_detections"] is not None:
+        check_integer("max_detections", options["max_detections"], low=1)
+    weight = options["prior_weight"]
+    if weight != "auto" and not 0 <= check_number(weight, "prior_weight") < np.inf:
+        raise ValueError(f"prior_weight must be 'auto' or a finite number >= 0; got {weight!r}")
+    if options["iou_threshold"] is not None:
+        check_iou_threshold(options["iou_threshold"])
+    threshold = options["threshold"]
+    if isinstance(threshold, str) and threshold != "lrp":
+        raise ValueError(
+            f"threshold must be 'lrp', a number, a mapping from class to number, or None; got "
+            f"{threshold!r}"
+        )
+    if isinstance(threshold, Mapping):
+        for label, value in threshold.items():
+            check_number(value, f"threshold[{label}]")
+    elif threshold is not None and threshold != "lrp":
+        check_number(threshold, "threshold")
+    features = options["features"]
+    if isinstance(features, str) or not isinstance(features, Sequence):
+        raise ValueError(
+            f"features must be a sequence, for instance {POSITIONS}; got {describe(features)}"
+        )
+    for one in features:
+        column = isinstance(one, (int, np.integer)) and not isinstance(one, bool) and one >= 0
+        if not column and one not in POSITIONS:
+            raise ValueError(
+                f"features must be names among {POSITIONS} or column numbers >= 0 of "
+                f"Detections.features; got {describe(one)}"
+            )
+
+
+def map_inputs(detections: Detections, features: Sequence[str | int]) -> Float64Array:
+    """Return the score and the features asked for, shape (n_detections, 1 + n_features)."""
+    columns = [detections.scores]
+    position = None
+    for one in features:
+        if isinstance(one, str):
+            position = detections.position() if position is None else position
+            columns.append(position[:, POSITIONS.index(one)])
+            continue
+        table = detections.features
+        if table is None or one >= table.shape[1]:
+            have = "none" if table is None else str(table.shape[1])
+            raise ValueError(
+                f"features asks for column {one} of Detections.features; it has {have}"
+            )
+        columns.append(table[:, one])
+    return np.stack(columns, axis=1)
+
+
+def find_thresholds(
+    threshold: float | Mapping[int, float] | Literal["lrp"] | None,
+    detections: Detections,
+    ground_truth: GroundTruth,
+    matches: Matches,
+    iou_threshold: float,
+    classes: IntArray,
+) -> Thresholds:
+    """Return the threshold of every class, the one of other classes, and classes without optimum.
+
+    Notes
+    -----
+    A class without a true positive takes the optimum of all classes as one; if there is none
+    either, 0.
+    """
+    labels: list[int] = classes.tolist()
+    if threshold is None:
+        return dict.fromkeys(labels, 0.0), 0.0, ()
+    if isinstance(threshold, Mapping):
+        given = {int(label): float(value) for label, value in threshold.items()}
+        return {label: given.get(label, 0.0) for label in {*labels, *given}}, 0.0, ()
+    if threshold != "lrp":
+        return dict.fromkeys(labels, float(threshold)), float(threshold), ()
+    rows = MatchedScores.from_matches(
+        detections, ground_truth, matches, iou_threshold=iou_threshold
+    )
+    optima = rows.optimal_thresholds()
+    pooled = rows.pooled_threshold()
+    pooled = 0.0 if np.isnan(pooled) else float(pooled)
+    missing = tuple(label for label in labels if label not in optima)
+    return {label: optima.get(label, pooled) for label in labels}, pooled, missing
+
+
+def warn_of_fallbacks(calibrator: Any) -> None:
+    """Say in one sentence each which classes of a fitted calibrator share maps and thresholds."""
+    n_classes, maps = len(calibrator.classes_), calibrator.fallbacks_
+    if calibrator.per_class is True and maps:
+        label, reason = next(iter(maps.items()))
+        warnings.warn(
+            f"{len(maps)} of {n_classes} classes take the pooled map instead of their own, for "
+            f"instance class {label} ({reason}); see fallbacks_",
+            FallbackWarning,
+            stacklevel=3,
+        )
+    missing = calibrator.threshold_fallbacks_
+    if missing:
+        warnings.warn(
+            f"{len(missing)} of {n_classes} classes have no true positive and hence no LRP-optimal "
+            f"threshold ({describe(list(missing[:8]))}); they take "
+            f"{calibrator.pooled_thresholds_[0]:.4g}, the optimum of all classes as one",
+            NoOptimalThresholdWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,397 @@
+"""Post-hoc calibration of an object detector: its scores become expected overlaps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from calib._core.reading import describe
+from calib._core.typing import Float64Array, IntArray
+from calib.base import BaseCalibrator
+from calib.detection._operating import (
+    check_options,
+    check_tables,
+    find_thresholds,
+    map_inputs,
+    warn_of_fallbacks,
+)
+from calib.detection.arrays import Detections
+from calib.detection.ground_truth import GroundTruth
+from calib.detection.lrp import BoolArray
+from calib.detection.map_table import make_map
+from calib.detection.matching import Matches, match
+from calib.detection.pooling import ClassMaps, FallbackWarning, PerClass, fit_maps
+from calib.detection.score_map import ScoreMap, cut
+from calib.detection.thresholds import apply_thresholds
+
+#: Overlap from which a detection is a true positive, by target.
+DEFAULT_IOU = {"iou": 0.0, "tp": 0.5}
+
+
+class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
+    """Calibrate the scores of an object detector on held-out images.
+
+    Chooses the operating point of every class, matches what is kept with the annotated boxes, and
+    fits a map of the scores, by default shared between classes as far as their numbers demand. A
+    calibrated score is the expected overlap of the box with a true one, false positives counting
+    zero (``target="iou"``), or the probability of being a true positive (``target="tp"``).
+
+    Parameters
+    ----------
+    calibrator : str or BaseCalibrator, default="platt"
+        Any name of the registry (``"temperature"``, ``"platt"``, ``"isotonic"``,
+        ``"venn_abers"``, ...), ``"linear"``, ``"histogram"`` (the grid over score and position),
+        ``"dependent_logistic"`` or ``"identity"`` (thresholds alone), or an instance. Names stand
+        for the published forms: Platt scaling of the log-odds as they are, isotonic regression
+        without smoothing.
+    target : {"iou", "tp"}, default="iou"
+        What a score shall predict.
+    per_class : {"shrink", True, False}, default="shrink"
+        ``"shrink"``: a map per class, drawn towards the pooled one. ``True``: a map per class.
+        ``False``: one for all classes. A class of fewer than `min_class_samples` detections, or
+        whose targets are all equal, takes the pooled map in any case.
+    prior_weight : float or "auto", default="auto"
+        How strongly ``per_class="shrink"`` draws, >= 0. For temperature, Platt, linear and
+        dependent logistic maps the inverse variance of a Gaussian prior of every coefficient,
+        centred on the pooled map; auto is 20. For all others the number of detections at which
+        the class's map and the pooled map are averaged; auto is 200.
+    features : sequence of str or int, default=()
+        What the map reads beside the score: ``"cx"``, ``"cy"``, ``"w"``, ``"h"`` relative to the
+        image, or columns of ``Detections.features`` by number. Only for maps that read features.
+    threshold : "lrp", float, mapping from int to float, or None, default="lrp"
+        Operating point. ``"lrp"``: per class the minimum of the LRP error, found on raw scores,
+        and again on calibrated ones. A number, or one per class (those not listed keep
+        everything): the same before and after calibration. None: every detection is kept and
+        fitted; the background then dominates the fit.
+    iou_threshold : float, default=None
+        Overlap from which a detection is a true positive, in [0, 1); None means 0 for the target
+        ``"iou"`` and 0.5 for ``"tp"``.
+    min_class_samples : int, default=20
+        Fewest detections with which a class gets a map of its own, >= 1.
+    classes_without_gt : {"skip", "fp"}, default="skip"
+        What the detections of a class without any annotated box are in the pooled fit: left out,
+        or false positives.
+    zero_iou : {"strict", "reference"}, default="strict"
+        At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
+    matching : {"coco", "any", "hungarian"}, default="coco"
+        See `match`.
+    max_detections : int or None, default=100
+        Detections per image and class that take part in the fit, >= 1; the rest is calibrated all
+        the same. None takes all.
+
+    Attributes
+    ----------
+    classes_ : ndarray of int of shape (n_classes,)
+        Classes seen at fit, ascending.
+    raw_thresholds_, calibrated_thresholds_ : dict of int to float
+        Operating point of every class in raw and in calibrated units; keep ``score >= threshold``.
+    pooled_thresholds_ : tuple of (float, float)
+        The same for classes that were not seen at fit.
+    pooled_map_ : BaseCalibrator
+        Map of all classes taken as one.
+    class_maps_ : dict of int to BaseCalibrator
+        Maps of single classes.
+    shares_ : dict of int to float
+        Weight of each of them in its mixture with the pooled map, in (0, 1].
+    class_counts_ : dict of int to int
+        Detections of every class that entered the fit.
+    fallbacks_ : dict of int to str
+        Classes that take the pooled map although `per_class` asks for their own, and why.
+    threshold_fallbacks_ : tuple of (int, ...)
+        Classes that took the pooled threshold for want of a true positive.
+    score_map_ : ScoreMap
+        The maps compiled for inference.
+
+    Raises
+    ------
+    ValueError
+        At fit, for an unknown option or a number out of its range, or if detections lie in images
+        that the ground truth does not list.
+
+    Warns
+    -----
+    FallbackWarning
+        If no map could be fitted (scores then stay as they are), if ``per_class=True`` but classes
+        take the pooled map, and once if a class was never seen at fit.
+    NoOptimalThresholdWarning
+        If ``threshold="lrp"`` and classes have no true positive; they take the optimum of all
+        classes as one.
+
+    See Also
+    --------
+    CalibratedDetector : wraps a running model.
+
+    Notes
+    -----
+    Steps: thresholds on raw scores; detections below them are dropped; the others are matched and
+    the map is fitted to their targets (ignored ones aside); thresholds on calibrated scores. Fit
+    on images that the detector was not trained on, and evaluate on others.
+
+    Targets are fractions. Calibrators that accept none see each detection as a positive of weight
+    t and a negative of weight 1 - t, which leaves log loss and least squares unchanged. Scores are
+    cut at 1e-7 from 0 and 1 where log-odds are taken. A map that would fall with the score
+    (affine ones alone can) is replaced by a constant. Every map is monotone in the score for each
+    class if the calibrator is, except ``"histogram"`` and ``"dependent_logistic"``.
+
+    Why ``"shrink"``: with some 30 detections a class, squared error of score against overlap on
+    other images (YOLOX-Nano, COCO, published matching rule): uncalibrated 0.0816, Platt per class
+    0.0860, pooled 0.0763, shrunk 0.0762; isotonic 0.0875, 0.0766, 0.0765.
+
+    References
+    ----------
+    S. Kuzucu, K. Oksuz, J. Sadeghi, P. K. Dokania, "On Calibration of Object Detectors: Pitfalls,
+    Evaluation and Baselines", ECCV 2024, arXiv 2405.20459.
+    F. Kueppers, J. Kronenberger, A. Shantia, A. Haselhoff, "Multivariate Confidence Calibration for
+    Object Detection", CVPR Workshops 2020, arXiv 2004.13546.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from calib.detection import Detections, GroundTruth
+    >>> from calib.detection.calibrator import DetectionCalibrator
+    >>> rng = np.random.default_rng(0)
+    >>> corner = rng.uniform(0, 90, size=(400, 2))
+    >>> truth = GroundTruth(np.hstack([corner, corner + 10]), np.ones(400, int), np.arange(400))
+    >>> hit = rng.random(400) < 0.7  # the others lie elsewhere
+    >>> shifted = corner + np.where(hit[:, None], 1.0, 50.0)
+    >>> scores = np.where(hit, rng.beta(8, 2, 400), rng.beta(5, 3, 400))
+    >>> found = Detections(np.hstack([shifted, shifted + 10]), scores, np.ones(400, int),
+    ...                    np.arange(400))
+    >>> cal = DetectionCalibrator(threshold=None).fit(found, truth)
+    >>> cal.transform(found[:4]).scores.round(2), found[:4].scores.round(2)
+    (array([0.31, 0.61, 0.45, 0.58]), array([0.6 , 0.9 , 0.78, 0.88]))
+    """
+
+    classes_: IntArray
+    raw_thresholds_: dict[int, float]
+    calibrated_thresholds_: dict[int, float]
+    pooled_thresholds_: tuple[float, float]
+    pooled_map_: BaseCalibrator
+    class_maps_: dict[int, BaseCalibrator]
+    shares_: dict[int, float]
+    class_counts_: dict[int, int]
+    fallbacks_: dict[int, str]
+    threshold_fallbacks_: tuple[int, ...]
+    score_map_: ScoreMap
+    _told: set[int]
+
+    def __init__(
+        self,
+        calibrator: str | BaseCalibrator = "platt",
+        *,
+        target: Literal["iou", "tp"] = "iou",
+        per_class: PerClass = "shrink",
+        prior_weight: float | Literal["auto"] = "auto",
+        features: Sequence[str | int] = (),
+        threshold: float | Mapping[int, float] | Literal["lrp"] | None = "lrp",
+        iou_threshold: float | None = None,
+        min_class_samples: int = 20,
+        classes_without_gt: Literal["skip", "fp"] = "skip",
+        zero_iou: Literal["strict", "reference"] = "strict",
+        matching: Literal["coco", "any", "hungarian"] = "coco",
+        max_detections: int | None = 100,
+    ) -> None:
+        self.calibrator = calibrator
+        self.target = target
+        self.per_class = per_class
+        self.prior_weight = prior_weight
+        self.features = features
+        self.threshold = threshold
+        self.iou_threshold = iou_threshold
+        self.min_class_samples = min_class_samples
+        self.classes_without_gt = classes_without_gt
+        self.zero_iou = zero_iou
+        self.matching = matching
+        self.max_detections = max_detections
+
+    # ------------------------------------------------------------------ public methods
+
+    def fit(self, detections: Detections, ground_truth: GroundTruth) -> Self:
+        """Find thresholds and fit the maps.
+
+        Parameters
+        ----------
+        detections : Detections
+            All detections on held-out images, low scores included.
+        ground_truth : GroundTruth
+            Annotated boxes of the same images.
+
+        Returns
+        -------
+        self : DetectionCalibrator
+        """
+        check_tables(detections, ground_truth)
+        check_options(self.get_params(deep=False))
+        template = make_map(self.calibrator, len(self.features))
+        classes = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
+        matches = self._match(detections, ground_truth)
+        iou_threshold = self._iou_threshold()
+        raw, raw_pooled, missing = find_thresholds(
+            self.threshold, detections, ground_truth, matches, iou_threshold, classes
+        )
+        keep = apply_thresholds(detections, raw, default=raw_pooled)
+        kept, matches = detections[keep], matches[keep]
+        if self.matching == "hungarian":  # greedy matches do not depend on lower scores
+            matches = self._match(kept, ground_truth)
+        annotated = np.unique(ground_truth.labels[~ground_truth.ignore])
+        rows = matches.valid
+        if self.classes_without_gt == "skip":
+            rows = rows & np.isin(kept.labels, annotated)
+        labels = kept.labels[rows]
+        maps = fit_maps(
+            template,
+            cut(template, map_inputs(kept, self.features)[rows]),
+            self._target(matches)[rows],
+            labels,
+            per_class=self.per_class,
+            prior_weight=None if self.prior_weight == "auto" else float(self.prior_weight),
+            min_class_samples=self.min_class_samples,
+        )
+        if self.per_class is not False and self.calibrator != "identity":
+            for label in np.setdiff1d(classes, labels).tolist():
+                known = label in annotated
+                maps.fallbacks[label] = "no detection" if known else "no annotated box"
+        self._set_maps(maps, classes)
+        counts = np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
+        self.class_counts_ = dict(zip(classes.tolist(), counts.tolist(), strict=True))
+        self.raw_thresholds_, self.threshold_fallbacks_ = raw, missing
+        mapped = self.transform(kept)
+        self.calibrated_thresholds_, pooled, _ = find_thresholds(
+            self.threshold,
+            mapped,
+            ground_truth,
+            self._match(mapped, ground_truth),
+            iou_threshold,
+            classes,
+        )
+        self.pooled_thresholds_ = (raw_pooled, pooled)
+        warn_of_fallbacks(self)
+        return self
+
+    def transform(self, detections: Detections) -> Detections:
+        """Return the same detections with calibrated scores.
+
+        Parameters
+        ----------
+        detections : Detections
+            Raw detections; those below the thresholds are calibrated as well.
+
+        Returns
+        -------
+        calibrated : Detections
+            Same rows in the same order; all but the scores is shared. Classes that were not seen
+            at fit take the pooled map.
+
+        Raises
+        ------
+        NotFittedError
+            If the calibrator is not fitted.
+        ValueError
+            If `features` need image sizes or columns that the detections lack.
+        """
+        check_is_fitted(self, "score_map_")
+        check_tables(detections)
+        unknown = np.setdiff1d(detections.labels, self.classes_)
+        if not self._told.issuperset(unknown.tolist()):
+            self._told.update(unknown.tolist())
+            warnings.warn(
+                f"{len(unknown)} classes were not seen at fit ({describe(unknown[:8].tolist())}); "
+                f"they take the pooled map",
+                FallbackWarning,
+                stacklevel=2,
+            )
+        inputs = map_inputs(detections, self.features)
+        features = inputs[:, 1:] if inputs.shape[1] > 1 else None
+        scores = self.score_map_(detections.scores, detections.labels, features)
+        return detections.with_scores(np.clip(scores, 0.0, 1.0))
+
+    def operating_mask(
+        self, detections: Detections, calibrated: Detections | None = None
+    ) -> BoolArray:
+        """Tell which raw detections survive both thresholds.
+
+        Parameters
+        ----------
+        detections : Detections
+            Raw detections.
+        calibrated : Detections, default=None
+            ``transform(detections)``, if it is at hand.
+
+        Returns
+        -------
+        keep : ndarray of bool of shape (n_detections,)
+            Where the raw score reaches the raw threshold of its class and the calibrated score
+            the calibrated one.
+        """
+        check_is_fitted(self, "score_map_")
+        if calibrated is None:
+            calibrated = self.transform(detections)
+        elif len(calibrated) != len(detections):
+            raise ValueError(
+                f"calibrated has {len(calibrated)} rows but detections has {len(detections)}; pass "
+                f"the result of transform on the same detections"
+            )
+        raw, after = self.pooled_thresholds_
+        first = apply_thresholds(detections, self.raw_thresholds_, default=raw)
+        second = apply_thresholds(calibrated, self.calibrated_thresholds_, default=after)
+        return first & second
+
+    def score(self, detections: Detections, ground_truth: GroundTruth) -> float:
+        """Return minus the mean squared error of calibrated scores against targets.
+
+        Parameters
+        ----------
+        detections : Detections
+            Raw detections on images that were not used to fit.
+        ground_truth : GroundTruth
+            Annotated boxes of the same images.
+
+        Returns
+        -------
+        score : float
+            In [-1, 0], 0 is perfect; over the detections that reach the raw thresholds and are
+            not ignored. NaN if there are none.
+        """
+        check_is_fitted(self, "score_map_")
+        check_tables(detections, ground_truth)
+        keep = apply_thresholds(
+            detections, self.raw_thresholds_, default=self.pooled_thresholds_[0]
+        )
+        kept = detections[keep]
+        matches = self._match(kept, ground_truth)
+        error = (self.transform(kept).scores - self._target(matches))[matches.valid]
+        return -float(np.mean(error * error)) if len(error) else float("nan")
+
+    # ------------------------------------------------------------------ shared by the above
+
+    def _iou_threshold(self) -> float:
+        given = self.iou_threshold
+        return DEFAULT_IOU[self.target] if given is None else float(given)
+
+    def _match(self, detections: Detections, ground_truth: GroundTruth) -> Matches:
+        return match(
+            detections,
+            ground_truth,
+            iou_threshold=self._iou_threshold(),
+            mode=self.matching,
+            zero_iou=self.zero_iou,
+            max_detections=self.max_detections,
+        )
+
+    def _target(self, matches: Matches) -> Float64Array:
+        if self.target == "iou":
+            return matches.iou
+        return matches.is_true_positive.astype(np.float64)
+
+    def _set_maps(self, maps: ClassMaps, classes: IntArray) -> None:
+        """Set everything that `transform` needs."""
+        self.classes_ = classes
+        self.pooled_map_, self.class_maps_ = maps.pooled, maps.own
+        self.shares_, self.fallbacks_ = maps.share, maps.fallbacks
+        self.score_map_ = ScoreMap.compile(maps, classes)
+        self._told = set()
