@@ -75,9 +75,7 @@ def load_table(name: str) -> tuple[np.ndarray, np.ndarray]:
     return X[~rare], np.unique(y[~rare], return_inverse=True)[1]
 
 
-def split(
-    X: np.ndarray, y: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split(X: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return positions of the training, calibration and test part, stratified."""
     from sklearn.model_selection import train_test_split
 

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
         ProbabilitiesAsLogitsWarning,
     )
     from calib.base import BaseCalibrator
+    from calib.calibrators.auto import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
     from calib.calibrators.h_calibration import HCalibrator
+    from calib.calibrators.histogram import HistogramCalibrator
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
     from calib.calibrators.platt import PlattCalibrator
     from calib.calibrators.quadratic import QuadraticCalibrator
+    from calib.calibrators.spline import SplineCalibrator
     from calib.calibrators.split_point import SplitPointCalibrator
     from calib.calibrators.temperature import TemperatureCalibrator
     from calib.calibrators.venn_abers import VennAbersCalibrator
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
 
 _MODULE_OF = {
+    "AutoCalibrator": "calib.calibrators.auto",
     "BaseCalibrator": "calib.base",
     "BetaCalibrator": "calib.calibrators.beta",
     "CALIBRATORS": "calib.registry",
@@ -43,12 +47,14 @@ _MODULE_OF = {
     "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
     "ExternalCalibrator": "calib.calibrators.external",
     "HCalibrator": "calib.calibrators.h_calibration",
+    "HistogramCalibrator": "calib.calibrators.histogram",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
     "PlattCalibrator": "calib.calibrators.platt",
     "ProbabilitiesAsLogitsWarning": "calib._core.validation",
     "QuadraticCalibrator": "calib.calibrators.quadratic",
     "RefitWarning": "calib.classifier",
+    "SplineCalibrator": "calib.calibrators.spline",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
     "VectorScalingCalibrator": "calib.calibrators.matrix",
@@ -62,6 +68,7 @@ _MODULE_OF = {
 
 __all__ = [
     "CALIBRATORS",
+    "AutoCalibrator",
     "BaseCalibrator",
     "BetaCalibrator",
     "CalibratedClassifier",
@@ -71,12 +78,14 @@ __all__ = [
     "EnsembleTemperatureCalibrator",
     "ExternalCalibrator",
     "HCalibrator",
+    "HistogramCalibrator",
     "IsotonicCalibrator",
     "MatrixScalingCalibrator",
     "PlattCalibrator",
     "ProbabilitiesAsLogitsWarning",
     "QuadraticCalibrator",
     "RefitWarning",
+    "SplineCalibrator",
     "SplitPointCalibrator",
     "TemperatureCalibrator",
     "VectorScalingCalibrator",

@@ -52,6 +52,11 @@ class Entry:
 
 
 CALIBRATORS: dict[str, Entry] = {
+    "auto": Entry(
+        "calib.calibrators.auto:AutoCalibrator",
+        "cross-fitted pool of the best maps and the identity; leaves good scores alone",
+        "van der Laan et al. 2007, doi 10.2202/1544-6115.1309; Berta et al. 2026",
+    ),
     "temperature": Entry(
         "calib.calibrators.temperature:TemperatureCalibrator",
         "one scalar for all logits; keeps every ranking within a row",
@@ -71,6 +76,16 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.beta:BetaCalibrator",
         "logistic map of log p and log(1 - p); one-vs-rest beyond two classes",
         "Kull et al. 2017, PMLR 54:623-631",
+    ),
+    "spline": Entry(
+        "calib.calibrators.spline:SplineCalibrator",
+        "penalised monotone spline of the log-odds; one-vs-rest beyond two classes",
+        "Lucena 2018, arXiv 1809.07751",
+    ),
+    "histogram": Entry(
+        "calib.calibrators.histogram:HistogramCalibrator",
+        "rate per bin, equal width or mass, or scaling-binning",
+        "Zadrozny and Elkan 2001; Kumar et al. 2019, arXiv 1909.10155",
     ),
     "ensemble_temperature": Entry(
         "calib.calibrators.ensemble:EnsembleTemperatureCalibrator",

@@ -133,23 +133,24 @@ class DirichletCalibrator(_LinearCalibrator):
     ) -> tuple[float, float]:
         """Return the pair of penalties with the smallest cross-validated log loss."""
         step = max(1, source.n_samples * source.n_classes // SEARCH_ELEMENTS)
-        part = source.every(step)
-        z, codes = part.block(slice(0, part.n_samples)), codes[::step]
-        w = np.ones(len(z)) if weight is None else weight[::step]
-        fold = stratified_folds(scores.array[::step], codes, self.n_folds, self.random_state)
+        part, array = source.every(step), scores.array[::step]
+        w = None if weight is None else weight[::step]
+        folds = stratified_folds(array, codes[::step], w, self.n_folds, self.random_state)
+        z, codes = part.block(slice(0, part.n_samples))[folds.rows], codes[::step][folds.rows]
         losses = dict.fromkeys(((a, b) for a in GRID for b in GRID), 0.0)
         for number in range(self.n_folds):
-            train, test = fold != number, fold == number
+            inside, held = folds.train(number), folds.weight[:, number]
+            train, test = inside > 0, held > 0
             if not train.any() or not test.any():
                 continue
             x = None
             for turn, a in enumerate(GRID):
                 for b in GRID if turn % 2 == 0 else GRID[::-1]:  # always to a neighbour
-                    problem = _problem(Kept(z[train]), codes[train], w[train], (a, b))
+                    problem = _problem(Kept(z[train]), codes[train], inside[train], (a, b))
                     start = problem.scaled(scale) if x is None else x
                     x = problem.solve(start, tolerance=1e-7).x.reshape(problem.penalty.shape)
                     _, loss = softmax_loss(problem.linear(x, z[test]), codes[test])
-                    losses[a, b] += float(loss @ w[test])
+                    losses[a, b] += float(loss @ held[test])
         return min(losses, key=lambda pair: losses[pair])
 
 

@@ -86,6 +86,17 @@ def test_few_samples_stay_near_the_temperature():
     assert 2 * few_off < many_off
 
 
+def test_strength_interpolates_between_temperature_and_maximum_likelihood():
+    z, y = synthetic(400, 3)
+    for method in (MatrixScalingCalibrator, VectorScalingCalibrator):
+        weak = method(input="logits", strength=1e-4).fit(z, y).transform(z)
+        free = method(input="logits", structured=False).fit(z, y).transform(z)
+        strong = method(input="logits", strength=1e6).fit(z, y)
+        assert np.abs(strong.intercept_).max() < 1e-4
+        own = np.arange(len(y)), y
+        assert abs(np.log(weak[own]).mean() - np.log(free[own]).mean()) < 5e-3
+
+
 def test_matrix_recovers_a_mixing_that_a_vector_cannot():
     z, y = synthetic(6000, 4)
     losses = {}
@@ -167,6 +178,8 @@ def test_dirichlet_chooses_a_strong_penalty_for_few_samples():
         (MatrixScalingCalibrator(rank=0), "rank must be >= 1"),
         (MatrixScalingCalibrator(rank=2.5), "rank must be an integer"),
         (MatrixScalingCalibrator(structured="yes"), "structured must be one of"),
+        (MatrixScalingCalibrator(strength=0), "strength must be a number > 0"),
+        (VectorScalingCalibrator(strength=float("inf")), "strength must be a number > 0"),
         (VectorScalingCalibrator(structured=None), "structured must be one of"),
         (DirichletCalibrator(penalty=-1.0), "penalty must be 'cv' or >= 0"),
         (DirichletCalibrator(penalty="auto"), "penalty must be 'cv' or >= 0"),

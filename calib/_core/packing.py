@@ -1,0 +1,54 @@
+"""Several arrays in one: what a calibrator made of calibrators stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from calib._core.typing import Array, Float64Array, IntArray
+
+#: Most dimensions of a packed array.
+MOST_DIMENSIONS = 3
+
+
+def pack(groups: Sequence[Sequence[Any]]) -> tuple[IntArray, Float64Array]:
+    """Write the numbers of groups of arrays one after the other.
+
+    Parameters
+    ----------
+    groups : sequence of sequences of array-like
+
+    Returns
+    -------
+    layout : ndarray of int, shape (n_arrays, 3 + MOST_DIMENSIONS)
+        Group, first number, number of dimensions and lengths of every array.
+    packed : ndarray of shape (n_numbers,)
+        Never empty: a 0 stands for nothing.
+    """
+    rows, parts, start = [], [np.zeros(0)], 0
+    for number, group in enumerate(groups):
+        for value in group:
+            array = np.asarray(value, dtype=np.float64)
+            if array.ndim > MOST_DIMENSIONS:
+                raise AssertionError(f"{array.ndim} dimensions cannot be packed")
+            lengths = [*array.shape, *[0] * (MOST_DIMENSIONS - array.ndim)]
+            rows.append([number, start, array.ndim, *lengths])
+            parts.append(array.ravel())
+            start += array.size
+    packed = np.concatenate(parts) if start else np.zeros(1)
+    layout = np.array(rows, dtype=np.int64).reshape(-1, 3 + MOST_DIMENSIONS)
+    return layout, packed
+
+
+def unpack(layout: Array, packed: Array, group: int) -> list[Array]:
+    """Return the arrays of one group, of the namespace and type of `packed`."""
+    out = []
+    for row in layout:
+        number, start, n_dimensions, *lengths = (int(x) for x in row)
+        if number == group:
+            shape = tuple(lengths[:n_dimensions])
+            size = int(np.prod(shape)) if shape else 1
+            out.append(packed[start : start + size].reshape(shape))
+    return out

@@ -1,0 +1,136 @@
+"""Log-linear pools: ``p ~ prod_m p_m^(w_m)``, with weights on the simplex."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from calib._core import links
+from calib._core.typing import Array, Float64Array, IntArray, Namespace
+
+#: Predicted decrease of the mean loss that ends the iteration.
+TOLERANCE = 1e-9
+MAX_STEPS = 30
+
+
+def pool(logs: Sequence[Array], weights: Sequence[float] | Array, xp: Namespace) -> Array:
+    """Return the normalised product of powers of probabilities, from their logarithms."""
+    total = weights[0] * logs[0]
+    for weight, part in zip(weights[1:], logs[1:], strict=True):
+        total = total + weight * part
+    return links.softmax(total, xp)
+
+
+def fit_pool(
+    logs: Float64Array,
+    codes: IntArray,
+    weight: Float64Array,
+    start: Float64Array,
+) -> Float64Array:
+    """Return the weights of the log-linear pool with the smallest log loss.
+
+    Parameters
+    ----------
+    logs : ndarray of shape (n_members, n_samples, n_classes)
+        Logarithms of the members' probabilities.
+    codes : ndarray of int, shape (n_samples,)
+    weight : ndarray of shape (n_samples,)
+    start : ndarray of shape (n_members,)
+        First weights, >= 0, sum 1.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_members,)
+
+    Notes
+    -----
+    Convex. Newton steps: the quadratic model is minimised over the simplex exactly enough by an
+    active set, then the step is halved until the loss falls.
+    """
+    w = np.array(start)
+    share = weight / weight.sum()
+    value, gradient, hessian = _model(logs, codes, share, w, curved=True)
+    for _ in range(MAX_STEPS):
+        target = _quadratic_on_simplex(hessian, gradient - hessian @ w, w)
+        step = target - w
+        decrease = -float(gradient @ step)
+        if decrease <= TOLERANCE:
+            break
+        length = 1.0
+        while length > 1e-6:
+            trial = w + length * step
+            trial_value = _model(logs, codes, share, trial, curved=False)[0]
+            if trial_value <= value - 1e-4 * length * decrease:
+                break
+            length *= 0.5
+        else:
+            break
+        w = trial
+        value, gradient, hessian = _model(logs, codes, share, w, curved=True)
+    return w
+
+
+def _model(
+    logs: Float64Array,
+    codes: IntArray,
+    share: Float64Array,
+    w: Float64Array,
+    *,
+    curved: bool,
+) -> tuple[float, Float64Array, Float64Array]:
+    """Return the mean log loss with its gradient and Hessian in the weights."""
+    n_members, n, _ = logs.shape
+    eta = np.tensordot(w, logs, axes=1)
+    eta -= eta.max(axis=1, keepdims=True)
+    index = np.arange(n)
+    picked = eta[index, codes]
+    proba = np.exp(eta)
+    total = proba.sum(axis=1)
+    value = float(share @ (np.log(total) - picked))
+    if not curved:
+        return value, np.empty(0), np.empty((0, 0))
+    proba /= total[:, None]
+    mean = np.einsum("mnk,nk->mn", logs, proba)
+    gradient = (mean - logs[:, index, codes]) @ share
+    root = np.sqrt(proba * share[:, None])
+    centred = ((logs - mean[:, :, None]) * root).reshape(n_members, -1)
+    return value, gradient, centred @ centred.T
+
+
+def _quadratic_on_simplex(
+    hessian: Float64Array, linear: Float64Array, start: Float64Array
+) -> Float64Array:
+    """Minimise ``w'Hw / 2 + b'w`` over the simplex from a feasible start, by an active set."""
+    m = len(linear)
+    ridge = 1e-10 * max(1.0, float(np.trace(hessian)) / m)
+    curve = hessian + ridge * np.eye(m)
+    w = np.array(start)
+    free = w > 0
+    for _ in range(10 * m):
+        index = np.flatnonzero(free)
+        size = len(index)
+        system = np.zeros((size + 1, size + 1))
+        system[:size, :size] = curve[np.ix_(index, index)]
+        system[:size, size] = system[size, :size] = 1.0
+        right = np.append(-linear[index], 1.0)
+        target = np.zeros(m)
+        target[index] = np.linalg.lstsq(system, right, rcond=None)[0][:size]
+        falling = free & (target < w) & (target < 0)
+        if falling.any():  # walk to the first wall and stay there
+            ratio = np.full(m, np.inf)
+            ratio[falling] = w[falling] / (w[falling] - target[falling])
+            first = int(np.argmin(ratio))
+            w = w + min(1.0, ratio[first]) * (target - w)
+            w[first], free[first] = 0.0, False
+            w = np.maximum(w, 0.0)
+            w /= w.sum()
+            continue
+        w = np.maximum(target, 0.0)
+        slope = curve @ w + linear
+        level = float(slope[free].mean())
+        outside = ~free
+        if not outside.any() or slope[outside].min() >= level - 1e-12:
+            break
+        free[np.flatnonzero(outside)[np.argmin(slope[outside])]] = True
+    return np.asarray(w / w.sum())
