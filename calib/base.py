@@ -56,6 +56,8 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     _domain: ClassVar[Domain] = "logits"
     #: Names of the fitted attributes that feed `_map`, files and exported modules.
     _fitted: ClassVar[tuple[str, ...]] = ()
+    #: Those of them that say how the map is put together: NumPy integers wherever it runs.
+    _static: ClassVar[tuple[str, ...]] = ()
     #: Constructor arguments that `_map` reads; they reach it beside the fitted values.
     _options: ClassVar[tuple[str, ...]] = ()
     #: Whether the map needs float64 whatever arrives, as step functions that compare scores do.
@@ -274,7 +276,10 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Apply a pure function of scores and fitted values to a checked block."""
         xp = array_namespace(array)
         work = working_array(type(self), array, xp)
-        fitted = {name: like(value, work, xp) for name, value in self._fitted_values().items()}
+        fitted = {
+            name: value if name in self._static else like(value, work, xp)
+            for name, value in self._fitted_values().items()
+        }
         options = {name: getattr(self, name) for name in self._options}
         out = map_columns(function, type(self), self.input, {**fitted, **options}, work, xp)
         return xp.astype(out, array.dtype, copy=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import calib
+from calib._cli.detect_parser import add_detect
 from calib._cli.terminal import say, warnings_as_lines
 
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
@@ -28,6 +29,7 @@ examples:
   calib report preds.parquet --label y --proba 'p_*' --html report.html
   calib fit preds.csv --label y --logits 'z_*' --out cal.json
   calib apply cal.json new.csv --out calibrated.csv
+  calib detect fit --truth minival.json --detections found.json --out cal.json
 """
 
 
@@ -94,22 +96,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from calib._cli import commands  # NumPy and all else are imported only now
+    from calib._cli import commands, detect, stream  # NumPy and all else are imported only now
 
+    name = args.command if args.command != "detect" else f"detect {args.part}"
     {
         "demo": commands.demo,
-        "report": commands.report,
+        "report": stream.report,
         "fit": commands.fit,
         "apply": commands.apply,
         "methods": commands.methods,
-    }[args.command](args)
+        "detect fit": detect.fit,
+        "detect apply": detect.apply,
+        "detect report": detect.report,
+    }[name](args)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="calib",
-        description="Make saved class scores into probabilities that hold, and measure whether "
-        "they do.",
+        description="Make saved scores of classifiers and detectors into probabilities that hold, "
+        "and measure whether they do.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -150,6 +156,11 @@ def _parser() -> argparse.ArgumentParser:
         help="calibrators to apply to the scores and to report beside them",
     )
     report.add_argument("--group", help="column of groups that are resampled together")
+    report.add_argument(
+        "--stream",
+        action="store_true",
+        help="read a .parquet file in batches, as is done by itself from 5,000,000 rows on",
+    )
     report.add_argument("--bins", type=int, default=15, help="number of bins (%(default)s)")
     report.add_argument(
         "--resamples", type=int, default=200, help="resamples of an interval (%(default)s)"
@@ -181,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add("methods", "list the calibration methods", "")
+    add_detect(commands)
     return parser
 
 

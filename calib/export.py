@@ -54,10 +54,11 @@ class CalibratorModule(torch.nn.Module):
         super().__init__()
         self.name = name
         self.source = source
-        self.names = tuple(fitted)
-        self.options = dict(options)
-        for key, value in fitted.items():
-            self.register_buffer(key, torch.as_tensor(np.array(value)))
+        static = stored_class(name)._static
+        self.options = {**options, **{key: np.array(fitted[key]) for key in static}}
+        self.names = tuple(key for key in fitted if key not in static)
+        for key in self.names:
+            self.register_buffer(key, torch.as_tensor(np.array(fitted[key])))
 
     def forward(self, scores: torch.Tensor) -> torch.Tensor:
         """Map scores to probabilities.

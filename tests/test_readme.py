@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from calib.cli import main
+from calib.datasets import make_detection_scenes
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,10 +35,35 @@ def test_command_lines_run_in_order(tmp_path, monkeypatch, capsys):
     table = np.column_stack([logits, y])
     for name in ("scores.csv", "new.csv"):
         np.savetxt(name, table, "%.17g", ",", header="z_0,z_1,z_2,y", comments="")
-    assert len(CALIB_LINES) == 4
+    write_coco_files()
+    assert len(CALIB_LINES) == 7
     for line in CALIB_LINES:
         assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
     assert Path("report.html").is_file()
+    assert Path("detector.html").is_file()
+
+
+def write_coco_files() -> None:
+    """Write the files of a detector: detections in 120 scenes, annotations of either half."""
+    found, truth = make_detection_scenes(120)
+    rows = zip(found.image_id, found.labels, found.boxes, found.scores, strict=True)
+    detections = [
+        {"image_id": int(i), "category_id": int(k), "bbox": [x, y, w - x, h - y], "score": float(s)}
+        for i, k, (x, y, w, h), s in rows
+    ]
+    Path("found.json").write_text(json.dumps(detections))
+    for name, images in (("minival", range(60)), ("minitest", range(60, 120))):
+        part = truth.in_images(list(images))
+        boxes = enumerate(zip(part.image_id, part.labels, part.boxes, strict=True))
+        document = {
+            "images": [{"id": int(i), "width": 640, "height": 480} for i in part.images],
+            "categories": [{"id": k, "name": v} for k, v in part.class_names.items()],
+            "annotations": [
+                {"id": n, "image_id": int(i), "category_id": int(k), "bbox": [x, y, w - x, h - y]}
+                for n, (i, k, (x, y, w, h)) in boxes
+            ],
+        }
+        Path(f"{name}.json").write_text(json.dumps(document))
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

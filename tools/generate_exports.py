@@ -39,7 +39,7 @@ DETECTION = {
     "adapters": ("read_detections", "read_ground_truth", "with_new_scores"),
     "arrays": ("Detections",),
     "calibrator": ("DetectionCalibrator",),
-    "coco": ("from_coco", "read_coco_detections"),
+    "coco": ("UnknownImagesWarning", "from_coco", "read_coco_detections"),
     "coco_annotations": ("read_coco_annotations",),
     "coco_output": ("rescored_coco", "write_coco_detections"),
     "detector": ("CalibratedDetector", "ImageBoxes"),
@@ -56,6 +56,70 @@ DETECTION = {
     "pooling": ("FallbackWarning",),
     "score_map": ("ScoreMap",),
     "thresholds": ("NoOptimalThresholdWarning", "apply_thresholds", "lrp_optimal_thresholds"),
+}
+#: Public names of `calib.evaluation` by module; no name equals its module's.
+EVALUATION = {
+    "_accumulated": ("AccumulatedReport",),
+    "_plans": ("NothingToMeasureWarning",),
+    "accumulator": ("CalibrationAccumulator", "accumulated_report"),
+    "binned": (
+        "SignedCalibrationError",
+        "adaptive_calibration_error",
+        "average_calibration_error",
+        "expected_calibration_error",
+        "maximum_calibration_error",
+        "signed_calibration_error",
+    ),
+    "coco_precision": ("AveragePrecision", "average_precision"),
+    "corp": ("ScoreDecomposition", "score_decomposition"),
+    "detection": ("detection_calibration_error", "detection_calibration_table"),
+    "detection_display": ("DetectionHeatmapDisplay",),
+    "detection_records": (
+        "ClassTable",
+        "DetectionMeasure",
+        "DetectionModelReport",
+        "PositionMap",
+        "ReliabilityBins",
+    ),
+    "detection_reporting": ("detection_report",),
+    "detection_results": ("DetectionReport",),
+    "detection_sampling": (
+        "DetectionMetricInterval",
+        "detection_metric_difference",
+        "detection_metric_interval",
+    ),
+    "detection_tables": ("DetectionTable",),
+    "display": ("ReliabilityDisplay",),
+    "improvement": ("PostHocImprovement", "post_hoc_improvement"),
+    "intervals": (
+        "IntervalQuality",
+        "interval_coverage",
+        "interval_quality",
+        "interval_score",
+        "mean_interval_width",
+    ),
+    "localization": (
+        "localization_aware_absolute_error",
+        "localization_aware_calibration_error",
+        "localization_table",
+    ),
+    "measurements": ("Measurement", "MeasurementTable", "measurement_table"),
+    "overlap_error": ("score_iou_squared_error",),
+    "proper": ("BrierDecomposition", "brier_decomposition"),
+    "quantiles": ("PitUniformity", "pit_uniformity", "quantile_crps", "quantile_pit"),
+    "recall_precision": (
+        "LocalizationRecallPrecision",
+        "localization_recall_precision",
+        "localization_recall_precision_of",
+        "optimal_localization_recall_precision",
+    ),
+    "refinement": ("RefinementDecomposition", "refinement_decomposition"),
+    "report": ("calibration_report",),
+    "resampling": ("Interval", "consistency_interval", "metric_interval"),
+    "results": ("CalibrationReport", "MeasureResult", "ModelReport"),
+    "significance": ("calibration_tests",),
+    "significance_results": ("CalibrationTest", "CalibrationTests"),
+    "tables": ("BinnedCalibrationTable", "binned_calibration_table"),
 }
 #: Public names of `uq` by module, without the package's name.
 UQ = {
@@ -121,10 +185,17 @@ UQ = {
     "_side_heads": ("FewSideRowsWarning", "SideMeans"),
     "_side_model": ("BiasedSplitPointWarning",),
     "split_point": ("SplitPointRegressor",),
+    "study": ("leave_one_out_study",),
+    "study_methods": ("StudyPredictions",),
+    "study_metrics": ("StudyNumber", "StudyRow"),
+    "study_models": ("load_study_stand_in", "study_models"),
+    "study_results": ("StudyResult",),
+    "study_scores": ("Protocol",),
 }
 #: File, first line and last line of each generated block.
 INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")
 UQ_INIT = (ROOT / "uq" / "__init__.py", "# <generated>", "# </generated>")
+EVALUATION_INIT = (ROOT / "calib" / "evaluation" / "__init__.py", "# <generated>", "# </generated>")
 DETECTION_INIT = (ROOT / "calib" / "detection" / "__init__.py", "# <generated>", "# </generated>")
 README = (ROOT / "README.md", "<!-- calibrators:begin -->", "<!-- calibrators:end -->")
 
@@ -196,6 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     blocks = (
         (INIT, exports(module_of())),
         (UQ_INIT, exports(listed("uq", UQ))),
+        (EVALUATION_INIT, exports(listed("calib.evaluation", EVALUATION))),
         (DETECTION_INIT, exports(listed("calib.detection", DETECTION))),
         (README, table()),
     )

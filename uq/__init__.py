@@ -65,6 +65,12 @@ if TYPE_CHECKING:
     )
     from uq.selective import SelectiveClassifier
     from uq.split_point import SplitPointRegressor
+    from uq.study import leave_one_out_study
+    from uq.study_methods import StudyPredictions
+    from uq.study_metrics import StudyNumber, StudyRow
+    from uq.study_models import load_study_stand_in, study_models
+    from uq.study_results import StudyResult
+    from uq.study_scores import Protocol
 
 _MODULE_OF = {
     "AdaptiveConformal": "uq.online",
@@ -88,6 +94,7 @@ _MODULE_OF = {
     "OODMeasures": "uq.ood_evaluation",
     "OODReport": "uq.ood_evaluation",
     "PooledCategoryWarning": "uq.conformal_quantile",
+    "Protocol": "uq.study_scores",
     "RiskCoverageCurve": "uq.risk_coverage_results",
     "SelectiveClassifier": "uq.selective",
     "SelectivePoint": "uq.risk_coverage_results",
@@ -95,6 +102,10 @@ _MODULE_OF = {
     "SideMeans": "uq._side_heads",
     "SmallCalibrationSetWarning": "uq._conformal_ranks",
     "SplitPointRegressor": "uq.split_point",
+    "StudyNumber": "uq.study_metrics",
+    "StudyPredictions": "uq.study_methods",
+    "StudyResult": "uq.study_results",
+    "StudyRow": "uq.study_metrics",
     "abstention_utility": "uq.risk_control",
     "area_under_risk_coverage": "uq.risk_coverage",
     "certainty_curve": "uq.certainty_curves",
@@ -111,6 +122,8 @@ _MODULE_OF = {
     "interval_lower_certainty": "uq.certainty",
     "interval_width_certainty": "uq.certainty",
     "is_conformal_singleton": "uq.certainty",
+    "leave_one_out_study": "uq.study",
+    "load_study_stand_in": "uq.study_models",
     "margin_score": "uq.scores",
     "max_logit_score": "uq.logit_scores",
     "max_probability_score": "uq.scores",
@@ -122,6 +135,7 @@ _MODULE_OF = {
     "ood_score": "uq.logit_scores",
     "risk_coverage_curve": "uq.risk_coverage",
     "select_negatives": "uq.concept_scores",
+    "study_models": "uq.study_models",
     "weighted_conformal_quantile": "uq.conformal_quantile",
 }
 
@@ -147,6 +161,7 @@ __all__ = [
     "OODMeasures",
     "OODReport",
     "PooledCategoryWarning",
+    "Protocol",
     "RiskCoverageCurve",
     "SelectiveClassifier",
     "SelectivePoint",
@@ -154,6 +169,10 @@ __all__ = [
     "SideMeans",
     "SmallCalibrationSetWarning",
     "SplitPointRegressor",
+    "StudyNumber",
+    "StudyPredictions",
+    "StudyResult",
+    "StudyRow",
     "abstention_utility",
     "area_under_risk_coverage",
     "certainty_curve",
@@ -170,6 +189,8 @@ __all__ = [
     "interval_lower_certainty",
     "interval_width_certainty",
     "is_conformal_singleton",
+    "leave_one_out_study",
+    "load_study_stand_in",
     "margin_score",
     "max_logit_score",
     "max_probability_score",
@@ -181,6 +202,7 @@ __all__ = [
     "ood_score",
     "risk_coverage_curve",
     "select_negatives",
+    "study_models",
     "weighted_conformal_quantile",
 ]
 # </generated>

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from calib._core.optional import is_installed, require
+from calib._core.optional import is_installed
 from calib._core.reading import check_option
 from calib._core.typing import Float64Array, IntArray
 
@@ -55,8 +56,7 @@ def study_models(*, impute: bool = False) -> dict[str, Any]:
     check_option("impute", impute, (True, False))
     boosting: Any
     if is_installed("xgboost"):
-        xgboost = require("xgboost", extra="xgboost", purpose="study_models")
-        boosting = xgboost.XGBClassifier(
+        boosting = import_module("xgboost").XGBClassifier(
             n_estimators=60,
             max_depth=3,
             learning_rate=0.1,
@@ -104,7 +104,7 @@ def load_study_stand_in() -> tuple[Float64Array, IntArray]:
     >>> from uq.study_models import load_study_stand_in
     >>> X, y = load_study_stand_in()
     >>> X.shape, int(y.sum())
-    ((101, 10), 50)
+    ((101, 10), 51)
     """
     from sklearn.datasets import load_diabetes
     from sklearn.model_selection import StratifiedShuffleSplit

@@ -80,7 +80,6 @@ def demo(args: argparse.Namespace) -> None:
 def report(args: argparse.Namespace) -> None:
     """Measure the probabilities of a file, as they are and calibrated."""
     from calib.evaluation import calibration_report
-    from calib.persistence import load
 
     if not args.scores:
         raise ValueError("name the columns of scores with --proba or --logits")
@@ -104,8 +103,7 @@ def report(args: argparse.Namespace) -> None:
         probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
         progress.step("calibrating")
         for path in args.calibrator:
-            check_source(path)
-            calibrator = load(path)
+            calibrator = _load(path)
             name = path.stem if path.stem not in probas else str(path)
             probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
             if classes is None:
@@ -185,8 +183,6 @@ def fit(args: argparse.Namespace) -> None:
 
 def apply(args: argparse.Namespace) -> None:
     """Add calibrated probabilities to a file of scores."""
-    from calib.persistence import load
-
     out = args.out or _beside(args.file)
     if len(args.scores) > 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
@@ -194,8 +190,7 @@ def apply(args: argparse.Namespace) -> None:
     check_target(out)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
-        check_source(args.calibrator)
-        calibrator = load(args.calibrator)
+        calibrator = _load(args.calibrator)
         table = read_table(args.file)
         scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None))
         progress.step("calibrating")
@@ -248,6 +243,16 @@ def _default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]
 
 
 # ---------------------------------------------------------------------- calibrating
+
+
+def _load(path: Path) -> BaseCalibrator:
+    from calib.persistence import load
+
+    check_source(path)
+    calibrator = load(path)
+    if not isinstance(calibrator, BaseCalibrator):
+        raise ValueError(f"{path.name} calibrates a detector; use calib detect instead")
+    return calibrator
 
 
 def _new(method: str, params: list[str], kind: InputKind) -> BaseCalibrator:

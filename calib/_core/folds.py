@@ -9,12 +9,17 @@ emit) are in every fold, and the order of the samples has no influence.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-from calib._core.scores import row_blocks
-from calib._core.typing import Float64Array, FloatArray, IntArray, RandomState
+from calib._core.scores import Scores, row_blocks
+from calib._core.typing import Float64Array, IntArray, RandomState
+
+#: Keeps sign, exponent and 28 bits of a float64.
+DIGITS = np.uint64(0xFFFFFFFFFF000000)
+_Integers: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ class Folds:
 
 
 def stratified_folds(
-    scores: FloatArray,
+    scores: Scores,
     codes: IntArray,
     weight: Float64Array | None,
     n_folds: int,
@@ -58,10 +63,11 @@ def stratified_folds(
 
     Parameters
     ----------
-    scores : ndarray of shape (n_samples, n_columns)
-        As received: rows are compared bit by bit.
-    codes : ndarray of shape (n_samples,)
-        Class (or target) of every sample.
+    scores : Scores
+        Rows are compared bit by bit as received; those of two classes by their log-odds to eight
+        digits, so that one column and two mean the same.
+    codes : ndarray of int, shape (n_samples,)
+        Class of every sample.
     weight : ndarray of shape (n_samples,) or None
         Positive weights.
     n_folds : int >= 2
@@ -72,43 +78,62 @@ def stratified_folds(
     -------
     folds : Folds
     """
-    random = (
-        random_state
+    seed = (
+        int(random_state.integers(2**31))
         if isinstance(random_state, np.random.Generator)
-        else np.random.default_rng(check_random_state(random_state).randint(2**31))
+        else int(check_random_state(random_state).randint(2**31))
     )
-    classes, codes = np.unique(codes, return_inverse=True)
-    key = _fingerprints(scores)
-    order = np.lexsort((key, codes))
+    key, place = _hashes(scores, codes, seed)
+    order = np.lexsort((key, place, codes))
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = (key[order][1:] != key[order][:-1]) | (codes[order][1:] != codes[order][:-1])
     cell = np.cumsum(fresh) - 1
     rows = order[fresh]
     total = np.bincount(cell, None if weight is None else weight[order])
-    offset = np.empty(len(rows), dtype=np.intp)
-    sizes = np.bincount(codes[rows], minlength=len(classes))
-    start = 0
-    for size in sizes:  # classes stand together; those after the first begin at another fold
-        offset[start : start + size] = random.permutation(size) + start
-        start += size
+    # cells of a class stand in the order of their hashes, which is as good as random
+    _, first, size = np.unique(codes[rows], return_index=True, return_counts=True)
+    begin = (place[rows[first]] % np.uint64(n_folds)).astype(np.intp)
+    offset = np.arange(len(rows)) - np.repeat(first, size) + np.repeat(begin, size)
     whole = np.floor(total + 1e-9)
     share, units = np.divmod(whole, n_folds)
-    place = (np.arange(n_folds) - offset[:, None]) % n_folds
-    out = share[:, None] + (place < units[:, None])
+    turn = (np.arange(n_folds) - offset[:, None]) % n_folds
+    out = share[:, None] + (turn < units[:, None])
     rest = np.maximum(total - whole, 0.0)
-    out += np.where(place == units[:, None], rest[:, None], 0.0)
+    out += np.where(turn == units[:, None], rest[:, None], 0.0)
     return Folds(rows, out)
 
 
-def _fingerprints(scores: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """Return one integer per row, equal for equal rows; exact, so independent of their places."""
+def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Integers]:
+    """Return two integers per row: one that tells rows apart, one to order them by.
+
+    Both are exact, so copies have the same wherever they stand. The second does not change when
+    classes are renamed, which permutes the columns: it sums over them, and reads the class's own.
+    """
     factors = np.random.default_rng(0xF01D).integers(
-        1, 2**63, size=scores.shape[1], dtype=np.uint64, endpoint=False
+        1, 2**63, size=scores.n_classes, dtype=np.uint64
     ) | np.uint64(1)
-    out = np.empty(len(scores), dtype=np.uint64)
-    for rows in row_blocks(*scores.shape):
-        bits = np.ascontiguousarray(scores[rows], dtype=np.float64) + 0.0
-        mixed = bits.view(np.uint64)
-        mixed = (mixed ^ (mixed >> np.uint64(29))) * factors
-        out[rows] = (mixed ^ (mixed >> np.uint64(31))).sum(axis=1, dtype=np.uint64)
+    key = np.empty(scores.n_samples, dtype=np.uint64)
+    place = np.empty(scores.n_samples, dtype=np.uint64)
+    binary = scores.n_classes == 2
+    log_odds = scores.log_odds() if binary else np.empty(0)
+    for rows in row_blocks(scores.n_samples, scores.n_classes):
+        if binary:
+            s = log_odds[rows]
+            values = np.stack([-s, s], axis=1)
+        else:
+            values = np.array(scores.array[rows], dtype=np.float64, order="C")
+        raw = (values + 0.0).view(np.uint64)
+        bits = _mixed(raw & DIGITS if binary else raw, seed)
+        key[rows] = (bits * factors).sum(axis=1, dtype=np.uint64)
+        own = bits[np.arange(len(bits)), codes[rows]]
+        place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (own << np.uint64(1)), seed)
+    return key, place
+
+
+def _mixed(bits: _Integers, seed: int) -> _Integers:
+    """Return integers scrambled by multiplications and shifts."""
+    out = (bits ^ np.uint64(0x9E3779B97F4A7C15 ^ seed)) * np.uint64(0xBF58476D1CE4E5B9)
+    out ^= out >> np.uint64(29)
+    out *= np.uint64(0x94D049BB133111EB)
+    out ^= out >> np.uint64(32)
     return out

@@ -23,7 +23,7 @@ WHOLE_HESSIAN = 1200
 #: Rows that the approximate Hessian is built from.
 HESSIAN_ROWS = 2500
 #: Passes after which the Hessian is made anew, from four times as many rows, and how often.
-PASSES_PER_TURN, MAX_TURNS = 25, 8
+PASSES_PER_TURN, MAX_TURNS = 25, 16
 #: Elements of the subsample on which the first steps are taken.
 START_ELEMENTS = 200_000
 #: Elements of logits that are kept in memory (128 MB).
@@ -200,7 +200,9 @@ class MultinomialProblem:
             minimum = minimize_large(
                 self,
                 x.ravel(),
-                self.inverse_hessian(x, HESSIAN_ROWS * 4**turn),
+                self.inverse_hessian(
+                    x, HESSIAN_ROWS * 4 ** min(turn, 8), 0.1 ** min(turn, 8) if turn else 0.0
+                ),
                 tolerance=tolerance,
                 max_evaluations=PASSES_PER_TURN,
             )
@@ -213,15 +215,19 @@ class MultinomialProblem:
     # ------------------------------------------------------------------ approximate Hessian
 
     def inverse_hessian(
-        self, x: Float64Array, n_rows: int = HESSIAN_ROWS
+        self, x: Float64Array, n_rows: int = HESSIAN_ROWS, damping: float = 0.0
     ) -> Callable[[Float64Array], Float64Array]:
-        """Return the inverse Hessian at `x`, estimated on about `n_rows` of the rows."""
+        """Return the inverse Hessian at `x`, estimated on about `n_rows` of the rows.
+
+        `damping` adds a share of its bound for any probabilities (Boehning 1992), which helps where
+        rows are so certain that the Hessian says nothing.
+        """
         part = self.every(max(1, self.source.n_samples // n_rows))
         z = part.source.block(slice(None))
         proba, _ = softmax_loss(part.linear(x, z), part.codes)
         weight = np.ones(len(z)) if part.weight is None else part.weight
         weight = weight / weight.sum()
-        blocks = self._by_class(z, proba, weight)
+        blocks = self._by_class(z, proba, weight, damping)
         if x.size > WHOLE_HESSIAN:
             inverse = np.linalg.inv(blocks)
             return lambda g: np.einsum("kij,kj->ki", inverse, g.reshape(x.shape)).ravel()
@@ -238,9 +244,11 @@ class MultinomialProblem:
         shared = np.empty((len(z), 0)) if self.basis is None else z @ self.basis
         return np.hstack([one, z[:, k : k + 1], shared])
 
-    def _by_class(self, z: Float64Array, proba: Float64Array, weight: Float64Array) -> Float64Array:
+    def _by_class(
+        self, z: Float64Array, proba: Float64Array, weight: Float64Array, damping: float
+    ) -> Float64Array:
         """Return the Hessian of each class alone, shape (n_classes, m, m)."""
-        spread = weight[:, None] * proba * (1.0 - proba)
+        spread = weight[:, None] * (proba * (1.0 - proba) + 0.25 * damping)
         n_classes, m = self.penalty.shape
         out = np.empty((n_classes, m, m))
         if self.full:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
 from calib._core.folds import Folds, stratified_folds
 from calib._core.packing import pack, unpack
 from calib._core.pooling import fit_pool, pool
-from calib._core.reading import check_integer
 from calib._core.scores import Scores
 from calib._core.typing import (
     Array,
@@ -180,6 +181,7 @@ class AutoCalibrator(BaseCalibrator):
         "layout_",
         "packed_",
     )
+    _static: ClassVar[tuple[str, ...]] = ("members_", "layout_")
     _options: ClassVar[tuple[str, ...]] = ("input",)
     _double: ClassVar[bool] = True
     _block_rows: ClassVar[int] = 4096
@@ -218,7 +220,7 @@ class AutoCalibrator(BaseCalibrator):
         step = _thinning(scores.n_samples, scores.n_classes)
         part = None if weight is None else weight[::step]
         folds = stratified_folds(
-            scores.array[::step], codes[::step], part, N_FOLDS, self.random_state
+            scores.every(step), codes[::step], part, N_FOLDS, self.random_state
         )
         cells = Cells(
             scores.array[::step][folds.rows],
@@ -228,9 +230,11 @@ class AutoCalibrator(BaseCalibrator):
             range(1 if large else N_FOLDS),
             self.smoothing_,
         )
-        logs = cells.held_out(places)
-        chosen = self._weigh(cells, logs, places)
-        self._keep(chosen, scores, target, weight)
+        with warnings.catch_warnings():  # a member that is hard to fit finds no weight
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            logs = cells.held_out(places)
+            chosen = self._weigh(cells, logs, places)
+            self._keep(chosen, scores, target, weight)
 
     def _weigh(
         self, cells: Cells, logs: Float64Array, places: list[int]
@@ -360,7 +364,6 @@ class Cells:
 
 def candidates(n_samples: int, n_classes: int) -> list[int]:
     """Return places in the table of what is worth fitting at this size."""
-    check_integer("n_samples", n_samples, low=1)
     names: tuple[str, ...]
     if n_classes == 2:
         names = TWO

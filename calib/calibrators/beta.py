@@ -24,6 +24,9 @@ from calib.base import BaseCalibrator
 
 #: Factor of the squared difference of the two coefficients in the total log loss.
 BEND_PENALTY = 0.1
+#: Relative spread of log-odds below which they are constant.
+ROUNDING = 1e-12
+LOG_TWO = float(np.log(2.0))
 
 
 class BetaCalibrator(BaseCalibrator):
@@ -136,7 +139,8 @@ class BetaCalibrator(BaseCalibrator):
                     s[:, k : k + 1], scale[k], t[:, k : k + 1], weight, one
                 )
             failed += (columns.start + np.flatnonzero(~converged)).tolist()
-            self.intercept_[columns], self.coef_[columns] = x[:, 0], x[:, 1:]
+            self.intercept_[columns] = x[:, 0] + LOG_TWO * (x[:, 1] - x[:, 2])
+            self.coef_[columns] = x[:, 1:]
         if failed:
             warnings.warn(
                 f"beta calibration did not converge for classes "
@@ -165,9 +169,21 @@ class BetaCalibrator(BaseCalibrator):
 
 
 def _logarithms(s: Float64Array) -> tuple[Float64Array, ...]:
-    """Return ``log p`` and ``-log(1 - p)`` of log-odds."""
-    rest = np.log1p(np.exp(-np.abs(s)))
-    return np.minimum(s, 0.0) - rest, np.maximum(s, 0.0) + rest
+    """Return ``log p + log 2`` and ``-log(1 - p) - log 2`` of log-odds: both 0 at even odds.
+
+    They are ``s / 2 -+ log cosh(s / 2)``, without cancellation at either end.
+    """
+    half = 0.5 * s
+    size = np.abs(half)
+    small = np.log1p(2.0 * np.sinh(0.5 * np.minimum(size, 1.0)) ** 2)
+    bend = np.where(size <= 1.0, small, size + np.log1p(np.exp(-2.0 * size)) - LOG_TWO)
+    return half - bend, half + bend
+
+
+def bend(s: Float64Array) -> Float64Array:
+    """Return ``log p + log(1 - p) + 2 log 2`` of log-odds: 0 at even odds, negative elsewhere."""
+    log_p, minus_log_rest = _logarithms(s)
+    return log_p - minus_log_rest
 
 
 def _line_and_bend(
@@ -179,16 +195,19 @@ def _line_and_bend(
     share: float,
 ) -> tuple[Float64Array, LabelArray]:
     """Fit ``c + h s + d (log p + log(1 - p))``; return c, a = h + d, b = h - d, and convergence."""
+    centres = [np.average(f, axis=0, weights=weight) for f in (s, bend(s))]
+    spread = np.sqrt(np.average(((s - centres[0]) / scale) ** 2, axis=0, weights=weight))
+    unit = scale * np.where(spread > ROUNDING, spread, np.inf)  # constants say nothing
 
     def design(block: Float64Array) -> tuple[Float64Array, ...]:
-        log_p, minus_log_rest = _logarithms(block)
-        return block / scale, (log_p - minus_log_rest) / scale
+        return (block - centres[0]) / unit, (bend(block) - centres[1]) / unit
 
     penalty = np.zeros((s.shape[1], 3))
     penalty[:, 2] = BEND_PENALTY * share
     minimum = fit_logistic(design, s, t, weight, goals, penalty=penalty)
-    line, bend = minimum.x[:, 1] / scale, minimum.x[:, 2] / scale
-    return np.stack([minimum.x[:, 0], line + bend, line - bend], axis=1), minimum.converged.copy()
+    line, curve = minimum.x[:, 1] / unit, minimum.x[:, 2] / unit
+    intercept = minimum.x[:, 0] - line * centres[0] - curve * centres[1]
+    return np.stack([intercept, line + curve, line - curve], axis=1), minimum.converged.copy()
 
 
 def _non_negative(

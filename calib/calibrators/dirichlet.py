@@ -133,9 +133,11 @@ class DirichletCalibrator(_LinearCalibrator):
     ) -> tuple[float, float]:
         """Return the pair of penalties with the smallest cross-validated log loss."""
         step = max(1, source.n_samples * source.n_classes // SEARCH_ELEMENTS)
-        part, array = source.every(step), scores.array[::step]
+        part = source.every(step)
         w = None if weight is None else weight[::step]
-        folds = stratified_folds(array, codes[::step], w, self.n_folds, self.random_state)
+        folds = stratified_folds(
+            scores.every(step), codes[::step], w, self.n_folds, self.random_state
+        )
         z, codes = part.block(slice(0, part.n_samples))[folds.rows], codes[::step][folds.rows]
         losses = dict.fromkeys(((a, b) for a in GRID for b in GRID), 0.0)
         for number in range(self.n_folds):

@@ -232,6 +232,7 @@ def _for_choice(s: Float64Array) -> tuple[Float64Array, ...]:
 
 def _moments(s: Float64Array, weight: Float64Array | None) -> tuple[Float64Array, Float64Array]:
     """Return mean and standard deviation of each column, 1 for a constant one."""
-    mean = np.average(s, axis=0, weights=weight)
-    spread = np.sqrt(np.average((s - mean) ** 2, axis=0, weights=weight))
-    return np.asarray(mean), np.where(spread > 0, spread, 1.0)
+    unit = np.maximum(np.abs(s).max(axis=0), np.finfo(np.float64).tiny)  # no square overflows
+    mean = np.average(s / unit, axis=0, weights=weight)
+    spread = unit * np.sqrt(np.average((s / unit - mean) ** 2, axis=0, weights=weight))
+    return np.asarray(unit * mean), np.where(spread > 0, spread, 1.0)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from calib.detection.adapters import read_detections, read_ground_truth, with_new_scores
     from calib.detection.arrays import Detections
     from calib.detection.calibrator import DetectionCalibrator
-    from calib.detection.coco import from_coco, read_coco_detections
+    from calib.detection.coco import UnknownImagesWarning, from_coco, read_coco_detections
     from calib.detection.coco_annotations import read_coco_annotations
     from calib.detection.coco_output import rescored_coco, write_coco_detections
     from calib.detection.detector import CalibratedDetector, ImageBoxes
@@ -52,6 +52,7 @@ _MODULE_OF = {
     "Matches": "calib.detection.matching",
     "NoOptimalThresholdWarning": "calib.detection.thresholds",
     "ScoreMap": "calib.detection.score_map",
+    "UnknownImagesWarning": "calib.detection.coco",
     "apply_thresholds": "calib.detection.thresholds",
     "from_coco": "calib.detection.coco",
     "lrp_curve": "calib.detection.lrp",
@@ -85,6 +86,7 @@ __all__ = [
     "Matches",
     "NoOptimalThresholdWarning",
     "ScoreMap",
+    "UnknownImagesWarning",
     "apply_thresholds",
     "from_coco",
     "lrp_curve",

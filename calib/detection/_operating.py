@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,13 +13,17 @@ from calib._core.reading import check_integer, check_option, describe
 from calib._core.typing import Float64Array, IntArray
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
-from calib.detection.lrp import MatchedScores, check_iou_threshold, check_number
+from calib.detection.lrp import BoolArray, MatchedScores, check_iou_threshold, check_number
 from calib.detection.matching import Matches
-from calib.detection.pooling import FallbackWarning
-from calib.detection.thresholds import NoOptimalThresholdWarning
+from calib.detection.pooling import ClassMaps, FallbackWarning
+from calib.detection.thresholds import NoOptimalThresholdWarning, apply_thresholds
 
 #: Columns of `Detections.position`.
 POSITIONS = ("cx", "cy", "w", "h")
+#: Seed of the folds of images.
+FOLD_SEED = 0
+#: Columns of `MatchedScores` with one entry per row.
+_ROWS = ("labels", "scores", "is_true_positive", "iou")
 
 Thresholds: TypeAlias = tuple[dict[int, float], float, tuple[int, ...]]
 
@@ -37,6 +42,15 @@ def check_tables(detections: object, ground_truth: object = None) -> None:
         )
 
 
+def check_same_length(detections: Detections, calibrated: Detections) -> None:
+    """Raise unless calibrated detections may be those of the raw ones."""
+    if len(calibrated) != len(detections):
+        raise ValueError(
+            f"calibrated has {len(calibrated)} rows but detections has {len(detections)}; pass "
+            f"the result of transform on the same detections"
+        )
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise unless the constructor arguments of a `DetectionCalibrator` make sense."""
     check_option("target", options["target"], ("iou", "tp"))
@@ -47,6 +61,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     check_integer("min_class_samples", options["min_class_samples"], low=1)
     if options["max_detections"] is not None:
         check_integer("max_detections", options["max_detections"], low=1)
+    if options["threshold_folds"] is not None:
+        check_integer("threshold_folds", options["threshold_folds"], low=2)
     weight = options["prior_weight"]
     if weight != "auto" and not 0 <= check_number(weight, "prior_weight") < np.inf:
         raise ValueError(f"prior_weight must be 'auto' or a finite number >= 0; got {weight!r}")
@@ -127,6 +143,82 @@ def find_thresholds(
     pooled = 0.0 if np.isnan(pooled) else float(pooled)
     missing = tuple(label for label in labels if label not in optima)
     return {label: optima.get(label, pooled) for label in labels}, pooled, missing
+
+
+def reaches_thresholds_of_others(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    matches: Matches,
+    iou_threshold: float,
+    n_folds: int,
+) -> BoolArray:
+    """Tell which detections reach the LRP-optimal thresholds found without their own images.
+
+    Notes
+    -----
+    Folds are a seeded permutation of the sorted ids of the images that have detections; with fewer
+    images than folds, every image is one. Images without detections count their boxes in all folds.
+    A class without a true positive on the other images takes their pooled optimum. One sort of all
+    rows, then one pass per fold.
+    """
+    images, image = np.unique(detections.image_id, return_inverse=True)
+    n_folds = min(n_folds, len(images))
+    if n_folds < 2:  # there are no others
+        labels = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
+        known, pooled, _ = find_thresholds(
+            "lrp", detections, ground_truth, matches, iou_threshold, labels
+        )
+        return apply_thresholds(detections, known, default=pooled)
+    fold_of = np.random.default_rng(FOLD_SEED).permutation(len(images)) % n_folds
+    order = np.lexsort((-detections.scores, detections.labels))  # sorted once, cheap to sort again
+    table, fold = detections[order], fold_of[image[order]]
+    every = MatchedScores.from_matches(
+        table, ground_truth, matches[order], iou_threshold=iou_threshold
+    )
+    judged = fold[matches.valid[order]]
+    code = np.searchsorted(every.class_label, table.labels)
+    boxes = ground_truth[~ground_truth.ignore & np.isin(ground_truth.image_id, images)]
+    box_fold = fold_of[np.searchsorted(images, boxes.image_id)]
+    box_code = np.searchsorted(every.class_label, boxes.labels)
+    reaches = np.zeros(len(table), dtype=bool)
+    for number in range(n_folds):
+        rows = judged != number
+        others = replace(
+            every,
+            **{name: getattr(every, name)[rows] for name in _ROWS},
+            n_truth=every.n_truth
+            - np.bincount(box_code[box_fold == number], minlength=len(every.class_label)),
+        )
+        optima = others.optimal_thresholds()
+        limits = np.array([optima.get(label, np.nan) for label in every.class_label.tolist()])
+        own = fold == number
+        if np.isnan(limits[code[own]]).any():
+            pooled = others.pooled_threshold()
+            limits[np.isnan(limits)] = 0.0 if np.isnan(pooled) else pooled
+        reaches[order[own]] = table.scores[own] >= limits[code[own]]
+    return reaches
+
+
+def note_absent_classes(
+    maps: ClassMaps, classes: IntArray, fitted: IntArray, annotated: IntArray
+) -> None:
+    """Note why classes without a single row in the fit take the pooled map."""
+    for label in np.setdiff1d(classes, fitted).tolist():
+        maps.fallbacks[label] = "no detection" if label in annotated else "no annotated box"
+
+
+def warn_of_unseen(labels: IntArray, classes: IntArray, told: set[int]) -> None:
+    """Say once which classes were not seen at fit."""
+    unknown = np.setdiff1d(labels, classes)
+    if told.issuperset(unknown.tolist()):
+        return
+    told.update(unknown.tolist())
+    warnings.warn(
+        f"{len(unknown)} classes were not seen at fit ({describe(unknown[:8].tolist())}); "
+        f"they take the pooled map",
+        FallbackWarning,
+        stacklevel=3,
+    )
 
 
 def warn_of_fallbacks(calibrator: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from calib._core.reading import check_option, describe
+from calib._core.typing import LabelArray
 from calib.detection import _checks
 from calib.detection._columns import Columns, OnInvalid, check_known, usable_rows
 from calib.detection._flat import kept
@@ -15,6 +17,13 @@ from calib.detection._json import JsonSource, load_source
 from calib.detection.arrays import Detections, ScoreType
 from calib.detection.coco_annotations import read_annotations
 from calib.detection.ground_truth import GroundTruth
+from calib.detection.lrp import BoolArray
+
+UnknownImages: TypeAlias = Literal["raise", "drop"]
+
+
+class UnknownImagesWarning(UserWarning):
+    """Detections were left out because the annotations do not list their images."""
 
 
 def from_coco(
@@ -23,6 +32,7 @@ def from_coco(
     *,
     score_type: ScoreType = "probability",
     on_invalid: OnInvalid = "raise",
+    unknown_images: UnknownImages = "raise",
     category_map: Mapping[int, int] | None = None,
 ) -> tuple[Detections, GroundTruth]:
     """Read detections and the annotations they belong to from COCO files.
@@ -38,6 +48,10 @@ def from_coco(
         What ``score`` holds; logits become probabilities by the logistic function.
     on_invalid : {"raise", "drop"}, default="raise"
         What to do with rows that hold NaN, an infinity or a negative width or height.
+    unknown_images : {"raise", "drop"}, default="raise"
+        What to do with detections in images that the annotations do not list: ``"drop"`` leaves
+        them out, for instance where a file of detections covers more images than were kept for
+        calibration.
     category_map : mapping from int to int, default=None
         Category id of each class id in `detections`, where they differ.
 
@@ -53,13 +67,16 @@ def from_coco(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file is damaged, a row lacks a key or holds an impossible value, an id is repeated, or
-        detections refer to unknown images or categories. The text names file and row.
+        If a file is damaged, a row lacks a key or holds an impossible value, an id is repeated,
+        detections refer to unknown images (under ``"drop"``: all of them) or categories. The text
+        names file and row.
 
     Warns
     -----
     InvalidRowsWarning
-        If rows were dropped; the text says how many.
+        If impossible rows were dropped; the text says how many.
+    UnknownImagesWarning
+        If rows in unknown images were left out; the text says how many.
     BoxFormatWarning
         If many boxes leave their images.
 
@@ -81,7 +98,10 @@ def from_coco(
     ([[1.0, 0.0, 11.0, 10.0]], [[64.0, 48.0]], {3: 'cat'})
     """
     truth = read_annotations(annotations, on_invalid)
-    return _read_detections(detections, truth, score_type, on_invalid, category_map), truth
+    found = _read_detections(
+        detections, truth, score_type, on_invalid, unknown_images, category_map
+    )
+    return found, truth
 
 
 def read_coco_detections(
@@ -90,6 +110,7 @@ def read_coco_detections(
     *,
     score_type: ScoreType = "probability",
     on_invalid: OnInvalid = "raise",
+    unknown_images: UnknownImages = "raise",
     category_map: Mapping[int, int] | None = None,
 ) -> Detections:
     """Read detections in the format of COCO results.
@@ -113,6 +134,9 @@ def read_coco_detections(
     on_invalid : {"raise", "drop"}, default="raise"
         What to do with rows that hold NaN, an infinity or a negative width or height. Scores
         outside [0, 1] always raise.
+    unknown_images : {"raise", "drop"}, default="raise"
+        What to do with rows in images that `ground_truth` does not list. ``"drop"`` leaves them
+        out. Unknown category ids always raise.
     category_map : mapping from int to int, default=None
         Category id of each class id in the file, where they differ.
 
@@ -127,12 +151,15 @@ def read_coco_detections(
         If there is no such file.
     ValueError
         If the file is damaged, a row lacks a key or holds an impossible value, or an id is
-        unknown. The text names file and row.
+        unknown; under ``unknown_images="drop"`` if no image is known, or `ground_truth` is
+        missing. The text names file and row.
 
     Warns
     -----
     InvalidRowsWarning
-        If rows were dropped; the text says how many.
+        If impossible rows were dropped; the text says how many.
+    UnknownImagesWarning
+        If rows in unknown images were left out; the text says how many.
     BoxFormatWarning
         If many boxes leave their images.
 
@@ -147,7 +174,9 @@ def read_coco_detections(
     >>> read_coco_detections([row], category_map={0: 3}).labels
     array([3])
     """
-    return _read_detections(source, ground_truth, score_type, on_invalid, category_map)
+    return _read_detections(
+        source, ground_truth, score_type, on_invalid, unknown_images, category_map
+    )
 
 
 def detection_rows(document: Any, name: str) -> Columns:
@@ -175,10 +204,14 @@ def _read_detections(
     ground_truth: GroundTruth | None,
     score_type: ScoreType,
     on_invalid: OnInvalid,
+    unknown_images: UnknownImages,
     category_map: Mapping[int, int] | None,
 ) -> Detections:
     check_option("score_type", score_type, ("probability", "logit"))
     check_option("on_invalid", on_invalid, ("raise", "drop"))
+    check_option("unknown_images", unknown_images, ("raise", "drop"))
+    if unknown_images == "drop" and ground_truth is None:
+        raise ValueError("unknown_images='drop' needs ground_truth, which says what is known")
     rows = detection_rows(*load_source(source, "detections"))
     scores = rows.numbers("score", "; are these annotations instead of detections?")
     boxes = rows.boxes("bbox")
@@ -197,23 +230,49 @@ def _read_detections(
     except ValueError as error:
         raise ValueError(f"{rows.name}: {error}") from None
     if ground_truth is not None:
-        columns["image_size"] = _sizes_of_rows(rows, columns, ground_truth)
+        known = _known_images(rows, columns["image_id"], ground_truth, unknown_images)
+        _check_classes(rows, columns["labels"], ground_truth)
+        if not known.all():
+            n_images = len(np.unique(columns["image_id"][~known]))
+            warnings.warn(
+                f"{rows.name}: left out {(~known).sum()} of {len(rows)} rows, in {n_images} images "
+                f"that the annotations do not list",
+                UnknownImagesWarning,
+                stacklevel=3,
+            )
+            columns = {key: None if v is None else v[known] for key, v in columns.items()}
+            usable = usable[known]
+        if ground_truth.sizes is not None:
+            place = np.searchsorted(ground_truth.images, columns["image_id"])
+            columns["image_size"] = ground_truth.sizes[place]
     columns = kept(columns, usable, where=f"{rows.name}: ", stacklevel=4)
     return Detections.from_arrays(**columns, box_format="xywh", score_type=score_type)
 
 
-def _sizes_of_rows(rows: Columns, columns: dict[str, Any], truth: GroundTruth) -> Any:
-    """Return the size of each row's image; ids that the annotations do not know raise."""
-    image_id, labels = columns["image_id"], columns["labels"]
+def _known_images(
+    rows: Columns, image_id: LabelArray, truth: GroundTruth, unknown_images: UnknownImages
+) -> BoolArray:
+    """Tell which rows lie in annotated images; unknown ones raise unless they may be dropped."""
     _checks.same_kind([image_id, truth.images], (f"{rows.name}: image_id", "the annotated images"))
-    check_known(
-        rows,
-        "image_id",
-        image_id,
-        truth.images,
-        "the annotations do not list (for a part of the images, read with all annotations, then "
-        "select rows by np.isin(detections.image_id, part.images))",
-    )
+    known: BoolArray = np.isin(image_id, truth.images)
+    if unknown_images == "raise":
+        check_known(
+            rows,
+            "image_id",
+            image_id,
+            truth.images,
+            "the annotations do not list (unknown_images='drop' leaves such rows out)",
+        )
+    elif len(known) and not known.any():
+        theirs = truth.images[:3].tolist() if len(truth.images) else "none"
+        raise ValueError(
+            f"{rows.name}: none of its {len(rows)} rows lies in an image that the annotations "
+            f"list; its image ids begin {np.unique(image_id)[:3].tolist()}, theirs {theirs}"
+        )
+    return known
+
+
+def _check_classes(rows: Columns, labels: LabelArray, truth: GroundTruth) -> None:
     if truth.class_names is not None:
         check_known(
             rows,
@@ -222,6 +281,3 @@ def _sizes_of_rows(rows: Columns, columns: dict[str, Any], truth: GroundTruth) -
             list(truth.class_names),
             "the annotations do not know (category_map translates class ids)",
         )
-    if truth.sizes is None:
-        return None
-    return truth.sizes[np.searchsorted(truth.images, image_id)]

@@ -2,82 +2,194 @@
 
 from __future__ import annotations
 
-from calib.evaluation._plans import NothingToMeasureWarning
-from calib.evaluation.binned import (
-    SignedCalibrationError,
-    adaptive_calibration_error,
-    average_calibration_error,
-    expected_calibration_error,
-    maximum_calibration_error,
-    signed_calibration_error,
-)
-from calib.evaluation.coco_precision import AveragePrecision, average_precision
-from calib.evaluation.detection import (
-    detection_calibration_error,
-    detection_calibration_table,
-)
-from calib.evaluation.detection_sampling import (
-    DetectionMetricInterval,
-    detection_metric_difference,
-    detection_metric_interval,
-)
-from calib.evaluation.detection_tables import DetectionTable
-from calib.evaluation.display import ReliabilityDisplay
-from calib.evaluation.intervals import (
-    IntervalQuality,
-    interval_coverage,
-    interval_quality,
-    interval_score,
-    mean_interval_width,
-)
-from calib.evaluation.localization import (
-    localization_aware_absolute_error,
-    localization_aware_calibration_error,
-    localization_table,
-)
-from calib.evaluation.overlap_error import score_iou_squared_error
-from calib.evaluation.quantiles import (
-    PitUniformity,
-    pit_uniformity,
-    quantile_crps,
-    quantile_pit,
-)
-from calib.evaluation.recall_precision import (
-    LocalizationRecallPrecision,
-    localization_recall_precision,
-    localization_recall_precision_of,
-    optimal_localization_recall_precision,
-)
-from calib.evaluation.report import calibration_report
-from calib.evaluation.resampling import Interval, consistency_interval, metric_interval
-from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
-from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# <generated> by tools/generate_exports.py; edit neither by hand
+if TYPE_CHECKING:
+    from calib.evaluation._accumulated import AccumulatedReport
+    from calib.evaluation._plans import NothingToMeasureWarning
+    from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
+    from calib.evaluation.binned import (
+        SignedCalibrationError,
+        adaptive_calibration_error,
+        average_calibration_error,
+        expected_calibration_error,
+        maximum_calibration_error,
+        signed_calibration_error,
+    )
+    from calib.evaluation.coco_precision import AveragePrecision, average_precision
+    from calib.evaluation.corp import ScoreDecomposition, score_decomposition
+    from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
+    from calib.evaluation.detection_display import DetectionHeatmapDisplay
+    from calib.evaluation.detection_records import (
+        ClassTable,
+        DetectionMeasure,
+        DetectionModelReport,
+        PositionMap,
+        ReliabilityBins,
+    )
+    from calib.evaluation.detection_reporting import detection_report
+    from calib.evaluation.detection_results import DetectionReport
+    from calib.evaluation.detection_sampling import (
+        DetectionMetricInterval,
+        detection_metric_difference,
+        detection_metric_interval,
+    )
+    from calib.evaluation.detection_tables import DetectionTable
+    from calib.evaluation.display import ReliabilityDisplay
+    from calib.evaluation.improvement import PostHocImprovement, post_hoc_improvement
+    from calib.evaluation.intervals import (
+        IntervalQuality,
+        interval_coverage,
+        interval_quality,
+        interval_score,
+        mean_interval_width,
+    )
+    from calib.evaluation.localization import (
+        localization_aware_absolute_error,
+        localization_aware_calibration_error,
+        localization_table,
+    )
+    from calib.evaluation.measurements import Measurement, MeasurementTable, measurement_table
+    from calib.evaluation.overlap_error import score_iou_squared_error
+    from calib.evaluation.proper import BrierDecomposition, brier_decomposition
+    from calib.evaluation.quantiles import (
+        PitUniformity,
+        pit_uniformity,
+        quantile_crps,
+        quantile_pit,
+    )
+    from calib.evaluation.recall_precision import (
+        LocalizationRecallPrecision,
+        localization_recall_precision,
+        localization_recall_precision_of,
+        optimal_localization_recall_precision,
+    )
+    from calib.evaluation.refinement import RefinementDecomposition, refinement_decomposition
+    from calib.evaluation.report import calibration_report
+    from calib.evaluation.resampling import Interval, consistency_interval, metric_interval
+    from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+    from calib.evaluation.significance import calibration_tests
+    from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+    from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
+
+_MODULE_OF = {
+    "AccumulatedReport": "calib.evaluation._accumulated",
+    "AveragePrecision": "calib.evaluation.coco_precision",
+    "BinnedCalibrationTable": "calib.evaluation.tables",
+    "BrierDecomposition": "calib.evaluation.proper",
+    "CalibrationAccumulator": "calib.evaluation.accumulator",
+    "CalibrationReport": "calib.evaluation.results",
+    "CalibrationTest": "calib.evaluation.significance_results",
+    "CalibrationTests": "calib.evaluation.significance_results",
+    "ClassTable": "calib.evaluation.detection_records",
+    "DetectionHeatmapDisplay": "calib.evaluation.detection_display",
+    "DetectionMeasure": "calib.evaluation.detection_records",
+    "DetectionMetricInterval": "calib.evaluation.detection_sampling",
+    "DetectionModelReport": "calib.evaluation.detection_records",
+    "DetectionReport": "calib.evaluation.detection_results",
+    "DetectionTable": "calib.evaluation.detection_tables",
+    "Interval": "calib.evaluation.resampling",
+    "IntervalQuality": "calib.evaluation.intervals",
+    "LocalizationRecallPrecision": "calib.evaluation.recall_precision",
+    "MeasureResult": "calib.evaluation.results",
+    "Measurement": "calib.evaluation.measurements",
+    "MeasurementTable": "calib.evaluation.measurements",
+    "ModelReport": "calib.evaluation.results",
+    "NothingToMeasureWarning": "calib.evaluation._plans",
+    "PitUniformity": "calib.evaluation.quantiles",
+    "PositionMap": "calib.evaluation.detection_records",
+    "PostHocImprovement": "calib.evaluation.improvement",
+    "RefinementDecomposition": "calib.evaluation.refinement",
+    "ReliabilityBins": "calib.evaluation.detection_records",
+    "ReliabilityDisplay": "calib.evaluation.display",
+    "ScoreDecomposition": "calib.evaluation.corp",
+    "SignedCalibrationError": "calib.evaluation.binned",
+    "accumulated_report": "calib.evaluation.accumulator",
+    "adaptive_calibration_error": "calib.evaluation.binned",
+    "average_calibration_error": "calib.evaluation.binned",
+    "average_precision": "calib.evaluation.coco_precision",
+    "binned_calibration_table": "calib.evaluation.tables",
+    "brier_decomposition": "calib.evaluation.proper",
+    "calibration_report": "calib.evaluation.report",
+    "calibration_tests": "calib.evaluation.significance",
+    "consistency_interval": "calib.evaluation.resampling",
+    "detection_calibration_error": "calib.evaluation.detection",
+    "detection_calibration_table": "calib.evaluation.detection",
+    "detection_metric_difference": "calib.evaluation.detection_sampling",
+    "detection_metric_interval": "calib.evaluation.detection_sampling",
+    "detection_report": "calib.evaluation.detection_reporting",
+    "expected_calibration_error": "calib.evaluation.binned",
+    "interval_coverage": "calib.evaluation.intervals",
+    "interval_quality": "calib.evaluation.intervals",
+    "interval_score": "calib.evaluation.intervals",
+    "localization_aware_absolute_error": "calib.evaluation.localization",
+    "localization_aware_calibration_error": "calib.evaluation.localization",
+    "localization_recall_precision": "calib.evaluation.recall_precision",
+    "localization_recall_precision_of": "calib.evaluation.recall_precision",
+    "localization_table": "calib.evaluation.localization",
+    "maximum_calibration_error": "calib.evaluation.binned",
+    "mean_interval_width": "calib.evaluation.intervals",
+    "measurement_table": "calib.evaluation.measurements",
+    "metric_interval": "calib.evaluation.resampling",
+    "optimal_localization_recall_precision": "calib.evaluation.recall_precision",
+    "pit_uniformity": "calib.evaluation.quantiles",
+    "post_hoc_improvement": "calib.evaluation.improvement",
+    "quantile_crps": "calib.evaluation.quantiles",
+    "quantile_pit": "calib.evaluation.quantiles",
+    "refinement_decomposition": "calib.evaluation.refinement",
+    "score_decomposition": "calib.evaluation.corp",
+    "score_iou_squared_error": "calib.evaluation.overlap_error",
+    "signed_calibration_error": "calib.evaluation.binned",
+}
 
 __all__ = [
+    "AccumulatedReport",
     "AveragePrecision",
     "BinnedCalibrationTable",
+    "BrierDecomposition",
+    "CalibrationAccumulator",
     "CalibrationReport",
+    "CalibrationTest",
+    "CalibrationTests",
+    "ClassTable",
+    "DetectionHeatmapDisplay",
+    "DetectionMeasure",
     "DetectionMetricInterval",
+    "DetectionModelReport",
+    "DetectionReport",
     "DetectionTable",
     "Interval",
     "IntervalQuality",
     "LocalizationRecallPrecision",
     "MeasureResult",
+    "Measurement",
+    "MeasurementTable",
     "ModelReport",
     "NothingToMeasureWarning",
     "PitUniformity",
+    "PositionMap",
+    "PostHocImprovement",
+    "RefinementDecomposition",
+    "ReliabilityBins",
     "ReliabilityDisplay",
+    "ScoreDecomposition",
     "SignedCalibrationError",
+    "accumulated_report",
     "adaptive_calibration_error",
     "average_calibration_error",
     "average_precision",
     "binned_calibration_table",
+    "brier_decomposition",
     "calibration_report",
+    "calibration_tests",
     "consistency_interval",
     "detection_calibration_error",
     "detection_calibration_table",
     "detection_metric_difference",
     "detection_metric_interval",
+    "detection_report",
     "expected_calibration_error",
     "interval_coverage",
     "interval_quality",
@@ -89,11 +201,28 @@ __all__ = [
     "localization_table",
     "maximum_calibration_error",
     "mean_interval_width",
+    "measurement_table",
     "metric_interval",
     "optimal_localization_recall_precision",
     "pit_uniformity",
+    "post_hoc_improvement",
     "quantile_crps",
     "quantile_pit",
+    "refinement_decomposition",
+    "score_decomposition",
     "score_iou_squared_error",
     "signed_calibration_error",
 ]
+# </generated>
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -27,12 +27,18 @@ from calib import (
     save,
 )
 from calib.detection import Detections, GroundTruth
+from calib.detection._operating import reaches_thresholds_of_others
 from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.lrp import MatchedScores
 from calib.detection.map_table import make_map, map_names
 from calib.detection.maps import LinearCalibrator, log_odds
 from calib.detection.matching import match
 from calib.detection.pooling import FallbackWarning, fit_to_fractions
-from calib.detection.thresholds import NoOptimalThresholdWarning
+from calib.detection.thresholds import (
+    NoOptimalThresholdWarning,
+    apply_thresholds,
+    lrp_optimal_thresholds,
+)
 
 #: Maps that are monotone in the score.
 MONOTONE = ["identity", "linear", "temperature", "platt", "isotonic", "venn_abers"]
@@ -124,7 +130,7 @@ def halves(shared_data: Path) -> dict[str, tuple[Detections, GroundTruth]]:
 @pytest.mark.shared_data
 @pytest.mark.oracle
 def test_pooled_platt_equals_the_converged_reference(halves: Any) -> None:
-    cal = DetectionCalibrator("platt", per_class=False, zero_iou="reference")
+    cal = DetectionCalibrator("platt", per_class=False, zero_iou="reference", threshold_folds=None)
     cal.fit(*halves["minival"])
     assert cal.pooled_map_.slope_[0] == pytest.approx(0.99056, abs=5e-6)
     assert cal.pooled_map_.intercept_[0] == pytest.approx(-0.25283, abs=5e-6)
@@ -148,7 +154,9 @@ def test_squared_error_on_other_images(
     halves: Any, calibrator: str, per_class: Any, error: float, n_kept: int | None
 ) -> None:
     """Numbers and counts of the reference code at its operating point (its zero-overlap rule)."""
-    cal = DetectionCalibrator(calibrator, per_class=per_class, zero_iou="reference")
+    cal = DetectionCalibrator(
+        calibrator, per_class=per_class, zero_iou="reference", threshold_folds=None
+    )
     cal.fit(*halves["minival"])
     found, truth = halves["minitest"]
     assert round(-cal.score(found, truth), 4) <= error
@@ -172,13 +180,48 @@ def test_counts_at_a_fixed_threshold(halves: Any, calibrator: str, n_kept: int) 
 
 @pytest.mark.shared_data
 def test_shrinking_beats_its_ends(halves: Any) -> None:
-    error = {}
-    for per_class in (False, True, "shrink"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FallbackWarning)
-            cal = DetectionCalibrator("platt", per_class=per_class).fit(*halves["minival"])
-        error[per_class] = -cal.score(*halves["minitest"])
-    assert error["shrink"] < error[False] < error[True]
+    """With maps and thresholds on the same images, and nearly so (both directions) without."""
+    both = [(halves["minival"], halves["minitest"]), (halves["minitest"], halves["minival"])]
+    for folds, pairs, slack in ((None, both[:1], 0.0), (10, both, 2e-4)):
+        error = {}
+        for per_class in (False, True, "shrink"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FallbackWarning)
+                cals = [
+                    DetectionCalibrator("platt", per_class=per_class, threshold_folds=folds)
+                    for _ in pairs
+                ]
+                scores = [
+                    cal.fit(*fit).score(*test) for cal, (fit, test) in zip(cals, pairs, strict=True)
+                ]
+            error[per_class] = -np.mean(scores)
+        assert error["shrink"] < error[False] + slack
+        assert error["shrink"] < error[True] - 1e-3
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("rule", ["strict", "reference"])
+@pytest.mark.parametrize("name", ["platt", "isotonic"])
+def test_thresholds_of_other_images_remove_the_optimism(halves: Any, rule: Any, name: str) -> None:
+    """On a real detector, whichever half is fitted."""
+    for fit, test in (("minival", "minitest"), ("minitest", "minival")):
+        error, bias = {}, {}
+        found, truth = halves[test]
+        for folds in (None, 10):
+            cal = DetectionCalibrator(name, zero_iou=rule, threshold_folds=folds)
+            cal.fit(*halves[fit])
+            error[folds], bias[folds] = -cal.score(found, truth), optimism(cal, found, truth)
+        assert error[10] < error[None] - 8e-4
+        assert bias[None] > 0.024
+        assert abs(bias[10]) < 0.01
+
+
+def optimism(cal: DetectionCalibrator, found: Detections, truth: GroundTruth) -> float:
+    """Return the mean of calibrated score minus overlap at the operating point."""
+    kept = found[cal.operating_mask(found)]
+    matches = match(kept, truth, iou_threshold=0.0, zero_iou=cal.zero_iou)
+    gap = (cal.transform(kept).scores - matches.iou)[matches.valid]
+    return float(gap.mean())
 
 
 @pytest.mark.shared_data
@@ -221,9 +264,10 @@ def test_every_registered_calibrator(name: str, target: Any, per_class: Any) -> 
     assert out.scores.max() <= 1
     if name != "identity":
         assert (out.scores != DETECTIONS.scores).any()
-        assert cal.score(DETECTIONS, TRUTH) > fitted("identity", target=target).score(
+        same = fitted(name, target=target, per_class=per_class, threshold_folds=None)
+        assert same.score(DETECTIONS, TRUTH) > fitted("identity", target=target).score(
             DETECTIONS, TRUTH
-        )
+        ), "on the images and detections that it was fitted to"
     if name in MONOTONE:
         order = np.lexsort((DETECTIONS.scores, DETECTIONS.labels))
         rises = np.diff(out.scores[order]) >= -1e-12
@@ -257,8 +301,8 @@ def test_order_of_rows_images_and_classes_does_not_matter(name: str) -> None:
         shuffled.transform(DETECTIONS).scores, cal.transform(DETECTIONS).scores, rtol=1e-9
     )
     assert shuffled.raw_thresholds_ == cal.raw_thresholds_
-    # other ids of the same images and classes
-    image = rng.permutation(1000)
+    # other ids of the same images and classes; folds are made of images in the order of their ids
+    image = np.sort(rng.permutation(1000)[: len(TRUTH.images)])
     names = np.array([0, 40, 30, 20, 10])
     found = DETECTIONS.replaced(
         {"labels": names[DETECTIONS.labels], "image_id": image[DETECTIONS.image_id]}
@@ -462,6 +506,77 @@ def test_fixed_thresholds() -> None:
     assert fitted(threshold=None).operating_mask(DETECTIONS).all()
 
 
+@pytest.mark.parametrize("n_folds", [2, 3, 10, 500])
+@pytest.mark.parametrize("zero_iou", ["strict", "reference"])
+def test_fit_rows_reach_thresholds_found_without_their_images(n_folds: int, zero_iou: Any) -> None:
+    """Against a search on the other images, fold by fold; 500 folds leave out single images."""
+    found, truth = scene(40, n_classes=30, seed=4)  # some classes lack a true positive elsewhere
+    some = np.random.default_rng(0).random(len(truth)) < 0.1
+    truth = truth.replaced({"ignore": some})
+    found = found[found.image_id != 7]  # boxes, no detection
+    images = np.unique(found.image_id)
+    fold = np.random.default_rng(0).permutation(len(images)) % min(n_folds, len(images))
+    expected = np.zeros(len(found), dtype=bool)
+    for number in range(fold.max() + 1):
+        out = images[fold == number]
+        rest = ~np.isin(found.image_id, out)
+        others = truth.in_images(np.setdiff1d(truth.images, out))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NoOptimalThresholdWarning)
+            limits = lrp_optimal_thresholds(found[rest], others, zero_iou=zero_iou)
+        pooled = MatchedScores.from_matches(
+            found[rest], others, match(found[rest], others, iou_threshold=0.0, zero_iou=zero_iou),
+            iou_threshold=0.0,
+        ).pooled_threshold()  # fmt: skip
+        expected[~rest] = apply_thresholds(found[~rest], limits, default=pooled)
+    matches = match(found, truth, iou_threshold=0.0, zero_iou=zero_iou)
+    reaches = reaches_thresholds_of_others(found, truth, matches, 0.0, n_folds)
+    np.testing.assert_array_equal(reaches, expected)
+    order = np.random.default_rng(1).permutation(len(found))
+    again = reaches_thresholds_of_others(found[order], truth, matches[order], 0.0, n_folds)
+    np.testing.assert_array_equal(again, expected[order])
+    # they are what the maps are fitted to
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoOptimalThresholdWarning)
+        cal = DetectionCalibrator(threshold_folds=n_folds, zero_iou=zero_iou).fit(found, truth)
+        same = DetectionCalibrator(threshold_folds=None, zero_iou=zero_iou).fit(found, truth)
+    bare = DetectionCalibrator(threshold=None, zero_iou=zero_iou).fit(found[expected], truth)
+    np.testing.assert_array_equal(cal.transform(found).scores, bare.transform(found).scores)
+    assert cal.raw_thresholds_ == same.raw_thresholds_, "operating points are those of all images"
+    assert cal.class_counts_ != same.class_counts_
+
+
+@pytest.mark.parametrize("threshold", [None, 0.5, {1: 0.4}])
+def test_folds_matter_for_searched_thresholds_alone(threshold: Any) -> None:
+    a, b = (fitted(threshold=threshold, threshold_folds=folds) for folds in (None, 10))
+    np.testing.assert_array_equal(a.transform(DETECTIONS).scores, b.transform(DETECTIONS).scores)
+    assert a.class_counts_ == b.class_counts_
+
+
+def test_one_image_has_no_others() -> None:
+    one = DETECTIONS[DETECTIONS.image_id == 5]
+    truth = TRUTH.in_images([5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        a, b = (DetectionCalibrator(threshold_folds=k).fit(one, truth) for k in (None, 10))
+    np.testing.assert_array_equal(a.transform(one).scores, b.transform(one).scores)
+    assert a.class_counts_ == b.class_counts_
+
+
+def test_optimism_of_many_small_classes() -> None:
+    """Thirty classes of twenty boxes: one set of images for thresholds and maps flatters itself."""
+    bias = {None: [], 10: []}
+    for seed in range(6):
+        fit, test = scene(80, n_classes=30, seed=seed), scene(300, n_classes=30, seed=100 + seed)
+        for folds, values in bias.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoOptimalThresholdWarning)
+                cal = DetectionCalibrator(threshold_folds=folds).fit(*fit)
+            values.append(optimism(cal, *test))
+    assert np.mean(bias[None]) > 0.02
+    assert abs(np.mean(bias[10])) < 0.5 * np.mean(bias[None])
+
+
 def test_rows_below_the_threshold_do_not_change_the_map_but_are_calibrated() -> None:
     cal = fitted(threshold=0.6)
     kept = DETECTIONS[DETECTIONS.scores >= 0.6]
@@ -545,7 +660,8 @@ def test_a_class_without_boxes_is_left_out_or_false() -> None:
     with pytest.warns(NoOptimalThresholdWarning):
         counted = DetectionCalibrator(classes_without_gt="fp").fit(found, TRUTH)
     assert counted.class_counts_[9] > 0
-    assert counted.transform(DETECTIONS).scores.mean() < skipped.transform(DETECTIONS).scores.mean()
+    kept = DETECTIONS[skipped.operating_mask(DETECTIONS)]
+    assert counted.transform(kept).scores.mean() < skipped.transform(kept).scores.mean()
 
 
 def test_a_class_with_boxes_but_no_detection() -> None:
@@ -629,6 +745,10 @@ def test_scores_of_exactly_zero_and_one() -> None:
         ({"zero_iou": "no"}, "zero_iou"),
         ({"matching": "best"}, "matching"),
         ({"max_detections": 0}, "max_detections"),
+        ({"threshold_folds": 1}, "threshold_folds"),
+        ({"threshold_folds": 2.5}, "threshold_folds"),
+        ({"threshold_folds": "many"}, "threshold_folds"),
+        ({"threshold_folds": 0, "threshold": 0.3}, "threshold_folds"),
     ],
 )
 def test_bad_options(parameters: dict[str, Any], match: str) -> None:
@@ -658,6 +778,8 @@ CASES: list[dict[str, Any]] = [
     {"calibrator": "dependent_logistic", "features": ("w", "h"), "threshold": 0.4},
     {"calibrator": IsotonicCalibrator(centred=True), "threshold": {1: 0.5}, "target": "tp"},
     {"calibrator": LinearCalibrator(), "per_class": False, "threshold": None},
+    {"threshold_folds": None},
+    {"threshold_folds": 3},
 ]
 
 
@@ -703,6 +825,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         ("parameters", "target"),
         ("parameters", "features"),
         ("parameters", "matching"),
+        ("parameters", "threshold_folds"),
         ("classes",),
         ("class_counts",),
         ("raw_thresholds",),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calib.detection import BoxFormatWarning, Detections, GroundTruth, InvalidRowsWarning
-from calib.detection.coco import from_coco, read_coco_detections
+from calib.detection.coco import UnknownImagesWarning, from_coco, read_coco_detections
 from calib.detection.coco_annotations import read_coco_annotations
 from calib.detection.coco_output import rescored_coco, write_coco_detections
 
@@ -254,6 +254,51 @@ def test_the_first_unknown_ids_are_listed() -> None:
     rows = [{**detected()[0], "image_id": i} for i in [8, *range(500, 400, -1)]]
     with pytest.raises(ValueError, match=r"first of 100 rows.*\[500, 499, 498, 497, 496\]"):
         from_coco(rows, annotated())
+
+
+def test_rows_of_unknown_images_can_be_dropped() -> None:
+    strangers = [{**detected()[0], "image_id": i} for i in (500, 400, 500)]
+    rows = [strangers[0], *detected()[:2], *strangers[1:], detected()[2]]
+    text = "^detections: left out 3 of 6 rows, in 2 images that the annotations do not list$"
+    with pytest.warns(UnknownImagesWarning, match=text) as caught:
+        found, truth = from_coco(rows, annotated(), unknown_images="drop")
+    assert caught[0].filename == __file__
+    wanted, _ = from_coco(detected(), annotated())
+    assert found.image_id.tolist() == wanted.image_id.tolist()
+    assert found.image_size.tolist() == wanted.image_size.tolist()  # type: ignore[union-attr]
+    assert found.scores.tolist() == wanted.scores.tolist()
+    assert found.labels.tolist() == wanted.labels.tolist()
+    with pytest.warns(UnknownImagesWarning) as caught:
+        read_coco_detections(rows, truth, unknown_images="drop")
+    assert caught[0].filename == __file__
+    assert len(from_coco(detected(), annotated(), unknown_images="drop")[0]) == 3, "no warning"
+    assert len(from_coco([], annotated(), unknown_images="drop")[0]) == 0
+
+
+def test_dropping_unknown_images_hides_no_other_fault() -> None:
+    stranger = {**detected()[0], "image_id": 500}
+    text = r"none of its 1 rows lies in .* begin \[500\], theirs \[7, 8, 9\]"
+    with pytest.raises(ValueError, match=text):
+        from_coco([stranger], annotated(), unknown_images="drop")
+    for row in ({**stranger, "category_id": 2}, {**stranger, "bbox": [0, 0, -1, 1]}):
+        with pytest.raises(ValueError, match="row 3"):
+            from_coco([*detected(), row], annotated(), unknown_images="drop")
+    broken = {**detected()[0], "bbox": [0, 0, -1, 1]}
+    with (
+        pytest.warns(UnknownImagesWarning, match="1 of 5"),
+        pytest.warns(InvalidRowsWarning, match="1 of 4"),
+    ):
+        found, _ = from_coco(
+            [broken, *detected(), stranger],
+            annotated(),
+            unknown_images="drop",
+            on_invalid="drop",
+        )
+    assert len(found) == 3
+    with pytest.raises(ValueError, match="needs ground_truth"):
+        read_coco_detections(detected(), unknown_images="drop")
+    with pytest.raises(ValueError, match="unknown_images must be one of"):
+        from_coco(detected(), annotated(), unknown_images="skip")  # type: ignore[arg-type]
 
 
 def test_swapped_arguments() -> None:
@@ -583,6 +628,10 @@ def test_real_files(shared_data: Path, tmp_path: Path) -> None:
     half = read_coco_annotations(folder / "coco_val2017_1229_gt_minival.json.gz")
     with pytest.raises(ValueError, match="annotations do not list"):
         read_coco_detections(folder / names[0], half)
-    assert len(np.unique(found[np.isin(found.image_id, half.images)].image_id)) == 614
+    with pytest.warns(UnknownImagesWarning, match="of 104023 rows, in 615 images"):
+        part = read_coco_detections(folder / names[0], half, unknown_images="drop")
+    wanted_rows = found[np.isin(found.image_id, half.images)]
+    assert len(np.unique(part.image_id)) == 614
+    assert part.scores.tolist() == wanted_rows.scores.tolist()
     out = write_coco_detections(folder / names[0], found.scores, tmp_path / "out.json.gz")
     assert json.loads(gzip.decompress(out.read_bytes())) == rows

@@ -1,0 +1,147 @@
+"""What a set of calibration tests found, and the forms it can be read in."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from calib._core.optional import require
+from calib._core.reading import check_fraction
+
+
+@dataclass(frozen=True)
+class CalibrationTest:
+    """Outcome of one test.
+
+    Attributes
+    ----------
+    statistic : float
+        Value of the test statistic.
+    p_value : float
+        Probability of a statistic at least as extreme if predictions are calibrated, in [0, 1]; NaN
+        where the test is undefined, which a note of the table explains.
+    law : str
+        Distribution of the statistic under calibration.
+    question : str
+        What the test looks at.
+    estimates : dict of str to float
+        What it estimates on the way, such as a slope.
+    """
+
+    statistic: float
+    p_value: float
+    law: str
+    question: str
+    estimates: dict[str, float]
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationTests:
+    """Result of `calibration_tests`; printing it shows the table.
+
+    Attributes
+    ----------
+    tests : dict of str to CalibrationTest
+        Outcomes by name, in the order of the table.
+    n_samples : int
+        Number of samples (with positive weight).
+    average : {"top_label", "binary"}
+        What was tested: the largest probability, or that of the second of two classes.
+    notes : tuple of str
+        What makes a test blind or undefined on these data.
+    """
+
+    tests: dict[str, CalibrationTest]
+    n_samples: int
+    average: Literal["top_label", "binary"]
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> CalibrationTest:
+        """Return the outcome of one test."""
+        return self.tests[name]
+
+    def rejected(self, confidence_level: float = 0.95) -> tuple[str, ...]:
+        """Return the names of the tests whose p-value is at most ``1 - confidence_level``.
+
+        Each test by itself: of calibrated models more than that share fail some test.
+
+        Parameters
+        ----------
+        confidence_level : float in (0, 1), default=0.95
+            One minus the probability of rejecting calibrated predictions.
+
+        Returns
+        -------
+        names : tuple of str
+
+        Raises
+        ------
+        ValueError
+            If `confidence_level` is not in (0, 1).
+        """
+        level = 1 - check_fraction("confidence_level", confidence_level)
+        return tuple(name for name, test in self.tests.items() if test.p_value <= level)
+
+    def __str__(self) -> str:
+        what = "top label" if self.average == "top_label" else "probability of the second class"
+        lines = [
+            f"Calibration tests: {self.n_samples:,} samples, {what}",
+            "",
+            f"{'test':<18}{'statistic':>12}{'p-value':>11}  estimates",
+        ]
+        for name, test in self.tests.items():
+            estimates = ", ".join(f"{key} {value:.4g}" for key, value in test.estimates.items())
+            row = f"{name:<18}{test.statistic:>12.5g}{test.p_value:>11.3g}  {estimates}"
+            lines.append(row.rstrip())
+        notes = [
+            "A p-value is the probability of a statistic at least as extreme if predictions are "
+            "calibrated. A large one is no proof of calibration, and with enough samples every "
+            "model is rejected: look at the size of the error as well. Settle on a test before "
+            "looking; ecce_mad needs no choices.",
+            *self.notes,
+        ]
+        lines += ["", *(textwrap.fill(note, 88, subsequent_indent="  ") for note in notes)]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dictionaries, strings and numbers; None stands for NaN and inf."""
+        return {
+            "n_samples": self.n_samples,
+            "average": self.average,
+            "tests": {name: _finite(asdict(test)) for name, test in self.tests.items()},
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with one row per test.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns ``statistic``, ``p_value``, ``n_samples``, ``law`` and ``question``; the index
+            holds the names.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        pandas = require("pandas", extra="pandas", purpose="CalibrationTests.to_frame")
+        rows = {
+            name: (test.statistic, test.p_value, self.n_samples, test.law, test.question)
+            for name, test in self.tests.items()
+        }
+        columns = ["statistic", "p_value", "n_samples", "law", "question"]
+        frame = pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
+        return frame.rename_axis("test")
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
