@@ -63,7 +63,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     estimator : estimator
         A classifier, or a pipeline that ends in one. Its input `X` (arrays, tables, lists of text)
         is handed on untouched.
-    calibrator : str or BaseCalibrator, default="temperature"
+    calibrator : str or BaseCalibrator, default="auto"
         Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator; its `input` parameter is
         set here, because the wrapper knows what the estimator emits.
     cv : int, splitter or iterable, default=5
@@ -143,7 +143,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     def __init__(
         self,
         estimator: Any,
-        calibrator: str | BaseCalibrator = "temperature",
+        calibrator: str | BaseCalibrator = "auto",
         *,
         cv: Any = 5,
         ensemble: bool = False,

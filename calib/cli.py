@@ -174,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = add("fit", "fit a calibrator on saved scores of samples the model has not seen")
     _add_data(fit, required=True)
-    fit.add_argument("--method", default="temperature", help="see calib methods (%(default)s)")
+    fit.add_argument("--method", default="auto", help="see calib methods (%(default)s)")
     fit.add_argument(
         "--param",
         action="append",

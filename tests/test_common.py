@@ -25,6 +25,7 @@ EXPECTED = dict.fromkeys(
 CALIBRATOR_INSTANCES = [make_calibrator(name, input="logits") for name in CALIBRATORS]
 WRAPPERS = [
     CalibratedClassifier(LogisticRegression()),
+    CalibratedClassifier(LogisticRegression(), "temperature"),
     CalibratedClassifier(DecisionTreeClassifier(random_state=0), "isotonic", cv=3, ensemble=True),
 ]
 
@@ -40,6 +41,17 @@ def test_calibrators(estimator: object, check: object) -> None:
     _run(estimator, check)
 
 
-@parametrize_with_checks(WRAPPERS)
+def _expected_of_wrappers(wrapper: CalibratedClassifier) -> dict[str, str]:
+    if wrapper.calibrator != "auto":
+        return {}
+    reason = (
+        "repeated rows move the solver of the classifier by rounding, and the folds of the default "
+        "calibrator follow the scores to the last digit"
+    )
+    check = "check_sample_weight_equivalence_on_{}_data"
+    return {check.format(kind): reason for kind in ("dense", "sparse")}
+
+
+@parametrize_with_checks(WRAPPERS, expected_failed_checks=_expected_of_wrappers)
 def test_wrappers(estimator: object, check: object) -> None:
     _run(estimator, check)

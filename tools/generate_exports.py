@@ -59,6 +59,29 @@ DETECTION = {
 }
 #: Public names of `calib.evaluation` by module; no name equals its module's.
 EVALUATION = {
+    "cumulative": (
+        "CumulativeTest",
+        "SignedCumulativeError",
+        "cumulative_calibration_error",
+        "cumulative_calibration_test",
+        "ks_calibration_error",
+        "signed_cumulative_error",
+    ),
+    "cumulative_display": (
+        "CumulativeCurve",
+        "CumulativeDisplay",
+        "cumulative_calibration_curve",
+    ),
+    "density": ("density_calibration_error", "dirichlet_calibration_error"),
+    "kernel": (
+        "KernelTest",
+        "kernel_calibration_error",
+        "kernel_calibration_test",
+        "maximum_mean_calibration_error",
+    ),
+    "loess": ("CalibrationCurveSummary", "integrated_calibration_index"),
+    "smooth": ("smooth_calibration_error",),
+    "sweep": ("sweep_bin_count", "sweep_calibration_error"),
     "_accumulated": ("AccumulatedReport",),
     "_plans": ("NothingToMeasureWarning",),
     "accumulator": ("CalibrationAccumulator", "accumulated_report"),

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.coco_precision import AveragePrecision, average_precision
     from calib.evaluation.corp import ScoreDecomposition, score_decomposition
+    from calib.evaluation.cumulative import (
+        CumulativeTest,
+        SignedCumulativeError,
+        cumulative_calibration_error,
+        cumulative_calibration_test,
+        ks_calibration_error,
+        signed_cumulative_error,
+    )
+    from calib.evaluation.cumulative_display import (
+        CumulativeCurve,
+        CumulativeDisplay,
+        cumulative_calibration_curve,
+    )
+    from calib.evaluation.density import density_calibration_error, dirichlet_calibration_error
     from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
     from calib.evaluation.detection_display import DetectionHeatmapDisplay
     from calib.evaluation.detection_records import (
@@ -46,11 +60,18 @@ if TYPE_CHECKING:
         interval_score,
         mean_interval_width,
     )
+    from calib.evaluation.kernel import (
+        KernelTest,
+        kernel_calibration_error,
+        kernel_calibration_test,
+        maximum_mean_calibration_error,
+    )
     from calib.evaluation.localization import (
         localization_aware_absolute_error,
         localization_aware_calibration_error,
         localization_table,
     )
+    from calib.evaluation.loess import CalibrationCurveSummary, integrated_calibration_index
     from calib.evaluation.measurements import Measurement, MeasurementTable, measurement_table
     from calib.evaluation.overlap_error import score_iou_squared_error
     from calib.evaluation.proper import BrierDecomposition, brier_decomposition
@@ -72,6 +93,8 @@ if TYPE_CHECKING:
     from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
     from calib.evaluation.significance import calibration_tests
     from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+    from calib.evaluation.smooth import smooth_calibration_error
+    from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
     from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 
 _MODULE_OF = {
@@ -80,10 +103,14 @@ _MODULE_OF = {
     "BinnedCalibrationTable": "calib.evaluation.tables",
     "BrierDecomposition": "calib.evaluation.proper",
     "CalibrationAccumulator": "calib.evaluation.accumulator",
+    "CalibrationCurveSummary": "calib.evaluation.loess",
     "CalibrationReport": "calib.evaluation.results",
     "CalibrationTest": "calib.evaluation.significance_results",
     "CalibrationTests": "calib.evaluation.significance_results",
     "ClassTable": "calib.evaluation.detection_records",
+    "CumulativeCurve": "calib.evaluation.cumulative_display",
+    "CumulativeDisplay": "calib.evaluation.cumulative_display",
+    "CumulativeTest": "calib.evaluation.cumulative",
     "DetectionHeatmapDisplay": "calib.evaluation.detection_display",
     "DetectionMeasure": "calib.evaluation.detection_records",
     "DetectionMetricInterval": "calib.evaluation.detection_sampling",
@@ -92,6 +119,7 @@ _MODULE_OF = {
     "DetectionTable": "calib.evaluation.detection_tables",
     "Interval": "calib.evaluation.resampling",
     "IntervalQuality": "calib.evaluation.intervals",
+    "KernelTest": "calib.evaluation.kernel",
     "LocalizationRecallPrecision": "calib.evaluation.recall_precision",
     "MeasureResult": "calib.evaluation.results",
     "Measurement": "calib.evaluation.measurements",
@@ -106,6 +134,7 @@ _MODULE_OF = {
     "ReliabilityDisplay": "calib.evaluation.display",
     "ScoreDecomposition": "calib.evaluation.corp",
     "SignedCalibrationError": "calib.evaluation.binned",
+    "SignedCumulativeError": "calib.evaluation.cumulative",
     "accumulated_report": "calib.evaluation.accumulator",
     "adaptive_calibration_error": "calib.evaluation.binned",
     "average_calibration_error": "calib.evaluation.binned",
@@ -115,21 +144,31 @@ _MODULE_OF = {
     "calibration_report": "calib.evaluation.report",
     "calibration_tests": "calib.evaluation.significance",
     "consistency_interval": "calib.evaluation.resampling",
+    "cumulative_calibration_curve": "calib.evaluation.cumulative_display",
+    "cumulative_calibration_error": "calib.evaluation.cumulative",
+    "cumulative_calibration_test": "calib.evaluation.cumulative",
+    "density_calibration_error": "calib.evaluation.density",
     "detection_calibration_error": "calib.evaluation.detection",
     "detection_calibration_table": "calib.evaluation.detection",
     "detection_metric_difference": "calib.evaluation.detection_sampling",
     "detection_metric_interval": "calib.evaluation.detection_sampling",
     "detection_report": "calib.evaluation.detection_reporting",
+    "dirichlet_calibration_error": "calib.evaluation.density",
     "expected_calibration_error": "calib.evaluation.binned",
+    "integrated_calibration_index": "calib.evaluation.loess",
     "interval_coverage": "calib.evaluation.intervals",
     "interval_quality": "calib.evaluation.intervals",
     "interval_score": "calib.evaluation.intervals",
+    "kernel_calibration_error": "calib.evaluation.kernel",
+    "kernel_calibration_test": "calib.evaluation.kernel",
+    "ks_calibration_error": "calib.evaluation.cumulative",
     "localization_aware_absolute_error": "calib.evaluation.localization",
     "localization_aware_calibration_error": "calib.evaluation.localization",
     "localization_recall_precision": "calib.evaluation.recall_precision",
     "localization_recall_precision_of": "calib.evaluation.recall_precision",
     "localization_table": "calib.evaluation.localization",
     "maximum_calibration_error": "calib.evaluation.binned",
+    "maximum_mean_calibration_error": "calib.evaluation.kernel",
     "mean_interval_width": "calib.evaluation.intervals",
     "measurement_table": "calib.evaluation.measurements",
     "metric_interval": "calib.evaluation.resampling",
@@ -142,6 +181,10 @@ _MODULE_OF = {
     "score_decomposition": "calib.evaluation.corp",
     "score_iou_squared_error": "calib.evaluation.overlap_error",
     "signed_calibration_error": "calib.evaluation.binned",
+    "signed_cumulative_error": "calib.evaluation.cumulative",
+    "smooth_calibration_error": "calib.evaluation.smooth",
+    "sweep_bin_count": "calib.evaluation.sweep",
+    "sweep_calibration_error": "calib.evaluation.sweep",
 }
 
 __all__ = [
@@ -150,10 +193,14 @@ __all__ = [
     "BinnedCalibrationTable",
     "BrierDecomposition",
     "CalibrationAccumulator",
+    "CalibrationCurveSummary",
     "CalibrationReport",
     "CalibrationTest",
     "CalibrationTests",
     "ClassTable",
+    "CumulativeCurve",
+    "CumulativeDisplay",
+    "CumulativeTest",
     "DetectionHeatmapDisplay",
     "DetectionMeasure",
     "DetectionMetricInterval",
@@ -162,6 +209,7 @@ __all__ = [
     "DetectionTable",
     "Interval",
     "IntervalQuality",
+    "KernelTest",
     "LocalizationRecallPrecision",
     "MeasureResult",
     "Measurement",
@@ -176,6 +224,7 @@ __all__ = [
     "ReliabilityDisplay",
     "ScoreDecomposition",
     "SignedCalibrationError",
+    "SignedCumulativeError",
     "accumulated_report",
     "adaptive_calibration_error",
     "average_calibration_error",
@@ -185,21 +234,31 @@ __all__ = [
     "calibration_report",
     "calibration_tests",
     "consistency_interval",
+    "cumulative_calibration_curve",
+    "cumulative_calibration_error",
+    "cumulative_calibration_test",
+    "density_calibration_error",
     "detection_calibration_error",
     "detection_calibration_table",
     "detection_metric_difference",
     "detection_metric_interval",
     "detection_report",
+    "dirichlet_calibration_error",
     "expected_calibration_error",
+    "integrated_calibration_index",
     "interval_coverage",
     "interval_quality",
     "interval_score",
+    "kernel_calibration_error",
+    "kernel_calibration_test",
+    "ks_calibration_error",
     "localization_aware_absolute_error",
     "localization_aware_calibration_error",
     "localization_recall_precision",
     "localization_recall_precision_of",
     "localization_table",
     "maximum_calibration_error",
+    "maximum_mean_calibration_error",
     "mean_interval_width",
     "measurement_table",
     "metric_interval",
@@ -212,6 +271,10 @@ __all__ = [
     "score_decomposition",
     "score_iou_squared_error",
     "signed_calibration_error",
+    "signed_cumulative_error",
+    "smooth_calibration_error",
+    "sweep_bin_count",
+    "sweep_calibration_error",
 ]
 # </generated>
 

@@ -41,7 +41,7 @@ def test_frozen_model_is_never_trained_again() -> None:
     X, y = data()
     model = LogisticRegression(C=100).fit(X[:100], y[:100])
     before = pickle.dumps(model)
-    served = CalibratedClassifier(FrozenEstimator(model)).fit(X[100:], y[100:])
+    served = CalibratedClassifier(FrozenEstimator(model), "temperature").fit(X[100:], y[100:])
     assert pickle.dumps(model) == before
     assert served.estimator_.estimator is model
     direct = TemperatureCalibrator(input="logits")
@@ -267,7 +267,7 @@ def test_extra_methods_of_the_calibrator_appear() -> None:
 
 def test_bad_arguments() -> None:
     X, y = data()
-    with pytest.raises(ValueError, match="unknown calibrator 'nope'; known names: temperature"):
+    with pytest.raises(ValueError, match="unknown calibrator 'nope'; known names: auto, temper"):
         CalibratedClassifier(GaussianNB(), "nope").fit(X, y)
     with pytest.raises(ValueError, match="calibrator must be a registry name"):
         CalibratedClassifier(GaussianNB(), 3).fit(X, y)

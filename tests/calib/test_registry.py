@@ -31,7 +31,7 @@ def test_missing_packages() -> None:
 
 
 def test_unknown_names_and_parameters() -> None:
-    with pytest.raises(ValueError, match="unknown calibrator 'Temperature'; known names: temper"):
+    with pytest.raises(ValueError, match="unknown calibrator 'Temperature'; known names: auto"):
         make_calibrator("Temperature")
     with pytest.raises(ValueError, match="unknown calibrator"):
         make_calibrator(["temperature"])

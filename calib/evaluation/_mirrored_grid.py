@@ -1,0 +1,66 @@
+"""Kernel smoothing on [0, 1] with reflection at both ends, on a grid of cells.
+
+Reflecting a symmetric kernel at 0 and 1, as often as it takes, makes it diagonal in the cosines
+``cos(pi k t)``. Smoothing is therefore one discrete cosine transform, a product with the Fourier
+transform of the kernel, and the transform back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calib._core.scores import row_blocks
+from calib._core.typing import Float64Array
+
+
+def spread(score: Float64Array, mass: Float64Array, n_cells: int) -> Float64Array:
+    """Share the mass of every score between the two nearest cell midpoints.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples,)
+        In [0, 1].
+    mass : ndarray of shape (n_samples,)
+    n_cells : int
+        Midpoints are ``(g + 0.5) / n_cells``; what lies beyond the outer ones is reflected.
+
+    Returns
+    -------
+    cells : ndarray of shape (n_cells,)
+    """
+    padded = np.zeros(n_cells + 2)
+    for rows in row_blocks(len(score), 1, at_least=4 * n_cells):
+        position = np.clip(score[rows], 0.0, 1.0)
+        position *= n_cells
+        position += 0.5
+        cell = np.minimum(position.astype(np.intp), n_cells)
+        position -= cell
+        position *= mass[rows]
+        padded += np.bincount(cell, mass[rows], minlength=n_cells + 2)
+        moved = np.bincount(cell, position, minlength=n_cells + 2)
+        padded -= moved
+        padded[1:] += moved[:-1]
+    padded[1] += padded[0]
+    padded[-2] += padded[-1]
+    return padded[1:-1]
+
+
+def cosines(cells: Float64Array) -> Float64Array:
+    """Return the cosine coefficients of a mass per cell."""
+    from scipy.fft import dct
+
+    out: Float64Array = dct(cells, type=2)
+    return out
+
+
+def from_cosines(coefficients: Float64Array) -> Float64Array:
+    """Return the mass per cell of cosine coefficients."""
+    from scipy.fft import idct
+
+    out: Float64Array = idct(coefficients, type=2)
+    return out
+
+
+def frequencies(n_cells: int) -> Float64Array:
+    """Return the angular frequencies ``pi k`` of the coefficients."""
+    return np.float64(np.pi) * np.arange(n_cells, dtype=np.float64)
