@@ -710,8 +710,10 @@ def test_bad_fit(data, tmp_path, fails):
     assert "no such parameter; it takes random_state" in fit("--param", "fast=1")
     assert "KEY=VALUE" in fit("--param", "fast")
     assert "--logits and --proba say" in fit("--param", "input=proba")
-    assert "smoothing must be one of" in fit("--param", "smoothing=3")
-    assert "smoothing must be one of" in fit("--param", "smoothing=maybe")
+    assert "smoothing must be one of" in fit("--method", "temperature", "--param", "smoothing=3")
+    assert "smoothing must be one of" in fit(
+        "--method", "temperature", "--param", "smoothing=maybe"
+    )
     assert "there is no directory" in fit(out="none/cal.json")
     assert "saved as .json" in fit(out="cal.parquet")
     (tmp_path / "folder.json").mkdir()
