@@ -60,6 +60,7 @@ def test_extras_named_in_error_texts_exist() -> None:
             assert extra in EXTRAS, f"{path.name}: {extra}"
 
 
+@pytest.mark.slow
 def test_benchmarks_run() -> None:
     if not (ROOT / "benchmarks").is_dir():
         pytest.skip("the benchmarks are not part of the source distribution")
