@@ -176,6 +176,7 @@ UQ = {
     "conformal_regressor": ("ConformalRegressor",),
     "likelihood_ratio": ("LikelihoodRatio",),
     "logit_scores": ("energy_score", "max_logit_score", "ood_score"),
+    "mapie_risk_control": ("RiskControlledClassifier", "RiskNotControlledWarning"),
     "online": ("AdaptiveConformal",),
     "ood": ("KNearestDetector", "MahalanobisDetector"),
     "ood_evaluation": ("OODMeasures", "OODReport", "ood_report"),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from uq.conformal_regressor import ConformalRegressor
     from uq.likelihood_ratio import LikelihoodRatio
     from uq.logit_scores import energy_score, max_logit_score, ood_score
+    from uq.mapie_risk_control import RiskControlledClassifier, RiskNotControlledWarning
     from uq.online import AdaptiveConformal
     from uq.ood import KNearestDetector, MahalanobisDetector
     from uq.ood_evaluation import OODMeasures, OODReport, ood_report
@@ -95,7 +96,9 @@ _MODULE_OF = {
     "OODReport": "uq.ood_evaluation",
     "PooledCategoryWarning": "uq.conformal_quantile",
     "Protocol": "uq.study_scores",
+    "RiskControlledClassifier": "uq.mapie_risk_control",
     "RiskCoverageCurve": "uq.risk_coverage_results",
+    "RiskNotControlledWarning": "uq.mapie_risk_control",
     "SelectiveClassifier": "uq.selective",
     "SelectivePoint": "uq.risk_coverage_results",
     "SelectiveThreshold": "uq.risk_control",
@@ -162,7 +165,9 @@ __all__ = [
     "OODReport",
     "PooledCategoryWarning",
     "Protocol",
+    "RiskControlledClassifier",
     "RiskCoverageCurve",
+    "RiskNotControlledWarning",
     "SelectiveClassifier",
     "SelectivePoint",
     "SelectiveThreshold",
