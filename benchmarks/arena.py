@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import os
 import sys
 import time
@@ -43,9 +44,11 @@ PROBMETRICS = {
     "ivap": None,
     "svs": False,
     "sms": False,
-    "ets": None,
-    "spline": True,
+    "ETSCalibrator": None,
+    "MLISplineCalibrator": True,
 }
+#: Packages without which some of these entries cannot run.
+NEEDED = {"beta": "betacal", "cir": "cir_model", "MLISplineCalibrator": "splinecalib"}
 
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 Experiment = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -75,10 +78,13 @@ def probmetrics(name: str) -> Method:
     """Return a calibrator of probmetrics as a method."""
 
     def run(p: np.ndarray, y: np.ndarray, p_new: np.ndarray) -> np.ndarray:
-        from probmetrics.calibrators import get_calibrator
+        from probmetrics import calibrators
 
         mixture = name in ("cir", "isotonic", "quadratic-scaling", "affine-scaling", "beta")
-        model = get_calibrator(name, calibrate_with_mixture=mixture)
+        if name.endswith("Calibrator"):
+            model = getattr(calibrators, name)()
+        else:
+            model = calibrators.get_calibrator(name, calibrate_with_mixture=mixture)
         model.fit(p.astype(np.float32), y)
         return np.asarray(model.predict_proba(p_new.astype(np.float32)), dtype=np.float64)
 
@@ -89,21 +95,27 @@ def sklearn_peer(method: str) -> Method:
     """Return a method of scikit-learn, which reads the probabilities."""
 
     def run(p: np.ndarray, y: np.ndarray, p_new: np.ndarray) -> np.ndarray:
+        from sklearn.base import BaseEstimator, ClassifierMixin
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.frozen import FrozenEstimator
 
-        from benchmarks.peers import _ScoresAsTheyAre
+        class AsProba(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+            """A classifier whose probabilities are its input."""
 
-        class AsProba(_ScoresAsTheyAre):
+            def __init__(self, classes: np.ndarray) -> None:
+                self.classes_ = self.classes = classes
+
+            def fit(self, X: np.ndarray, y: np.ndarray) -> AsProba:
+                return self
+
             def predict_proba(self, X: np.ndarray) -> np.ndarray:
                 return X
 
-            decision_function = property()  # type: ignore[assignment]
-
-        model = CalibratedClassifierCV(
-            FrozenEstimator(AsProba(np.arange(p.shape[1]))), method=method
-        )
-        return np.asarray(model.fit(p, y).predict_proba(p_new))
+        # one pair and everything for calibration: a frozen model needs no folds
+        cv = [(slice(0, 1), slice(None))]
+        frozen = FrozenEstimator(AsProba(np.arange(p.shape[1])))
+        model = CalibratedClassifierCV(frozen, method=method, cv=cv, ensemble=True).fit(p, y)
+        return np.asarray(model.predict_proba(p_new))
 
     return run
 
@@ -121,10 +133,12 @@ def methods(wanted: list[str] | None, *, peers: bool) -> dict[str, tuple[Method,
         from calib._core.optional import is_installed
 
         if is_installed("probmetrics"):
+            importlib.import_module("probmetrics.calibrators")  # before any clock runs
             for name, binary in PROBMETRICS.items():
-                out[f"probmetrics: {name}"] = (probmetrics(name), binary)
-        out["sklearn: sigmoid"] = (sklearn_peer("sigmoid"), None)
-        out["sklearn: isotonic"] = (sklearn_peer("isotonic"), None)
+                if name not in NEEDED or is_installed(NEEDED[name]):
+                    out[f"probmetrics: {name}"] = (probmetrics(name), binary)
+        for name in ("sigmoid", "isotonic", "temperature"):
+            out[f"sklearn: {name}"] = (sklearn_peer(name), None)
     if wanted:
         unknown = [name for name in wanted if name not in out]
         if unknown:

@@ -27,6 +27,8 @@ BOUNDS = (np.inf, 4.0, 2.0, 1.0, 0.7, 0.5, 0.35)
 
 #: Features of a block of log-odds (n_rows, n_problems): a tuple of arrays of that shape.
 Design: TypeAlias = Callable[[Float64Array], tuple[Float64Array, ...]]
+#: Penalty of a fit to log-odds (n_rows, n_problems) with weights: shape (n_problems, n_unknowns).
+PenaltyOf: TypeAlias = Callable[[Float64Array, Float64Array | None], Float64Array]
 
 
 def one_vs_rest_problems(
@@ -109,6 +111,7 @@ def choose_smoothing(
     target: LabelArray,
     weight: Float64Array | None,
     goals: tuple[Float64Array, Float64Array],
+    penalty_of: PenaltyOf | None = None,
 ) -> Float64Array:
     """Return the share of smoothing of the input that fits each problem best, shape (n_problems,).
 
@@ -120,6 +123,9 @@ def choose_smoothing(
     ----------
     design, s, target, weight, goals
         As for `fit_logistic`.
+    penalty_of : callable or None
+        Penalty for bounded log-odds. What the final fit is penalised for must be here too: a share
+        at which only an unpenalised fit is good is no use to it.
     """
     total = float(len(s) if weight is None else weight.sum())
     step = max(1, len(s) // START_ROWS)
@@ -130,7 +136,8 @@ def choose_smoothing(
         candidate = smoothing_share(total, bound)
         bounded = bounded_log_odds(s, np.asarray(candidate), np)
         start = np.zeros((s.shape[1], 1 + len(design(s[:1]))))
-        objective = _objective(design, bounded, target, weight, goals, None)
+        penalty = None if penalty_of is None else penalty_of(bounded, weight)
+        objective = _objective(design, bounded, target, weight, goals, penalty)
         value = minimize(objective, start, tolerance=1e-6).value
         better = value < best - 1e-9
         share[better], best[better] = candidate, value[better]

@@ -11,6 +11,7 @@ from calib._core.logistic import (
     BOUNDS,
     START_ROWS,
     Design,
+    PenaltyOf,
     _objective,
     log_loss,
     smoothing_share,
@@ -74,7 +75,9 @@ class RemoteOdds:
         mean: Float64Array = total / self.total
         return mean
 
-    def share(self, design: Design, goals: Goals) -> Float64Array:
+    def share(
+        self, design: Design, goals: Goals, penalty_of: PenaltyOf | None = None
+    ) -> Float64Array:
         """Choose the smoothing of the input on the subsample, as on one machine."""
         part = self.sample()
         share, best = np.zeros(self.n_problems), np.full(self.n_problems, np.inf)
@@ -82,7 +85,8 @@ class RemoteOdds:
             candidate = smoothing_share(self.total, bound)
             bounded = links.bounded_log_odds(part.s, np.asarray(candidate), np)
             start = np.zeros((self.n_problems, 1 + len(design(part.s[:1]))))
-            objective = _objective(design, bounded, part.target, part.weight, goals, None)
+            penalty = None if penalty_of is None else penalty_of(bounded, part.weight)
+            objective = _objective(design, bounded, part.target, part.weight, goals, penalty)
             value = minimize(objective, start, tolerance=1e-6).value
             better = value < best - 1e-9
             share[better], best[better] = candidate, value[better]
@@ -241,7 +245,9 @@ def fit_quadratic(cal: quadratic.QuadraticCalibrator, odds: RemoteOdds) -> list[
     cal.input_smoothing_ = np.zeros(odds.n_problems)
     goals = odds.goals(odds.separable)
     if cal.smooth_input is True or (cal.smooth_input == "auto" and cal.input == "proba"):
-        cal.input_smoothing_ = odds.share(quadratic._for_choice, goals)
+        cal.input_smoothing_ = odds.share(
+            quadratic._for_choice, goals, quadratic.penalty_for_choice(odds.total)
+        )
         odds = odds.bounded(cal.input_smoothing_)
     unit = np.maximum(np.maximum(odds.high, -odds.low), np.finfo(np.float64).tiny)
     cal.centre_ = unit * odds.mean(_scaled, unit)

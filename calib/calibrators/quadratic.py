@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
 from calib._core.logistic import (
+    PenaltyOf,
     cautious_goals,
     choose_smoothing,
     fit_logistic,
@@ -146,7 +147,9 @@ class QuadraticCalibrator(BaseCalibrator):
         for columns, s, t in one_vs_rest_problems(scores, target):
             goals = cautious_goals(t, weight, separable(s, t))
             if search:
-                share = choose_smoothing(_for_choice, s, t, weight, goals)
+                share = choose_smoothing(
+                    _for_choice, s, t, weight, goals, penalty_for_choice(total)
+                )
                 self.input_smoothing_[columns] = share
                 s = links.bounded_log_odds(s, share, np)
             centre, scale = _moments(s, weight)
@@ -228,6 +231,18 @@ def _for_choice(s: Float64Array) -> tuple[Float64Array, ...]:
     """Features by which the smoothing of the input is chosen; no square overflows."""
     u = 0.1 * np.clip(s, -1e3, 1e3)
     return u, u * u
+
+
+def penalty_for_choice(total: float) -> PenaltyOf:
+    """Return the penalty of the final fit in the units of `_for_choice`, by the log-odds."""
+
+    def penalty_of(s: Float64Array, weight: Float64Array | None) -> Float64Array:
+        _, scale = _moments(np.clip(s, -1e3, 1e3), weight)
+        penalty = np.zeros((s.shape[1], 3))
+        penalty[:, 2] = CURVATURE_PENALTY / total * (0.1 * scale) ** 4
+        return penalty
+
+    return penalty_of
 
 
 def _moments(s: Float64Array, weight: Float64Array | None) -> tuple[Float64Array, Float64Array]:
