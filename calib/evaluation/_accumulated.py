@@ -34,6 +34,8 @@ class AccumulatedReport(CalibrationReport):
     ----------
     models, n_samples, n_groups, classes, n_bins, view, confidence_level, n_resamples : as there
         As in `CalibrationReport`; `n_groups` is None.
+    further, differences, tests, decompositions : tuple, dict, dict, dict
+        As there; always empty.
     """
 
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+#: Below it the chance that the largest excursion stays smaller is under 1e-53.
+SMALL_EXCURSION = 0.1
 #: Below it the chance that the range stays smaller is under 1e-20.
 SMALL_RANGE = 0.3
 #: Terms beyond this many standard deviations do not count in float64.
@@ -17,16 +19,14 @@ def excursion_tail(x: float) -> float:
     """
     from scipy.special import ndtr
 
-    if x <= 0:
+    if x < SMALL_EXCURSION:
         return 1.0
     if x == np.inf:
         return 0.0
     if x < 1:
         odd = 2 * np.arange(20) + 1
         sign = np.where(np.arange(20) % 2, -1.0, 1.0)
-        # far below 1e-300 for the smallest x, where it rounds to 0
-        exponent = np.minimum((odd * np.pi / x) ** 2 / 8, 745.0)
-        return float(1 - 4 / np.pi * np.sum(sign / odd * np.exp(-exponent)))
+        return float(1 - 4 / np.pi * np.sum(sign / odd * np.exp(-((odd * np.pi / x) ** 2) / 8)))
     k = np.arange(int(TAIL / x) + 2)
     sign = np.where(k % 2, -1.0, 1.0)
     return float(4 * np.sum(sign * ndtr(-(2 * k + 1) * x)))

@@ -8,9 +8,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calib.evaluation._page import SIDE, STYLE, document, histogram, picture, square, x_of, y_of
+from calib.evaluation._report_charts import class_figures, cumulative_svg
+from calib.evaluation._report_text import further_notes, written
 
 if TYPE_CHECKING:
     from calib.evaluation.results import CalibrationReport, ModelReport
+
+
+_STYLE = """
+.calib-report h2 { font-size: 1.12em; margin: 1.4em 0 .3em; }
+.calib-report .findings { margin: .4em 0 .8em; padding-left: 1.2em; }
+.calib-report .wrap { white-space: normal; }
+.calib-report .multiples { display: grid; gap: .6em;
+  grid-template-columns: repeat(auto-fill, minmax(8.5em, 1fr)); }
+.calib-report .multiples figure { min-width: 0; }
+.calib-report .multiples figcaption { font-size: .85em; }
+.calib-report td.text { text-align: left; }
+@media (max-width: 34em) {
+  .calib-report .multiples { grid-template-columns: repeat(2, 1fr); }
+}
+@media print {
+  .calib-report .multiples { grid-template-columns: repeat(4, 1fr); }
+}
+"""
 
 
 def page(report: CalibrationReport) -> str:
@@ -20,6 +40,7 @@ def page(report: CalibrationReport) -> str:
 
 def fragment(report: CalibrationReport) -> str:
     """Return the report as an element that can stand in a notebook."""
+    findings = "".join(f"<li>{escape(finding)}</li>" for finding in report.findings)
     verdicts = "".join(
         f"<p><strong>{escape(name)}.</strong> {escape(report.verdict(name))}</p>"
         for name in report.models
@@ -28,17 +49,85 @@ def fragment(report: CalibrationReport) -> str:
         f"<figure><figcaption>{escape(name)}</figcaption>{reliability_svg(report, name)}</figure>"
         for name in report.models
     )
-    notes = "".join(f"<p>{escape(note)}</p>" for note in report.notes)
+    classes = "".join(class_figures(report, name) for name in report.models)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in (*report.notes, *further_notes(report)))
     return (
-        f"<div class='calib-report'><style>{STYLE}</style>"
+        f"<div class='calib-report'><style>{STYLE}{_STYLE}</style>"
         f"<h1>Calibration report</h1><p>{escape(report.heading)}</p>"
-        f"{verdicts}<div class='wide'>{_table(report)}</div>"
-        f"<div class='diagrams'>{diagrams}</div><div class='notes'>"
+        f"<ul class='findings'>{findings}</ul>{verdicts}"
+        f"<div class='wide'>{_table(report)}</div>"
+        f"<h2>Reliability diagrams</h2><div class='diagrams'>{diagrams}</div>"
+        f"{_cumulative(report)}{_differences(report)}{classes}{_tests(report)}<div class='notes'>"
         f"<p>Diagrams: a dot per bin at mean prediction and observed rate, larger for more "
         f"samples; the shaded range is where the rate of a calibrated model would lie in "
         f"{100 * report.confidence_level:g} % of samples, each bin by itself; below, the share of "
         f"samples per bin.</p>{notes}</div></div>"
     )
+
+
+def _differences(report: CalibrationReport) -> str:
+    if not report.differences:
+        return ""
+    first = escape(next(iter(report.models)))
+    rows = [
+        f"<h2>Differences to {first}</h2><div class='wide'><table class='differences'><thead><tr>"
+        f"<th scope='col'>Model</th><th scope='col'>Minus {first}</th><th scope='col'>"
+        f"{100 * report.confidence_level:g} % interval</th></tr></thead>"
+    ]
+    for key, title in report.titles.items():
+        rows.append(
+            f"<tbody><tr><th class='measure' colspan='3' scope='rowgroup'>{escape(title)}</th></tr>"
+        )
+        for name, found in report.differences.items():
+            d = found[key]
+            rows.append(
+                f"<tr><th scope='row'>{escape(name)}</th><td class='value'>{d.value:+.4f}</td>"
+                f"<td class='interval'>{d.low:+.4f} to {d.high:+.4f}</td></tr>"
+            )
+        rows.append("</tbody>")
+    return "".join(rows) + "</table></div>"
+
+
+def _cumulative(report: CalibrationReport) -> str:
+    figures = "".join(
+        f"<figure><figcaption>{escape(name)}</figcaption>"
+        f"{cumulative_svg(report, name, result.curve)}</figure>"
+        for name, result in report.models.items()
+        if result.curve is not None
+    )
+    if not figures:
+        return ""
+    return (
+        f"<h2>Cumulative diagrams</h2><p class='range wrap'>No bins: events minus predictions, "
+        f"added up from the lowest prediction to the highest. Where the curve falls, predictions "
+        f"are too large. A calibrated model stays inside the shaded band as a whole in "
+        f"{100 * report.confidence_level:g} % of samples.</p><div class='diagrams'>{figures}</div>"
+    )
+
+
+def _tests(report: CalibrationReport) -> str:
+    """Return tables of tests and decompositions, nothing where there are none."""
+    parts = []
+    for name, tests in report.tests.items():
+        rows = "".join(
+            f"<tr><th scope='row'>{escape(key)}</th><td>{test.statistic:.5g}</td>"
+            f"<td class='value'>{test.p_value:.3g}</td><td class='text'>{escape(test.question)}"
+            f"</td></tr>"
+            for key, test in tests.tests.items()
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in tests.notes)
+        parts.append(
+            f"<h2>{escape(name)}: tests of calibration</h2><div class='wide'><table class='tests'>"
+            f"<thead><tr><th scope='col'>Test</th><th scope='col'>Statistic</th><th scope='col'>"
+            f"p-value</th><th scope='col'>Question</th></tr></thead><tbody>{rows}</tbody></table>"
+            f"</div>{notes}"
+        )
+    for name, both in report.decompositions.items():
+        parts += [
+            f"<p><strong>{escape(name)}.</strong> {escape(written(score, found))}</p>"
+            for score, found in both.items()
+        ]
+    return "".join(parts)
 
 
 def _table(report: CalibrationReport) -> str:

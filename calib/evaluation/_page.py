@@ -29,7 +29,7 @@ STYLE = """
 .calib-report .interval { white-space: nowrap; }
 .calib-report .value { font-weight: 600; white-space: nowrap; }
 .calib-report .diagrams { display: flex; flex-wrap: wrap; gap: 1em; }
-.calib-report figure { margin: 0; flex: 0 1 20em; min-width: 16em; }
+.calib-report figure { margin: 0; flex: 0 1 18.5em; min-width: 16em; }
 .calib-report figcaption { font-weight: 600; text-align: center; overflow-wrap: anywhere; }
 .calib-report svg { width: 100%; height: auto; display: block; }
 .calib-report .notes { color: #57606a; font-size: .87em; border-top: 1px solid #d0d7de;
@@ -41,6 +41,13 @@ STYLE = """
   .calib-report th:first-child { padding-left: 0; min-width: 6.5em; overflow-wrap: anywhere; }
   .calib-report .range { display: block; }
   .calib-report figure { flex-basis: 100%; }
+}
+@media print {
+  .calib-report { max-width: none; padding: 0; font-size: 10pt; }
+  .calib-report * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  .calib-report .wide { overflow: visible; }
+  .calib-report figure, .calib-report tr, .calib-report tbody { break-inside: avoid; }
+  .calib-report h1, .calib-report h2 { break-after: avoid; }
 }
 """
 

@@ -149,6 +149,7 @@ class Replicates(NamedTuple):
     bootstrap: Float64Array  # (n_resamples, n_measures)
     calibrated: Float64Array  # (n_resamples, n_measures)
     table: BinTable  # the one the ECE of the sample comes from
+    class_table: BinTable  # the one the ACE of the sample comes from
 
 
 def replicate(
@@ -273,7 +274,8 @@ class _Sums:
             model.class_edges,
         )
         table = BinTable(edges[None, :], *top[:, :1, :])
-        return Replicates(own[0], own[1:], calibrated, table)
+        per_class = BinTable(model.class_edges, *classes[:, 0].reshape(3, -1, m))
+        return Replicates(own[0], own[1:], calibrated, table, per_class)
 
 
 def _measures(

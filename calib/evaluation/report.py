@@ -7,13 +7,23 @@ from typing import Literal
 
 import numpy as np
 
-from calib._core.reading import check_fraction, check_integer, describe
+from calib._core.reading import check_fraction, check_integer, check_option, describe
 from calib._core.typing import ArrayLike, RandomState
 from calib._core.validation import check_predictions
-from calib.evaluation import measures
+from calib.evaluation import further_measures
+from calib.evaluation import measures as core
+from calib.evaluation._differences import paired_differences
+from calib.evaluation._losses import Score
+from calib.evaluation.corp import ScoreDecomposition, score_decomposition
+from calib.evaluation.cumulative_display import cumulative_calibration_curve
+from calib.evaluation.further_measures import MeasureChoice
 from calib.evaluation.resampling import generator, group_codes, interval_of
 from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+from calib.evaluation.significance import calibration_tests
+from calib.evaluation.significance_results import CalibrationTests
 from calib.evaluation.tables import rows_of
+
+_SCORES: tuple[Score, Score] = ("brier", "log_loss")
 
 
 def calibration_report(
@@ -23,6 +33,8 @@ def calibration_report(
     labels: ArrayLike = None,
     sample_weight: ArrayLike = None,
     groups: ArrayLike = None,
+    measures: MeasureChoice = "core",
+    tests: bool = False,
     n_bins: int = 15,
     confidence_level: float = 0.95,
     n_resamples: int = 200,
@@ -48,6 +60,15 @@ def calibration_report(
         Non-negative weights.
     groups : array-like of shape (n_samples,), default=None
         Group of every sample; groups are resampled as a whole (images, patients, questions).
+    measures : {"core", "all"} or list of str, default="core"
+        Measures beyond the core ones, which are always there: "all", or names out of
+        ``smooth_calibration_error``, ``ks_calibration_error``, ``sweep_calibration_error``,
+        ``density_calibration_error``, ``maximum_mean_calibration_error``,
+        ``integrated_calibration_index``, ``maximum_calibration_error``,
+        ``average_calibration_error``, ``classwise_calibration_error`` and
+        ``classwise_ks_calibration_error``. Slower, because each is recomputed on every replicate.
+    tests : bool, default=False
+        Whether to add `calibration_tests` and `score_decomposition` of every model.
     n_bins : int >= 1, default=15
         Number of bins of the calibration errors.
     confidence_level : float in (0, 1), default=0.95
@@ -61,14 +82,21 @@ def calibration_report(
     -------
     report : CalibrationReport
         Prints as a table; ``to_frame()``, ``to_dict()``, ``to_html(path)`` and ``plot()`` give it
-        in other forms.
+        in other forms. ``findings`` are plain sentences, ``differences`` compare every model with
+        the first one on the same draws.
 
     Raises
     ------
     ValueError
         If an argument is empty, not finite, of the wrong shape or length; if `y_prob` holds no
         probabilities; if a label belongs to no column; if models differ in their number of classes;
-        or if there are fewer than two samples or groups.
+        if there are fewer than two samples or groups; if `measures` holds an unknown name; or if
+        `tests` is not a bool.
+
+    Warns
+    -----
+    DegenerateScoresWarning
+        As `calibration_tests`, if `tests` is True.
 
     See Also
     --------
@@ -91,6 +119,12 @@ def calibration_report(
     1,000 and 5,000 samples these covered the binned error of moderately miscalibrated models 78 to
     90 % of the time at a nominal 95 % (percentile intervals: 0 to 94 %). Near 0 neither is valid;
     read the value under calibration instead.
+
+    Further measures take the view of the ECE or all classes, with their default options and
+    reflected intervals; their rows are drawn anew, the same for all models. A difference of two
+    models is taken draw by draw, so that what is hard for both cancels. A finding names a range of
+    predictions if rates lie outside the band of calibrated ones, at the level of the report for all
+    bins of a diagram together.
 
     Time: about n_samples (n_classes + 20) n_resamples elementary steps per model.
 
@@ -122,6 +156,8 @@ def calibration_report(
     check_integer("n_bins", n_bins, low=1)
     check_integer("n_resamples", n_resamples, low=2)
     confidence_level = check_fraction("confidence_level", confidence_level)
+    further = further_measures.chosen(measures)
+    check_option("tests", tests, (True, False))
     rng = generator(random_state)
     given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
@@ -147,7 +183,7 @@ def calibration_report(
                 f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
             )
         view: Literal["binary", "top_label"] = "binary" if len(classes) == 2 else "top_label"
-        prepared[name] = measures.prepare(proba, codes, weight, n_bins, view)
+        prepared[name] = core.prepare(proba, codes, weight, n_bins, view)
         reference = reference or name
         expected = prepared[reference].columns.shape[1]
         if len(classes) != expected:
@@ -155,9 +191,19 @@ def calibration_report(
                 f"models must have the same classes; {reference!r} has {expected} columns, "
                 f"{name!r} has {len(classes)}"
             )
-    replicates = measures.replicate(prepared, weight, group, n_resamples, rng)
-    information = measures.describe_measures(n_bins, view, classes[1])
-    models = {}
+    replicates = further_measures.add_further(
+        core.replicate(prepared, weight, group, n_resamples, rng),
+        prepared,
+        further,
+        weight,
+        group,
+        rng,
+    )
+    information = core.describe_measures(n_bins, view, classes[1])
+    information |= further_measures.information(further, n_bins)
+    models: dict[str, ModelReport] = {}
+    tested: dict[str, CalibrationTests] = {}
+    decomposed: dict[str, dict[str, ScoreDecomposition]] = {}
     for name, model in prepared.items():
         results = {}
         for column, (key, info) in enumerate(information.items()):
@@ -180,7 +226,8 @@ def calibration_report(
                     bounds=info.bounds,
                 ),
             )
-        own = model.columns[np.arange(len(codes)), codes]
+        own = model.columns[np.arange(len(codes)), model.codes]
+        event, certain = model.event.astype(np.intp), np.clip(model.prediction, 0.0, 1.0)
         label = classes[1:2] if view == "binary" else np.array([None])
         models[name] = ModelReport(
             measures=results,
@@ -188,7 +235,27 @@ def calibration_report(
             mean_prediction=float(np.average(model.prediction, weights=weight)),
             mean_event=float(np.average(model.event, weights=weight)),
             n_impossible=int((own <= 0).sum()),
+            class_table=rows_of(draws.class_table, model.columns, weight, classes),
+            curve=cumulative_calibration_curve(
+                event, certain, average="binary", sample_weight=weight
+            ),
         )
+        if tests:
+            tested[name] = calibration_tests(
+                model.codes,
+                model.columns,
+                average=view,
+                n_bins=n_bins,
+                sample_weight=weight,
+                labels=np.arange(len(classes)),
+                random_state=rng,
+            )
+            decomposed[name] = {
+                score: score_decomposition(
+                    event, certain, score=score, average="binary", sample_weight=weight
+                )
+                for score in _SCORES
+            }
     return CalibrationReport(
         models=models,
         n_samples=len(codes),
@@ -198,4 +265,8 @@ def calibration_report(
         view=view,
         confidence_level=confidence_level,
         n_resamples=n_resamples,
+        further=further,
+        differences=paired_differences(replicates, information, confidence_level),
+        tests=tested,
+        decompositions=decomposed,
     )

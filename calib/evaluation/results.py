@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal
 
 from calib._core.optional import require
 from calib._core.typing import LabelArray
-from calib.evaluation import measures
+from calib.evaluation import further_measures, measures
+from calib.evaluation.corp import ScoreDecomposition
+from calib.evaluation.cumulative_display import CumulativeCurve
 from calib.evaluation.resampling import Interval
+from calib.evaluation.significance_results import CalibrationTests
 from calib.evaluation.tables import BinnedCalibrationTable
 
 #: One of two signed parts dominates if it is this many times the other.
@@ -22,6 +26,7 @@ ERRORS = (
     "adaptive_calibration_error",
     "overconfidence",
     "underconfidence",
+    *further_measures.FURTHER,
 )
 
 
@@ -66,6 +71,11 @@ class ModelReport:
         Mean confidence and accuracy (top label), or mean probability and rate of the second class.
     n_impossible : int
         Samples whose label had probability 0; their log loss is infinite and was cut.
+    class_table : BinnedCalibrationTable or None
+        The bins of the adaptive calibration error, class after class; None where a report is made
+        from sums.
+    curve : CumulativeCurve or None
+        Events minus predictions, added up in the order of the predictions; None likewise.
     """
 
     measures: dict[str, MeasureResult]
@@ -73,6 +83,8 @@ class ModelReport:
     mean_prediction: float
     mean_event: float
     n_impossible: int
+    class_table: BinnedCalibrationTable | None = None
+    curve: CumulativeCurve | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -97,6 +109,16 @@ class CalibrationReport:
         Level of all intervals.
     n_resamples : int
         Number of replicates behind each interval.
+    further : tuple of str
+        Names of the measures beyond the core ones.
+    differences : dict of str to dict of str to Interval
+        For every model after the first its measures minus those of the first, with intervals from
+        the same draws for both; empty for one model.
+    tests : dict of str to CalibrationTests
+        Tests of calibration per model; empty unless asked for.
+    decompositions : dict of str to dict of str to ScoreDecomposition
+        Of the ``brier`` score and ``log_loss`` of the event that the expected calibration error
+        compares, per model; empty unless tests were asked for.
     """
 
     models: dict[str, ModelReport]
@@ -107,16 +129,24 @@ class CalibrationReport:
     view: Literal["binary", "top_label"]
     confidence_level: float
     n_resamples: int
+    further: tuple[str, ...] = ()
+    differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    tests: dict[str, CalibrationTests] = field(default_factory=dict)
+    decompositions: dict[str, dict[str, ScoreDecomposition]] = field(default_factory=dict)
 
     @property
     def titles(self) -> dict[str, str]:
         """Heading of every measure, in reading order."""
-        return {
-            name: info.title
-            for name, info in measures.describe_measures(
-                self.n_bins, self.view, self.classes[1]
-            ).items()
-        }
+        core = measures.describe_measures(self.n_bins, self.view, self.classes[1])
+        information = core | further_measures.information(self.further, self.n_bins)
+        return {name: info.title for name, info in information.items()}
+
+    @property
+    def findings(self) -> list[str]:
+        """What the report shows, one sentence per model and per comparison with the first."""
+        from calib.evaluation._findings import findings
+
+        return findings(self)
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show."""
@@ -196,25 +226,9 @@ class CalibrationReport:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        level = f"{100 * self.confidence_level:g} %"
-        names = max(20, *(len(name) + 4 for name in self.models))
-        lines = [f"Calibration report: {self.heading}", ""]
-        lines.append(f"{'':{names}}{'value':>9}   {level + ' interval':<20} if calibrated (range)")
-        for key, title in self.titles.items():
-            lines.append(title)
-            for name, result in self.models.items():
-                m = result.measures[key]
-                mark = "*" if m.surprises(key) else " "
-                lines.append(
-                    f"{'  ' + name:{names}}{m.value:>9.4f} {mark} "
-                    f"{f'{m.interval.low:.4f} to {m.interval.high:.4f}':<20} "
-                    f"{m.calibrated.mean:.4f} ({m.calibrated.low:.4f} to {m.calibrated.high:.4f})"
-                )
-        lines.append("")
-        lines += [_wrap(f"{name}: {self.verdict(name)}") for name in self.models]
-        lines.append("")
-        lines += [_wrap(note) for note in self.notes]
-        return "\n".join(lines)
+        from calib.evaluation._report_text import render
+
+        return render(self)
 
     __repr__ = __str__
 
@@ -261,6 +275,25 @@ class CalibrationReport:
             "n_resamples": self.n_resamples,
             "titles": self.titles,
             "models": models,
+            "findings": self.findings,
+            "differences": {
+                name: {
+                    key: {"value": found.value, "low": found.low, "high": found.high}
+                    for key, found in differences.items()
+                }
+                for name, differences in self.differences.items()
+            },
+            "tests": {name: tests.to_dict() for name, tests in self.tests.items()},
+            "decompositions": {
+                name: {
+                    score: {
+                        part: number if math.isfinite(number) else None
+                        for part, number in found._asdict().items()
+                    }
+                    for score, found in decompositions.items()
+                }
+                for name, decompositions in self.decompositions.items()
+            },
         }
 
     def to_frame(self) -> Any:
@@ -332,9 +365,3 @@ def _numbers(measure: MeasureResult) -> tuple[float, ...]:
         calibrated.low,
         calibrated.high,
     )
-
-
-def _wrap(text: str) -> str:
-    import textwrap
-
-    return textwrap.fill(text, width=88, subsequent_indent="  ")

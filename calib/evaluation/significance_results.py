@@ -10,6 +10,13 @@ from typing import Any, Literal
 from calib._core.optional import require
 from calib._core.reading import check_fraction
 
+P_VALUE_NOTE = (
+    "A p-value is the probability of a statistic at least as extreme if predictions are "
+    "calibrated. A large one is no proof of calibration, and with enough samples every "
+    "model is rejected: look at the size of the error as well. Settle on a test before "
+    "looking; ecce_mad needs no choices."
+)
+
 
 @dataclass(frozen=True)
 class CalibrationTest:
@@ -84,7 +91,8 @@ class CalibrationTests:
         level = 1 - check_fraction("confidence_level", confidence_level)
         return tuple(name for name, test in self.tests.items() if test.p_value <= level)
 
-    def __str__(self) -> str:
+    def rows(self) -> str:
+        """Return the tests as text, without the notes."""
         what = "top label" if self.average == "top_label" else "probability of the second class"
         lines = [
             f"Calibration tests: {self.n_samples:,} samples, {what}",
@@ -95,15 +103,12 @@ class CalibrationTests:
             estimates = ", ".join(f"{key} {value:.4g}" for key, value in test.estimates.items())
             row = f"{name:<18}{test.statistic:>12.5g}{test.p_value:>11.3g}  {estimates}"
             lines.append(row.rstrip())
-        notes = [
-            "A p-value is the probability of a statistic at least as extreme if predictions are "
-            "calibrated. A large one is no proof of calibration, and with enough samples every "
-            "model is rejected: look at the size of the error as well. Settle on a test before "
-            "looking; ecce_mad needs no choices.",
-            *self.notes,
-        ]
-        lines += ["", *(textwrap.fill(note, 88, subsequent_indent="  ") for note in notes)]
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        notes = (P_VALUE_NOTE, *self.notes)
+        lines = [textwrap.fill(note, 88, subsequent_indent="  ") for note in notes]
+        return "\n".join([self.rows(), "", *lines])
 
     __repr__ = __str__
 

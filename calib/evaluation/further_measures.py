@@ -1,0 +1,237 @@
+"""Measures that a report takes on request, recomputed on every replicate."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from calib._core.reading import describe
+from calib._core.typing import Float64Array, IntArray, LabelArray
+from calib.evaluation.measures import MeasureInfo, Prepared, Replicates, describe_measures
+from calib.evaluation.resampling import draw_labels
+
+MeasureChoice: TypeAlias = Literal["core", "all"] | Sequence[str]
+
+#: Label vectors that are drawn at once for measures of all classes.
+BLOCK_LABELS = 1 << 22
+
+
+class Further(NamedTuple):
+    """Where a further measure is computed, and what it is called."""
+
+    title: str
+    short: str
+    module: str
+    function: str
+    binned: bool = False
+    classwise: bool = False
+
+
+_BINNED, _CUMULATIVE = "calib.evaluation.binned", "calib.evaluation.cumulative"
+#: By name, in reading order.
+FURTHER = {
+    "smooth_calibration_error": Further(
+        "Smooth calibration error (smECE)",
+        "smooth ECE",
+        "calib.evaluation.smooth",
+        "smooth_calibration_error",
+    ),
+    "ks_calibration_error": Further(
+        "Kolmogorov-Smirnov calibration error (KS, ECCE)",
+        "KS error",
+        _CUMULATIVE,
+        "ks_calibration_error",
+    ),
+    "sweep_calibration_error": Further(
+        "Calibration error with a swept number of bins (ECE-sweep)",
+        "ECE-sweep",
+        "calib.evaluation.sweep",
+        "sweep_calibration_error",
+    ),
+    "density_calibration_error": Further(
+        "Calibration error of kernel densities (KDE-ECE)",
+        "KDE-ECE",
+        "calib.evaluation.density",
+        "density_calibration_error",
+    ),
+    "maximum_mean_calibration_error": Further(
+        "Maximum mean calibration error (MMCE)",
+        "MMCE",
+        "calib.evaluation.kernel",
+        "maximum_mean_calibration_error",
+    ),
+    "integrated_calibration_index": Further(
+        "Integrated calibration index (ICI)",
+        "ICI",
+        "calib.evaluation.loess",
+        "integrated_calibration_index",
+    ),
+    "maximum_calibration_error": Further(
+        "Maximum calibration error (MCE)", "MCE", _BINNED, "maximum_calibration_error", True
+    ),
+    "average_calibration_error": Further(
+        "Average calibration error, bins alike",
+        "average error",
+        _BINNED,
+        "average_calibration_error",
+        True,
+    ),
+    "classwise_calibration_error": Further(
+        "Class-wise ECE", "class-wise ECE", _BINNED, "expected_calibration_error", True, True
+    ),
+    "classwise_ks_calibration_error": Further(
+        "Class-wise Kolmogorov-Smirnov error",
+        "class-wise KS error",
+        _CUMULATIVE,
+        "ks_calibration_error",
+        False,
+        True,
+    ),
+}
+CORE = tuple(describe_measures(1, "binary", None))
+
+
+def chosen(measures: MeasureChoice) -> tuple[str, ...]:
+    """Return the names of the further measures that were asked for, in reading order.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    if isinstance(measures, str) and measures in ("core", "all"):
+        return () if measures == "core" else tuple(FURTHER)
+    known = f"known are {', '.join((*CORE, *FURTHER))}"
+    if isinstance(measures, str) or not isinstance(measures, Sequence):
+        raise ValueError(
+            f"measures must be 'core', 'all' or a list of names; got {describe(measures)}; {known}"
+        )
+    for name in measures:
+        if name not in CORE and name not in FURTHER:
+            raise ValueError(f"measures holds the unknown name {describe(name)}; {known}")
+    return tuple(name for name in FURTHER if name in measures)
+
+
+def information(names: Sequence[str], n_bins: int) -> dict[str, MeasureInfo]:
+    """Return what a reader has to know about further measures."""
+    found = {}
+    for name in names:
+        measure = FURTHER[name]
+        bins = f", {n_bins} equal-width bins" if measure.binned else ""
+        found[name] = MeasureInfo(measure.title + bins, "lower", (0.0, 1.0), True)
+    return found
+
+
+def add_further(
+    core: Mapping[str, Replicates],
+    models: Mapping[str, Prepared],
+    names: Sequence[str],
+    weight: Float64Array | None,
+    groups: IntArray | None,
+    rng: np.random.Generator,
+) -> dict[str, Replicates]:
+    """Append the further measures to the replicates of the core ones.
+
+    Every replicate has its own draw of rows and its own redrawn labels, the same for all models and
+    all further measures. Cost: two evaluations of every measure per model and replicate.
+    """
+    if not names:
+        return dict(core)
+    n_resamples = len(next(iter(core.values())).bootstrap)
+    n_samples = len(next(iter(models.values())).codes)
+    bootstrap = {name: np.empty((n_resamples, len(names))) for name in models}
+    calibrated = {name: np.empty((n_resamples, len(names))) for name in models}
+    rows, uniform_rng = rng.spawn(2)
+    for r, drawn in enumerate(_draws(n_samples, groups, n_resamples, rows)):
+        own = None if weight is None else weight[drawn]
+        for name, model in models.items():
+            prediction = np.clip(model.prediction, 0.0, 1.0)
+            for column, key in enumerate(names):
+                bootstrap[name][r, column] = (
+                    _classwise(key, model, model.codes[drawn], drawn, own)
+                    if FURTHER[key].classwise
+                    else _pairs(key, model.event[drawn], prediction[drawn], own, model.n_bins)
+                )
+    vectors = any(FURTHER[key].classwise for key in names)
+    step = max(1, BLOCK_LABELS // n_samples) if vectors else 1
+    for start in range(0, n_resamples, step):
+        uniform = uniform_rng.random((min(step, n_resamples - start), n_samples))
+        for name, model in models.items():
+            prediction = np.clip(model.prediction, 0.0, 1.0)
+            codes = draw_labels(model.columns.astype(np.float64), uniform) if vectors else None
+            for offset, numbers in enumerate(uniform):
+                event: LabelArray = numbers < prediction
+                for column, key in enumerate(names):
+                    calibrated[name][start + offset, column] = (
+                        _classwise(key, model, codes[offset], slice(None), weight)
+                        if FURTHER[key].classwise and codes is not None
+                        else _pairs(key, event, prediction, weight, model.n_bins)
+                    )
+    out = {}
+    for name, model in models.items():
+        prediction = np.clip(model.prediction, 0.0, 1.0)
+        value = [
+            _classwise(key, model, model.codes, slice(None), weight)
+            if FURTHER[key].classwise
+            else _pairs(key, model.event, prediction, weight, model.n_bins)
+            for key in names
+        ]
+        found = core[name]
+        out[name] = found._replace(
+            value=np.concatenate([found.value, value]),
+            bootstrap=np.hstack([found.bootstrap, bootstrap[name]]),
+            calibrated=np.hstack([found.calibrated, calibrated[name]]),
+        )
+    return out
+
+
+def _draws(
+    n_samples: int, groups: IntArray | None, n_resamples: int, rng: np.random.Generator
+) -> Iterator[IntArray]:
+    """Yield the ascending rows of every replicate."""
+    units = np.arange(n_samples) if groups is None else groups
+    n_units = int(units.max()) + 1
+    for _ in range(n_resamples):
+        counts = np.bincount(rng.integers(0, n_units, n_units), minlength=n_units)
+        yield np.repeat(np.arange(n_samples), counts[units])
+
+
+def _pairs(
+    key: str,
+    event: LabelArray,
+    prediction: Float64Array,
+    weight: Float64Array | None,
+    n_bins: int,
+) -> float:
+    measure = FURTHER[key]
+    function = getattr(importlib.import_module(measure.module), measure.function)
+    options = {"n_bins": n_bins} if measure.binned else {}
+    found = function(
+        event.astype(np.intp), prediction, average="binary", sample_weight=weight, **options
+    )
+    return float(getattr(found, "ici", found))
+
+
+def _classwise(
+    key: str,
+    model: Prepared,
+    codes: IntArray,
+    rows: IntArray | slice,
+    weight: Float64Array | None,
+) -> float:
+    measure = FURTHER[key]
+    function = getattr(importlib.import_module(measure.module), measure.function)
+    options = {"n_bins": model.n_bins} if measure.binned else {}
+    return float(
+        function(
+            codes,
+            model.columns[rows],
+            average="classwise",
+            sample_weight=weight,
+            labels=np.arange(model.columns.shape[1]),
+            **options,
+        )
+    )
