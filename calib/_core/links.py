@@ -97,6 +97,14 @@ def smooth(proba: Array, share: Array) -> Array:
     return (1 - share) * proba + share / proba.shape[1]
 
 
+def smoothed_logits(logits: Array, share: Array, xp: Namespace) -> Array:
+    """Return the logarithm of the smoothed probabilities; share 0 changes nothing."""
+    if xp is np and share == 0:  # elsewhere the answer may not decide what is computed
+        return logits
+    proba = smooth(softmax(logits, xp), share)
+    return xp.where(share > 0, xp.log(xp.where(share > 0, proba, xp.ones_like(proba))), logits)
+
+
 def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     """Return the log-odds of ``(1 - share) p + share / 2`` for ``p = expit(s)``.
 

@@ -11,8 +11,10 @@ from calib._core.links import (
     PROBA_FLOOR,
     binary_log_odds,
     both_columns,
+    bounded_log_odds,
     convert,
     logits_from_proba,
+    smooth,
 )
 from calib._core.typing import Domain, Float64Array, FloatArray, InputKind
 
@@ -39,11 +41,14 @@ class Scores:
         What `array` holds.
     domain : {"logits", "proba", "declared"}
         What `block` and the iteration return; ``"declared"`` means as received.
+    share : float, default=0.0
+        Share of the uniform distribution that is mixed into the probabilities first, in [0, 1].
     """
 
     array: FloatArray
     source: InputKind
     domain: Domain
+    share: float = 0.0
 
     @property
     def n_samples(self) -> int:
@@ -61,7 +66,10 @@ class Scores:
         part = np.asarray(self.array[rows], dtype=np.float64)
         if part.shape[1] == 1:
             part = both_columns(part, self.source, np)
-        out: Float64Array = convert(part, self.source, self.domain, np)
+        source = self.source
+        if self.share > 0:
+            part, source = smooth(convert(part, source, "proba", np), self.share), "proba"
+        out: Float64Array = convert(part, source, self.domain, np)
         return out
 
     def __iter__(self) -> Iterator[tuple[slice, Float64Array]]:
@@ -79,6 +87,9 @@ class Scores:
         """Return the log-odds of the second of two classes, shape (n_samples,), float64."""
         if self.n_classes != 2:
             raise ValueError(f"log-odds need 2 classes, these scores have {self.n_classes}")
+        if self.share > 0:
+            plain = replace(self, share=0.0).log_odds()
+            return np.asarray(bounded_log_odds(plain, np.asarray(self.share), np))
         array = self.array
         if array.shape[1] == 1:
             if self.source == "logits":
@@ -96,6 +107,9 @@ class Scores:
 
     def columns(self) -> Iterator[Float64Array]:
         """Yield the scores of one class after the other in the wanted domain, (n_samples,)."""
+        if self.share > 0:
+            yield from self.dense().T.copy()
+            return
         if self.domain in (self.source, "declared") and self.array.shape[1] > 1:
             for k in range(self.n_classes):
                 yield self.array[:, k].astype(np.float64)
@@ -112,6 +126,8 @@ class Scores:
 
     def logit_columns(self, columns: slice) -> Float64Array:
         """Return the logits of some classes (three or more in all), float64, as a copy."""
+        if self.share > 0:
+            return self.in_domain("logits").dense()[:, columns].copy()
         part = self.array[:, columns].astype(np.float64)
         if self.source == "proba":
             return np.asarray(logits_from_proba(part, np))
@@ -124,3 +140,7 @@ class Scores:
     def in_domain(self, domain: Domain) -> Scores:
         """Return the same scores read in another domain."""
         return replace(self, domain=domain)
+
+    def smoothed(self, share: float) -> Scores:
+        """Return the same scores after mixing with the uniform distribution (Laplace smoothing)."""
+        return replace(self, share=share)

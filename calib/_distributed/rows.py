@@ -11,7 +11,6 @@ import numpy as np
 
 from calib._core import validation
 from calib._core.logistic import one_vs_rest_problems
-from calib._core.scores import Scores
 from calib._core.typing import Float64Array, InputKind, LabelArray
 from calib._distributed.partitions import (
     Columns,
@@ -140,7 +139,7 @@ def gather(parts: Sequence[Part]) -> Part:
     if parts[0].weight is not None:
         weight = np.concatenate([part.weight for part in parts if part.weight is not None])
     codes = np.concatenate([part.codes for part in parts])
-    return Part(Scores(array, some.source, some.domain), codes, weight)
+    return Part(replace(some, array=array), codes, weight)
 
 
 def sample_of_part(part: Part, step: int, first: int) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from calib._distributed.rows import (
     sample_of_odds,
     sample_of_part,
 )
-from calib.calibrators import matrix, temperature
+from calib.calibrators import linear_maps, matrix, temperature
 
 
 def fit_temperature(
@@ -31,8 +31,15 @@ def fit_temperature(
 ) -> list[int]:
     """Set the fitted attributes; return [0] if the solver did not converge."""
     smoothing: Any = cal.smoothing
-    step = max(1, rows.n_samples * rows.n_classes // temperature.START_ELEMENTS)
     total = rows.total
+    share = 0.0
+    if cal.smooth_input is True or (cal.smooth_input == "auto" and rows.source == "proba"):
+        share = choose_share(rows)
+    cal.input_smoothing_ = share
+    if share > 0:
+        rows = rows.mapped(_smoothed, share)
+        odds = None if odds is None else odds.bounded(np.array([share]))
+    step = max(1, rows.n_samples * rows.n_classes // temperature.START_ELEMENTS)
     coarse: temperature.Derivatives | None = None
     source: Rows
     terms: Callable[..., Sums]
@@ -69,6 +76,18 @@ def fit_temperature(
     smoothed = smoothing is True or (smoothing == "auto" and root.at_bound == 1)
     cal.smoothing_ = 1.0 / (total + 1.0) if smoothed else 0.0
     return [] if root.converged else [0]
+
+
+def choose_share(rows: Rows) -> float:
+    """Return the smoothing of the input that one machine would choose."""
+    step = max(1, rows.n_samples * rows.n_classes // temperature.CHOICE_ELEMENTS)
+    piece = gather(rows.sample(sample_of_part, step))
+    target = piece.codes.astype(np.float64)
+    return temperature.choose_share(piece.scores, target, piece.weight, rows.total)
+
+
+def _smoothed(part: Part, share: float) -> Part:
+    return replace(part, scores=part.scores.smoothed(share))
 
 
 def _binary_terms(part: Odds, v: float) -> Sums:
@@ -146,19 +165,36 @@ def _loss(
     return part.total * value, part.total * gradient
 
 
+def _vector_share(cal: matrix.VectorScalingCalibrator, rows: Rows) -> float:
+    """Return the smoothing of the input that one machine would choose."""
+    if cal.smooth_input is False or (cal.smooth_input == "auto" and rows.source != "proba"):
+        return 0.0
+    share = choose_share(rows)
+    if share == 0.0:
+        return 0.0
+    step = max(1, rows.n_samples * rows.n_classes // linear_maps.COMPARED_ELEMENTS)
+    piece = gather(rows.sample(sample_of_part, step))
+    target = piece.codes.astype(np.float64)
+    return cal.better_share(share, piece.scores, target, piece.weight, rows.total).input_smoothing
+
+
 def fit_vector(cal: matrix.VectorScalingCalibrator, rows: Rows) -> list[int]:
     """Set the fitted attributes of vector scaling; return [0] if it did not converge."""
-    first = temperature.TemperatureCalibrator(input="logits", smoothing=True)
+    share = _vector_share(cal, rows)
+    if share > 0:
+        rows = rows.mapped(_smoothed, share)
+    first = temperature.TemperatureCalibrator(input="logits", smoothing=True, smooth_input=False)
     odds = RemoteOdds(rows.mapped(odds_of)) if rows.n_classes == 2 else None
     fit_temperature(first, rows, odds)
+    cal.input_smoothing_ = share
     if cal.structured:
-        cal.temperature_, cal.input_smoothing_ = first.temperature_, first.smoothing_
+        cal.temperature_, cal.tempered_smoothing_ = first.temperature_, first.smoothing_
         cal.smoothing_, scale = 0.0, 1.0
-        level = rows.n_classes / rows.total
+        level = cal.strength * rows.n_classes / rows.total
     else:
-        cal.temperature_, cal.input_smoothing_ = 1.0, 0.0
+        cal.temperature_, cal.tempered_smoothing_ = 1.0, 0.0
         cal.smoothing_, scale = first.smoothing_, 1.0 / first.temperature_
-        level = matrix.NO_PENALTY
+        level = linear_maps.NO_PENALTY
     nothing = np.empty(0, dtype=np.intp)
     remote: Any = _Remote(rows.n_samples, rows.n_classes)
     problem = RemoteProblem(
@@ -170,7 +206,7 @@ def fit_vector(cal: matrix.VectorScalingCalibrator, rows: Rows) -> list[int]:
         rows=rows,
         total=rows.total,
         temperature=cal.temperature_,
-        share=cal.input_smoothing_,
+        share=cal.tempered_smoothing_,
     )
     minimum = problem.solve(problem.scaled(scale))
     x = minimum.x.reshape(problem.penalty.shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -11,15 +12,17 @@ from calib._core.multinomial import Kept, LogitSource, MultinomialProblem, softm
 from calib._core.reading import check_integer, describe
 from calib._core.scores import Scores
 from calib._core.typing import Float64Array, IntArray, RandomState
-from calib.calibrators.matrix import NO_PENALTY, _LinearCalibrator
+from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+#: Penalty with which smoothing of the input is chosen, before cross-validation.
+MIDDLE = 1e-3
 #: Elements of the scores that cross-validation works on; larger sets are thinned.
 SEARCH_ELEMENTS = 400_000
 
 
-class DirichletCalibrator(_LinearCalibrator):
+class DirichletCalibrator(_LinearMapCalibrator):
     """Dirichlet calibration with off-diagonal and intercept regularisation (ODIR).
 
     The map that is right if the probabilities of each class follow a Dirichlet distribution: a full
@@ -36,6 +39,10 @@ class DirichletCalibrator(_LinearCalibrator):
         log loss. ``"cv"`` chooses both from 1e-1 to 1e-5 by the log loss of left-out folds.
     n_folds : int >= 2, default=5
         Number of stratified folds.
+    smooth_input : {"auto", True, False}, default="auto"
+        Whether to mix the probabilities with the uniform distribution first, at the share that
+        `TemperatureCalibrator` chooses, where the map then fits better than without. ``"auto"``
+        does so for ``input="proba"``.
     random_state : int, RandomState, Generator or None, default=0
         Seed of the folds.
 
@@ -43,8 +50,10 @@ class DirichletCalibrator(_LinearCalibrator):
     ----------
     penalty_ : tuple of two floats
         Penalties of the off-diagonal coefficients and of the intercepts.
-    temperature_, input_smoothing_ : float
-        1 and 0: the map reads the log-probabilities as they are.
+    temperature_, tempered_smoothing_ : float
+        1 and 0: there is no temperature.
+    input_smoothing_ : float
+        Share of the uniform distribution mixed into the input.
     coef_ : ndarray of shape (n_classes, n_classes)
         Matrix of the map.
     intercept_ : ndarray of shape (n_classes,)
@@ -94,6 +103,8 @@ class DirichletCalibrator(_LinearCalibrator):
     (0.01, 0.01)
     """
 
+    structured: ClassVar[bool] = False  # type: ignore[misc]
+
     penalty_: tuple[float, float]
 
     def __init__(
@@ -102,11 +113,13 @@ class DirichletCalibrator(_LinearCalibrator):
         input: Literal["proba", "logits"] = "proba",
         penalty: Literal["cv"] | float = "cv",
         n_folds: int = 5,
+        smooth_input: Literal["auto", True, False] = "auto",
         random_state: RandomState = 0,
     ) -> None:
         super().__init__(input=input)
         self.penalty = penalty
         self.n_folds = n_folds
+        self.smooth_input = smooth_input
         self.random_state = random_state
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
@@ -114,14 +127,24 @@ class DirichletCalibrator(_LinearCalibrator):
         number = isinstance(self.penalty, (int, float)) and not isinstance(self.penalty, bool)
         if self.penalty != "cv" and not (number and 0 <= float(self.penalty) < np.inf):
             raise ValueError(f"penalty must be 'cv' or >= 0; got {describe(self.penalty)}")
-        source, scale, _ = self._source(scores, target, weight, structured=False)
-        codes = target.astype(np.intp)
-        if self.penalty == "cv":
+        search = self.penalty == "cv"
+        self.penalty_ = (MIDDLE, MIDDLE) if search else (float(self.penalty), float(self.penalty))
+        found = self._fit_linear(scores, target, weight)
+        if search:
+            codes = target.astype(np.intp)
+            source, scale = found.problem.source, found.scale
+            scores = scores.smoothed(found.input_smoothing)
             self.penalty_ = self._search(source, scale, scores, codes, weight)
-        else:
-            self.penalty_ = (float(self.penalty), float(self.penalty))
-        x = self._solve(_problem(source, codes, weight, self.penalty_), scale)
+            problem = _problem(source, codes, weight, self.penalty_)
+            minimum = problem.solve(problem.scaled(scale))
+            found = self._kept(replace(found, problem=problem, minimum=minimum))
+        x = found.x
         self.intercept_, self.coef_ = x[:, 0].copy(), np.eye(len(x)) + x[:, 1:]
+
+    def _problem(
+        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
+    ) -> MultinomialProblem:
+        return _problem(source, codes, weight, self.penalty_)
 
     def _search(
         self,

@@ -274,7 +274,7 @@ class HCalibrator(BaseCalibrator):
     def _best_temperature(
         self, scores: Scores, codes: IntArray, weight: Float64Array | None
     ) -> TemperatureCalibrator:
-        best = TemperatureCalibrator(input=self.input)
+        best = TemperatureCalibrator(input=self.input, smooth_input=False)
         best._fit(scores, codes.astype(np.float64), weight)
         return best
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
-from calib._core import links
-from calib._core.multinomial import LogitSource, MultinomialProblem, Tempered, kept, tempered_logits
-from calib._core.reading import check_integer, check_option, describe
+from calib._core.multinomial import LogitSource, MultinomialProblem
+from calib._core.reading import check_integer
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, Namespace
-from calib.base import BaseCalibrator
-from calib.calibrators.temperature import TemperatureCalibrator
+from calib._core.typing import Float64Array, IntArray
+from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
 
 #: Unknowns beyond which matrix scaling warns about its cost.
 MANY_UNKNOWNS = 50_000
-#: Stands for "no penalty": directions that the data leave free stay where they are.
-NO_PENALTY = 1e-7
 #: Rows from which the shared directions of a thin matrix are taken.
 DIRECTION_ROWS = 20_000
 
@@ -29,59 +23,7 @@ class CostWarning(UserWarning):
     """A fit will take long where a related method is quick."""
 
 
-class _LinearCalibrator(BaseCalibrator):
-    """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
-
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "temperature_",
-        "input_smoothing_",
-        "smoothing_",
-        "coef_",
-        "intercept_",
-    )
-
-    temperature_: float
-    input_smoothing_: float
-    smoothing_: float
-    coef_: Float64Array
-    intercept_: Float64Array
-    n_evaluations_: int
-
-    def _source(
-        self, scores: Scores, target: Any, weight: Float64Array | None, *, structured: bool
-    ) -> tuple[LogitSource, float, float]:
-        """Return the logits that the linear map reads, a first scale for them, the total weight."""
-        total = float(scores.n_samples if weight is None else weight.sum())
-        first = TemperatureCalibrator(input="logits", smoothing=True)
-        first._fit(scores, target, weight)
-        if structured:
-            self.temperature_, self.input_smoothing_ = first.temperature_, first.smoothing_
-            self.smoothing_, scale = 0.0, 1.0
-        else:
-            self.temperature_, self.input_smoothing_ = 1.0, 0.0
-            self.smoothing_, scale = first.smoothing_, 1.0 / first.temperature_
-        return kept(Tempered(scores, self.temperature_, self.input_smoothing_)), scale, total
-
-    def _solve(self, problem: MultinomialProblem, scale: float) -> Float64Array:
-        minimum = problem.solve(problem.scaled(scale))
-        self.n_evaluations_ = minimum.n_evaluations
-        if not minimum.converged:
-            warnings.warn(
-                f"{type(self).__name__} did not converge in {minimum.n_evaluations} passes",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        return minimum.x.reshape(problem.penalty.shape)
-
-    @staticmethod
-    def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        z = tempered_logits(scores, fitted["temperature_"], fitted["input_smoothing_"], xp)
-        coef = fitted["coef_"]
-        moved = z * coef if coef.ndim == 1 else xp.matmul(z, xp.matrix_transpose(coef))
-        return links.smooth(links.softmax(moved + fitted["intercept_"], xp), fitted["smoothing_"])
-
-
-class VectorScalingCalibrator(_LinearCalibrator):
+class VectorScalingCalibrator(_LinearMapCalibrator):
     """Scale and shift the log-probability of every class.
 
     Structured vector scaling (SVS), the default, first fits one temperature, then lets every class
@@ -99,6 +41,10 @@ class VectorScalingCalibrator(_LinearCalibrator):
         likelihood.
     strength : float > 0, default=1.0
         Factor of all penalties of the structured form; 1 is the published choice.
+    smooth_input : {"auto", True, False}, default="auto"
+        Whether to mix the probabilities with the uniform distribution first, at the share that
+        `TemperatureCalibrator` chooses, where the map then fits better than without. ``"auto"``
+        does so for ``input="proba"``.
 
     Attributes
     ----------
@@ -108,8 +54,8 @@ class VectorScalingCalibrator(_LinearCalibrator):
         Factor of every log-probability.
     intercept_ : ndarray of shape (n_classes,)
         Shift of every class.
-    input_smoothing_, smoothing_ : float
-        Share of the uniform distribution mixed in after the temperature, and at the end.
+    input_smoothing_, tempered_smoothing_, smoothing_ : float
+        Share of the uniform distribution mixed in at first, after the temperature, and at the end.
     n_evaluations_ : int
         Passes over the data of the second step.
     classes_ : ndarray of shape (n_classes,)
@@ -161,25 +107,27 @@ class VectorScalingCalibrator(_LinearCalibrator):
         input: Literal["proba", "logits"] = "proba",
         structured: bool = True,
         strength: float = 1.0,
+        smooth_input: Literal["auto", True, False] = "auto",
     ) -> None:
         super().__init__(input=input)
         self.structured = structured
         self.strength = strength
+        self.smooth_input = smooth_input
+
+    def _problem(
+        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
+    ) -> MultinomialProblem:
+        level = self.strength * source.n_classes / total if self.structured else NO_PENALTY
+        penalty = np.full((source.n_classes, 2), level)
+        return MultinomialProblem(source, codes, weight, penalty, full=False)
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        check_option("structured", self.structured, (True, False))
-        strength = _positive("strength", self.strength)
-        source, scale, total = self._source(scores, target, weight, structured=self.structured)
-        n_classes = scores.n_classes
-        level = strength * n_classes / total if self.structured else NO_PENALTY
-        penalty = np.full((n_classes, 2), level)
-        x = self._solve(
-            MultinomialProblem(source, target.astype(np.intp), weight, penalty, full=False), scale
-        )
+        self._check_structure()
+        x = self._fit_linear(scores, target, weight).x
         self.intercept_, self.coef_ = x[:, 0].copy(), 1.0 + x[:, 1]
 
 
-class MatrixScalingCalibrator(_LinearCalibrator):
+class MatrixScalingCalibrator(_LinearMapCalibrator):
     """Map the log-probabilities of all classes linearly, shrunk towards a temperature.
 
     Structured matrix scaling (SMS), the default, is the best map of the public benchmark for more
@@ -196,6 +144,10 @@ class MatrixScalingCalibrator(_LinearCalibrator):
         likelihood.
     strength : float > 0, default=1.0
         Factor of all penalties of the structured form; 1 is the published choice.
+    smooth_input : {"auto", True, False}, default="auto"
+        Whether to mix the probabilities with the uniform distribution first, at the share that
+        `TemperatureCalibrator` chooses, where the map then fits better than without. ``"auto"``
+        does so for ``input="proba"``.
     rank : int >= 1 or None, default=None
         None fits all ``K^2`` coefficients. A number lets classes read each other only through that
         many shared directions, the leading principal components of the log-probabilities, which
@@ -209,8 +161,8 @@ class MatrixScalingCalibrator(_LinearCalibrator):
         Matrix W of the map.
     intercept_ : ndarray of shape (n_classes,)
         Shift of every class.
-    input_smoothing_, smoothing_ : float
-        Share of the uniform distribution mixed in after the temperature, and at the end.
+    input_smoothing_, tempered_smoothing_, smoothing_ : float
+        Share of the uniform distribution mixed in at first, after the temperature, and at the end.
     n_evaluations_ : int
         Passes over the data of the second step.
     classes_ : ndarray of shape (n_classes,)
@@ -266,20 +218,37 @@ class MatrixScalingCalibrator(_LinearCalibrator):
         input: Literal["proba", "logits"] = "proba",
         structured: bool = True,
         strength: float = 1.0,
+        smooth_input: Literal["auto", True, False] = "auto",
         rank: int | None = None,
     ) -> None:
         super().__init__(input=input)
         self.structured = structured
         self.strength = strength
+        self.smooth_input = smooth_input
         self.rank = rank
 
+    def _problem(
+        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
+    ) -> MultinomialProblem:
+        n_classes = source.n_classes
+        rank = n_classes if self.rank is None else min(self.rank, n_classes)
+        basis = None if self.rank is None else _directions(source, rank)
+        levels = (n_classes / total, n_classes * (rank if basis is not None else n_classes - 1))
+        shape = (n_classes, n_classes + 1) if basis is None else (n_classes, 2 + rank)
+        penalty = np.full(shape, levels[1] / total)
+        own = np.arange(n_classes)
+        penalty[:, 0] = levels[0]
+        penalty[own, 1 + own if basis is None else np.ones_like(own)] = levels[0]
+        penalty *= self.strength
+        if not self.structured:
+            penalty[:] = NO_PENALTY
+        return MultinomialProblem(source, codes, weight, penalty, full=basis is None, basis=basis)
+
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        check_option("structured", self.structured, (True, False))
-        strength = _positive("strength", self.strength)
+        self._check_structure()
         if self.rank is not None:
             check_integer("rank", self.rank, low=1)
         n_classes = scores.n_classes
-        rank = n_classes if self.rank is None else min(self.rank, n_classes)
         if self.rank is None and n_classes * (n_classes + 1) > MANY_UNKNOWNS:
             passes = 40.0 * scores.n_samples * n_classes**2 * 4 / 1e10
             warnings.warn(
@@ -289,34 +258,13 @@ class MatrixScalingCalibrator(_LinearCalibrator):
                 CostWarning,
                 stacklevel=3,
             )
-        source, scale, total = self._source(scores, target, weight, structured=self.structured)
-        basis = None if self.rank is None else _directions(source, rank)
-        levels = (n_classes / total, n_classes * (rank if basis is not None else n_classes - 1))
-        shape = (n_classes, n_classes + 1) if basis is None else (n_classes, 2 + rank)
-        penalty = np.full(shape, levels[1] / total)
-        own = np.arange(n_classes)
-        penalty[:, 0] = levels[0]
-        penalty[own, 1 + own if basis is None else np.ones_like(own)] = levels[0]
-        penalty *= strength
-        if not self.structured:
-            penalty[:] = NO_PENALTY
-        problem = MultinomialProblem(
-            source, target.astype(np.intp), weight, penalty, full=basis is None, basis=basis
-        )
-        x = self._solve(problem, scale)
+        found = self._fit_linear(scores, target, weight)
+        x, basis = found.x, found.problem.basis
         self.intercept_ = x[:, 0].copy()
         if basis is None:
             self.coef_ = np.eye(n_classes) + x[:, 1:]
         else:
             self.coef_ = np.diag(1.0 + x[:, 1]) + x[:, 2:] @ basis.T
-
-
-def _positive(name: str, value: object) -> float:
-    """Return a finite number above 0."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0.0 < float(value) < np.inf:  # type: ignore[arg-type]
-        raise ValueError(f"{name} must be a number > 0; got {describe(value)}")
-    return float(value)  # type: ignore[arg-type]
 
 
 def _directions(source: LogitSource, rank: int) -> Float64Array:

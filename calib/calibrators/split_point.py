@@ -195,7 +195,7 @@ class SplitPointCalibrator(BaseCalibrator):
         codes = target.astype(np.intp)
         self.temperature_, self.smoothing_ = 1.0, 0.0
         if self.split_point == "tempered" and self.mode == "mean":
-            tempered = TemperatureCalibrator(input=self.input)
+            tempered = TemperatureCalibrator(input=self.input, smooth_input=False)
             tempered._fit(scores, target, weight)
             self.temperature_, self.smoothing_ = tempered.temperature_, tempered.smoothing_
         p = self._split(scores.dense())
@@ -282,7 +282,11 @@ class SplitPointCalibrator(BaseCalibrator):
         return like(np.concatenate(answers), array, xp)
 
     def _split(self, logits: Float64Array) -> Float64Array:
-        fitted = {"temperature_": self.temperature_, "smoothing_": self.smoothing_}
+        fitted = {
+            "temperature_": self.temperature_,
+            "smoothing_": self.smoothing_,
+            "input_smoothing_": 0.0,
+        }
         out: Float64Array = TemperatureCalibrator._map(logits, fitted, np)
         return out
 

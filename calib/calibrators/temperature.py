@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
+from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.reading import check_option
 from calib._core.scores import BLOCK_ELEMENTS, Scores, row_blocks
@@ -21,6 +22,10 @@ from calib.base import BaseCalibrator
 LOG_RANGE = 16.0
 #: Elements of the systematic subsample that provides the starting point of a large fit.
 START_ELEMENTS = 1 << 19
+#: Elements of the one on which the smoothing of the input is chosen.
+CHOICE_ELEMENTS = 1 << 17
+#: Decrease of the mean log loss for which the input is smoothed more than less.
+LEAST_DECREASE = 1e-9
 
 Derivatives = Callable[[float], tuple[float, float, float]]
 
@@ -42,6 +47,11 @@ class TemperatureCalibrator(BaseCalibrator):
         ``log(K (n + 1))``. ``"auto"`` does so only where the data are separable, that is, where
         the best temperature is zero and the log loss of a later error would be unbounded. ``True``
         is the variant that the literature calls "ts-mix".
+    smooth_input : {"auto", True, False}, default="auto"
+        Whether to mix the probabilities with the uniform distribution before the temperature is
+        applied; the share, possibly 0, is the one with which the map fits best. Classifiers that
+        emit probabilities of exactly 0 and 1 need it, because their logarithms would rule the fit.
+        ``"auto"`` does so for ``input="proba"``.
 
     Attributes
     ----------
@@ -49,6 +59,8 @@ class TemperatureCalibrator(BaseCalibrator):
         T > 0; above 1 for overconfident scores.
     smoothing_ : float
         Share of the uniform distribution in the output, in [0, 1).
+    input_smoothing_ : float
+        Share of the uniform distribution mixed into the input, in [0, 1].
     n_evaluations_ : int
         Passes over the calibration set that the solver made.
     classes_ : ndarray of shape (n_classes,)
@@ -94,11 +106,12 @@ class TemperatureCalibrator(BaseCalibrator):
     2.884
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "smoothing_")
+    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "smoothing_", "input_smoothing_")
     soft_targets: ClassVar[bool] = True
 
     temperature_: float
     smoothing_: float
+    input_smoothing_: float
     n_evaluations_: int
 
     def __init__(
@@ -106,12 +119,22 @@ class TemperatureCalibrator(BaseCalibrator):
         *,
         input: Literal["proba", "logits"] = "proba",
         smoothing: Literal["auto", True, False] = "auto",
+        smooth_input: Literal["auto", True, False] = "auto",
     ) -> None:
         super().__init__(input=input)
         self.smoothing = smoothing
+        self.smooth_input = smooth_input
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
         check_option("smoothing", self.smoothing, ("auto", True, False))
+        check_option("smooth_input", self.smooth_input, ("auto", True, False))
+        total = float(scores.n_samples if weight is None else weight.sum())
+        self.input_smoothing_ = 0.0
+        if self.smooth_input is True or (self.smooth_input == "auto" and scores.source == "proba"):
+            step = max(1, scores.n_samples * scores.n_classes // CHOICE_ELEMENTS)
+            part = None if weight is None else weight[::step]
+            self.input_smoothing_ = choose_share(scores.every(step), target[::step], part, total)
+            scores = scores.smoothed(self.input_smoothing_)
         step = max(1, scores.n_samples * scores.n_classes // START_ELEMENTS)
         part = None if weight is None else weight[::step]
         if scores.n_classes == 2:
@@ -145,15 +168,59 @@ class TemperatureCalibrator(BaseCalibrator):
         else:  # all rows are flat: every temperature is optimal
             self.temperature_, self.n_evaluations_ = 1.0, 0
         if self.smoothing is True or (self.smoothing == "auto" and separable):
-            total = scores.n_samples if weight is None else float(weight.sum())
             self.smoothing_ = 1.0 / (total + 1.0)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
+        scores = links.smoothed_logits(scores, fitted["input_smoothing_"], xp)
         proba = links.softmax(
             (scores - xp.max(scores, axis=1, keepdims=True)) / fitted["temperature_"], xp
         )
         return links.smooth(proba, fitted["smoothing_"])
+
+
+def choose_share(
+    scores: Scores, target: Float64Array, weight: Float64Array | None, total: float
+) -> float:
+    """Return the smoothing of the input with which the best temperature fits best.
+
+    Parameters
+    ----------
+    scores, target, weight : Scores, ndarray of shape (n_samples,), ndarray or None
+        All samples or a part of them.
+    total : float
+        Total weight of all samples, which the shares that are tried depend on.
+    """
+    share, best = 0.0, np.inf
+    for bound in BOUNDS:
+        candidate = smoothing_share(total, bound)
+        value = _least_loss(scores.smoothed(candidate), target, weight)
+        if value < best - LEAST_DECREASE:
+            share, best = candidate, value
+    return share
+
+
+def _least_loss(scores: Scores, target: Float64Array, weight: Float64Array | None) -> float:
+    """Return the mean log loss at the best temperature."""
+    z = scores.log_odds() if scores.n_classes == 2 else scores.in_domain("logits").dense()
+    if scores.n_classes == 2:
+        scale = _mean(np.abs(z), weight) / 2
+        derivatives = _binary_derivatives(z, target, weight)
+    else:
+        z -= z.max(axis=1, keepdims=True)
+        scale = _mean(-z.mean(axis=1), weight)
+        kept = Scores(z, "logits", "logits")
+        derivatives = _derivatives(kept, target, weight, np.zeros(len(z)))
+    inverse = 1.0
+    if scale > 0:
+        low, high = -LOG_RANGE - math.log(scale), LOG_RANGE - math.log(scale)
+        start = min(max(0.0, low + 1.0), high - 1.0)
+        inverse = math.exp(find_root(derivatives, start, low, high, tolerance=1e-3).x)
+    z = z * inverse
+    if z.ndim == 1:
+        return _mean(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - target * z, weight)
+    picked = z[np.arange(len(z)), target.astype(np.intp)]
+    return _mean(np.log(np.exp(z).sum(axis=1)) - picked, weight)
 
 
 def _mean(values: Float64Array, weight: Float64Array | None) -> float:

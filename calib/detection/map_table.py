@@ -25,7 +25,11 @@ DETECTION_MAPS: dict[str, type[BaseCalibrator]] = {
 
 #: Options that make a name stand for the published form: two parameters, plain least squares. What
 #: the defaults guard against, scores of 0 and 1 and infinite log loss, does not arise here.
-PUBLISHED_FORM = {"platt": {"smooth_input": False}, "isotonic": {"smoothing": False}}
+PUBLISHED_FORM = {
+    "platt": {"smooth_input": False},
+    "temperature": {"smooth_input": False},
+    "isotonic": {"smoothing": False},
+}
 
 
 def map_names() -> list[str]:

@@ -244,6 +244,11 @@ def _write_platt(cal: Any, x: Float64Array) -> None:
     cal.intercept_, cal.slope_ = x[:1].copy(), x[1:].copy()
 
 
+def _temperature_design(cal: Any, X: Float64Array) -> Float64Array:
+    s, share = log_odds(X[:, :1]), getattr(cal, "input_smoothing_", 0.0)
+    return links.bounded_log_odds(s, np.asarray(share), np) if share > 0 else s
+
+
 def _write_temperature(cal: Any, x: Float64Array) -> None:
     cal.temperature_, cal.smoothing_ = 1.0 / max(float(x[0]), LEAST_SLOPE), 0.0
 
@@ -265,7 +270,7 @@ _PLATT = Form(
 )
 _TEMPERATURE = Form(
     "logistic",
-    lambda cal, X: log_odds(X[:, :1]),
+    _temperature_design,
     lambda cal: np.array([1.0 / cal.temperature_]),
     _write_temperature,
     increasing=0,

@@ -153,11 +153,13 @@ def test_fit_equals_one_machine(method, n_classes, kind, weight, n):
     ("method", "params"),
     [
         ("temperature", {"smoothing": True}),
+        ("temperature", {"smooth_input": True}),
         ("platt", {"smooth_targets": True}),
         ("platt", {"smooth_input": True}),
         ("quadratic", {"monotone": False}),
         ("beta", {"smooth_input": True}),
         ("vector_scaling", {"structured": False}),
+        ("vector_scaling", {"smooth_input": True}),
     ],
 )
 def test_options_reach_the_fit(method, params):

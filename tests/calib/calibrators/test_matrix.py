@@ -7,7 +7,7 @@ from scipy.special import log_softmax, softmax
 
 from calib import DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
 from calib._core.multinomial import Kept, MultinomialProblem
-from calib.calibrators import matrix
+from calib.calibrators import linear_maps, matrix
 from calib.calibrators.matrix import CostWarning
 
 #: Brier score and log loss on CIFAR-10 DenseNet-40, published in CalArena (arXiv 2605.30188).
@@ -142,10 +142,50 @@ def test_constant_added_to_a_row_changes_nothing():
             np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize("cal", [VectorScalingCalibrator, MatrixScalingCalibrator])
+@pytest.mark.parametrize("structured", [True, False])
+def test_certain_mistakes_are_bounded_where_that_fits_better(cal, structured):
+    z, y = synthetic(3000, 3)
+    p = softmax(z, axis=1)
+    wild = np.where(np.random.default_rng(5).random((3000, 1)) < 0.3, np.eye(3)[p.argmax(1)], p)
+    train, test = slice(0, 1500), slice(1500, None)
+    auto = cal(structured=structured).fit(wild[train], y[train])
+    never = cal(structured=structured, smooth_input=False).fit(wild[train], y[train])
+    assert auto.input_smoothing_ > 0
+    assert never.input_smoothing_ == 0
+
+    def loss(fitted):
+        return -np.log(fitted.transform(wild[test])[np.arange(1500), y[test]]).mean()
+
+    assert loss(auto) < loss(never) - 0.05
+    mixed = (1 - auto.input_smoothing_) * wild + auto.input_smoothing_ / 3
+    by_hand = cal(structured=structured, smooth_input=False).fit(mixed[train], y[train])
+    np.testing.assert_allclose(by_hand.transform(mixed), auto.transform(wild), atol=1e-7)
+
+
+def test_the_better_input_is_kept(monkeypatch):
+    """The share that suits a temperature may not suit a matrix; a part of the rows decides."""
+    z, y = synthetic(900, 3)
+    p = softmax(3 * z, axis=1)
+    monkeypatch.setattr(linear_maps, "choose_share", lambda *a: 0.9)
+    assert MatrixScalingCalibrator().fit(p, y).input_smoothing_ == 0
+    monkeypatch.setattr(linear_maps, "COMPARED_ELEMENTS", 1000)
+    thinned = MatrixScalingCalibrator().fit(p, y)
+    plain = MatrixScalingCalibrator(smooth_input=False).fit(p, y)
+    np.testing.assert_allclose(thinned.coef_, plain.coef_)
+
+
+def test_smoothing_of_the_input_is_refused_if_unknown():
+    p, y = np.array([[0.2, 0.8], [0.6, 0.4]]), [1, 0]
+    for cal in (VectorScalingCalibrator, MatrixScalingCalibrator, DirichletCalibrator):
+        with pytest.raises(ValueError, match="smooth_input must be"):
+            cal(smooth_input="yes").fit(p, y)
+
+
 def test_probabilities_and_their_logarithms_are_one_input():
     z, y = synthetic(300, 3)
     p = softmax(z, axis=1)
-    a = MatrixScalingCalibrator().fit(p, y).transform(p)
+    a = MatrixScalingCalibrator(smooth_input=False).fit(p, y).transform(p)
     b = MatrixScalingCalibrator(input="logits").fit(z, y).transform(z)
     np.testing.assert_allclose(a, b, atol=1e-7)
 

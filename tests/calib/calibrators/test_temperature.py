@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.exceptions import ConvergenceWarning
 
 from calib import TemperatureCalibrator
@@ -127,6 +127,46 @@ def test_ranking_within_rows_is_kept() -> None:
     y = rng.integers(0, 6, size=300)
     p = TemperatureCalibrator(input="logits").fit(z, y).transform(z)
     np.testing.assert_array_equal(np.argsort(p, axis=1), np.argsort(z, axis=1))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_certain_mistakes_do_not_rule_the_fit(n_classes: int, weighted: bool) -> None:
+    rng = np.random.default_rng(8)
+    p = rng.dirichlet(np.ones(n_classes), 3000)
+    y = (p.cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1).clip(0, n_classes - 1)
+    wild = np.where(rng.random((3000, 1)) < 0.3, np.eye(n_classes)[p.argmax(axis=1)], p)
+    train, test = slice(0, 1500), slice(1500, None)
+    w = rng.integers(1, 4, 1500) if weighted else None
+    auto = TemperatureCalibrator().fit(wild[train], y[train], sample_weight=w)
+    never = TemperatureCalibrator(smooth_input=False).fit(wild[train], y[train], sample_weight=w)
+    assert auto.input_smoothing_ > 0
+    assert never.input_smoothing_ == 0
+
+    def loss(cal: TemperatureCalibrator) -> float:
+        return float(-np.log(cal.transform(wild[test])[np.arange(1500), y[test]]).mean())
+
+    assert loss(auto) < loss(never) - 0.05
+    share = auto.input_smoothing_
+    by_hand = np.log((1 - share) * wild + share / n_classes) / auto.temperature_
+    np.testing.assert_allclose(auto.transform(wild), softmax(by_hand, axis=1), atol=1e-12)
+    assert (auto.transform(wild).argmax(axis=1) == wild.argmax(axis=1)).all()
+
+
+def test_moderate_probabilities_are_one_input_with_their_logarithms() -> None:
+    rng = np.random.default_rng(9)
+    z = rng.normal(size=(4000, 3))
+    p = softmax(z, axis=1)
+    y = (softmax(0.7 * z, axis=1).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    logits = TemperatureCalibrator(input="logits").fit(z, y)
+    assert logits.input_smoothing_ == 0
+    plain = TemperatureCalibrator(smooth_input=False).fit(p, y)
+    np.testing.assert_allclose(plain.transform(p), logits.transform(z), atol=1e-9)
+    auto = TemperatureCalibrator().fit(p, y)
+    assert np.abs(auto.transform(p) - logits.transform(z)).mean() < 3e-3
+    always = TemperatureCalibrator(input="logits", smooth_input=True).fit(z, y)
+    assert always.input_smoothing_ == auto.input_smoothing_
+    np.testing.assert_allclose(always.transform(z), auto.transform(p), atol=1e-9)
 
 
 def test_failure_to_converge_warns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,7 +249,8 @@ def test_make_map() -> None:
     given_map = TemperatureCalibrator(input="logits", smoothing=False)
     made = make_map(given_map, 0)
     assert made is not given_map
-    assert made.get_params() == {"input": "proba", "smoothing": False}
+    assert made.get_params() == {"input": "proba", "smoothing": False, "smooth_input": "auto"}
+    assert make_map("temperature", 0).get_params()["smooth_input"] is False
     assert make_map("split_point", 2).get_params()["n_scores"] == 1
     with pytest.raises(ValueError, match="known names: identity, linear"):
         make_map("plat", 0)
