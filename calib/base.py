@@ -70,6 +70,9 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     #: Fewest rows that are mapped together; maps that loop over classes want more.
     _block_rows: ClassVar[int] = 1
 
+    #: Smoothing of the input (``input_smoothing_``) that a fit takes over instead of choosing it.
+    _known_smoothing: Any = None
+
     classes_: LabelArray
     n_features_in_: int
 

@@ -41,17 +41,6 @@ def test_calibrators(estimator: object, check: object) -> None:
     _run(estimator, check)
 
 
-def _expected_of_wrappers(wrapper: CalibratedClassifier) -> dict[str, str]:
-    if wrapper.calibrator != "auto":
-        return {}
-    reason = (
-        "repeated rows move the solver of the classifier by rounding, and the folds of the default "
-        "calibrator follow the scores to the last digit"
-    )
-    check = "check_sample_weight_equivalence_on_{}_data"
-    return {check.format(kind): reason for kind in ("dense", "sparse")}
-
-
-@parametrize_with_checks(WRAPPERS, expected_failed_checks=_expected_of_wrappers)
+@parametrize_with_checks(WRAPPERS)
 def test_wrappers(estimator: object, check: object) -> None:
     _run(estimator, check)

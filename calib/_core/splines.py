@@ -103,7 +103,14 @@ def fill_cells(s: Float64Array, target: LabelArray, weight: Float64Array | None)
     return Cells(*(a.reshape(shape) for a in (sums[0], sums[1] / filled, sums[2] / filled)))
 
 
-def fit_curves(cells: Cells, n_knots: int, prior_weight: float, *, smooth_input: bool) -> Curves:
+def fit_curves(
+    cells: Cells,
+    n_knots: int,
+    prior_weight: float,
+    *,
+    smooth_input: bool,
+    known: Float64Array | None = None,
+) -> Curves:
     """Fit one increasing curve a problem.
 
     Parameters
@@ -115,6 +122,8 @@ def fit_curves(cells: Cells, n_knots: int, prior_weight: float, *, smooth_input:
         Total weight of pseudo-observations that agree with the scores as they are.
     smooth_input : bool
         Whether to look for a share of Laplace smoothing of the input.
+    known : ndarray of shape (n_problems,) or None
+        Shares that are taken over instead.
 
     Returns
     -------
@@ -124,6 +133,10 @@ def fit_curves(cells: Cells, n_knots: int, prior_weight: float, *, smooth_input:
     parts = []
     for first in range(0, len(cells), step):
         part = cells.part(np.arange(first, min(first + step, len(cells))))
+        if known is not None:
+            fields, _ = _fit_some(part, known[first : first + step], n_knots, prior_weight)
+            parts.append(fields)
+            continue
         fields, loss = _fit_some(part, np.zeros(len(part)), n_knots, prior_weight)
         share = _best_share(part, prior_weight) if smooth_input else np.zeros(len(part))
         tried = np.flatnonzero(share > 0)

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._core import links
-from calib._core.folds import Folds, stratified_folds
+from calib._core.folds import stratified_folds
 from calib._core.packing import pack, unpack
 from calib._core.pooling import fit_pool, pool
 from calib._core.scores import Scores
@@ -25,58 +25,22 @@ from calib._core.typing import (
     RandomState,
 )
 from calib.base import BaseCalibrator
-from calib.calibrators.beta import BetaCalibrator
-from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
-from calib.calibrators.isotonic import IsotonicCalibrator
-from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
-from calib.calibrators.platt import PlattCalibrator
-from calib.calibrators.quadratic import QuadraticCalibrator
-from calib.calibrators.spline import SplineCalibrator
-from calib.calibrators.temperature import TemperatureCalibrator
-from calib.calibrators.venn_abers import VennAbersCalibrator
+from calib.calibrators.cross_fitting import (
+    LABELS,
+    Cells,
+    candidates,
+    is_large,
+    thinning,
+    unfitted,
+)
 
-#: Label, class and parameters of everything that may enter the pool. Files refer to places in this
-#: table: append, never reorder. The first is the identity.
-CATALOGUE: tuple[tuple[str, type[BaseCalibrator] | None, dict[str, Any]], ...] = (
-    ("identity", None, {}),
-    ("temperature", TemperatureCalibrator, {"smoothing": True}),
-    ("ensemble_temperature", EnsembleTemperatureCalibrator, {}),
-    ("platt", PlattCalibrator, {}),
-    ("quadratic", QuadraticCalibrator, {}),
-    ("beta", BetaCalibrator, {}),
-    ("spline", SplineCalibrator, {}),
-    ("isotonic", IsotonicCalibrator, {}),
-    ("venn_abers", VennAbersCalibrator, {}),
-    ("vector_scaling", VectorScalingCalibrator, {}),
-    ("matrix_scaling", MatrixScalingCalibrator, {}),
-    ("matrix_scaling(strength=0.1)", MatrixScalingCalibrator, {"strength": 0.1}),
-    ("matrix_scaling(strength=0.01)", MatrixScalingCalibrator, {"strength": 0.01}),
-)
-LABELS = tuple(label for label, _, _ in CATALOGUE)
-#: Candidates for two classes, for more, and for so many scores that few maps are affordable.
-TWO = ("identity", "platt", "quadratic", "beta", "spline", "venn_abers")
-MANY = (
-    "identity",
-    "ensemble_temperature",
-    "vector_scaling",
-    "matrix_scaling",
-    "matrix_scaling(strength=0.1)",
-    "matrix_scaling(strength=0.01)",
-    "beta",
-    "isotonic",
-)
-LARGE = ("identity", "ensemble_temperature", "vector_scaling", "matrix_scaling")
-HUGE = ("identity", "temperature", "ensemble_temperature", "vector_scaling")
-#: Scores (samples times classes) from which `LARGE` applies, and classes from which `HUGE` does.
-LARGE_ELEMENTS, HUGE_CLASSES = 2_000_000, 150
-#: Scores that choice and weighting are made on, at least so many samples per class.
-CHOICE_ELEMENTS, CHOICE_ROWS_PER_CLASS = 400_000, 4
-N_FOLDS = 7
-#: Floor of the identity: touches only rows as good as certain, bounds their log loss.
-IDENTITY_FLOOR = 1e-5
+N_FOLDS = 5
+#: Probability that the identity reserves for all classes together, and the same in units of
+#: ``1 / (n + 1)``: the smaller counts. Only rows that all but exclude a class change.
+IDENTITY_FLOOR, FLOOR_SHARE = 2e-5, 0.2
 #: The pool is used if its cross-fitted gain in Brier score exceeds so many standard errors, or
 #: its gain in total log-likelihood so many nats.
-BRIER_ERRORS, NATS = 1.0, 2.0
+BRIER_ERRORS, NATS = 1.5, 2.0
 #: Members below this weight are left out.
 LEAST_WEIGHT = 0.05
 
@@ -127,6 +91,8 @@ class AutoCalibrator(BaseCalibrator):
         Cross-fitted improvement of the pool over the uncalibrated scores, used or not.
     smoothing_ : float
         Share of the uniform distribution mixed into every member but the identity.
+    floor_ : float
+        Smallest probability that the identity passes on.
     layout_, packed_ : ndarray
         Fitted arrays of the members, one after the other, and where each lies.
     classes_ : ndarray of shape (n_classes,)
@@ -141,20 +107,22 @@ class AutoCalibrator(BaseCalibrator):
 
     See Also
     --------
-    MatrixScalingCalibrator, QuadraticCalibrator, VennAbersCalibrator : members on their own.
+    MatrixScalingCalibrator, SplineCalibrator, VennAbersCalibrator : members on their own.
 
     Notes
     -----
     The pool is log-linear: ``p ~ prod_m p_m^(w_m)``, normalised. Its weights minimise the log loss
-    of seven-fold out-of-fold predictions over the simplex (a convex problem). Then the weights are
-    refitted without each fold in turn; if the Brier score that results is not better by one
-    standard error, nor the log-likelihood by two nats, the identity alone is kept. Members are
-    finally fitted to all samples. Samples with equal scores and class count as one with the sum of
-    their weights, shared out among folds, so integer weights equal repetition.
+    of five-fold out-of-fold predictions over the simplex (a convex problem). Then the weights are
+    refitted without each fold in turn; if the Brier score that results is not better by 1.5
+    standard errors, nor the log-likelihood by two nats, the identity alone is kept. Members are
+    finally fitted to all samples; what smoothing of the input they choose there is used in the
+    folds too. Samples with equal scores and class count as one with the sum of their weights,
+    shared out among folds, so integer weights equal repetition.
 
-    Probabilities below 1e-5 are raised to that even where scores are left alone, so that no log
-    loss is infinite. From two million scores on, fewer maps are tried and the choice is made on a
-    subsample with a single split.
+    Even where scores are left alone, probabilities below ``floor_``, at most
+    ``0.2 / (K (n + 1))``, are raised to it, so that no log loss is infinite; rows without any are
+    returned as they came. From two million scores on, fewer maps are tried and the choice is made
+    on a subsample with a single split.
 
     References
     ----------
@@ -178,6 +146,7 @@ class AutoCalibrator(BaseCalibrator):
         "members_",
         "weights_",
         "smoothing_",
+        "floor_",
         "layout_",
         "packed_",
     )
@@ -190,6 +159,7 @@ class AutoCalibrator(BaseCalibrator):
     members_: IntArray
     weights_: Float64Array
     smoothing_: float
+    floor_: float
     layout_: IntArray
     packed_: Float64Array
     used_: bool
@@ -214,10 +184,11 @@ class AutoCalibrator(BaseCalibrator):
         codes = target.astype(np.intp)
         total = float(len(codes) if weight is None else weight.sum())
         self.smoothing_ = 1.0 / (total + 1.0)
+        self.floor_ = min(IDENTITY_FLOOR, FLOOR_SHARE * self.smoothing_) / scores.n_classes
         places = candidates(scores.n_samples, scores.n_classes)
         self.candidates_ = [LABELS[place] for place in places]
-        large = scores.n_samples * scores.n_classes > LARGE_ELEMENTS
-        step = _thinning(scores.n_samples, scores.n_classes)
+        large = is_large(scores.n_samples, scores.n_classes)
+        step = thinning(scores.n_samples, scores.n_classes)
         part = None if weight is None else weight[::step]
         folds = stratified_folds(
             scores.every(step), codes[::step], part, N_FOLDS, self.random_state
@@ -229,12 +200,19 @@ class AutoCalibrator(BaseCalibrator):
             folds,
             range(1 if large else N_FOLDS),
             self.smoothing_,
+            self.floor_,
         )
         with warnings.catch_warnings():  # a member that is hard to fit finds no weight
             warnings.simplefilter("ignore", ConvergenceWarning)
-            logs = cells.held_out(places)
+            fitted: dict[int, BaseCalibrator | None] = {}
+            if not large:
+                thin, thin_target = scores.every(step), target[::step]
+                fitted = {place: self._member(place, thin, thin_target, part) for place in places}
+            logs = cells.held_out(places, fitted)
             chosen = self._weigh(cells, logs, places)
-            self._keep(chosen, scores, target, weight)
+            if large or step > 1:
+                fitted = {p: self._member(p, scores, target, weight) for p, _ in chosen}
+            self._keep(chosen, fitted)
 
     def _weigh(
         self, cells: Cells, logs: Float64Array, places: list[int]
@@ -268,36 +246,45 @@ class AutoCalibrator(BaseCalibrator):
         weights /= weights.sum()
         return [(place, float(w)) for place, w in zip(places, weights, strict=True) if w > 0]
 
-    def _keep(
-        self,
-        chosen: list[tuple[int, float]],
-        scores: Scores,
-        target: Float64Array,
-        weight: Float64Array | None,
-    ) -> None:
-        """Fit the members to everything and keep their arrays."""
-        self.members_ = np.array([place for place, _ in chosen], dtype=np.int64)
-        self.weights_ = np.array([w for _, w in chosen])
-        arrays: list[list[Any]] = []
-        for place, _ in chosen:
-            member = _member(place, scores.source)
-            if member is None:
-                arrays.append([])
-                continue
+    def _member(
+        self, place: int, scores: Scores, target: Float64Array, weight: Float64Array | None
+    ) -> BaseCalibrator | None:
+        """Return a fitted member, None for the identity."""
+        member = unfitted(place, scores.source)
+        if member is not None:
             member.classes_ = self.classes_
             member._fit(scores.in_domain(member._domain), target, weight)
-            arrays.append([getattr(member, name) for name in member._fitted])
+        return member
+
+    def _keep(
+        self, chosen: list[tuple[int, float]], fitted: Mapping[int, BaseCalibrator | None]
+    ) -> None:
+        """Keep the arrays of the chosen members."""
+        self.members_ = np.array([place for place, _ in chosen], dtype=np.int64)
+        self.weights_ = np.array([w for _, w in chosen])
+        members = [fitted[place] for place, _ in chosen]
+        arrays: list[list[Any]] = [
+            [] if member is None else [getattr(member, name) for name in member._fitted]
+            for member in members
+        ]
         self.layout_, self.packed_ = pack(arrays)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         source: InputKind = fitted["input"]
         logs = []
-        for number, place in enumerate(int(place) for place in fitted["members_"]):
-            member = _member(place, source)
+        places = [int(place) for place in fitted["members_"]]
+        if places == [0]:  # to the last digit, unless something is excluded
+            proba = links.convert(scores, source, "proba", xp)
+            raised = xp.maximum(proba, xp.zeros_like(proba) + fitted["floor_"])
+            least = xp.min(proba, axis=1, keepdims=True)
+            raised = raised / xp.sum(raised, axis=1, keepdims=True)
+            return xp.where(least < fitted["floor_"], raised, proba)
+        for number, place in enumerate(places):
+            member = unfitted(place, source)
             if member is None:
                 proba = links.convert(scores, source, "proba", xp)
-                logs.append(xp.log(xp.clip(proba, IDENTITY_FLOOR, None)))
+                logs.append(xp.log(xp.maximum(proba, xp.zeros_like(proba) + fitted["floor_"])))
                 continue
             values = unpack(fitted["layout_"], fitted["packed_"], number)
             tables = dict(zip(member._fitted, values, strict=True))
@@ -306,84 +293,6 @@ class AutoCalibrator(BaseCalibrator):
             proba = type(member)._map(inputs, {**tables, **options}, xp)
             logs.append(xp.log(links.smooth(proba, fitted["smoothing_"])))
         return pool(logs, fitted["weights_"], xp)
-
-
-@dataclass(frozen=True)
-class Cells:
-    """Distinct samples of the choice, shared out among folds."""
-
-    array: Array
-    source: InputKind
-    codes: IntArray
-    folds: Folds
-    numbers: range
-    smoothing: float
-
-    def held_out(self, places: list[int]) -> Float64Array:
-        """Return log-probabilities of the candidates, (n_candidates, n_pairs, n_classes).
-
-        Pairs of fold and cell, fold after fold, as in `flat`.
-        """
-        out = []
-        for place in places:
-            parts = []
-            for number in self.numbers:
-                held = self.folds.weight[:, number] > 0
-                parts.append(self._predict(place, self.folds.train(number), held))
-            out.append(np.concatenate(parts))
-        return np.stack(out)
-
-    def flat(self) -> tuple[IntArray, Float64Array, IntArray]:
-        """Return class, weight and fold of every pair."""
-        cell, fold = [], []
-        for number in self.numbers:
-            found = np.flatnonzero(self.folds.weight[:, number] > 0)
-            cell.append(found)
-            fold.append(np.full(len(found), number))
-        rows, numbers = np.concatenate(cell), np.concatenate(fold)
-        return self.codes[rows], self.folds.weight[rows, numbers], numbers
-
-    def _predict(self, place: int, weight: Float64Array, held: Array) -> Float64Array:
-        new = Scores(self.array[held], self.source, "declared")
-        identity = np.log(np.clip(new.in_domain("proba").dense(), IDENTITY_FLOOR, None))
-        member = _member(place, self.source)
-        train = weight > 0
-        codes = self.codes[train]
-        if member is None or len(codes) < 2 or codes.min() == codes.max():
-            return identity
-        member.classes_ = np.arange(new.n_classes)
-        scores = Scores(self.array[train], self.source, member._domain)
-        w = weight[train]
-        target: Any = codes
-        member._fit(scores, target, None if (w == 1.0).all() else w)
-        fitted = {**member._fitted_values(), **{k: getattr(member, k) for k in member._options}}
-        fitted = {k: v if isinstance(v, str) else np.asarray(v) for k, v in fitted.items()}
-        proba = type(member)._map(new.in_domain(member._domain).dense(), fitted, np)
-        return np.asarray(np.log(links.smooth(proba, np.asarray(self.smoothing))))
-
-
-def candidates(n_samples: int, n_classes: int) -> list[int]:
-    """Return places in the table of what is worth fitting at this size."""
-    names: tuple[str, ...]
-    if n_classes == 2:
-        names = TWO
-    elif n_classes > HUGE_CLASSES:
-        names = HUGE
-    else:
-        names = LARGE if n_samples * n_classes > LARGE_ELEMENTS else MANY
-    return [LABELS.index(name) for name in names]
-
-
-def _thinning(n_samples: int, n_classes: int) -> int:
-    """Return the step of the subsample on which the choice is made."""
-    rows = max(CHOICE_ELEMENTS // n_classes, CHOICE_ROWS_PER_CLASS * n_classes)
-    return max(1, n_samples // rows)
-
-
-def _member(place: int, source: InputKind) -> BaseCalibrator | None:
-    """Return an unfitted member, None for the identity."""
-    _, method, params = CATALOGUE[place]
-    return None if method is None else method(input=source, **params)
 
 
 def _brier(proba: Float64Array, codes: IntArray) -> Float64Array:

@@ -128,7 +128,12 @@ class BetaCalibrator(BaseCalibrator):
         for columns, s, t in one_vs_rest_problems(scores, target):
             goals = cautious_goals(t, weight, separable(s, t))
             if search:
-                share = choose_smoothing(_logarithms, s, t, weight, goals)
+                known = self._known_smoothing
+                share = (
+                    choose_smoothing(_logarithms, s, t, weight, goals)
+                    if known is None
+                    else known[columns]
+                )
                 self.input_smoothing_[columns] = share
                 s = links.bounded_log_odds(s, share, np)
             scale = np.maximum(np.average(np.abs(s), axis=0, weights=weight), 1e-12)

@@ -114,6 +114,8 @@ class _LinearMapCalibrator(BaseCalibrator):
         Without a choice to make, nothing is compared and all samples are fitted.
         """
         share = 0.0
+        if self._known_smoothing is not None:
+            return self._fit_share(float(self._known_smoothing), scores, target, weight, total)
         if self.smooth_input is True or (self.smooth_input == "auto" and scores.source == "proba"):
             share = choose_share(*_part(scores, target, weight, CHOICE_ELEMENTS), total)
         if share == 0.0:

@@ -129,7 +129,10 @@ class PlattCalibrator(BaseCalibrator):
             if self.smooth_input is True or (
                 self.smooth_input == "auto" and scores.source == "proba"
             ):
-                share = _share(s, t, weight, self.smooth_targets)
+                known = self._known_smoothing
+                share = (
+                    _share(s, t, weight, self.smooth_targets) if known is None else known[columns]
+                )
                 self.input_smoothing_[columns] = share
                 s = links.bounded_log_odds(s, share, np)
             minimum, self.slope_[columns], self.intercept_[columns] = _solve(

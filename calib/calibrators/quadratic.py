@@ -147,8 +147,11 @@ class QuadraticCalibrator(BaseCalibrator):
         for columns, s, t in one_vs_rest_problems(scores, target):
             goals = cautious_goals(t, weight, separable(s, t))
             if search:
-                share = choose_smoothing(
-                    _for_choice, s, t, weight, goals, penalty_for_choice(total)
+                known = self._known_smoothing
+                share = (
+                    choose_smoothing(_for_choice, s, t, weight, goals, penalty_for_choice(total))
+                    if known is None
+                    else known[columns]
                 )
                 self.input_smoothing_[columns] = share
                 s = links.bounded_log_odds(s, share, np)

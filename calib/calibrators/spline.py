@@ -151,9 +151,16 @@ class SplineCalibrator(BaseCalibrator):
         check_option("smooth_input", self.smooth_input, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
         total = float(scores.n_samples if weight is None else weight.sum())
+        known = self._known_smoothing
         parts: list[Curves] = [
-            fit_curves(fill_cells(s, t, weight), n_knots, prior, smooth_input=self.smooth_input)
-            for _, s, t in one_vs_rest_problems(scores, target)
+            fit_curves(
+                fill_cells(s, t, weight),
+                n_knots,
+                prior,
+                smooth_input=self.smooth_input,
+                known=None if known is None else known[columns],
+            )
+            for columns, s, t in one_vs_rest_problems(scores, target)
         ]
         self.knots_ = np.concatenate([part.knots for part in parts])
         self.values_ = np.concatenate([part.values for part in parts])

@@ -133,7 +133,12 @@ class TemperatureCalibrator(BaseCalibrator):
         if self.smooth_input is True or (self.smooth_input == "auto" and scores.source == "proba"):
             step = max(1, scores.n_samples * scores.n_classes // CHOICE_ELEMENTS)
             part = None if weight is None else weight[::step]
-            self.input_smoothing_ = choose_share(scores.every(step), target[::step], part, total)
+            known = self._known_smoothing
+            self.input_smoothing_ = (
+                choose_share(scores.every(step), target[::step], part, total)
+                if known is None
+                else float(known)
+            )
             scores = scores.smoothed(self.input_smoothing_)
         step = max(1, scores.n_samples * scores.n_classes // START_ELEMENTS)
         part = None if weight is None else weight[::step]
