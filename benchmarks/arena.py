@@ -30,6 +30,7 @@ from calib.registry import CALIBRATORS, make_calibrator
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "isotonic_centred": ("isotonic", {"centred": True}),
     "vector_scaling_plain": ("vector_scaling", {"structured": False}),
+    "venn_abers_pairwise": ("venn_abers", {"multiclass": "pairwise"}),
 }
 #: Not run unless asked for by name: minutes where the others take seconds.
 SLOW = ("h_calibration", "split_point")

@@ -34,10 +34,10 @@ class VennAbersCalibrator(BaseCalibrator):
     merge : {"log", "brier"}, default="log"
         Loss whose worst-case regret over the two hypothetical labels the merged probability
         minimises: ``p1 / (1 - p0 + p1)`` or ``p1 + (p0**2 - p1**2) / 2``.
-    multiclass : {"pairwise", "one_vs_rest"}, default="pairwise"
-        Beyond two classes: calibrate each pair of classes on the samples of the two and couple the
-        K (K - 1) / 2 answers (all tables are built at fit; use ``"one_vs_rest"`` for hundreds of
-        classes), or each class against the rest with renormalised rows.
+    multiclass : {"one_vs_rest", "pairwise"}, default="one_vs_rest"
+        Beyond two classes: calibrate each class against the rest and renormalise rows, or each pair
+        of classes on the samples of the two and couple the K (K - 1) / 2 answers. Pairs see fewer
+        samples each, cost more, and were worse in every comparison that was made.
 
     Attributes
     ----------
@@ -69,7 +69,9 @@ class VennAbersCalibrator(BaseCalibrator):
     the table with bit-identical results.
 
     In the CalArena benchmark (arXiv 2605.30188) the two-class form is among the best maps in log
-    loss and average in Brier score; for more classes, coupled pairs fall behind matrix scaling.
+    loss and average in Brier score. For more classes, on 117 sets of scores of up to 26 classes,
+    the Brier score fell by 0.078 on average with one against the rest, by 0.048 with pairs, and by
+    0.093 with matrix scaling.
 
     References
     ----------
@@ -107,7 +109,7 @@ class VennAbersCalibrator(BaseCalibrator):
         *,
         input: Literal["proba", "logits"] = "proba",
         merge: Literal["log", "brier"] = "log",
-        multiclass: Literal["pairwise", "one_vs_rest"] = "pairwise",
+        multiclass: Literal["one_vs_rest", "pairwise"] = "one_vs_rest",
     ) -> None:
         super().__init__(input=input)
         self.merge = merge
@@ -115,7 +117,7 @@ class VennAbersCalibrator(BaseCalibrator):
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
         check_option("merge", self.merge, ("log", "brier"))
-        check_option("multiclass", self.multiclass, ("pairwise", "one_vs_rest"))
+        check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
         if scores.n_classes == 2:
             problems = [(scores.log_odds(), target.astype(np.float64), weight)]
         else:

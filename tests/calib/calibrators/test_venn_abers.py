@@ -128,7 +128,7 @@ TEST_K = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.25, 0.25, 0.5], [0.34, 0
 
 
 def test_oracle_table_k_three_classes() -> None:
-    pairwise = VennAbersCalibrator().fit(CAL_K, LABELS_K).transform(TEST_K)
+    pairwise = VennAbersCalibrator(multiclass="pairwise").fit(CAL_K, LABELS_K).transform(TEST_K)
     expected = [
         [0.6, 0.24, 0.16],
         [0.263751127141569, 0.466636609558161, 0.269612263300271],
@@ -136,7 +136,7 @@ def test_oracle_table_k_three_classes() -> None:
         [0.357142857142857, 0.357142857142857, 0.285714285714286],
     ]
     np.testing.assert_allclose(pairwise, expected, atol=1e-12)
-    rest = VennAbersCalibrator(multiclass="one_vs_rest").fit(CAL_K, LABELS_K).transform(TEST_K)
+    rest = VennAbersCalibrator().fit(CAL_K, LABELS_K).transform(TEST_K)
     expected = [
         [0.593639575971731, 0.282685512367491, 0.123674911660777],
         [2 / 9, 1 / 3, 4 / 9],
@@ -216,11 +216,12 @@ def test_intervals_enclose_what_they_should(multiclass: str) -> None:
     np.testing.assert_allclose(tensor.numpy(), interval, atol=1e-12)
 
 
-def test_absent_class_and_pairs_without_rows() -> None:
+@pytest.mark.parametrize("multiclass", ["pairwise", "one_vs_rest"])
+def test_absent_class_and_pairs_without_rows(multiclass: str) -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 5))
     y = rng.integers(0, 3, 200)  # classes 3 and 4 never occur
-    cal = VennAbersCalibrator(input="logits").fit(z, y)
+    cal = VennAbersCalibrator(input="logits", multiclass=multiclass).fit(z, y)  # type: ignore[arg-type]
     low, high = cal.predict_interval(z)[0].T
     p = cal.transform(z)
     assert np.isfinite(p).all()
