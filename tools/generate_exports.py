@@ -86,12 +86,10 @@ EVALUATION = {
     "_plans": ("NothingToMeasureWarning",),
     "accumulator": ("CalibrationAccumulator", "accumulated_report"),
     "binned": (
-        "SignedCalibrationError",
         "adaptive_calibration_error",
         "average_calibration_error",
         "expected_calibration_error",
         "maximum_calibration_error",
-        "signed_calibration_error",
     ),
     "coco_precision": ("AveragePrecision", "average_precision"),
     "corp": ("ScoreDecomposition", "score_decomposition"),
@@ -140,8 +138,10 @@ EVALUATION = {
     "report": ("calibration_report",),
     "resampling": ("Interval", "consistency_interval", "metric_interval"),
     "results": ("CalibrationReport", "MeasureResult", "ModelReport"),
+    "signed": ("SignedCalibrationError", "signed_calibration_error"),
     "significance": ("calibration_tests",),
     "significance_results": ("CalibrationTest", "CalibrationTests"),
+    "squared": ("SquaredCalibrationError", "squared_calibration_error"),
     "tables": ("BinnedCalibrationTable", "binned_calibration_table"),
 }
 #: Public names of `uq` by module, without the package's name.

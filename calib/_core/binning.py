@@ -31,6 +31,17 @@ Strategy: TypeAlias = Literal["uniform", "quantile"]
 WEIGHT_TOLERANCE = 1e-12
 
 
+def _mean_absolute(mean: Float64Array, deviation: Float64Array) -> Float64Array:
+    """Return the mean absolute value of a normal variable."""
+    from scipy.special import ndtr
+
+    scale = np.where(deviation > 0, deviation, 1.0)
+    ratio = mean / scale
+    density = np.exp(-0.5 * ratio**2) / np.sqrt(2.0 * np.pi)
+    noisy = mean * (2.0 * ndtr(ratio) - 1.0) + 2.0 * scale * density
+    return np.where(deviation > 0, noisy, np.abs(mean))
+
+
 @dataclass(frozen=True, eq=False)
 class BinTable:
     """Sums per bin, for one or more tables (classes, replicates) with the same number of bins.
@@ -98,6 +109,28 @@ class BinTable:
             difference = difference * np.nan_to_num(np.abs(self.gap))
         error = self._over(difference.sum(axis=1), total)
         return np.sqrt(error) if norm == 2 else error
+
+    def debiased_square(self) -> Float64Array:
+        """Return the unbiased estimate of the mean squared gap, shape (n_tables,); it may be < 0.
+
+        Bins of a weight below 2 contribute nothing: their noise cannot be told from their gap.
+        """
+        counted = self.weight >= 2.0
+        rate = np.where(counted, self.observed_rate, 0.0)
+        noise = rate * (1.0 - rate) / np.where(counted, self.weight - 1.0, 1.0)
+        square = np.where(counted, self.gap**2 - noise, 0.0)
+        return self._over((self.weight * square).sum(axis=1), self.weight.sum(axis=1))
+
+    def debiased_error(self) -> Float64Array:
+        """Return twice the mean absolute gap minus what redrawn labels would show, (n_tables,)."""
+        filled = self.weight > 0
+        gap = np.where(filled, np.abs(np.nan_to_num(self.gap)), 0.0)
+        rate = np.where(filled, np.nan_to_num(self.observed_rate), 0.0)
+        noise = np.sqrt(
+            np.clip(rate * (1.0 - rate), 0.0, None) / np.where(filled, self.weight, 1.0)
+        )
+        error = 2.0 * gap - _mean_absolute(gap, noise)
+        return self._over((self.weight * error).sum(axis=1), self.weight.sum(axis=1))
 
     def largest_gap(self, min_weight: float = 0.0) -> Float64Array:
         """Return the largest absolute gap of the bins with `min_weight` or more, (n_tables,)."""

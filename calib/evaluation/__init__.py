@@ -11,12 +11,10 @@ if TYPE_CHECKING:
     from calib.evaluation._plans import NothingToMeasureWarning
     from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
     from calib.evaluation.binned import (
-        SignedCalibrationError,
         adaptive_calibration_error,
         average_calibration_error,
         expected_calibration_error,
         maximum_calibration_error,
-        signed_calibration_error,
     )
     from calib.evaluation.coco_precision import AveragePrecision, average_precision
     from calib.evaluation.corp import ScoreDecomposition, score_decomposition
@@ -91,9 +89,11 @@ if TYPE_CHECKING:
     from calib.evaluation.report import calibration_report
     from calib.evaluation.resampling import Interval, consistency_interval, metric_interval
     from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+    from calib.evaluation.signed import SignedCalibrationError, signed_calibration_error
     from calib.evaluation.significance import calibration_tests
     from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
     from calib.evaluation.smooth import smooth_calibration_error
+    from calib.evaluation.squared import SquaredCalibrationError, squared_calibration_error
     from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
     from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 
@@ -133,8 +133,9 @@ _MODULE_OF = {
     "ReliabilityBins": "calib.evaluation.detection_records",
     "ReliabilityDisplay": "calib.evaluation.display",
     "ScoreDecomposition": "calib.evaluation.corp",
-    "SignedCalibrationError": "calib.evaluation.binned",
+    "SignedCalibrationError": "calib.evaluation.signed",
     "SignedCumulativeError": "calib.evaluation.cumulative",
+    "SquaredCalibrationError": "calib.evaluation.squared",
     "accumulated_report": "calib.evaluation.accumulator",
     "adaptive_calibration_error": "calib.evaluation.binned",
     "average_calibration_error": "calib.evaluation.binned",
@@ -180,9 +181,10 @@ _MODULE_OF = {
     "refinement_decomposition": "calib.evaluation.refinement",
     "score_decomposition": "calib.evaluation.corp",
     "score_iou_squared_error": "calib.evaluation.overlap_error",
-    "signed_calibration_error": "calib.evaluation.binned",
+    "signed_calibration_error": "calib.evaluation.signed",
     "signed_cumulative_error": "calib.evaluation.cumulative",
     "smooth_calibration_error": "calib.evaluation.smooth",
+    "squared_calibration_error": "calib.evaluation.squared",
     "sweep_bin_count": "calib.evaluation.sweep",
     "sweep_calibration_error": "calib.evaluation.sweep",
 }
@@ -225,6 +227,7 @@ __all__ = [
     "ScoreDecomposition",
     "SignedCalibrationError",
     "SignedCumulativeError",
+    "SquaredCalibrationError",
     "accumulated_report",
     "adaptive_calibration_error",
     "average_calibration_error",
@@ -273,6 +276,7 @@ __all__ = [
     "signed_calibration_error",
     "signed_cumulative_error",
     "smooth_calibration_error",
+    "squared_calibration_error",
     "sweep_bin_count",
     "sweep_calibration_error",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from calib._core.binning import BinTable, Norm, Strategy, tabulate_classes
@@ -14,7 +12,7 @@ from calib.evaluation import _views
 from calib.evaluation._views import Average
 
 
-def _bin(
+def tabulated(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     n_bins: int,
@@ -41,6 +39,7 @@ def expected_calibration_error(
     strategy: Strategy = "uniform",
     norm: Norm = 1,
     average: Average = "top_label",
+    debias: bool = False,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -68,6 +67,10 @@ def expected_calibration_error(
         What is compared: the largest probability with "the prediction was right"; every column
         with "this is the class", averaged over classes (unweighted; also of norms 2 and "max");
         or, for two classes, the probability of the second class with its occurrence.
+    debias : bool, default=False
+        Whether to subtract an estimate of the upward bias, for norms 1 and 2; a negative result
+        becomes 0 (`squared_calibration_error` keeps it). Class-wise errors of norm 2 are then
+        averaged before the root is taken.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
@@ -82,11 +85,13 @@ def expected_calibration_error(
     ------
     ValueError
         If an argument is empty, not finite, of the wrong shape or length or not among the options;
-        if `y_prob` holds no probabilities; if a label belongs to no column; or if
-        ``average="binary"`` meets more than two classes.
+        if `y_prob` holds no probabilities; if a label belongs to no column; if
+        ``average="binary"`` meets more than two classes; or if `debias` is asked for with
+        ``norm="max"``.
 
     See Also
     --------
+    squared_calibration_error : The debiased square, which may be negative.
     calibration_report : This error with an interval and its floor under perfect calibration.
 
     Notes
@@ -95,7 +100,10 @@ def expected_calibration_error(
     bin b, the error is :math:`(\sum_b w_b |\bar p_b - \bar y_b|^q)^{1/q}`. Bins are ``[a, b)``,
     the last one is closed; empty bins contribute nothing. The estimate is biased upwards, by about
     ``sqrt(n_bins / n_samples)`` in order of magnitude, even for perfectly calibrated predictions:
-    compare only at equal `n_bins` and sample size. Ties in the largest probability go to the first
+    compare only at equal `n_bins` and sample size. `debias` subtracts from the squared gap of a bin
+    of :math:`n_b` samples :math:`\bar y_b (1 - \bar y_b) / (n_b - 1)`, and from the absolute gap
+    what normal noise of variance :math:`\bar y_b (1 - \bar y_b) / n_b` adds to it on average [3]_;
+    near 0 some of the bias stays. Ties in the largest probability go to the first
     column. Cost: O(n_samples n_classes), plus a sort for ``strategy="quantile"``.
 
     References
@@ -104,6 +112,8 @@ def expected_calibration_error(
        Bayesian Binning. AAAI 2015.
     .. [2] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger. On Calibration of Modern Neural Networks.
        ICML 2017. arXiv:1706.04599
+    .. [3] A. Kumar, P. S. Liang, T. Ma. Verified Uncertainty Calibration. NeurIPS 2019.
+       arXiv:1909.10155
 
     Examples
     --------
@@ -116,8 +126,15 @@ def expected_calibration_error(
     0.7
     """
     check_option("norm", norm, (1, 2, "max"))
-    table = _bin(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
-    return float(table.error(norm).mean())
+    check_option("debias", debias, (True, False))
+    if debias and norm == "max":
+        raise ValueError("debias=True takes norm=1 or norm=2; the largest gap has no known bias")
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    if not debias:
+        return float(table.error(norm).mean())
+    error = table.debiased_error() if norm == 1 else table.debiased_square()
+    mean = max(0.0, float(error.mean()))
+    return mean if norm == 1 else float(np.sqrt(mean))
 
 
 def adaptive_calibration_error(
@@ -257,7 +274,7 @@ def average_calibration_error(
     >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
     0.433
     """
-    table = _bin(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels)
     return float(table.mean_gap().mean())
 
 
@@ -320,81 +337,8 @@ def maximum_calibration_error(
     """
     if isinstance(min_weight, (bool, str)) or not 0 <= min_weight < np.inf:
         raise ValueError(f"min_weight must be a number >= 0; got {min_weight!r}")
-    table = _bin(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
     largest = table.largest_gap(float(min_weight))
     if np.isnan(largest).all():
         raise ValueError(f"no bin has a weight of at least min_weight={min_weight}; lower it")
     return float(np.nanmax(largest))
-
-
-class SignedCalibrationError(NamedTuple):
-    """The two signed parts of the expected calibration error.
-
-    Parameters
-    ----------
-    overconfidence, underconfidence : float
-        In [0, 1]; weighted sums of the positive and of the negative gaps.
-    """
-
-    overconfidence: float
-    underconfidence: float
-
-
-def signed_calibration_error(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
-    *,
-    n_bins: int = 15,
-    strategy: Strategy = "uniform",
-    average: Average = "top_label",
-    sample_weight: ArrayLike = None,
-    labels: ArrayLike = None,
-) -> SignedCalibrationError:
-    """Split the expected calibration error into over- and underconfidence.
-
-    Tells in which direction probabilities are wrong; the error itself does not.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n_samples,)
-        True labels.
-    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
-        Probabilities in [0, 1], rows sum to 1 within 1e-3.
-    n_bins : int >= 1, default=15
-        Number of bins.
-    strategy : {"uniform", "quantile"}, default="uniform"
-        Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
-        As for `expected_calibration_error`. Under the last two, overconfidence means that
-        probabilities are larger than the observed rates.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Non-negative weights.
-    labels : array-like of shape (n_classes,), default=None
-        Class of every column, where `y_true` does not tell.
-
-    Returns
-    -------
-    parts : SignedCalibrationError
-        ``overconfidence`` and ``underconfidence``, both >= 0, lower is better.
-
-    Raises
-    ------
-    ValueError
-        As `expected_calibration_error`.
-
-    Notes
-    -----
-    The parts add up to the expected calibration error; their difference is the mean prediction
-    minus the mean event, whatever the bins. Both are biased upwards.
-
-    Examples
-    --------
-    >>> from calib.evaluation import signed_calibration_error
-    >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
-    >>> over, under = signed_calibration_error([0, 1, 1, 1], y_prob, n_bins=5)
-    >>> round(over, 4), round(under, 4)
-    (0.175, 0.1875)
-    """
-    table = _bin(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
-    over, under = table.signed_parts()
-    return SignedCalibrationError(float(over.mean()), float(under.mean()))

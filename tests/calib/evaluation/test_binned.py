@@ -18,6 +18,7 @@ from calib.evaluation import (
     expected_calibration_error,
     maximum_calibration_error,
     signed_calibration_error,
+    squared_calibration_error,
 )
 
 Toy = tuple[np.ndarray, np.ndarray]
@@ -80,6 +81,8 @@ GOLDEN = [
     ("A", MCE, 500, {}, 0.673000),
     ("A", ECE, 15, {"norm": 2}, 0.110943),
     ("A", ECE, 15, {"norm": 2, "strategy": "quantile"}, 0.110936),
+    ("A", ECE, 15, {"norm": 2, "strategy": "quantile", "debias": True}, 0.100148),
+    ("A", ECE, 10, {"norm": 2, "strategy": "quantile", "debias": True}, 0.103392),
     ("A", AVERAGE, 10, {}, 0.102000),
     ("A", AVERAGE, 15, {}, 0.102005),
     ("B", ECE, 10, {}, 0.137698),
@@ -93,6 +96,8 @@ GOLDEN = [
     ("B", MCE, 500, {}, 0.973292),
     ("B", ECE, 15, {"norm": 2}, 0.151899),
     ("B", ECE, 15, {"norm": 2, "strategy": "quantile"}, 0.151549),
+    ("B", ECE, 15, {"norm": 2, "strategy": "quantile", "debias": True}, 0.140627),
+    ("B", ECE, 10, {"norm": 2, "strategy": "quantile", "debias": True}, 0.143550),
     ("B", AVERAGE, 10, {}, 0.110068),
     ("B", AVERAGE, 15, {}, 0.110313),
     ("C", ECE, 10, {}, 0.122111),
@@ -115,6 +120,65 @@ def test_golden_numbers(toy, function, n_bins, options, value) -> None:
     y, p = TOYS[toy]()
     options = options if toy == "C" else {"average": "binary", **options}
     assert function(y, p, n_bins=n_bins, **options) == pytest.approx(value, abs=1e-6)
+
+
+def test_debiasing_is_right_on_average() -> None:
+    """Ten predictions, each its own bin: the estimate of the squared error has no bias."""
+    rng = np.random.default_rng(0)
+    p = np.repeat((np.arange(10) + 0.5) / 10, 12)
+    true = np.clip(p + 0.06, 0, 1)
+    found = [
+        squared_calibration_error(rng.random(120) < true, p, n_bins=10, average="binary")
+        for _ in range(4000)
+    ]
+    plugin, debiased = np.mean(found, axis=0)
+    error = np.std([f.debiased for f in found]) / np.sqrt(4000)
+    truth = np.mean((p - true) ** 2)
+    assert abs(debiased - truth) < 3 * error
+    assert plugin > truth + 10 * error
+    assert min(f.debiased for f in found) < 0
+
+
+def test_debiased_errors_are_closer_to_the_truth() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.random((200, 500))
+    y = rng.random(p.shape) < p**1.2
+    truth = 0.5 - 1 / 2.2  # all gaps have one sign
+    options = {"average": "binary", "strategy": "quantile"}
+    plain = np.mean([ECE(a, b, **options) for a, b in zip(y, p, strict=True)])
+    less = np.mean([ECE(a, b, debias=True, **options) for a, b in zip(y, p, strict=True)])
+    assert abs(less - truth) < 0.5 * abs(plain - truth)
+
+
+def test_debiasing_by_class_averages_before_the_root() -> None:
+    y, p = toy_c()
+    found = squared_calibration_error(y, p, average="classwise")
+    options = {"norm": 2, "strategy": "quantile", "average": "classwise"}
+    assert ECE(y, p, debias=True, **options) == pytest.approx(np.sqrt(found.debiased))
+    parts = [
+        squared_calibration_error(y == k, p[:, k], average="binary").debiased for k in range(4)
+    ]
+    assert found.debiased == pytest.approx(np.mean(parts))
+
+
+def test_debiasing_counts_weights_as_samples_and_leaves_single_ones_out() -> None:
+    y, p = toy_b()
+    w = np.arange(len(y)) % 3
+    for norm in (1, 2):
+        options = {"average": "binary", "norm": norm, "debias": True}
+        repeated = ECE(np.repeat(y, w), np.repeat(p, w), **options)
+        assert ECE(y, p, sample_weight=w, **options) == pytest.approx(repeated)
+    single = squared_calibration_error([0, 1], [0.2, 0.7], n_bins=10, average="binary")
+    assert single.debiased == 0
+    assert single.plugin > 0
+    assert ECE([0, 1], [0.0, 1.0], average="binary", debias=True) == 0
+
+
+def test_debiasing_has_no_maximum() -> None:
+    with pytest.raises(ValueError, match="debias=True takes norm=1 or norm=2"):
+        ECE([0, 1], [0.2, 0.7], average="binary", norm="max", debias=True)
+    with pytest.raises(ValueError, match="debias must be"):
+        ECE([0, 1], [0.2, 0.7], average="binary", debias="yes")
 
 
 @pytest.mark.parametrize("toy", ["A", "B", "C"])
