@@ -252,25 +252,30 @@ def plot(tables: dict[str, list[Line]], path: Path) -> None:
     """Draw mean gain against the share of experiments made worse."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(tables), figsize=(6.2 * len(tables), 4.6), squeeze=False)
+    figure, axes = plt.subplots(1, len(tables), figsize=(6.6 * len(tables), 5.2), squeeze=False)
     for ax, (kind, lines) in zip(axes[0], tables.items(), strict=True):
         best = max(line.gain_brier for line in lines)
-        for line in lines:
-            if line.method == BASE or line.gain_brier < -0.3 * best:
-                continue
+        shown = [line for line in lines if line.method != BASE and line.gain_brier >= -0.3 * best]
+        height = 0.031 * (best - min(line.gain_brier for line in shown))  # of a label
+        lowest: dict[float, float] = {}  # below which a label of the same column fits
+        for line in sorted(shown, key=lambda line: -line.gain_brier):
             peer = ": " in line.method
             x, y = 100 * line.worse_brier, line.gain_brier
             strong = line.method == "auto"
             colour = "#cf222e" if strong else "#8c959f" if peer else "#0969da"
             ax.scatter(x, y, s=60 if strong else 26, color=colour, zorder=3)
+            column = round(x / 5)
+            place = min(y, lowest.get(column, np.inf))
+            lowest[column] = place - height
             ax.annotate(
-                line.method.replace("probmetrics: ", "pm: "),
+                line.method.replace("probmetrics: ", "pm: ").replace("sklearn: ", "skl: "),
                 (x, y),
-                xytext=(4, 3),
-                textcoords="offset points",
+                xytext=(x + 1.0, place),
+                va="center",
                 fontsize=7,
                 color=colour,
             )
+        ax.set_xlim(right=1.14 * max(100 * line.worse_brier for line in shown) + 4)
         ax.set_title(f"{kind}: {len(lines) - 1} methods")
         ax.set_xlabel("experiments made worse (Brier), %")
         ax.set_ylabel("mean gain in Brier score x 100")

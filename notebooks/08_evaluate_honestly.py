@@ -123,20 +123,21 @@ for m in (5, 10, 20, 30, 100, 500):
 
 # %% [markdown]
 # ## How wide is the interval, and does it hold the truth?
-# `metric_interval` resamples the test set. For a mean, such as the Brier score, the result is a
-# textbook interval. For a calibration error there is a trap: resampling adds chance on top of
-# chance, so draws lie *above* the measured value, which lies above the truth already. The option
-# `method="basic"` mirrors the draws about the value, which takes the bias off instead of doubling
-# it. We count how often intervals of nominal 95 % hold the true error of a model that is a little
-# too sure, with 500 test cases.
+# `metric_interval` resamples the test set. For a mean, such as the Brier score, any bootstrap gives
+# a textbook interval. For a calibration error there is a trap: resampling adds chance on top of
+# chance, so draws lie *above* the measured value, which lies above the truth already. Intervals
+# that take the draws as they are (`method="percentile"`) double the bias; those that mirror the
+# draws about the value (`"basic"`) take it off; the default, `"double"`, also knows how uncertain
+# that correction is. We count how often intervals of nominal 95 % hold the true error of a model
+# that is too sure, with 500 test cases.
 
 # %%
-y, p, _ = simulate(1_000_000, 1.2)
+y, p, _ = simulate(1_000_000, 1.5)
 target = ece(y, p)  # with a million cases chance is negligible
-held = {"percentile": 0, "basic": 0}
+held = {"percentile": 0, "basic": 0, "double": 0}
 repeats = 60
 for _ in range(repeats):
-    y, p, _ = simulate(500, 1.2)
+    y, p, _ = simulate(500, 1.5)
     for method in held:
         held[method] += target in metric_interval(
             ece, y, p, n_resamples=150, method=method, random_state=0
@@ -145,8 +146,8 @@ for method, count in held.items():
     print(f"{method:10} holds {target:.3f} in {count / repeats:.0%} of {repeats} test sets")
 
 # %% [markdown]
-# The percentile interval is not a little short, it is in the wrong place. Use `"basic"` for
-# errors, and even that holds the truth less often than it promises when the error is near its
+# The percentile interval is not a little short, it is in the wrong place. No interval is valid for
+# an error of exactly 0, so none says "calibrated": compare with what a calibrated model shows, its
 # floor. If several rows belong together (images of one patient, boxes of one image), pass
 # `groups`: otherwise every interval is too short.
 #
