@@ -12,6 +12,21 @@ SPEED_UP = {Size(100_000, 100): 8.0, Size(50_000, 1000): 8.0, Size(1_000_000, 1)
 TEMPERATURE_MEGABYTES = 64.0
 #: Relative excess of the objective over the best peer's.
 TEMPERATURE_LOSS = 1e-9
+#: CPU seconds that a fit may take on one thread of the machine that the targets were set for.
+SECONDS = {
+    ("platt", Size(1_000_000, 1)): 0.3,
+    ("quadratic", Size(1_000_000, 1)): 0.3,
+    ("beta", Size(1_000_000, 1)): 0.3,
+    ("spline", Size(1_000_000, 1)): 1.0,
+    ("matrix_scaling", Size(10_000, 10)): 0.05,
+    ("matrix_scaling", Size(100_000, 100)): 4.0,
+    ("vector_scaling", Size(100_000, 100)): 1.5,
+    ("vector_scaling", Size(50_000, 1000)): 8.0,
+    ("ensemble_temperature", Size(50_000, 1000)): 5.0,
+    ("dirichlet", Size(10_000, 10)): 4.0,
+    ("auto", Size(100_000, 100)): 20.0,
+    ("auto", Size(50_000, 1000)): 60.0,
+}
 #: Multiple of the time of one bincount pass, and memory, for the expected calibration error.
 ECE_SIZES = (Size(100_000, 100), Size(1_000_000, 1))
 ECE_TIMES = 2.0
@@ -50,6 +65,10 @@ def judge(rows: list[Row]) -> list[Target]:
         for kind, used in (("float64", ours.megabytes), ("float32", ours.megabytes_float32)):
             if used is not None:
                 targets.append(_most(f"{what}: extra MB, {kind}", used, TEMPERATURE_MEGABYTES))
+    for (name, size), bound in SECONDS.items():
+        ours, _ = _pick(rows, name, size)
+        if ours is not None and ours.seconds is not None:
+            targets.append(_most(f"{name}, {size}: CPU seconds", ours.seconds, bound))
     for size in ECE_SIZES:
         ours, peers = _pick(rows, "expected_calibration_error", size)
         if ours is None or ours.seconds is None or ours.megabytes is None:

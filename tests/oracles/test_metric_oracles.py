@@ -8,6 +8,9 @@
 * scikit-learn's `calibration_curve` bins ``(a, b]`` and leaves empty bins out; its quantile edges
   are interpolated quantiles, ours are observed values, so n is a multiple of the bins here.
 
+* verified-calibration (Kumar et al.) has the same bins of equal mass where they divide the samples;
+  its debiased error of several classes cuts every class at 0, ours the mean.
+
 Unless a test is about edges, no probability lies on one.
 """
 
@@ -130,3 +133,19 @@ def test_where_torchmetrics_puts_certainty() -> None:
     theirs = classification.binary_calibration_error(torch.tensor(p), torch.tensor(y), n_bins=5)
     assert ours == pytest.approx((2.85 - 2) / 3)  # one bin [0.8, 1]
     assert float(theirs) == pytest.approx((1.85 - 1) / 3)  # 1.0 apart, with gap 0
+
+
+@pytest.mark.parametrize("n_bins", [10, 15, 40])
+def test_verified_calibration(n_bins: int, binary) -> None:
+    theirs = pytest.importorskip("calibration").lower_bound_scaling_ce
+    y, p = binary
+    options = {"n_bins": n_bins, "strategy": "quantile", "average": "binary"}
+    for norm in (1, 2):
+        plain = expected_calibration_error(y, p, norm=norm, **options)
+        assert plain == pytest.approx(theirs(p, y, norm, False, n_bins), abs=1e-12)
+    debiased = expected_calibration_error(y, p, norm=2, debias=True, **options)
+    assert debiased == pytest.approx(theirs(p, y, 2, True, n_bins), abs=1e-12)
+    np.random.seed(0)  # noqa: NPY002 - theirs draws from the global generator, ours integrates
+    drawn = np.mean([theirs(p, y, 1, True, n_bins) for _ in range(20)])
+    debiased = expected_calibration_error(y, p, debias=True, **options)
+    assert debiased == pytest.approx(drawn, abs=6e-4)
