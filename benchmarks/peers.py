@@ -133,8 +133,6 @@ CALIBRATOR_PEERS: dict[str, tuple[CalibratorPeer, ...]] = {
     "beta": (_netcal("scaling", "BetaCalibration"), _probmetrics("beta")),
     "histogram": (_netcal("binning", "HistogramBinning"),),
     "quadratic": (_probmetrics("quadratic-scaling", binary=True),),
-    "spline": (_probmetrics("MLISplineCalibrator"),),
-    "ensemble_temperature": (_probmetrics("ETSCalibrator"),),
     "vector_scaling": (_probmetrics("svs"),),
     "matrix_scaling": (_probmetrics("sms"),),
     "venn_abers": (_probmetrics("ivap"),),

@@ -21,11 +21,11 @@ from calib._core.typing import Array, Float64Array, IntArray, Namespace
 #: Unknowns up to which the Hessian is factorised as a whole; beyond, class by class.
 WHOLE_HESSIAN = 1200
 #: Rows that the approximate Hessian is built from.
-HESSIAN_ROWS = 2500
+HESSIAN_ROWS = 5000
 #: Passes after which the Hessian is made anew, from four times as many rows, and how often.
 PASSES_PER_TURN, MAX_TURNS = 25, 16
 #: Elements of the subsample on which the first steps are taken.
-START_ELEMENTS = 200_000
+START_ELEMENTS = 1_000_000
 #: Elements of logits that are kept in memory (128 MB).
 KEPT_ELEMENTS = 1 << 24
 #: Keeps Hessians of flat directions invertible.
