@@ -286,7 +286,7 @@ def coverage(options: argparse.Namespace) -> Iterator[Line]:
     samples = [_draw(rng, n, sharpness) for _ in range(options.repeats)]
     for name, metric in metrics.items():
         for method in (
-            ("percentile", "basic") if "err" in name or "ECE" in name else ("percentile",)
+            ("percentile", "basic", "double") if "err" in name or "ECE" in name else ("double",)
         ):
             held, width, mean = 0, 0.0, 0.0
             for seed, (y, p) in enumerate(samples):

@@ -38,9 +38,8 @@ N_FOLDS = 5
 #: Probability that the identity reserves for all classes together, and the same in units of
 #: ``1 / (n + 1)``: the smaller counts. Only rows that all but exclude a class change.
 IDENTITY_FLOOR, FLOOR_SHARE = 2e-5, 0.2
-#: The pool is used if its cross-fitted gain in Brier score exceeds so many standard errors, or
-#: its gain in total log-likelihood so many nats.
-BRIER_ERRORS, NATS = 1.5, 2.0
+#: The pool is used if its cross-fitted gain in total log-likelihood exceeds so many nats.
+NATS = 2.0
 #: Members below this weight are left out.
 LEAST_WEIGHT = 0.05
 
@@ -113,11 +112,11 @@ class AutoCalibrator(BaseCalibrator):
     -----
     The pool is log-linear: ``p ~ prod_m p_m^(w_m)``, normalised. Its weights minimise the log loss
     of five-fold out-of-fold predictions over the simplex (a convex problem). Then the weights are
-    refitted without each fold in turn; if the Brier score that results is not better by 1.5
-    standard errors, nor the log-likelihood by two nats, the identity alone is kept. Members are
-    finally fitted to all samples; what smoothing of the input they choose there is used in the
-    folds too. Samples with equal scores and class count as one with the sum of their weights,
-    shared out among folds, so integer weights equal repetition.
+    refitted without each fold in turn; unless the total log-likelihood that results is more than
+    two nats above that of the scores (smoothed by ``1 / (n + 1)``), the identity alone is kept.
+    Members are finally fitted to all samples; what smoothing of the input they choose there is
+    used in the folds too. Samples with equal scores and class count as one with the sum of their
+    weights, shared out among folds, so integer weights equal repetition.
 
     Even where scores are left alone, probabilities below ``floor_``, at most
     ``0.2 / (K (n + 1))``, are raised to it, so that no log loss is infinite; rows without any are
@@ -236,10 +235,8 @@ class AutoCalibrator(BaseCalibrator):
         rows = np.arange(len(codes))
         log = np.log(np.maximum(pooled[rows, codes], links.PROBA_FLOOR))
         log -= np.log(links.smooth(base, self.smoothing_)[rows, codes])
-        self.gain_brier_, error = _gain(brier, weight)
-        self.gain_log_loss_, _ = _gain(log, weight)
-        nats = self.gain_log_loss_.value * float(weight.sum())
-        self.used_ = self.gain_brier_.value > BRIER_ERRORS * error or nats > NATS
+        self.gain_brier_, self.gain_log_loss_ = _gain(brier, weight), _gain(log, weight)
+        self.used_ = self.gain_log_loss_.value * float(weight.sum()) > NATS
         if not self.used_:
             return [(0, 1.0)]
         weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
@@ -300,9 +297,9 @@ def _brier(proba: Float64Array, codes: IntArray) -> Float64Array:
     return np.asarray((proba**2).sum(axis=1) - 2.0 * own + 1.0)
 
 
-def _gain(values: Float64Array, weight: Float64Array) -> tuple[CrossFittedGain, float]:
-    """Return the weighted mean with its interval, and its standard error."""
+def _gain(values: Float64Array, weight: Float64Array) -> CrossFittedGain:
+    """Return the weighted mean with its interval."""
     total = float(weight.sum())
     mean = float(values @ weight) / total
     error = float(np.sqrt((values - mean) ** 2 @ weight / total / max(total, 1.0)))
-    return CrossFittedGain(mean, mean - 1.96 * error, mean + 1.96 * error), error
+    return CrossFittedGain(mean, mean - 1.96 * error, mean + 1.96 * error)

@@ -16,6 +16,7 @@ from calib.base import BaseCalibrator
 from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
 from calib.calibrators.isotonic import IsotonicCalibrator
 from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
+from calib.calibrators.platt import PlattCalibrator
 from calib.calibrators.spline import SplineCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
 from calib.calibrators.venn_abers import VennAbersCalibrator
@@ -29,6 +30,7 @@ CATALOGUE: tuple[tuple[str, type[BaseCalibrator] | None, dict[str, Any]], ...] =
     ("spline", SplineCalibrator, {}),
     ("isotonic", IsotonicCalibrator, {}),
     ("venn_abers", VennAbersCalibrator, {}),
+    ("platt", PlattCalibrator, {}),
     ("vector_scaling", VectorScalingCalibrator, {}),
     ("matrix_scaling", MatrixScalingCalibrator, {}),
     ("matrix_scaling(strength=0.03)", MatrixScalingCalibrator, {"strength": 0.03}),
@@ -36,7 +38,7 @@ CATALOGUE: tuple[tuple[str, type[BaseCalibrator] | None, dict[str, Any]], ...] =
 )
 LABELS = tuple(label for label, _, _ in CATALOGUE)
 #: Candidates for two classes, for more, and for so many scores that few maps are affordable.
-TWO = ("identity", "vector_scaling", "spline", "venn_abers")
+TWO = ("identity", "platt", "spline", "venn_abers")
 MANY = (
     "identity",
     "temperature",
