@@ -129,8 +129,20 @@ def choose_smoothing(
     """
     total = float(len(s) if weight is None else weight.sum())
     step = max(1, len(s) // START_ROWS)
-    s, target = s[::step], target[::step]
     weight = None if weight is None else weight[::step]
+    return best_smoothing(design, s[::step], target[::step], weight, goals, penalty_of, total)
+
+
+def best_smoothing(
+    design: Design,
+    s: Float64Array,
+    target: LabelArray,
+    weight: Float64Array | None,
+    goals: tuple[Float64Array, Float64Array],
+    penalty_of: PenaltyOf | None,
+    total: float,
+) -> Float64Array:
+    """Return what `choose_smoothing` does, from some of the samples; `total` weighs all."""
     share, best = np.zeros(s.shape[1]), np.full(s.shape[1], np.inf)
     for bound in BOUNDS:
         candidate = smoothing_share(total, bound)

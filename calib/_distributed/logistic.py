@@ -8,13 +8,12 @@ import numpy as np
 
 from calib._core import links
 from calib._core.logistic import (
-    BOUNDS,
     START_ROWS,
     Design,
     PenaltyOf,
     _objective,
+    best_smoothing,
     log_loss,
-    smoothing_share,
 )
 from calib._core.newton import Minimum, minimize
 from calib._core.typing import Float64Array, LabelArray
@@ -80,17 +79,9 @@ class RemoteOdds:
     ) -> Float64Array:
         """Choose the smoothing of the input on the subsample, as on one machine."""
         part = self.sample()
-        share, best = np.zeros(self.n_problems), np.full(self.n_problems, np.inf)
-        for bound in BOUNDS:
-            candidate = smoothing_share(self.total, bound)
-            bounded = links.bounded_log_odds(part.s, np.asarray(candidate), np)
-            start = np.zeros((self.n_problems, 1 + len(design(part.s[:1]))))
-            penalty = None if penalty_of is None else penalty_of(bounded, part.weight)
-            objective = _objective(design, bounded, part.target, part.weight, goals, penalty)
-            value = minimize(objective, start, tolerance=1e-6).value
-            better = value < best - 1e-9
-            share[better], best[better] = candidate, value[better]
-        return share
+        return best_smoothing(
+            design, part.s, part.target, part.weight, goals, penalty_of, self.total
+        )
 
     def fit(self, design: Design, goals: Goals, penalty: Float64Array | None = None) -> Minimum:
         """Minimise the mean log loss of all problems, as `fit_logistic`."""
