@@ -36,6 +36,8 @@ TOLERANCE = 1e-10
 NARROW = 1e-6
 #: Elements (problems x penalties x cells) worked on at a time, to stay in a core's cache.
 CHUNK_ELEMENTS = 1 << 16
+#: Standard deviation of the log-odds, relative to the largest, below which all are equal.
+LEAST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +158,7 @@ def _fit_some(
     u, pulled = _pulled(cells, share, prior_weight)
     line = _affine(pulled)
     total = cells.weight.sum(axis=1)
-    centre = (cells.weight * u).sum(axis=1) / total
-    spread = np.sqrt((cells.weight * (u - centre[:, None]) ** 2).sum(axis=1) / total)
+    centre, spread = _moments(cells.weight, u)
     unit = np.maximum(line[:, 1], 1.0 / np.where(spread > 0, spread, 1.0))
     slope = np.maximum(line[:, 1], LEAST_SLOPE * unit)
     events = (cells.weight * cells.target).sum(axis=1)
@@ -204,11 +205,19 @@ def _best_share(cells: Cells, prior_weight: float) -> Float64Array:
     return best_share
 
 
+def _moments(weight: Float64Array, u: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return mean and standard deviation of each row, the latter 0 where it is only rounding."""
+    total = weight.sum(axis=1)
+    centre = (weight * u).sum(axis=1) / total
+    spread = np.sqrt((weight * (u - centre[:, None]) ** 2).sum(axis=1) / total)
+    rounding = LEAST_SPREAD * np.abs(np.where(weight > 0, u, 0.0)).max(axis=1)
+    return centre, np.where(spread > rounding, spread, 0.0)
+
+
 def _affine(cells: Cells) -> Float64Array:
     """Fit intercept and slope, shape (n_problems, 2), by maximum likelihood."""
     weight = cells.weight / cells.weight.sum(axis=1, keepdims=True)
-    centre = (weight * cells.position).sum(axis=1, keepdims=True)
-    spread = np.sqrt((weight * (cells.position - centre) ** 2).sum(axis=1, keepdims=True))
+    centre, spread = (m[:, None] for m in _moments(weight, cells.position))
     spread = np.where(spread > 0, spread, 1.0)
     v = (cells.position - centre) / spread
 

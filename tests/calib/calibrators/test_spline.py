@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit, logsumexp, softmax
@@ -101,6 +101,17 @@ def test_twenty_samples_stay_close_to_the_scores():
 # ------------------------------------------------------------------------- shape
 
 
+@pytest.mark.parametrize("n", [6, 7, 11])
+@pytest.mark.filterwarnings("ignore")
+def test_one_score_says_nothing_about_others_nearby(n):
+    """The spread of equal scores is rounding; a curve in its units would be a cliff."""
+    for s in (-8.0, 0.1, 1e3):
+        for n_events in range(1, n):
+            cal = SplineCalibrator(input="logits").fit(np.full(n, s), np.arange(n) < n_events)
+            p = cal.transform(s + np.array([-1e-6, 0.0, 1e-6]))[:, 1]
+            assert np.ptp(p) < 1e-5
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
@@ -113,6 +124,7 @@ def test_twenty_samples_stay_close_to_the_scores():
     ),
     st.sampled_from([0.0, 4.0]),
 )
+@example([(-8.0, 0)] * 4 + [(-8.0, 1)] * 2, 4.0)
 def test_increases_strictly_whatever_the_data(pairs, prior_weight):
     s, y = np.array(pairs).T
     y[:2] = 0, 1
