@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -28,6 +29,18 @@ def densenet(shared_data: Path) -> dict[str, np.ndarray]:
     """CIFAR-10 DenseNet-40 logits and labels, calibration and test part."""
     with np.load(shared_data / "classification" / "cifar10_densenet40_logits.npz") as file:
         return {key: file[key] for key in file.files}
+
+
+@pytest.fixture(scope="session")
+def two_class(densenet: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Log-odds of animals against machines, and labels, of the parts "val" and "test"."""
+    animals, machines = [2, 3, 4, 5, 6, 7], [0, 1, 8, 9]
+    out = {}
+    for part in ("val", "test"):
+        z = densenet[f"logits_{part}"].astype(np.float64)
+        s = logsumexp(z[:, animals], axis=1) - logsumexp(z[:, machines], axis=1)
+        out[part] = (s, np.isin(densenet[f"labels_{part}"], animals).astype(int))
+    return out
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Self, cast
 
 import numpy as np
@@ -19,14 +20,15 @@ from uq._covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covaria
 ROWS_AT_LEAST = 256
 
 
-class _Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class _Detector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What both detectors share: the threshold and the verdict."""
 
     contamination: float
     offset_: float
 
+    @abstractmethod
     def score_samples(self, X: ArrayLike) -> Float64Array:
-        raise NotImplementedError
+        """Return a score per sample, larger for samples more like the training data."""
 
     def decision_function(self, X: ArrayLike) -> Float64Array:
         """Return the score minus the threshold: negative for outliers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -71,10 +72,11 @@ class _LinearMapCalibrator(BaseCalibrator):
     strength: float
     smooth_input: Literal["auto", True, False]
 
+    @abstractmethod
     def _problem(
         self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
     ) -> MultinomialProblem:
-        raise NotImplementedError
+        """Return the convex problem for the map's form and penalties."""
 
     def _check_structure(self) -> None:
         check_option("structured", self.structured, (True, False))

@@ -15,6 +15,7 @@ from calib.evaluation import _brownian
 from calib.evaluation._distinct import checked_pairs, distinct_scores
 from calib.evaluation.cumulative import View, null_scale, walk_of
 from calib.evaluation.display import View as DisplayView
+from calib.evaluation.display import probabilities_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,14 +271,9 @@ class CumulativeDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        if not hasattr(estimator, "predict_proba"):
-            raise ValueError(
-                f"estimator {type(estimator).__name__} has no predict_proba; wrap it in "
-                f"CalibratedClassifier or pass probabilities to from_predictions"
-            )
         return cls.from_predictions(
             y,
-            estimator.predict_proba(X),
+            probabilities_of(estimator, X),
             average=average,
             confidence_level=confidence_level,
             sample_weight=sample_weight,

@@ -197,14 +197,9 @@ class ReliabilityDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        if not hasattr(estimator, "predict_proba"):
-            raise ValueError(
-                f"estimator {type(estimator).__name__} has no predict_proba; wrap it in "
-                f"CalibratedClassifier or pass probabilities to from_predictions"
-            )
         return cls.from_predictions(
             y,
-            estimator.predict_proba(X),
+            probabilities_of(estimator, X),
             n_bins=n_bins,
             strategy=strategy,
             average=average,
@@ -280,3 +275,13 @@ class ReliabilityDisplay:
         below.bar(table.left, share, width, align="edge", color=colour, alpha=0.6)
         below.set(ylabel="Share", ylim=(0, 1.05 * float(np.max(share))))
         self.histogram_ax_ = below
+
+
+def probabilities_of(estimator: Any, X: Any) -> Any:
+    """Return what ``predict_proba`` says, or an error that tells what to do without it."""
+    if not hasattr(estimator, "predict_proba"):
+        raise ValueError(
+            f"estimator {type(estimator).__name__} has no predict_proba; wrap it in "
+            f"CalibratedClassifier or pass probabilities to from_predictions"
+        )
+    return estimator.predict_proba(X)

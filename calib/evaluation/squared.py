@@ -42,8 +42,20 @@ def squared_calibration_error(
 
     Parameters
     ----------
-    y_true, y_prob, n_bins, strategy, average, sample_weight, labels : as there
-        As in `expected_calibration_error`; bins have equal mass by default.
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities in [0, 1], rows sum to 1 within 1e-3.
+    n_bins : int >= 1, default=15
+        Number of bins.
+    strategy : {"quantile", "uniform"}, default="quantile"
+        Bins of equal mass, or of equal width.
+    average : {"top_label", "classwise", "binary"}, default="top_label"
+        What is compared, as in `expected_calibration_error`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights; an integer weight equals that many repetitions of the row.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column; needed if `y_true` misses one and is not made of integers 0..K-1.
 
     Returns
     -------

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, softmax
 
-from calib import AutoCalibrator, load, save
+from calib import AutoCalibrator, load, make_calibrator, save
 from calib._core.folds import stratified_folds
 from calib._core.pooling import fit_pool, pool
 from calib._core.scores import Scores
@@ -27,22 +27,15 @@ def bent(n, n_classes=2, seed=0, sharpness=3.0):
 
 
 @pytest.mark.shared_data
-def test_real_network(shared_data):
-    data = np.load(shared_data / "classification" / "cifar10_densenet40_logits.npz")
-    y = data["labels_test"]
-    cal = AutoCalibrator(input="logits").fit(data["logits_val"], data["labels_val"])
-    p = cal.transform(data["logits_test"].astype(float))
+def test_real_network(densenet, two_class):
+    y = densenet["labels_test"]
+    cal = AutoCalibrator(input="logits").fit(densenet["logits_val"], densenet["labels_val"])
+    p = cal.transform(densenet["logits_test"].astype(float))
     assert brier(p, y) <= 0.10975
     assert log_loss(p, y) <= 0.2212
-    animals, machines = [2, 3, 4, 5, 6, 7], [0, 1, 8, 9]
-
-    def odds(z):
-        return logsumexp(z[:, animals], axis=1) - logsumexp(z[:, machines], axis=1)
-
-    two = AutoCalibrator(input="logits").fit(
-        odds(data["logits_val"].astype(float)), np.isin(data["labels_val"], animals).astype(int)
-    )
-    p, y = two.transform(odds(data["logits_test"].astype(float))), np.isin(y, animals).astype(int)
+    two = AutoCalibrator(input="logits").fit(*two_class["val"])
+    odds, y = two_class["test"]
+    p = two.transform(odds)
     assert brier(p, y) <= 0.01698
     assert log_loss(p, y) <= 0.0298
 
@@ -143,6 +136,36 @@ def test_tiny_sets(z, y):
     p = AutoCalibrator(input="logits").fit(z, y).transform(z)
     assert np.isfinite(p).all()
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["temperature", "platt", "quadratic", "beta", "spline", "vector_scaling", "dirichlet"]
+)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_known_smoothing_of_the_input_is_taken_over(name, n_classes):
+    z, y = bent(400, n_classes)
+    p = softmax(z, axis=1)
+    p[::7] = np.eye(n_classes)[p[::7].argmax(axis=1)]
+    first = make_calibrator(name).fit(p, y)
+    again = make_calibrator(name)
+    again._known_smoothing = first.input_smoothing_
+    np.testing.assert_allclose(again.fit(p, y).transform(p), first.transform(p), atol=1e-9)
+    other = make_calibrator(name)
+    other._known_smoothing = np.full_like(first.input_smoothing_, 0.3)
+    other.fit(p, y)
+    np.testing.assert_array_equal(other.input_smoothing_, np.full_like(other.input_smoothing_, 0.3))
+
+
+def test_one_split_judges_weights_on_other_samples(monkeypatch):
+    """Calibrated scores: weights fitted and judged on the same samples would always gain."""
+    monkeypatch.setattr(cross_fitting, "LARGE_ELEMENTS", 100)
+    gains = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        z = 1.5 * rng.normal(size=(400, 3))
+        y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+        gains.append(AutoCalibrator(input="logits").fit(z, y).gain_log_loss_.value)
+    assert np.mean(gains) < 0
 
 
 # ---------------------------------------------------------------------- pools and folds

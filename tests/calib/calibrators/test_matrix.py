@@ -231,3 +231,16 @@ def test_impossible_parameters(calibrator, text):
     z, y = synthetic(50, 3)
     with pytest.raises(ValueError, match=text):
         calibrator.fit(softmax(z, axis=1), y)
+
+
+def test_dirichlet_bounds_certain_mistakes_and_logits_on_request():
+    z, y = synthetic(1500, 3)
+    p = softmax(z, axis=1)
+    wild = np.where(np.random.default_rng(5).random((1500, 1)) < 0.3, np.eye(3)[p.argmax(1)], p)
+    auto = DirichletCalibrator(penalty=1e-3).fit(wild, y)
+    never = DirichletCalibrator(penalty=1e-3, smooth_input=False).fit(wild, y)
+    assert auto.input_smoothing_ > 0 == never.input_smoothing_
+    logits = np.log(np.maximum(wild, 1e-30))
+    for cal in (VectorScalingCalibrator, MatrixScalingCalibrator):
+        assert cal(input="logits").fit(logits, y).input_smoothing_ == 0
+        assert cal(input="logits", smooth_input=True).fit(logits, y).input_smoothing_ > 0

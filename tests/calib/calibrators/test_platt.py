@@ -56,16 +56,9 @@ def test_auto_is_maximum_likelihood_unless_separable() -> None:
 
 
 @pytest.mark.shared_data
-def test_published_numbers(densenet: dict[str, np.ndarray]) -> None:
-    animals, machines = [2, 3, 4, 5, 6, 7], [0, 1, 8, 9]
-
-    def two_class(part: str) -> tuple[np.ndarray, np.ndarray]:
-        z = densenet[f"logits_{part}"].astype(np.float64)
-        s = logsumexp(z[:, animals], axis=1) - logsumexp(z[:, machines], axis=1)
-        return s, np.isin(densenet[f"labels_{part}"], animals).astype(int)
-
-    cal = PlattCalibrator(input="logits").fit(*two_class("val"))
-    s, y = two_class("test")
+def test_published_numbers(two_class: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    cal = PlattCalibrator(input="logits").fit(*two_class["val"])
+    s, y = two_class["test"]
     p = cal.transform(s)
     assert ((p - np.eye(2)[y]) ** 2).sum(axis=1).mean() == pytest.approx(0.016970, abs=1e-4)
     assert -np.log(p[np.arange(len(y)), y]).mean() == pytest.approx(0.029632, abs=1e-4)

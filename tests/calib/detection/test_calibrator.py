@@ -865,10 +865,7 @@ def test_torch_module_equals_transform(name: str, per_class: Any) -> None:
 
     features = ("cx", "cy") if name in ("histogram", "dependent_logistic") else ()
     cal = fitted(name, per_class=per_class, features=features)
-    try:
-        module = to_torch(cal)
-    except TypeError:
-        pytest.skip(f"{name} has no pure map")
+    module = to_torch(cal)
     labels = DETECTIONS.labels.copy()
     labels[::7] = 99
     found = DETECTIONS.replaced({"labels": labels})
