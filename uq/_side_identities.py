@@ -50,7 +50,8 @@ def self_consistency(
         return np.sqrt(gap)
     product = np.abs(2.0 * upper * lower)
     out = np.full(gap.shape, np.inf)
-    np.divide(gap, product, out=out, where=product > 0)
+    with np.errstate(over="ignore"):  # the quotient is beyond the largest number: inf
+        np.divide(gap, product, out=out, where=product > 0)
     return np.where(gap == 0, 0.0, out)
 
 

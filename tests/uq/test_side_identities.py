@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -65,6 +65,7 @@ def test_small_bias_of_a_normal_law() -> None:
 
 
 @given(MEANS, MEANS, MEANS, st.sampled_from([0.25, 2.0, 1024.0]))
+@example(8.0, 1.0, 2.2250738585072014e-308, 2.0)
 def test_forms_and_their_units(m: float, u: float, d: float, c: float) -> None:
     one, many = (of(m), of(u), of(d)), (of(c * m), of(c * u), of(c * d))
     raw, root, relative = (
