@@ -88,6 +88,7 @@ def test_relative_form_at_zero() -> None:
 
 
 @given(MEANS, MEANS, MEANS, st.floats(1.01, 10))
+@example(4.0, 3.0, 2.2250738585072014e-308, 2.0)
 def test_inflation_stays_between_one_and_the_cap(m: float, u: float, d: float, cap: float) -> None:
     for factor in capped_inflation(of(m), of(u), of(d), cap):
         assert 1.0 <= factor[0] <= cap
