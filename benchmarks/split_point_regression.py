@@ -31,7 +31,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 
 from calib.evaluation.intervals import interval_coverage, interval_quality
-from uq._residuals import InSampleResidualsWarning
+from uq import InSampleResidualsWarning
 from uq.split_point import SplitPointRegressor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "regression"

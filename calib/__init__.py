@@ -9,11 +9,6 @@ __version__ = "0.1.0"
 
 # <generated> by tools/generate_exports.py from the registry; edit neither by hand
 if TYPE_CHECKING:
-    from calib._core.validation import (
-        CalibrationWarning,
-        DegenerateScoresWarning,
-        ProbabilitiesAsLogitsWarning,
-    )
     from calib.base import BaseCalibrator
     from calib.calibrators.auto import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
@@ -31,32 +26,54 @@ if TYPE_CHECKING:
     from calib.calibrators.temperature import TemperatureCalibrator
     from calib.calibrators.venn_abers import VennAbersCalibrator
     from calib.calibrators.venn_abers_regression import VennAbersRegressor
-    from calib.classifier import CalibratedClassifier, RefitWarning
+    from calib.classifier import CalibratedClassifier
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
+    from calib.warnings import (
+        BoxFormatWarning,
+        CalibrationWarning,
+        CalibWarning,
+        CostWarning,
+        DegenerateScoresWarning,
+        FallbackWarning,
+        InvalidRowsWarning,
+        NoOptimalThresholdWarning,
+        NothingToMeasureWarning,
+        ProbabilitiesAsLogitsWarning,
+        RefitWarning,
+        UnknownImagesWarning,
+    )
 
 _MODULE_OF = {
     "AutoCalibrator": "calib.calibrators.auto",
     "BaseCalibrator": "calib.base",
     "BetaCalibrator": "calib.calibrators.beta",
+    "BoxFormatWarning": "calib.warnings",
     "CALIBRATORS": "calib.registry",
+    "CalibWarning": "calib.warnings",
     "CalibratedClassifier": "calib.classifier",
-    "CalibrationWarning": "calib._core.validation",
-    "DegenerateScoresWarning": "calib._core.validation",
+    "CalibrationWarning": "calib.warnings",
+    "CostWarning": "calib.warnings",
+    "DegenerateScoresWarning": "calib.warnings",
     "DirichletCalibrator": "calib.calibrators.dirichlet",
     "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
     "ExternalCalibrator": "calib.calibrators.external",
+    "FallbackWarning": "calib.warnings",
     "HCalibrator": "calib.calibrators.h_calibration",
     "HistogramCalibrator": "calib.calibrators.histogram",
+    "InvalidRowsWarning": "calib.warnings",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
+    "NoOptimalThresholdWarning": "calib.warnings",
+    "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",
-    "ProbabilitiesAsLogitsWarning": "calib._core.validation",
+    "ProbabilitiesAsLogitsWarning": "calib.warnings",
     "QuadraticCalibrator": "calib.calibrators.quadratic",
-    "RefitWarning": "calib.classifier",
+    "RefitWarning": "calib.warnings",
     "SplineCalibrator": "calib.calibrators.spline",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
+    "UnknownImagesWarning": "calib.warnings",
     "VectorScalingCalibrator": "calib.calibrators.matrix",
     "VennAbersCalibrator": "calib.calibrators.venn_abers",
     "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
@@ -71,16 +88,23 @@ __all__ = [
     "AutoCalibrator",
     "BaseCalibrator",
     "BetaCalibrator",
+    "BoxFormatWarning",
+    "CalibWarning",
     "CalibratedClassifier",
     "CalibrationWarning",
+    "CostWarning",
     "DegenerateScoresWarning",
     "DirichletCalibrator",
     "EnsembleTemperatureCalibrator",
     "ExternalCalibrator",
+    "FallbackWarning",
     "HCalibrator",
     "HistogramCalibrator",
+    "InvalidRowsWarning",
     "IsotonicCalibrator",
     "MatrixScalingCalibrator",
+    "NoOptimalThresholdWarning",
+    "NothingToMeasureWarning",
     "PlattCalibrator",
     "ProbabilitiesAsLogitsWarning",
     "QuadraticCalibrator",
@@ -88,6 +112,7 @@ __all__ = [
     "SplineCalibrator",
     "SplitPointCalibrator",
     "TemperatureCalibrator",
+    "UnknownImagesWarning",
     "VectorScalingCalibrator",
     "VennAbersCalibrator",
     "VennAbersRegressor",
@@ -98,14 +123,19 @@ __all__ = [
 ]
 # </generated>
 
+#: Sub-packages and public modules, reachable as attributes without an import of their own.
+_SUBPACKAGES = ("datasets", "detection", "distributed", "evaluation", "export", "warnings")
+
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
         value = getattr(importlib.import_module(_MODULE_OF[name]), name)
         globals()[name] = value
         return value
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted({*__all__, *_SUBPACKAGES, *(name for name in globals() if name[:2] == "__")})

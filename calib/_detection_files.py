@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 import calib
-from calib._core.reading import describe
-from calib._core.typing import IntArray
+from calib._border.checks import describe
+from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
 from calib.detection._operating import check_options
 from calib.detection.calibrator import DetectionCalibrator

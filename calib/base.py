@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
@@ -10,11 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._core import labels, links, reading, validation
-from calib._core.namespace import array_namespace, is_half, like, to_numpy
-from calib._core.scores import Scores, row_blocks
-from calib._core.sklearn_compat import check_features
-from calib._core.typing import (
+from calib._border.checks import check_option
+from calib._border.typing import (
     Array,
     ArrayLike,
     Domain,
@@ -23,6 +19,12 @@ from calib._core.typing import (
     LabelArray,
     Namespace,
 )
+from calib._border.warn import warn
+from calib._core import labels, links, validation
+from calib._core.namespace import array_namespace, is_half, like, to_numpy
+from calib._core.scores import Scores, row_blocks
+from calib._core.sklearn_compat import check_features
+from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: A pure function of scores (n, n_classes), fitted values with options, and a namespace.
 PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
@@ -135,7 +137,7 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         DegenerateScoresWarning
             If all rows are equal, or a class that occurs in `y` has probability 0 everywhere.
         """
-        reading.check_option("input", self.input, ("proba", "logits"))
+        check_option("input", self.input, ("proba", "logits"))
         matrix = validation.check_matrix(X, "X")
         check_features(self, X if hasattr(X, "columns") else matrix, reset=True)
         array = to_numpy(matrix)
@@ -163,12 +165,11 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         scores = array[:, :n_scores]
         if self.input == "logits" and validation.looks_like_probabilities(scores):
-            warnings.warn(
+            warn(
                 "X looks like probabilities (all values in [0, 1]"
                 + (", rows sum to 1" if n_scores > 1 else "")
                 + ") but input='logits'; pass input='proba' if they are",
-                validation.ProbabilitiesAsLogitsWarning,
-                stacklevel=2,
+                ProbabilitiesAsLogitsWarning,
             )
         validation.check_columns_against_labels(scores, self.input, target, classes)
         self.classes_ = classes

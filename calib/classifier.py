@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
 
@@ -17,11 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from calib._core.labels import check_vector, check_weight, encode_labels
-from calib._core.reading import check_option, describe
-from calib._core.responses import Response, choose_response, columns_by_class, fit_on_rows
-from calib._core.sklearn_compat import take_rows
-from calib._core.typing import (
+from calib._border.checks import check_option, describe
+from calib._border.typing import (
     Array,
     ArrayLike,
     Float64Array,
@@ -30,14 +26,15 @@ from calib._core.typing import (
     IntArray,
     LabelArray,
 )
+from calib._border.warn import warn
+from calib._core.labels import check_vector, check_weight, encode_labels
+from calib._core.responses import Response, choose_response, columns_by_class, fit_on_rows
+from calib._core.sklearn_compat import take_rows
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
+from calib.warnings import RefitWarning
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class RefitWarning(UserWarning):
-    """A trained model was passed without `FrozenEstimator`, so it is trained again."""
 
 
 def _calibrator_has(method: str) -> Callable[[F], F]:
@@ -311,11 +308,10 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         except (NotFittedError, TypeError):
             return
         if get_tags(self.estimator).requires_fit:
-            warnings.warn(
+            warn(
                 f"{type(self.estimator).__name__} is already trained and will be trained again on "
                 f"the data passed to fit; pass FrozenEstimator(model) to calibrate it as it is",
                 RefitWarning,
-                stacklevel=3,
             )
 
     def _calibrate_frozen(
@@ -335,11 +331,10 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         self, X: Any, y: Any, codes: IntArray, weight: Float64Array | None, groups: ArrayLike
     ) -> list[tuple[Any, BaseCalibrator]]:
         if weight is not None and not has_fit_parameter(self.estimator, "sample_weight"):
-            warnings.warn(
+            warn(
                 f"{type(self.estimator).__name__}.fit takes no sample_weight; the weights are used "
                 f"for calibration only",
                 UserWarning,
-                stacklevel=3,
             )
             estimator_weight = None
         else:
@@ -358,12 +353,11 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
             known = np.isin(self.classes_, model.classes_)
             usable = test[known[codes[test]]]
             if not known.all():
-                warnings.warn(
+                warn(
                     f"classes {self.classes_[~known].tolist()} are missing from the training part "
                     f"of a fold; their {len(test) - len(usable)} held-out samples cannot be used "
                     f"for calibration. Use fewer folds or more samples of these classes",
                     UserWarning,
-                    stacklevel=3,
                 )
             held_out.append((usable, self._scores_of(model, take_rows(X, usable))))
         if whole is None:

@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
+from calib._border.checks import check_integer
+from calib._border.typing import Float64Array, IntArray
 from calib._core import links
-from calib._core.reading import check_integer
-from calib._core.typing import Float64Array, IntArray
 from calib.detection import Detections, GroundTruth
 
 #: Images the network is trained on; so few that it can learn them by heart.

@@ -7,7 +7,6 @@ systematic subsample, travel. Without a cluster the same calls run on the thread
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -15,9 +14,10 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from calib._core.reading import check_option
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, InputKind, RandomState
+from calib._border.warn import warn
 from calib._core.sklearn_compat import check_features
-from calib._core.typing import ArrayLike, InputKind, RandomState
 from calib._distributed.fits import FITS, check_parameters
 from calib._distributed.partitions import (
     check_columns,
@@ -326,10 +326,9 @@ def fit(
     check_features(calibrator, frame._meta_nonempty[columns.scores], reset=True)
     failed = FITS[method](calibrator, rows)
     if failed:
-        warnings.warn(
+        warn(
             f"{type(calibrator).__name__} did not converge"
             + (f" for problems {failed}" if len(failed) > 1 else ""),
             ConvergenceWarning,
-            stacklevel=2,
         )
     return calibrator

@@ -16,7 +16,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
-from calib._core.typing import InputKind  # noqa: E402
+from calib._border.typing import InputKind  # noqa: E402
 from calib.base import BaseCalibrator, map_columns, working_array  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
 from calib.detection.map_table import stored_class, stored_name  # noqa: E402

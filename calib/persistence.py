@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import calib
-from calib._core.reading import describe
-from calib._core.typing import FloatArray, LabelArray
+from calib._border.checks import describe
+from calib._border.typing import FloatArray, LabelArray
 from calib.base import BaseCalibrator
 from calib.detection.map_table import stored_class, stored_name
 

@@ -6,8 +6,8 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from calib._border.checks import describe
 from calib._core.optional import is_installed
-from calib._core.reading import describe
 
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import calib.warnings  # noqa: E402
+import uq.warnings  # noqa: E402
 from calib.registry import CALIBRATORS  # noqa: E402
 
 LINE_LENGTH = 100
@@ -22,11 +26,7 @@ OTHERS = {
     "BaseCalibrator": "calib.base",
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
-    "CalibrationWarning": "calib._core.validation",
-    "DegenerateScoresWarning": "calib._core.validation",
     "ExternalCalibrator": "calib.calibrators.external",
-    "ProbabilitiesAsLogitsWarning": "calib._core.validation",
-    "RefitWarning": "calib.classifier",
     "all_calibrators": "calib.registry",
     "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
     "load": "calib.persistence",
@@ -35,11 +35,10 @@ OTHERS = {
 }
 #: Public names of `calib.detection` by module.
 DETECTION = {
-    "_checks": ("BoxFormatWarning", "InvalidRowsWarning"),
     "adapters": ("read_detections", "read_ground_truth", "with_new_scores"),
     "arrays": ("Detections",),
     "calibrator": ("DetectionCalibrator",),
-    "coco": ("UnknownImagesWarning", "from_coco", "read_coco_detections"),
+    "coco": ("from_coco", "read_coco_detections"),
     "coco_annotations": ("read_coco_annotations",),
     "coco_output": ("rescored_coco", "write_coco_detections"),
     "detector": ("CalibratedDetector", "ImageBoxes"),
@@ -53,9 +52,8 @@ DETECTION = {
         "LinearCalibrator",
     ),
     "matching": ("Matches", "match"),
-    "pooling": ("FallbackWarning",),
     "score_map": ("ScoreMap",),
-    "thresholds": ("NoOptimalThresholdWarning", "apply_thresholds", "lrp_optimal_thresholds"),
+    "thresholds": ("apply_thresholds", "lrp_optimal_thresholds"),
 }
 #: Public names of `calib.evaluation` by module; no name equals its module's.
 EVALUATION = {
@@ -83,7 +81,6 @@ EVALUATION = {
     "smooth": ("smooth_calibration_error",),
     "sweep": ("sweep_bin_count", "sweep_calibration_error"),
     "_accumulated": ("AccumulatedReport",),
-    "_plans": ("NothingToMeasureWarning",),
     "accumulator": ("CalibrationAccumulator", "accumulated_report"),
     "binned": (
         "adaptive_calibration_error",
@@ -146,9 +143,6 @@ EVALUATION = {
 }
 #: Public names of `uq` by module, without the package's name.
 UQ = {
-    "_bands": ("CrossingQuantilesWarning",),
-    "_conformal_ranks": ("SmallCalibrationSetWarning",),
-    "_interval_ends": ("EmptyIntervalWarning",),
     "certainty": (
         "conformal_confidence",
         "conformal_credibility",
@@ -165,10 +159,7 @@ UQ = {
     ),
     "conformal_boxes": ("ConformalBoxes",),
     "conformal_classifier": ("ConformalClassifier",),
-    "conformal_quantile": (
-        "ConformalWarning",
-        "EffectiveSampleSizeWarning",
-        "PooledCategoryWarning",
+    "conformal_quantiles": (
         "conformal_quantile",
         "effective_sample_size",
         "weighted_conformal_quantile",
@@ -176,7 +167,7 @@ UQ = {
     "conformal_regressor": ("ConformalRegressor",),
     "likelihood_ratio": ("LikelihoodRatio",),
     "logit_scores": ("energy_score", "max_logit_score", "ood_score"),
-    "mapie_risk_control": ("RiskControlledClassifier", "RiskNotControlledWarning"),
+    "mapie_risk_control": ("RiskControlledClassifier",),
     "online": ("AdaptiveConformal",),
     "ood": ("KNearestDetector", "MahalanobisDetector"),
     "ood_evaluation": ("OODMeasures", "OODReport", "ood_report"),
@@ -187,7 +178,6 @@ UQ = {
         "mondrian_p_values",
     ),
     "risk_control": (
-        "NothingKeptWarning",
         "SelectiveThreshold",
         "abstention_utility",
         "control_selective_risk",
@@ -205,17 +195,27 @@ UQ = {
         "negative_mutual_information_score",
     ),
     "selective": ("SelectiveClassifier",),
-    "_residuals": ("InSampleResidualsWarning",),
-    "_side_heads": ("FewSideRowsWarning", "SideMeans"),
-    "_side_model": ("BiasedSplitPointWarning",),
+    "_side_heads": ("SideMeans",),
     "split_point": ("SplitPointRegressor",),
     "study": ("leave_one_out_study",),
     "study_methods": ("StudyPredictions",),
     "study_metrics": ("StudyNumber", "StudyRow"),
-    "study_models": ("load_study_stand_in", "study_models"),
+    "study_estimators": ("load_study_stand_in", "study_models"),
     "study_results": ("StudyResult",),
     "study_scores": ("Protocol",),
 }
+#: Warnings of `calib` that these packages issue, hence export as well.
+DETECTION_WARNINGS = dict.fromkeys(
+    (
+        "BoxFormatWarning",
+        "FallbackWarning",
+        "InvalidRowsWarning",
+        "NoOptimalThresholdWarning",
+        "UnknownImagesWarning",
+    ),
+    "calib.warnings",
+)
+EVALUATION_WARNINGS = {"NothingToMeasureWarning": "calib.warnings"}
 #: File, first line and last line of each generated block.
 INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")
 UQ_INIT = (ROOT / "uq" / "__init__.py", "# <generated>", "# </generated>")
@@ -226,10 +226,19 @@ README = (ROOT / "README.md", "<!-- calibrators:begin -->", "<!-- calibrators:en
 
 def module_of() -> dict[str, str]:
     """Return the module of every public name of `calib`."""
-    names = dict(OTHERS)
+    names = OTHERS | warnings_of(calib.warnings)
     for row in CALIBRATORS.values():
         names[row.class_name] = row.target.partition(":")[0]
     return dict(sorted(names.items()))
+
+
+def warnings_of(module: ModuleType) -> dict[str, str]:
+    """Return the module of every warning class that it defines."""
+    return {
+        name: module.__name__
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    }
 
 
 def constants_first(name: str) -> tuple[int, str]:
@@ -237,17 +246,20 @@ def constants_first(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
 
-def listed(package: str, modules: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return the module of every public name of a package."""
+def listed(
+    package: str, modules: dict[str, tuple[str, ...]], others: dict[str, str]
+) -> dict[str, str]:
+    """Return the module of every public name of a package, `others` from elsewhere included."""
     names = {name: f"{package}.{module}" for module, found in modules.items() for name in found}
-    return dict(sorted(names.items()))
+    return dict(sorted((names | others).items()))
 
 
 def exports(names: dict[str, str]) -> str:
     """Return the imports for type checkers, the table for lazy imports, and ``__all__``."""
     lines = ["if TYPE_CHECKING:"]
     for module in sorted(set(names.values())):
-        found = sorted((name for name in names if names[name] == module), key=constants_first)
+        found = [name for name in names if names[name] == module]
+        found.sort(key=lambda name: (*constants_first(name)[:1], name.casefold()))
         lines += import_lines(module, found)
     lines += ["", "_MODULE_OF = {"]
     lines += [f'    "{name}": "{module}",' for name, module in names.items()]
@@ -290,9 +302,9 @@ def main(arguments: list[str] | None = None) -> int:
     stale = 0
     blocks = (
         (INIT, exports(module_of())),
-        (UQ_INIT, exports(listed("uq", UQ))),
-        (EVALUATION_INIT, exports(listed("calib.evaluation", EVALUATION))),
-        (DETECTION_INIT, exports(listed("calib.detection", DETECTION))),
+        (UQ_INIT, exports(listed("uq", UQ, warnings_of(uq.warnings)))),
+        (EVALUATION_INIT, exports(listed("calib.evaluation", EVALUATION, EVALUATION_WARNINGS))),
+        (DETECTION_INIT, exports(listed("calib.detection", DETECTION, DETECTION_WARNINGS))),
         (README, table()),
     )
     for (path, begin, end), body in blocks:

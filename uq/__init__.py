@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 # <generated> by tools/generate_exports.py; edit neither by hand
 if TYPE_CHECKING:
-    from uq._bands import CrossingQuantilesWarning
-    from uq._conformal_ranks import SmallCalibrationSetWarning
-    from uq._interval_ends import EmptyIntervalWarning
-    from uq._residuals import InSampleResidualsWarning
-    from uq._side_heads import FewSideRowsWarning, SideMeans
-    from uq._side_model import BiasedSplitPointWarning
+    from uq._side_heads import SideMeans
     from uq.certainty import (
         conformal_confidence,
         conformal_credibility,
@@ -25,10 +20,7 @@ if TYPE_CHECKING:
     from uq.concept_scores import concept_matching_score, negative_label_score, select_negatives
     from uq.conformal_boxes import ConformalBoxes
     from uq.conformal_classifier import ConformalClassifier
-    from uq.conformal_quantile import (
-        ConformalWarning,
-        EffectiveSampleSizeWarning,
-        PooledCategoryWarning,
+    from uq.conformal_quantiles import (
         conformal_quantile,
         effective_sample_size,
         weighted_conformal_quantile,
@@ -36,7 +28,7 @@ if TYPE_CHECKING:
     from uq.conformal_regressor import ConformalRegressor
     from uq.likelihood_ratio import LikelihoodRatio
     from uq.logit_scores import energy_score, max_logit_score, ood_score
-    from uq.mapie_risk_control import RiskControlledClassifier, RiskNotControlledWarning
+    from uq.mapie_risk_control import RiskControlledClassifier
     from uq.online import AdaptiveConformal
     from uq.ood import KNearestDetector, MahalanobisDetector
     from uq.ood_evaluation import OODMeasures, OODReport, ood_report
@@ -46,12 +38,7 @@ if TYPE_CHECKING:
         forced_prediction,
         mondrian_p_values,
     )
-    from uq.risk_control import (
-        NothingKeptWarning,
-        SelectiveThreshold,
-        abstention_utility,
-        control_selective_risk,
-    )
+    from uq.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
     from uq.risk_coverage import (
         area_under_risk_coverage,
         excess_area_under_risk_coverage,
@@ -67,43 +54,56 @@ if TYPE_CHECKING:
     from uq.selective import SelectiveClassifier
     from uq.split_point import SplitPointRegressor
     from uq.study import leave_one_out_study
+    from uq.study_estimators import load_study_stand_in, study_models
     from uq.study_methods import StudyPredictions
     from uq.study_metrics import StudyNumber, StudyRow
-    from uq.study_models import load_study_stand_in, study_models
     from uq.study_results import StudyResult
     from uq.study_scores import Protocol
+    from uq.warnings import (
+        BiasedSplitPointWarning,
+        ConformalWarning,
+        CrossingQuantilesWarning,
+        EffectiveSampleSizeWarning,
+        EmptyIntervalWarning,
+        FewSideRowsWarning,
+        InSampleResidualsWarning,
+        NothingKeptWarning,
+        PooledCategoryWarning,
+        RiskNotControlledWarning,
+        SmallCalibrationSetWarning,
+    )
 
 _MODULE_OF = {
     "AdaptiveConformal": "uq.online",
-    "BiasedSplitPointWarning": "uq._side_model",
+    "BiasedSplitPointWarning": "uq.warnings",
     "CertaintyCurve": "uq.certainty_results",
     "CertaintyPoints": "uq.certainty_results",
     "ConformalBoxes": "uq.conformal_boxes",
     "ConformalClassifier": "uq.conformal_classifier",
     "ConformalRegressor": "uq.conformal_regressor",
-    "ConformalWarning": "uq.conformal_quantile",
-    "CrossingQuantilesWarning": "uq._bands",
-    "EffectiveSampleSizeWarning": "uq.conformal_quantile",
-    "EmptyIntervalWarning": "uq._interval_ends",
-    "FewSideRowsWarning": "uq._side_heads",
+    "ConformalWarning": "uq.warnings",
+    "CrossingQuantilesWarning": "uq.warnings",
+    "EffectiveSampleSizeWarning": "uq.warnings",
+    "EmptyIntervalWarning": "uq.warnings",
+    "FewSideRowsWarning": "uq.warnings",
     "ForcedPrediction": "uq.p_values",
-    "InSampleResidualsWarning": "uq._residuals",
+    "InSampleResidualsWarning": "uq.warnings",
     "KNearestDetector": "uq.ood",
     "LikelihoodRatio": "uq.likelihood_ratio",
     "MahalanobisDetector": "uq.ood",
-    "NothingKeptWarning": "uq.risk_control",
+    "NothingKeptWarning": "uq.warnings",
     "OODMeasures": "uq.ood_evaluation",
     "OODReport": "uq.ood_evaluation",
-    "PooledCategoryWarning": "uq.conformal_quantile",
+    "PooledCategoryWarning": "uq.warnings",
     "Protocol": "uq.study_scores",
     "RiskControlledClassifier": "uq.mapie_risk_control",
     "RiskCoverageCurve": "uq.risk_coverage_results",
-    "RiskNotControlledWarning": "uq.mapie_risk_control",
+    "RiskNotControlledWarning": "uq.warnings",
     "SelectiveClassifier": "uq.selective",
     "SelectivePoint": "uq.risk_coverage_results",
     "SelectiveThreshold": "uq.risk_control",
     "SideMeans": "uq._side_heads",
-    "SmallCalibrationSetWarning": "uq._conformal_ranks",
+    "SmallCalibrationSetWarning": "uq.warnings",
     "SplitPointRegressor": "uq.split_point",
     "StudyNumber": "uq.study_metrics",
     "StudyPredictions": "uq.study_methods",
@@ -116,9 +116,9 @@ _MODULE_OF = {
     "conformal_confidence": "uq.certainty",
     "conformal_credibility": "uq.certainty",
     "conformal_p_values": "uq.p_values",
-    "conformal_quantile": "uq.conformal_quantile",
+    "conformal_quantile": "uq.conformal_quantiles",
     "control_selective_risk": "uq.risk_control",
-    "effective_sample_size": "uq.conformal_quantile",
+    "effective_sample_size": "uq.conformal_quantiles",
     "energy_score": "uq.logit_scores",
     "excess_area_under_risk_coverage": "uq.risk_coverage",
     "forced_prediction": "uq.p_values",
@@ -126,7 +126,7 @@ _MODULE_OF = {
     "interval_width_certainty": "uq.certainty",
     "is_conformal_singleton": "uq.certainty",
     "leave_one_out_study": "uq.study",
-    "load_study_stand_in": "uq.study_models",
+    "load_study_stand_in": "uq.study_estimators",
     "margin_score": "uq.scores",
     "max_logit_score": "uq.logit_scores",
     "max_probability_score": "uq.scores",
@@ -138,8 +138,8 @@ _MODULE_OF = {
     "ood_score": "uq.logit_scores",
     "risk_coverage_curve": "uq.risk_coverage",
     "select_negatives": "uq.concept_scores",
-    "study_models": "uq.study_models",
-    "weighted_conformal_quantile": "uq.conformal_quantile",
+    "study_models": "uq.study_estimators",
+    "weighted_conformal_quantile": "uq.conformal_quantiles",
 }
 
 __all__ = [
@@ -222,4 +222,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -12,12 +11,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 
+from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.responses import fit_on_rows
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import Float64Array, IntArray, LabelArray
-from uq.conformal_quantile import ConformalWarning
+from uq.warnings import CrossingQuantilesWarning
 
 Score: TypeAlias = Literal["absolute", "normalised", "quantile"]
 
@@ -25,10 +25,6 @@ Score: TypeAlias = Literal["absolute", "normalised", "quantile"]
 SCALE_FLOOR = 1e-6
 #: Folds of the residuals that a scale model learns from.
 SCALE_FOLDS = 5
-
-
-class CrossingQuantilesWarning(ConformalWarning):
-    """A lower quantile was predicted above the upper one; the two were exchanged."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +82,11 @@ class Band:
         low, high = (predictions(model, X) for model in self.quantiles)
         crossing = int((low > high).sum())
         if crossing:
-            warnings.warn(
+            warn(
                 f"the quantile models cross for {crossing} of {len(low)} samples; their lower and "
                 f"upper ends were exchanged there (for calibration as for prediction, so coverage "
                 f"holds)",
                 CrossingQuantilesWarning,
-                stacklevel=5,
             )
         return Ends(np.minimum(low, high), np.maximum(low, high), None)
 

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calib._border.checks import check_fraction, describe
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, describe, read_array
-from calib._core.typing import ArrayLike, Float64Array
+from calib._core.reading import read_array
 
 #: Products of a level and a count this close (relatively) to an integer are that integer.
 RANK_TOLERANCE = 1e-12
-
-
-class SmallCalibrationSetWarning(UserWarning):
-    """Too few calibration samples for the level: the answer is valid and says nothing."""
 
 
 def check_levels(confidence_levels: ArrayLike) -> Float64Array:

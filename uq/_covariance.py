@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
-from calib._core.reading import describe
-from calib._core.typing import Float64Array
+from calib._border.checks import describe
+from calib._border.typing import Float64Array
 
 Shrinkage: TypeAlias = float | Literal["auto"]
 #: Smallest ratio of pivots in a Cholesky factor (squared: about 1e-12 of the largest variance)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray
 
 #: Numbers a block may hold (32 MB of float64).
 BLOCK_NUMBERS = 1 << 22

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import describe
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.checks import describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from uq._bands import Ends
 from uq._conformal_ranks import (
-    SmallCalibrationSetWarning,
     conformal_quantile,
     conformal_rank,
     effective_size,
@@ -22,18 +21,16 @@ from uq._conformal_ranks import (
 )
 from uq._cross_intervals import BLOCK_NUMBERS, ScoreLists, kth_smallest, select_by_block
 from uq._interval_fitting import Calibration, read_ratio
-from uq.conformal_quantile import ConformalWarning, EffectiveSampleSizeWarning
+from uq.warnings import (
+    EffectiveSampleSizeWarning,
+    EmptyIntervalWarning,
+    SmallCalibrationSetWarning,
+)
 
 Tails: TypeAlias = Literal["symmetric", "asymmetric", "lower", "upper"]
 
 #: Weights that leave fewer effective calibration samples than this outside the level are warned of.
 FEW_EFFECTIVE = 5
-#: Depth of the public method below which warnings are raised.
-PUBLIC = 5
-
-
-class EmptyIntervalWarning(ConformalWarning):
-    """Lower ends passed upper ends; both were put in the middle."""
 
 
 def interval_ends(
@@ -184,11 +181,10 @@ class _Part:
 def _warn_of_size(effective: float, n: int, levels: Float64Array) -> None:
     few = levels[(1 - levels) * effective < FEW_EFFECTIVE]
     if len(few):
-        warnings.warn(
+        warn(
             f"the likelihood ratios make {n} calibration samples worth {effective:.1f}; intervals "
             f"at level {in_words(few)} rest on fewer than {FEW_EFFECTIVE} of these",
             EffectiveSampleSizeWarning,
-            stacklevel=PUBLIC,
         )
 
 
@@ -223,7 +219,10 @@ def _report_infinite(
     )
     if est.small == "raise":
         raise ValueError(text + ". Lower the level or pass small='infinite'")
-    warnings.warn(text, SmallCalibrationSetWarning, stacklevel=PUBLIC)
+    warn(
+        text,
+        SmallCalibrationSetWarning,
+    )
 
 
 def _without_empty(out: Float64Array) -> Float64Array:
@@ -233,10 +232,9 @@ def _without_empty(out: Float64Array) -> Float64Array:
         low, high = out[:, 0], out[:, 1]
         middle = 0.5 * low[empty] + 0.5 * high[empty]
         low[empty], high[empty] = middle, middle
-        warnings.warn(
+        warn(
             f"{int(empty.any(axis=1).sum())} of {len(out)} intervals are empty because the margins "
             f"are negative and larger than the band; both ends were put in the middle",
             EmptyIntervalWarning,
-            stacklevel=PUBLIC,
         )
     return out

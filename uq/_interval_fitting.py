@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +10,13 @@ from sklearn.model_selection import check_cv, train_test_split
 from sklearn.utils import check_random_state, resample
 from sklearn.utils.parallel import Parallel, delayed
 
+from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.labels import check_vector, encode_labels
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, check_integer, describe, read_array
+from calib._core.reading import read_array
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq._bands import Band, fit_band, is_frozen, predictions, with_scale
 
 
@@ -184,11 +185,10 @@ def _bootstrap(est: Any, X: Any, y: Float64Array, weight: Float64Array | None) -
     out = ~np.isnan(seen)
     rows = np.flatnonzero(out.any(axis=1))
     if len(rows) < len(y):
-        warnings.warn(
+        warn(
             f"{len(y) - len(rows)} of {len(y)} samples are in every bootstrap draw and cannot "
             f"calibrate; raise n_resamples={est.n_resamples}",
             UserWarning,
-            stacklevel=4,
         )
     if not len(rows):
         raise ValueError("no sample is left out by any bootstrap draw; raise n_resamples")

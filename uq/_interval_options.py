@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.typing import ArrayLike, LabelArray
 from calib._core.labels import check_same_length, check_vector
-from calib._core.reading import check_fraction, check_integer, check_option, describe
-from calib._core.typing import ArrayLike, LabelArray
 from uq._bands import is_frozen
 from uq._mapie_intervals import check_supported
 from uq.held_out import warn_if_trained

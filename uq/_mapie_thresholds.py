@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_fraction, check_option, describe
-from calib._core.typing import ArrayLike, Float64Array, IntArray
+from calib._border.checks import check_fraction, check_option, describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray
 from uq._vectors import check_score_vector
 
 Risk: TypeAlias = Literal[

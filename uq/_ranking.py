@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._core.typing import Float64Array
+from calib._border.typing import Float64Array
 
 #: Rounding allowed when a sum of weights is compared with a share of its total.
 ROUNDING = 1e-12

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,13 +14,16 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from calib import RefitWarning
+from calib._border.checks import check_integer
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_integer, read_array
+from calib._core.reading import read_array
 from calib._core.responses import fit_on_rows
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.validation import check_matrix
 from uq._head_inputs import HeadInputs, head_inputs, read_inputs
+from uq.warnings import InSampleResidualsWarning
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,6 @@ class RowSet:
     def shifted(self, by: Float64Array) -> RowSet:
         """Return the rows with another split point."""
         return RowSet(self.inputs, self.residual - by, self.weight)
-
-
-class InSampleResidualsWarning(UserWarning):
-    """Heads are fitted on residuals of rows that the estimator was trained on."""
 
 
 def check_targets(y: ArrayLike) -> tuple[Float64Array, bool]:
@@ -99,11 +97,10 @@ def _weight_for(estimator: Any, weight: Float64Array | None) -> Float64Array | N
     """Return the weights, None (and a warning) if the estimator takes none."""
     if weight is None or has_fit_parameter(estimator, "sample_weight"):
         return weight
-    warnings.warn(
+    warn(
         f"{type(estimator).__name__}.fit takes no sample_weight; the weights are used for "
         f"intervals and uncertainty only",
         UserWarning,
-        stacklevel=5,
     )
     return None
 
@@ -115,11 +112,10 @@ def _warn_if_trained(estimator: Any) -> None:
     except (NotFittedError, TypeError):
         return
     if get_tags(estimator).requires_fit:
-        warnings.warn(
+        warn(
             f"{type(estimator).__name__} is already trained and will be trained again on the data "
             f"passed to fit; pass FrozenEstimator(model) to use it as it is",
             RefitWarning,
-            stacklevel=5,
         )
 
 
@@ -242,12 +238,11 @@ def take_residuals(
         if residuals == "cv":
             predicted = out_of_fold(estimator, part, y, own, cv=cv, random=random, n_jobs=n_jobs)
         else:
-            warnings.warn(
+            warn(
                 "residuals='train' takes residuals of rows the estimator has seen, which are too "
                 "small: without conformal scaling coverage falls far below the level. Pass "
                 "residuals='cv'",
                 InSampleResidualsWarning,
-                stacklevel=4,
             )
         estimator = fit_on_rows(estimator, part, y, own, None)
     trained = row_set(rest, predict(rest) if predicted is None else predicted)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import Array
 from calib._core.namespace import array_namespace, is_half
-from calib._core.reading import describe
 from calib._core.scores import row_blocks
-from calib._core.typing import Array
 
 
 def check_temperature(temperature: object) -> float:

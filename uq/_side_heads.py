@@ -12,8 +12,10 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
+from calib._border.typing import Float64Array, RandomState
+from calib._border.warn import warn
 from calib._core.heads import CONSTANT, FEWEST_ROWS, Heads, NetworkHeads, fit_heads
-from calib._core.typing import Float64Array, RandomState
+from uq.warnings import FewSideRowsWarning
 
 IntervalKind: TypeAlias = Literal["hgb", "torch"]
 INTERVAL_KINDS: tuple[IntervalKind, ...] = ("hgb", "torch")
@@ -25,10 +27,6 @@ CONSISTENCY_KINDS: tuple[ConsistencyKind, ...] = ("mlp", "ridge", "torch")
 FLOOR = 1e-6
 #: Networks of scikit-learn: hidden units, rows per step, steps, fewest passes over the data.
 UNITS, BATCH, STEPS, FEWEST_EPOCHS = 50, 64, 2000, 20
-
-
-class FewSideRowsWarning(UserWarning):
-    """One side of the split points has too few residuals to learn from inputs."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +127,11 @@ def fit_interval_heads(
     sides = {"above": above, "below": ~above}
     starved = {name: int(rows.sum()) for name, rows in sides.items() if rows.sum() < FEWEST_ROWS}
     if starved:
-        warnings.warn(
+        warn(
             " and ".join(f"{n} residuals {name}" for name, n in starved.items())
             + f" the predictions, {FEWEST_ROWS} are needed to learn from inputs: widths are "
             f"constant there. Use more rows, or a model that is not biased to one side",
             FewSideRowsWarning,
-            stacklevel=4,
         )
 
     def fit(rows: BoolArray, target: Float64Array, q: float | None = None) -> Heads:

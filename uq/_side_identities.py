@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.typing import Float64Array
+from calib._border.typing import Float64Array
 
 ConsistencyForm: TypeAlias = Literal["root", "raw", "relative"]
 CONSISTENCY_FORMS: tuple[ConsistencyForm, ...] = ("root", "raw", "relative")

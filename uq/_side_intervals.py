@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.typing import Float64Array
-from uq._conformal_ranks import RANK_TOLERANCE, SmallCalibrationSetWarning, samples_needed
-from uq.conformal_quantile import PooledCategoryWarning
+from calib._border.typing import Float64Array
+from calib._border.warn import warn
+from uq._conformal_ranks import RANK_TOLERANCE, samples_needed
+from uq.warnings import PooledCategoryWarning, SmallCalibrationSetWarning
 
 ConformalMode: TypeAlias = Literal["side", "joint", "none"]
 CONFORMAL_MODES: tuple[ConformalMode, ...] = ("side", "joint", "none")
@@ -116,29 +116,26 @@ class SideScores:
         else:
             factors = (self.both.quantile(level),) * 2
         if not enough[2]:
-            warnings.warn(
+            warn(
                 f"{self.both.total:g} calibration rows, {samples_needed(level)} are needed for "
                 f"confidence_level={level}: the intervals are infinite. Use more calibration rows "
                 f"or a lower level",
                 SmallCalibrationSetWarning,
-                stacklevel=4,
             )
         elif not np.isfinite(factors).all():
-            warnings.warn(
+            warn(
                 "more calibration rows than the level lets out have a residual where the rows "
                 "that taught the widths had none: the intervals are infinite. Was the estimator "
                 "trained on the rows passed to fit?",
                 SmallCalibrationSetWarning,
-                stacklevel=4,
             )
         elif mode == "side" and not all(enough[:2]):
-            warnings.warn(
+            warn(
                 f"{self.upper.total:g} calibration rows above and {self.lower.total:g} below their "
                 f"prediction: a side needs {samples_needed(level)} for confidence_level={level}. "
                 f"One factor serves both sides, which promises coverage overall but not on each "
                 f"side; use more calibration rows or a lower level",
                 PooledCategoryWarning,
-                stacklevel=4,
             )
         return factors
 

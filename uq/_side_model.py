@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from calib._border.checks import check_fraction, check_option, describe
+from calib._border.typing import Float64Array
+from calib._border.warn import warn
 from calib._core.heads import FEWEST_ROWS, Heads, fit_with_held_out
-from calib._core.reading import check_fraction, check_option, describe
-from calib._core.typing import Float64Array
 from uq._residuals import RowSet
 from uq._side_heads import (
     CONSISTENCY_KINDS,
@@ -25,14 +25,11 @@ from uq._side_heads import (
 )
 from uq._side_identities import capped_inflation
 from uq._side_intervals import CONFORMAL_MODES, ConformalMode, SideScores, scaled
+from uq.warnings import BiasedSplitPointWarning
 
 #: A split point counts as biased if the mean residual is this share of the mean absolute one
 #: and this many of its standard errors.
 BIASED_SHARE, BIASED_ERRORS = 0.1, 4.0
-
-
-class BiasedSplitPointWarning(UserWarning):
-    """Residuals do not average zero, as they do for a model of the conditional mean."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +173,10 @@ def _warn_if_biased(rows: RowSet) -> None:
     size = float(np.average(np.abs(residual), weights=weight))
     error = float(np.sqrt(np.average((residual - mean) ** 2, weights=weight) / len(residual)))
     if abs(mean) > max(BIASED_SHARE * size, BIASED_ERRORS * error):
-        warnings.warn(
+        warn(
             f"the residuals average {mean:.4g} where their mean size is {size:.4g}: the split "
             f"point is not the conditional mean (a median, a robust loss, a transformed target, "
             f"or other data?). Intervals keep their coverage, but self-consistency measures this "
             f"bias; train with squared error, or pass recentre=True",
             BiasedSplitPointWarning,
-            stacklevel=4,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import digamma
 
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.labels import check_same_length, check_weight
-from calib._core.typing import ArrayLike, Float64Array
 from uq._vectors import check_score_vector
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
-from calib._core.typing import ArrayLike, Float64Array
 
 
 def check_score_vector(x: ArrayLike, name: str) -> Float64Array:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray, LabelArray
-from uq._conformal_ranks import (
-    SmallCalibrationSetWarning,
-    conformal_rank,
-    samples_needed,
-)
+from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
+from uq._conformal_ranks import conformal_rank, samples_needed
 from uq.category_table import CategoryTable, cells
-from uq.conformal_quantile import EffectiveSampleSizeWarning, PooledCategoryWarning
+from uq.warnings import (
+    EffectiveSampleSizeWarning,
+    PooledCategoryWarning,
+    SmallCalibrationSetWarning,
+)
 
 SmallPolicy: TypeAlias = Literal["infinite", "raise"]
 #: Below this effective sample size the coverage of one calibration set may be far off.
@@ -212,11 +212,10 @@ class CalibratedScores:
 
     def warn_pooled(self, categories: Iterable[int]) -> None:
         """Warn that some categories borrow the scores of all."""
-        warnings.warn(
+        warn(
             f"pool_below: {self.names_of(categories)} use the scores of all samples, so coverage "
             f"inside them is not guaranteed",
             PooledCategoryWarning,
-            stacklevel=6,
         )
 
     def _report_small(self, categories: list[int], level: float) -> None:
@@ -226,21 +225,19 @@ class CalibratedScores:
         )
         if self.small == "raise":
             raise ValueError(f"{text}. Lower the level, add samples or pass small='infinite'")
-        warnings.warn(
+        warn(
             f"{text}. Their labels are in every set, which keeps the coverage",
             SmallCalibrationSetWarning,
-            stacklevel=5,
         )
 
     def _report_weights(self, level: float, outweighed: int) -> None:
         if self.table.prefix is None:
             return
         if outweighed:
-            warnings.warn(
+            warn(
                 f"{outweighed} test samples have a likelihood ratio above {1 - level:.3g} of the "
                 f"whole weight; their sets hold every class, which keeps the coverage",
                 EffectiveSampleSizeWarning,
-                stacklevel=5,
             )
         needed = max(FEW_EFFECTIVE_SAMPLES, 1 / (1 - level))
         poor, sizes = [], []
@@ -251,9 +248,8 @@ class CalibratedScores:
                 poor.append(category)
                 sizes.append(size)
         if poor:
-            warnings.warn(
+            warn(
                 f"likelihood ratios leave an effective sample size of {min(sizes):.3g} "
                 f"({self.names_of(poor)}); sets at confidence_level={level:g} rest on few samples",
                 EffectiveSampleSizeWarning,
-                stacklevel=5,
             )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from calib._border.checks import check_fraction
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, read_array
-from calib._core.typing import ArrayLike, Float64Array
+from calib._core.reading import read_array
 from calib._core.validation import RANGE_TOLERANCE, check_matrix
 
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, Float64Array
+from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array
 from calib._core.validation import check_matrix
-from uq._conformal_ranks import (
-    SmallCalibrationSetWarning,
-    check_level,
-    conformal_quantile,
-    samples_needed,
-)
+from uq._conformal_ranks import check_level, conformal_quantile, samples_needed
+from uq.warnings import SmallCalibrationSetWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.
 OUTWARD = np.array([1.0, 1.0, -1.0, -1.0])
@@ -285,7 +281,10 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
         )
         if self.small == "raise":
             raise ValueError(text + ". Lower the level or pass small='infinite'")
-        warnings.warn(text, SmallCalibrationSetWarning, stacklevel=4)
+        warn(
+            text,
+            SmallCalibrationSetWarning,
+        )
 
 
 def _boxes(x: ArrayLike, name: str) -> Float64Array:

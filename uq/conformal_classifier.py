@@ -12,9 +12,9 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.labels import check_vector, encode_labels
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
 from uq import held_out
 from uq._conformal_ranks import check_levels
 from uq.calibrated_scores import SmallPolicy

@@ -10,8 +10,8 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.labels import check_weight
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq._bands import Band, Score
 from uq._conformal_ranks import check_level, check_levels, effective_size
 from uq._interval_ends import Tails, interval_ends

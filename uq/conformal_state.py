@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.labels import check_same_length, check_vector
-from calib._core.reading import check_fraction, check_integer, check_option, describe
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq import mapie_backend
-from uq._draws import generator
 from uq.calibrated_scores import CalibratedScores
-from uq.conformal_quantile import scaled_calibration_ratio, scaled_test_ratio
+from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio
 from uq.held_out import HeldOut, class_probabilities
 from uq.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
 from uq.p_values import codes_of_known

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,12 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from calib import RefitWarning
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
-from calib._core.reading import describe
 from calib._core.responses import columns_by_class, fit_on_rows
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import Float64Array, IntArray, LabelArray
 from calib._core.validation import check_matrix, check_probabilities
 
 
@@ -144,9 +144,8 @@ def warn_if_trained(estimator: Any) -> None:
     except (NotFittedError, TypeError):
         return
     if get_tags(estimator).requires_fit:
-        warnings.warn(
+        warn(
             f"{type(estimator).__name__} is already trained and will be trained again on data "
             f"passed to fit; pass FrozenEstimator(model) to let all of them calibrate it",
             RefitWarning,
-            stacklevel=4,
         )

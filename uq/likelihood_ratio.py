@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -12,12 +11,14 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from calib import BaseCalibrator, CalibratedClassifier
+from calib._border.checks import check_integer, describe
+from calib._border.typing import ArrayLike, Float64Array
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_integer, describe
-from calib._core.typing import ArrayLike, Float64Array
 from calib._core.validation import check_matrix
-from uq.conformal_quantile import EffectiveSampleSizeWarning, effective_sample_size
+from uq.conformal_quantiles import effective_sample_size
 from uq.conformal_state import seed_of
+from uq.warnings import EffectiveSampleSizeWarning
 
 #: Below this effective sample size the ratios deserve a warning.
 FEW_EFFECTIVE_SAMPLES = 30
@@ -149,11 +150,10 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         self.effective_sample_size_ = effective_sample_size(self.calibration_ratio_)
         size = self.effective_sample_size_
         if size < FEW_EFFECTIVE_SAMPLES or size < len(old) / 10:
-            warnings.warn(
+            warn(
                 f"the ratios leave an effective sample size of {size:.3g} of {len(old)}: the new "
                 f"data lie where the calibration data are sparse",
                 EffectiveSampleSizeWarning,
-                stacklevel=2,
             )
         return self
 

@@ -6,15 +6,15 @@ and more like the training data.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from calib import ProbabilitiesAsLogitsWarning
+from calib._border.checks import check_option
+from calib._border.typing import Array, ArrayLike
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy, without_gradient
-from calib._core.reading import check_option
-from calib._core.typing import Array, ArrayLike
 from calib._core.validation import check_matrix, looks_like_probabilities
 from uq._rows import by_rows, check_temperature, log_sum_exp
 from uq.scores import margin_score, max_probability_score, negative_entropy_score
@@ -194,10 +194,9 @@ def _check_logits(logits: ArrayLike, purpose: str) -> Array:
             f"{purpose} needs the logits of at least 2 classes; got shape {tuple(array.shape)}"
         )
     if looks_like_probabilities(to_numpy(without_gradient(array))):
-        warnings.warn(
+        warn(
             f"logits look like probabilities (all in [0, 1], rows sum to 1), whose scale carries "
             f"no information; {purpose} needs logits",
             ProbabilitiesAsLogitsWarning,
-            stacklevel=3,
         )
     return array

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import PredefinedSplit
 
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq.nonconformity import ConformityScore
 
 #: MAPIE's names of the ways to merge folds.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -13,10 +12,11 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_fraction, describe
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_vector, encode_labels
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, describe
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.validation import check_matrix, check_probabilities
 from uq._mapie_thresholds import (
     Risk,
@@ -26,10 +26,7 @@ from uq._mapie_thresholds import (
     search_thresholds,
 )
 from uq.held_out import class_probabilities, classes_and_codes
-
-
-class RiskNotControlledWarning(UserWarning):
-    """No threshold could be shown to keep the risk within its target."""
+from uq.warnings import RiskNotControlledWarning
 
 
 class RiskControlledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
@@ -214,13 +211,12 @@ sequence of them, default="precision"
         self.controlled_ = len(found.valid) > 0
         if not self.controlled_:
             goals = ", ".join(f"{r} {t:g}" for r, t in zip(risks, targets, strict=True))
-            warnings.warn(
+            warn(
                 f"no threshold meets {goals} with confidence {level:g}: smallest p-value "
                 f"{self.p_values_.min():.3g} of {len(thresholds)} thresholds on {len(codes)} "
                 f"samples. predict will raise; relax target_level, lower confidence_level, pass "
                 f"fewer thresholds or more calibration samples",
                 RiskNotControlledWarning,
-                stacklevel=2,
             )
         return self
 

@@ -12,12 +12,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.namespace import to_numpy
 from calib._core.optional import require
-from calib._core.reading import check_fraction, check_integer, check_option, describe
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.validation import check_matrix
-from uq.conformal_quantile import score_vector
+from uq.conformal_quantiles import score_vector
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9

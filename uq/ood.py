@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.labels import check_same_length, check_vector
-from calib._core.reading import check_fraction, check_integer, check_option
 from calib._core.scores import row_blocks
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq._covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covariance, whiten
 
 #: Rows of a block at least, so that matrix products stay efficient.

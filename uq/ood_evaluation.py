@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from calib import DegenerateScoresWarning
+from calib._border.checks import check_fraction, check_integer
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, RandomState
+from calib._border.warn import warn
 from calib._core.labels import check_weight
 from calib._core.optional import require
-from calib._core.reading import check_fraction, check_integer
-from calib._core.typing import ArrayLike, Float64Array, RandomState
 from calib.evaluation import Interval
-from uq._draws import generator
 from uq._ranking import auroc, average_precision, false_positive_rate, threshold_index
 from uq._vectors import check_score_vector
 
@@ -290,10 +290,9 @@ def ood_report(
     }
     values, codes = np.unique(np.concatenate([inside, *outside.values()]), return_inverse=True)
     if len(values) == 1:
-        warnings.warn(
+        warn(
             f"all scores are equal ({values[0]:.6g}); they separate nothing",
             DegenerateScoresWarning,
-            stacklevel=2,
         )
     ends = np.cumsum([len(inside), *(len(scores) for scores in outside.values())])
     code_in, *code_out = np.split(codes, ends[:-1])

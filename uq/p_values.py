@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.checks import check_option, describe
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_option, describe, read_array
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
+from calib._core.reading import read_array
 from calib._core.validation import check_matrix
-from uq._draws import generator
 from uq.category_table import CategoryTable
-from uq.conformal_quantile import scaled_calibration_ratio, scaled_test_ratio, score_vector
+from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
 
 #: Test scores answered in one go (8 MB), so that memory stays bounded beside the result.
 BLOCK = 1 << 20

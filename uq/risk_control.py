@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy.stats import beta, binom
 
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.warn import warn
 from calib._core.labels import check_same_length
-from calib._core.reading import check_fraction, check_integer, check_option, describe
-from calib._core.typing import ArrayLike, Float64Array, IntArray
 from uq._vectors import check_score_vector
+from uq.warnings import NothingKeptWarning
 
 Procedure: TypeAlias = Literal["fixed_sequence", "bonferroni"]
-
-
-class NothingKeptWarning(UserWarning):
-    """No threshold could be shown to keep the risk below its target, so nothing is answered."""
 
 
 @dataclass(frozen=True)
@@ -189,13 +186,12 @@ def control_selective_risk(
         chosen = int(passed[-1]) if len(passed) else -1
     smallest = float(p_value.min()) if len(p_value) else 1.0
     if chosen < 0:
-        warnings.warn(
+        warn(
             f"no threshold keeps the risk below {target_risk:g} with confidence "
             f"{confidence_level:g}: smallest p-value {smallest:.3g} of {len(p_value)} tested on "
             f"{n_samples} samples, must be at most {level:.3g}. Nothing is answered; raise "
             f"target_risk, lower confidence_level, or use more calibration samples",
             NothingKeptWarning,
-            stacklevel=2,
         )
     n_kept, n_errors = (int(kept[chosen]), int(errors[chosen])) if chosen >= 0 else (0, 0)
     bound = math.nan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._core.typing import ArrayLike
+from calib._border.typing import ArrayLike
 from uq._tied_risk import area_of, check_pairs, generalized_area_of, tie_groups
 from uq.risk_coverage_results import RiskCoverageCurve
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import Float64Array
 from calib._core.optional import require
-from calib._core.reading import describe
-from calib._core.typing import Float64Array
 
 #: Rounding allowed when a risk is compared with its limit.
 ROUNDING = 1e-12

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans
 
-from calib._core.typing import Float64Array, IntArray, LabelArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 
 #: Share of the calibration samples that form the clusters and then calibrate nothing.
 CLUSTERING_SHARE = 0.3

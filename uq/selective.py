@@ -13,11 +13,11 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_fraction, check_option, describe
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib._core.labels import check_vector, encode_labels
-from calib._core.reading import check_fraction, check_option, describe
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import ArrayLike, Float64Array, LabelArray, RandomState
-from uq._draws import generator
 from uq._vectors import check_score_vector
 from uq.risk_control import Procedure, SelectiveThreshold, control_selective_risk
 from uq.scores import margin_score, max_probability_score, negative_entropy_score

@@ -9,10 +9,10 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_fraction, check_option
+from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._core.labels import check_weight
-from calib._core.reading import check_fraction, check_option
 from calib._core.sklearn_compat import check_features
-from calib._core.typing import ArrayLike, Float64Array, IntArray, RandomState
 from uq._head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
 from uq._residuals import check_targets, predictions, take_residuals
 from uq._side_heads import (

@@ -10,19 +10,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils import indexable
 
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.typing import ArrayLike, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
-from calib._core.reading import (
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-    read_array,
-)
-from calib._core.typing import ArrayLike, IntArray, LabelArray
+from calib._core.reading import read_array
 from uq._vectors import check_score_vector
+from uq.study_estimators import study_models
 from uq.study_methods import Method, StudyPredictions, apply_method, read_methods
-from uq.study_models import study_models
 from uq.study_results import StudyResult
 from uq.study_scores import Protocol, Scheme, Table, held_out_cells
 
@@ -162,7 +158,7 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
     --------
     >>> from sklearn.linear_model import LogisticRegression
     >>> from uq.study import leave_one_out_study
-    >>> from uq.study_models import load_study_stand_in
+    >>> from uq.study_estimators import load_study_stand_in
     >>> X, y = load_study_stand_in()
     >>> study = leave_one_out_study(
     ...     {"lr": LogisticRegression(C=10)}, X[:40], y[:40],
@@ -212,7 +208,10 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
                 found: StudyPredictions = apply_method(calibrator, cell, table.codes)
                 result.predictions[name, method].append(found)
     for category, text in dict.fromkeys((one.category, str(one.message)) for one in caught):
-        warnings.warn(text, category, stacklevel=2)
+        warn(
+            text,
+            category,
+        )
     return result
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from sklearn.base import clone
 
 from calib import CALIBRATORS, BaseCalibrator, VennAbersCalibrator, make_calibrator
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray
 from calib._core.links import expit
-from calib._core.reading import describe
-from calib._core.typing import Float64Array, IntArray
-from calib._core.validation import ProbabilitiesAsLogitsWarning
+from calib.warnings import ProbabilitiesAsLogitsWarning
 from uq.certainty import (
     conformal_confidence,
     conformal_credibility,

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
-from calib._core.typing import Float64Array, IntArray
 from uq.certainty_curves import MAX_BINS, PER_BIN, ROUNDING
 
 Cut: TypeAlias = Literal["none", "threshold", "share"]

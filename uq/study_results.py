@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calib._border.checks import check_option, describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.optional import require
-from calib._core.reading import check_option, describe
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq._vectors import check_score_vector
 from uq.certainty_curves import SHARES, THRESHOLDS
 from uq.certainty_results import TITLES

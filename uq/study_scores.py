@@ -20,10 +20,10 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
+from calib._border.typing import Float64Array, InputKind, IntArray
 from calib._core.optional import require
 from calib._core.responses import choose_response, columns_by_class
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import Float64Array, InputKind, IntArray
 
 Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
 #: Changes whenever the same input would give other scores.

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from calib._core.typing import FloatArray, LabelArray
+from calib._border.typing import FloatArray, LabelArray
 
 #: Columns named in an error text before it is cut.
 N_LISTED = 20

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._cli.columns import shorten
 from calib._cli.readers import read_table
 from calib._cli.saved_scores import (
@@ -25,7 +26,6 @@ from calib._cli.tables import FORMATS, Table, check_source, check_target, format
 from calib._cli.terminal import Progress, print_table, say
 from calib._cli.writers import write_table
 from calib._core import labels, links
-from calib._core.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib.base import BaseCalibrator
 from calib.registry import CALIBRATORS, get_entry, make_calibrator
 

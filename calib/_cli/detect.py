@@ -28,8 +28,8 @@ from calib.detection import (
     write_coco_detections,
 )
 from calib.detection._json import read_json
-from calib.detection.coco import UnknownImagesWarning
 from calib.detection.map_table import map_class
+from calib.warnings import UnknownImagesWarning
 
 #: Folds of the check that `fit` prints, and images below which it makes none.
 N_FOLDS, MIN_IMAGES = 5, 20

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.typing import FloatArray, InputKind, LabelArray
+from calib._border.warn import warn
 from calib._cli.columns import class_name, classes_in_names, shorten
 from calib._cli.tables import Table
 from calib._cli.terminal import say
 from calib._core import labels, links, validation
-from calib._core.typing import FloatArray, InputKind, LabelArray
 from calib.base import BaseCalibrator
+from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: Beginning of the names of the columns that hold calibrated probabilities.
 ADDED = "calibrated_"
@@ -88,10 +89,9 @@ def _check(scored: SavedScores, columns: str) -> None:
         hint = "but --proba was given; pass --logits if these are logits"
         validation.check_probabilities(scored.matrix, columns, hint=hint)
     elif validation.looks_like_probabilities(scored.matrix):
-        warnings.warn(
+        warn(
             f"{columns} looks like probabilities but --logits was given; pass --proba if they are",
-            validation.ProbabilitiesAsLogitsWarning,
-            stacklevel=2,
+            ProbabilitiesAsLogitsWarning,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, InputKind, LabelArray
 from calib._cli import commands
 from calib._cli.columns import class_name, classes_in_names, missing, one_line, shorten, to_values
 from calib._cli.readers import _check_header
@@ -19,7 +20,6 @@ from calib._cli.tables import Table, check_source, check_target, format_of
 from calib._cli.terminal import Progress, say
 from calib._core import labels
 from calib._core.optional import require
-from calib._core.typing import Float64Array, FloatArray, InputKind, LabelArray
 from calib.base import BaseCalibrator
 
 #: Rows from which a parquet file is read in batches without being told to.

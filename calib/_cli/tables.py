@@ -16,6 +16,7 @@ from typing import Any, TextIO, cast
 
 import numpy as np
 
+from calib._border.typing import FloatArray, LabelArray
 from calib._cli.columns import (
     first_without_number,
     missing,
@@ -25,7 +26,6 @@ from calib._cli.columns import (
     to_numbers,
     to_values,
 )
-from calib._core.typing import FloatArray, LabelArray
 
 #: Kind of file that belongs to the end of a file name.
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv", ".npz": "npz"}

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import LabelArray
 from calib._cli.columns import to_list, to_values
 from calib._cli.tables import Table, format_of, open_text
 from calib._core.optional import require
-from calib._core.typing import LabelArray
 
 #: Rows that are turned into text at a time.
 ROWS_AT_A_TIME = 10_000

@@ -21,8 +21,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core.scores import row_blocks
-from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
 
 Norm: TypeAlias = Literal[1, 2, "max"]
 Strategy: TypeAlias = Literal["uniform", "quantile"]

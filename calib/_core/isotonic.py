@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from calib._core.typing import Float64Array
+from calib._border.typing import Float64Array
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
-from calib._core.reading import describe, read_array
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._core.reading import read_array
 
 
 def check_vector(y: ArrayLike, name: str) -> LabelArray:
@@ -23,11 +23,10 @@ def check_vector(y: ArrayLike, name: str) -> LabelArray:
     if array.ndim == 2 and array.shape[1] == 1:
         from sklearn.exceptions import DataConversionWarning
 
-        warnings.warn(
+        warn(
             f"A column-vector {name} was passed when a 1d array was expected. Please change the "
             f"shape of {name} to (n_samples,), for example using ravel().",
             DataConversionWarning,
-            stacklevel=4,
         )
         array = array[:, 0]
     if array.ndim != 1:

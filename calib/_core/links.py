@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.typing import Array, Domain, InputKind, Namespace
+from calib._border.typing import Array, Domain, InputKind, Namespace
 
 #: Logarithm of the smallest normal float32: the floor of recovered log-probabilities. A floor this
 #: far below the customary 1e-7...1e-15 keeps confident errors visible (CalArena, arXiv 2605.30188).

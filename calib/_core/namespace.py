@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from calib._core.typing import Array, ArrayLike, LabelArray, Namespace
+from calib._border.typing import Array, ArrayLike, LabelArray, Namespace
 
 
 def is_foreign_array(x: ArrayLike) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._core.typing import Float64Array
+from calib._border.typing import Float64Array
 
 #: A step this small ends the scalar iteration: the method is of third order, so the error that
 #: remains is far below the resolution of float64.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core.canonical import Sample
-from calib._core.typing import Array, Float64Array, IntArray, Namespace
 from calib._core.windowed import Events, WindowRule
 
 #: Largest factor by which a slope may move from where it started.

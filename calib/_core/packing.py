@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._core.typing import Array, Float64Array, IntArray
+from calib._border.typing import Array, Float64Array, IntArray
 
 #: Most dimensions of a packed array.
 MOST_DIMENSIONS = 3

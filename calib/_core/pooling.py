@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.typing import Array, Float64Array, IntArray, Namespace
 
 #: Predicted decrease of the mean loss that ends the iteration.
 TOLERANCE = 1e-9

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from sklearn.base import clone
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.sklearn_compat import take_rows
-from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
 
 Response: TypeAlias = Literal["auto", "decision_function", "predict_proba"]
 

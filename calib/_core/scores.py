@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calib._border.typing import Domain, Float64Array, FloatArray, InputKind
 from calib._core.links import (
     PROBA_FLOOR,
     binary_log_odds,
@@ -16,7 +17,6 @@ from calib._core.links import (
     logits_from_proba,
     smooth,
 )
-from calib._core.typing import Domain, Float64Array, FloatArray, InputKind
 
 #: Elements of a block: half a megabyte in float64, so that a few blocks fit in a core's cache.
 BLOCK_ELEMENTS = 1 << 16

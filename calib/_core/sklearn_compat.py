@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
-from calib._core.typing import ArrayLike
+from calib._border.typing import ArrayLike
 
 
 def take_rows(x: ArrayLike, rows: Any) -> Any:

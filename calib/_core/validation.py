@@ -5,10 +5,19 @@ Private functions behind this border receive clean arrays and never check again.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import (
+    Array,
+    ArrayLike,
+    Float64Array,
+    FloatArray,
+    InputKind,
+    IntArray,
+    LabelArray,
+)
+from calib._border.warn import warn
 from calib._core.labels import (
     check_same_length,
     check_vector,
@@ -23,35 +32,15 @@ from calib._core.namespace import (
     to_numpy,
     without_gradient,
 )
-from calib._core.reading import describe, read_array
+from calib._core.reading import read_array
 from calib._core.scores import row_blocks
-from calib._core.typing import (
-    Array,
-    ArrayLike,
-    Float64Array,
-    FloatArray,
-    InputKind,
-    IntArray,
-    LabelArray,
-)
+from calib.warnings import DegenerateScoresWarning
 
 #: How far a row of probabilities may be from summing to 1: covers float32 softmax over thousands
 #: of classes and numbers printed with four decimals. Half precision gets ten times as much.
 ROW_SUM_TOLERANCE = 1e-3
 #: How far beyond [0, 1] rounding may push a probability.
 RANGE_TOLERANCE = 1e-6
-
-
-class CalibrationWarning(UserWarning):
-    """Base of the warnings about scores or labels that look wrong but may be meant."""
-
-
-class ProbabilitiesAsLogitsWarning(CalibrationWarning):
-    """Scores declared as logits look like probabilities."""
-
-
-class DegenerateScoresWarning(CalibrationWarning):
-    """Scores carry no information, or contradict a label outright."""
 
 
 def _as_floating(array: Array, name: str) -> Array:
@@ -213,10 +202,9 @@ def check_columns_against_labels(
 ) -> None:
     """Warn about scores without information and about labels of impossible classes."""
     if is_constant(array):
-        warnings.warn(
+        warn(
             "X has the same scores in every row; calibration can only learn the class frequencies",
             DegenerateScoresWarning,
-            stacklevel=4,
         )
         return
     if source != "proba" or array.shape[1] == 1:
@@ -224,11 +212,10 @@ def check_columns_against_labels(
     counts = np.bincount(target.astype(np.intp), minlength=len(classes))
     for column in zero_columns(array):
         if counts[column]:
-            warnings.warn(
+            warn(
                 f"X gives probability 0 to class {classes[column]!r} (column {column}) in every "
                 f"row, although y contains it {counts[column]} times; check the column order",
                 DegenerateScoresWarning,
-                stacklevel=4,
             )
 
 

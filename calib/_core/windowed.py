@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray
 
 #: Neighbours of an event in its window, itself aside, and clusters of events, as published.
 WINDOW = 200

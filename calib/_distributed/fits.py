@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from calib._core.reading import check_option
+from calib._border.checks import check_option
 from calib._distributed import logistic
 from calib._distributed.logistic import RemoteOdds
 from calib._distributed.rows import Rows, odds_of

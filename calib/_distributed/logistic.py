@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Float64Array, LabelArray
 from calib._core import links
 from calib._core.logistic import (
     START_ROWS,
@@ -16,7 +17,6 @@ from calib._core.logistic import (
     log_loss,
 )
 from calib._core.newton import Minimum, minimize
-from calib._core.typing import Float64Array, LabelArray
 from calib._distributed.partitions import Sums, largest
 from calib._distributed.rows import Odds, Rows, gather_odds, sample_of_odds
 from calib.calibrators import beta, platt, quadratic

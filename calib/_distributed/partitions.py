@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
 from calib._core import labels, validation
 from calib._core.optional import require
-from calib._core.reading import describe
 from calib._core.scores import Scores
-from calib._core.typing import Float64Array, InputKind, IntArray, LabelArray
 
 #: Partial results that one task adds up.
 FAN_IN = 8

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Float64Array, InputKind, LabelArray
+from calib._border.warn import warn
 from calib._core import validation
 from calib._core.logistic import one_vs_rest_problems
-from calib._core.typing import Float64Array, InputKind, LabelArray
 from calib._distributed.partitions import (
     Columns,
     Part,
@@ -23,6 +23,7 @@ from calib._distributed.partitions import (
     reduce,
     tasks_of,
 )
+from calib.warnings import ProbabilitiesAsLogitsWarning
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,11 @@ def read_rows(frame: Any, columns: Columns, classes: LabelArray, source: InputKi
             f"two classes among the rows of positive weight"
         )
     if source == "logits" and all(alike[k] for k in kept):
-        warnings.warn(
+        warn(
             "the scores look like probabilities (all values in [0, 1]"
             + (", rows sum to 1" if len(columns.scores) > 1 else "")
             + ") but input='logits'; pass input='proba' if they are",
-            validation.ProbabilitiesAsLogitsWarning,
-            stacklevel=4,
+            ProbabilitiesAsLogitsWarning,
         )
     return Rows(
         parts=[parts[k] for k in kept],

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Float64Array
 from calib._core.multinomial import KEPT_ELEMENTS, MultinomialProblem, Tempered, kept
 from calib._core.newton import Root, find_root
-from calib._core.typing import Float64Array
 from calib._distributed.logistic import RemoteOdds
 from calib._distributed.partitions import Part, Sums
 from calib._distributed.rows import (

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import ArrayLike, LabelArray
 from calib._core.labels import check_vector, classes_of
-from calib._core.reading import describe
-from calib._core.typing import ArrayLike, LabelArray
 from calib._distributed.partitions import (
     Columns,
     Sums,

@@ -10,12 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._core import links
-from calib._core.folds import stratified_folds
-from calib._core.packing import pack, unpack
-from calib._core.pooling import fit_pool, pool
-from calib._core.scores import Scores
-from calib._core.typing import (
+from calib._border.typing import (
     Array,
     Domain,
     Float64Array,
@@ -24,6 +19,11 @@ from calib._core.typing import (
     Namespace,
     RandomState,
 )
+from calib._core import links
+from calib._core.folds import stratified_folds
+from calib._core.packing import pack, unpack
+from calib._core.pooling import fit_pool, pool
+from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.cross_fitting import (
     LABELS,

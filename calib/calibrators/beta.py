@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_option
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.logistic import (
     cautious_goals,
@@ -17,9 +19,7 @@ from calib._core.logistic import (
     one_vs_rest_problems,
     separable,
 )
-from calib._core.reading import check_option
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, LabelArray, Namespace
 from calib.base import BaseCalibrator
 
 #: Factor of the squared difference of the two coefficients in the total log loss.
@@ -147,11 +147,10 @@ class BetaCalibrator(BaseCalibrator):
             self.intercept_[columns] = x[:, 0] + LOG_TWO * (x[:, 1] - x[:, 2])
             self.coef_[columns] = x[:, 1:]
         if failed:
-            warnings.warn(
+            warn(
                 f"beta calibration did not converge for classes "
                 f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     @staticmethod

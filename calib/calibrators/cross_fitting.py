@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Array, Float64Array, InputKind, IntArray
 from calib._core import links
 from calib._core.folds import Folds
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, InputKind, IntArray
 from calib.base import BaseCalibrator
 from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
 from calib.calibrators.isotonic import IsotonicCalibrator

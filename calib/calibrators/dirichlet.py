@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.checks import check_integer, describe
+from calib._border.typing import Float64Array, IntArray, RandomState
 from calib._core.folds import stratified_folds
 from calib._core.multinomial import Kept, LogitSource, MultinomialProblem, softmax_loss
-from calib._core.reading import check_integer, describe
 from calib._core.scores import Scores
-from calib._core.typing import Float64Array, IntArray, RandomState
 from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.typing import Array, Float64Array, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.newton import find_root
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, Namespace
 from calib.base import BaseCalibrator
 
 #: Range of the temperature.
@@ -102,11 +102,10 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
             start = min(max(first.x, low + 1e-3), high - 1e-3)
         root = find_root(_derivatives(scores, target, weight), start, low, high)
         if not root.converged:
-            warnings.warn(
+            warn(
                 f"ensemble temperature scaling found no temperature in {root.n_evaluations} "
                 f"passes; temperature_ = {math.exp(-root.x):.6g} is the best bracket",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         self.temperature_ = math.exp(-root.x)
         self.weights_ = _best_mixture(*_gram(scores, target, weight, self.temperature_))

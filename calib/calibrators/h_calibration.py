@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.canonical import Sample, read_sample
 from calib._core.order_preserving import (
@@ -20,9 +22,7 @@ from calib._core.order_preserving import (
     piecewise_start,
     single_temperature,
 )
-from calib._core.reading import check_integer, check_option, describe
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, IntArray, Namespace
 from calib._core.windowed import (
     PUBLISHED_POOLING,
     PUBLISHED_RULE,

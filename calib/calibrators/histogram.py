@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option
+from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.binning import (
     cells_between,
@@ -15,9 +17,7 @@ from calib._core.binning import (
     uniform_edges,
 )
 from calib._core.logistic import one_vs_rest_problems
-from calib._core.reading import check_integer, check_option
 from calib._core.scores import Scores
-from calib._core.typing import Array, Domain, Float64Array, Namespace
 from calib.base import BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
 

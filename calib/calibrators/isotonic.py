@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.checks import check_option
+from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.isotonic import Blocks, pool_adjacent_violators
-from calib._core.reading import check_option
 from calib._core.scores import Scores
-from calib._core.typing import Array, Domain, Float64Array, Namespace
 from calib.base import BaseCalibrator
 
 

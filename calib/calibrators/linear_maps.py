@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +10,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_option, describe
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.multinomial import LogitSource, MultinomialProblem, Tempered, kept, tempered_logits
 from calib._core.newton import LargeMinimum
-from calib._core.reading import check_option, describe
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, IntArray, Namespace
 from calib.base import BaseCalibrator
 from calib.calibrators.temperature import CHOICE_ELEMENTS, TemperatureCalibrator, choose_share
 
@@ -101,10 +101,9 @@ class _LinearMapCalibrator(BaseCalibrator):
         self.tempered_smoothing_, self.smoothing_ = found.tempered_smoothing, found.smoothing
         self.n_evaluations_ = found.minimum.n_evaluations
         if not found.minimum.converged:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} did not converge in {self.n_evaluations_} passes",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return found
 

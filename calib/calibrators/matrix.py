@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Literal
 
 import numpy as np
 
+from calib._border.checks import check_integer
+from calib._border.typing import Float64Array, IntArray
+from calib._border.warn import warn
 from calib._core.multinomial import LogitSource, MultinomialProblem
-from calib._core.reading import check_integer
 from calib._core.scores import Scores
-from calib._core.typing import Float64Array, IntArray
 from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
+from calib.warnings import CostWarning
 
 #: Unknowns beyond which matrix scaling warns about its cost.
 MANY_UNKNOWNS = 50_000
 #: Rows from which the shared directions of a thin matrix are taken.
 DIRECTION_ROWS = 20_000
-
-
-class CostWarning(UserWarning):
-    """A fit will take long where a related method is quick."""
 
 
 class VectorScalingCalibrator(_LinearMapCalibrator):
@@ -251,12 +248,11 @@ class MatrixScalingCalibrator(_LinearMapCalibrator):
         n_classes = scores.n_classes
         if self.rank is None and n_classes * (n_classes + 1) > MANY_UNKNOWNS:
             passes = 40.0 * scores.n_samples * n_classes**2 * 4 / 1e10
-            warnings.warn(
+            warn(
                 f"matrix scaling of {n_classes} classes fits {n_classes * (n_classes + 1):,} "
                 f"coefficients and may take {passes:,.0f} s; VectorScalingCalibrator or rank=20 "
                 f"takes a fraction of that",
                 CostWarning,
-                stacklevel=3,
             )
         found = self._fit_linear(scores, target, weight)
         x, basis = found.x, found.problem.basis

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_option
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.logistic import (
     cautious_goals,
@@ -18,9 +20,7 @@ from calib._core.logistic import (
     separable,
 )
 from calib._core.newton import Minimum
-from calib._core.reading import check_option
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, LabelArray, Namespace
 from calib.base import BaseCalibrator
 
 
@@ -141,11 +141,10 @@ class PlattCalibrator(BaseCalibrator):
             self.n_evaluations_ = max(self.n_evaluations_, minimum.n_evaluations)
             failed += (columns.start + np.flatnonzero(~minimum.converged)).tolist()
         if failed:
-            warnings.warn(
+            warn(
                 f"Platt scaling did not converge in {self.n_evaluations_} passes for classes "
                 f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     @staticmethod

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_option
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.logistic import (
     PenaltyOf,
@@ -19,9 +21,7 @@ from calib._core.logistic import (
     one_vs_rest_problems,
     separable,
 )
-from calib._core.reading import check_option
 from calib._core.scores import Scores
-from calib._core.typing import Array, Float64Array, LabelArray, Namespace
 from calib.base import BaseCalibrator
 
 #: Factor of the squared coefficient of the square in the total log loss, in units in which the
@@ -167,11 +167,10 @@ class QuadraticCalibrator(BaseCalibrator):
             if self.monotone:
                 self._straighten(columns, u, t, weight, goals)
         if failed:
-            warnings.warn(
+            warn(
                 f"quadratic scaling did not converge for classes "
                 f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     def _straighten(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import Array, Float64Array, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.logistic import one_vs_rest_problems
-from calib._core.reading import check_integer, check_option, describe
 from calib._core.scores import Scores
 from calib._core.splines import Curves, fill_cells, fit_curves
-from calib._core.typing import Array, Float64Array, Namespace
 from calib.base import BaseCalibrator
 
 
@@ -169,11 +169,10 @@ class SplineCalibrator(BaseCalibrator):
         self.smoothing_ = 1.0 / (total + 1.0) if self.smoothing else 0.0
         failed = np.flatnonzero(~np.concatenate([part.converged for part in parts]))
         if len(failed):
-            warnings.warn(
+            warn(
                 f"spline calibration did not converge for classes "
                 f"{self.classes_[failed if len(self.knots_) > 1 else [1]].tolist()}",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     @staticmethod

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_option
+from calib._border.typing import Array, Float64Array, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
-from calib._core.reading import check_option
 from calib._core.scores import BLOCK_ELEMENTS, Scores, row_blocks
-from calib._core.typing import Array, Float64Array, Namespace
 from calib.base import BaseCalibrator
 
 #: Largest change of the scale of the logits, as a logarithm, that a fit may return.
@@ -161,11 +161,10 @@ class TemperatureCalibrator(BaseCalibrator):
                 start = start if first.at_bound else first.x
             root = find_root(derivatives, start, low, high)
             if not root.converged:
-                warnings.warn(
+                warn(
                     f"temperature scaling did not converge in {root.n_evaluations} passes; "
                     f"temperature_ = {math.exp(-root.x):.6g} is the best bracket found",
                     ConvergenceWarning,
-                    stacklevel=3,
                 )
             self.temperature_ = math.exp(-root.x)
             self.n_evaluations_ = root.n_evaluations

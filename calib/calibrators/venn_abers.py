@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.checks import check_option
+from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.bridge import Problem, step_tables
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_option
 from calib._core.scores import Scores, row_blocks
-from calib._core.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib.base import BaseCalibrator
 
 _TABLES = ("lower_knots_", "lower_values_", "upper_knots_", "upper_values_")

@@ -8,13 +8,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core import links
 from calib._core.bridge import StepTables, step_tables
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_integer, check_option, describe
 from calib._core.sklearn_compat import check_features
-from calib._core.typing import ArrayLike, Float64Array
 from calib._core.validation import check_matrix
 
 

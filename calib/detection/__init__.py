@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 # <generated> by tools/generate_exports.py; edit neither by hand
 if TYPE_CHECKING:
-    from calib.detection._checks import BoxFormatWarning, InvalidRowsWarning
     from calib.detection.adapters import read_detections, read_ground_truth, with_new_scores
     from calib.detection.arrays import Detections
     from calib.detection.calibrator import DetectionCalibrator
-    from calib.detection.coco import UnknownImagesWarning, from_coco, read_coco_detections
+    from calib.detection.coco import from_coco, read_coco_detections
     from calib.detection.coco_annotations import read_coco_annotations
     from calib.detection.coco_output import rescored_coco, write_coco_detections
     from calib.detection.detector import CalibratedDetector, ImageBoxes
@@ -25,34 +24,36 @@ if TYPE_CHECKING:
         LinearCalibrator,
     )
     from calib.detection.matching import Matches, match
-    from calib.detection.pooling import FallbackWarning
     from calib.detection.score_map import ScoreMap
-    from calib.detection.thresholds import (
+    from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
+    from calib.warnings import (
+        BoxFormatWarning,
+        FallbackWarning,
+        InvalidRowsWarning,
         NoOptimalThresholdWarning,
-        apply_thresholds,
-        lrp_optimal_thresholds,
+        UnknownImagesWarning,
     )
 
 _MODULE_OF = {
-    "BoxFormatWarning": "calib.detection._checks",
+    "BoxFormatWarning": "calib.warnings",
     "CalibratedDetector": "calib.detection.detector",
     "DETECTION_MAPS": "calib.detection.map_table",
     "DependentLogisticCalibrator": "calib.detection.maps",
     "DetectionCalibrator": "calib.detection.calibrator",
     "Detections": "calib.detection.arrays",
-    "FallbackWarning": "calib.detection.pooling",
+    "FallbackWarning": "calib.warnings",
     "GridHistogramCalibrator": "calib.detection.maps",
     "GroundTruth": "calib.detection.ground_truth",
     "IdentityCalibrator": "calib.detection.maps",
     "ImageBoxes": "calib.detection.detector",
-    "InvalidRowsWarning": "calib.detection._checks",
+    "InvalidRowsWarning": "calib.warnings",
     "LRPCurve": "calib.detection.lrp",
     "LinearCalibrator": "calib.detection.maps",
     "MatchedScores": "calib.detection.lrp",
     "Matches": "calib.detection.matching",
-    "NoOptimalThresholdWarning": "calib.detection.thresholds",
+    "NoOptimalThresholdWarning": "calib.warnings",
     "ScoreMap": "calib.detection.score_map",
-    "UnknownImagesWarning": "calib.detection.coco",
+    "UnknownImagesWarning": "calib.warnings",
     "apply_thresholds": "calib.detection.thresholds",
     "from_coco": "calib.detection.coco",
     "lrp_curve": "calib.detection.lrp",
@@ -112,4 +113,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})

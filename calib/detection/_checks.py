@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from calib._border.checks import check_option, describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_option, describe, read_array
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._core.reading import read_array
+from calib.warnings import BoxFormatWarning
 
 BoxFormat = Literal["xyxy", "xywh"]
 
@@ -18,14 +20,6 @@ BoxFormat = Literal["xyxy", "xywh"]
 OUTSIDE_MARGIN = 0.1
 #: Share of boxes outside their images that raises a warning about the box format.
 OUTSIDE_SHARE = 0.05
-
-
-class BoxFormatWarning(UserWarning):
-    """Boxes look as if they had been read in the wrong format."""
-
-
-class InvalidRowsWarning(UserWarning):
-    """Rows were dropped because they hold impossible values, as was asked for."""
 
 
 def floats(
@@ -277,10 +271,9 @@ def warn_outside(array: Float64Array, sizes: Float64Array) -> None:
     share = float((over | under).any(axis=1).mean()) if len(array) else 0.0
     if share > OUTSIDE_SHARE:
         row = int(np.argmax((over | under).any(axis=1)))
-        warnings.warn(
+        warn(
             f"{share:.0%} of the boxes leave their images, for instance row {row}: corners "
             f"{array[row].tolist()} in an image of {sizes[row].tolist()}; were corners (xyxy) read "
             f"as x, y, width, height (xywh)? Check box_format",
             BoxFormatWarning,
-            stacklevel=4,
         )

@@ -8,8 +8,8 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from calib._core.reading import describe
-from calib._core.typing import Float64Array, IntArray, LabelArray
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection._checks import integers
 
 OnInvalid = Literal["raise", "drop"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from calib._border.typing import LabelArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
-from calib._core.typing import LabelArray
-from calib.detection._checks import InvalidRowsWarning
+from calib.warnings import InvalidRowsWarning
 
 _Table = TypeVar("_Table", bound="Flat")
 
@@ -89,7 +89,6 @@ def kept(
     keep: np.ndarray[Any, np.dtype[np.bool_]],
     *,
     where: str = "",
-    stacklevel: int = 3,
 ) -> dict[str, Any]:
     """Drop rows of all columns, with a warning that counts them."""
     for name, column in columns.items():
@@ -100,11 +99,10 @@ def kept(
             )
     n_dropped = int((~keep).sum())
     if n_dropped:
-        warnings.warn(
+        warn(
             f"{where}dropped {n_dropped} of {len(keep)} rows that hold NaN, an infinity or a "
             f"negative width or height",
             InvalidRowsWarning,
-            stacklevel=stacklevel,
         )
     return {name: None if v is None else v[keep] for name, v in columns.items()}
 

@@ -6,14 +6,13 @@ import gzip
 import io
 import json
 import os
-import secrets
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from calib._core.reading import describe
+from calib._border.checks import describe
+from calib._border.files import atomic_write
 
 #: A file, or what it holds.
 JsonSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -69,26 +68,12 @@ def write_text(text: str, out: str | os.PathLike[str]) -> Path:
     Equal texts give equal bytes: the gzip header holds neither time nor name.
     """
     out = Path(out)
-    target = Path(os.path.realpath(out))  # a link stays a link
-    if target.is_dir():
-        raise IsADirectoryError(f"out is a folder, not a file: {out}")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"the folder of out does not exist: {out}")
     content = text.encode("utf-8")
     if out.name.endswith(".gz"):
         packed = io.BytesIO()
-        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=packed, mtime=0) as file:
-            file.write(content)
+        with gzip.GzipFile("", "wb", compresslevel=6, fileobj=packed, mtime=0) as gzip_file:
+            gzip_file.write(content)
         content = packed.getvalue()
-    unfinished = target.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        with unfinished.open("xb") as raw:
-            raw.write(content)
-            raw.flush()
-            os.fsync(raw.fileno())
-        if target.exists():
-            shutil.copymode(target, unfinished)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_write(out, "wb", name="out") as file:
+        file.write(content)
     return out

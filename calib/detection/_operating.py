@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_integer, check_option, describe
-from calib._core.typing import Float64Array, IntArray
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import Float64Array, IntArray
+from calib._border.warn import warn
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray, MatchedScores, check_iou_threshold, check_number
 from calib.detection.matching import Matches
-from calib.detection.pooling import ClassMaps, FallbackWarning
-from calib.detection.thresholds import NoOptimalThresholdWarning, apply_thresholds
+from calib.detection.pooling import ClassMaps
+from calib.detection.thresholds import apply_thresholds
+from calib.warnings import FallbackWarning, NoOptimalThresholdWarning
 
 #: Columns of `Detections.position`.
 POSITIONS = ("cx", "cy", "w", "h")
@@ -213,11 +214,10 @@ def warn_of_unseen(labels: IntArray, classes: IntArray, told: set[int]) -> None:
     if told.issuperset(unknown.tolist()):
         return
     told.update(unknown.tolist())
-    warnings.warn(
+    warn(
         f"{len(unknown)} classes were not seen at fit ({describe(unknown[:8].tolist())}); "
         f"they take the pooled map",
         FallbackWarning,
-        stacklevel=3,
     )
 
 
@@ -226,18 +226,16 @@ def warn_of_fallbacks(calibrator: Any) -> None:
     n_classes, maps = len(calibrator.classes_), calibrator.fallbacks_
     if calibrator.per_class is True and maps:
         label, reason = next(iter(maps.items()))
-        warnings.warn(
+        warn(
             f"{len(maps)} of {n_classes} classes take the pooled map instead of their own, for "
             f"instance class {label} ({reason}); see fallbacks_",
             FallbackWarning,
-            stacklevel=3,
         )
     missing = calibrator.threshold_fallbacks_
     if missing:
-        warnings.warn(
+        warn(
             f"{len(missing)} of {n_classes} classes have no true positive and hence no LRP-optimal "
             f"threshold ({describe(list(missing[:8]))}); they take "
             f"{calibrator.pooled_thresholds_[0]:.4g}, the optimum of all classes as one",
             NoOptimalThresholdWarning,
-            stacklevel=3,
         )

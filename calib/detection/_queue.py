@@ -7,9 +7,9 @@ from typing import Self
 
 import numpy as np
 
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
-from calib._core.typing import Float64Array, IntArray, LabelArray
 from calib.detection import _checks
 from calib.detection.arrays import Detections, GroundTruth
 

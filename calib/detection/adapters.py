@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.detection import _checks
 from calib.detection._frameworks import FRAMEWORKS, Framework, Source
 from calib.detection.arrays import Detections

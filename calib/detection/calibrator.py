@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calib._core.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray
 from calib.base import BaseCalibrator
 from calib.detection._operating import (
     check_options,

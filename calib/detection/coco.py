@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_option, describe
-from calib._core.typing import LabelArray
+from calib._border.checks import check_option, describe
+from calib._border.typing import LabelArray
+from calib._border.warn import warn
 from calib.detection import _checks
 from calib.detection._columns import Columns, OnInvalid, check_known, usable_rows
 from calib.detection._flat import kept
@@ -18,12 +18,9 @@ from calib.detection.arrays import Detections, ScoreType
 from calib.detection.coco_annotations import read_annotations
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray
+from calib.warnings import UnknownImagesWarning
 
 UnknownImages: TypeAlias = Literal["raise", "drop"]
-
-
-class UnknownImagesWarning(UserWarning):
-    """Detections were left out because the annotations do not list their images."""
 
 
 def from_coco(
@@ -234,18 +231,17 @@ def _read_detections(
         _check_classes(rows, columns["labels"], ground_truth)
         if not known.all():
             n_images = len(np.unique(columns["image_id"][~known]))
-            warnings.warn(
+            warn(
                 f"{rows.name}: left out {(~known).sum()} of {len(rows)} rows, in {n_images} images "
                 f"that the annotations do not list",
                 UnknownImagesWarning,
-                stacklevel=3,
             )
             columns = {key: None if v is None else v[known] for key, v in columns.items()}
             usable = usable[known]
         if ground_truth.sizes is not None:
             place = np.searchsorted(ground_truth.images, columns["image_id"])
             columns["image_size"] = ground_truth.sizes[place]
-    columns = kept(columns, usable, where=f"{rows.name}: ", stacklevel=4)
+    columns = kept(columns, usable, where=f"{rows.name}: ")
     return Detections.from_arrays(**columns, box_format="xywh", score_type=score_type)
 
 

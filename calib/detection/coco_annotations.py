@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from calib._core.reading import check_option, describe
-from calib._core.typing import IntArray, LabelArray
+from calib._border.checks import check_option, describe
+from calib._border.typing import IntArray, LabelArray
 from calib.detection import _checks
 from calib.detection._columns import Columns, OnInvalid, check_known, usable_rows
 from calib.detection._flat import kept
@@ -101,7 +101,7 @@ def read_annotations(source: JsonSource, on_invalid: OnInvalid) -> GroundTruth:
         good = np.isfinite(sizes) & (sizes > 0)
         images.refuse_where(~good.all(axis=1), "has a width or height that is not > 0")
     return GroundTruth.from_arrays(
-        **kept(columns, usable, where=f"{rows.name}: ", stacklevel=4),
+        **kept(columns, usable, where=f"{rows.name}: "),
         box_format="xywh",
         images=image_ids,
         sizes=sizes,

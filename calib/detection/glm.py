@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.typing import Float64Array, IntArray
 from calib._core.newton import minimize
-from calib._core.typing import Float64Array, IntArray
 
 Link: TypeAlias = Literal["logistic", "identity"]
 BoolArray: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]

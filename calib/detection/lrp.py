@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import describe
-from calib._core.typing import Float64Array, IntArray
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches, match
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.base import clone
 
-from calib._core.reading import describe
+from calib._border.checks import describe
 from calib.base import BaseCalibrator
 from calib.detection.maps import (
     DependentLogisticCalibrator,

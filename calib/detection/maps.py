@@ -6,7 +6,6 @@ reads any. They follow the calibrator contract and serve inside `DetectionCalibr
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from itertools import combinations_with_replacement
 from typing import ClassVar, Literal
@@ -14,10 +13,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.checks import check_integer, describe
+from calib._border.typing import Array, Domain, Float64Array, Namespace
+from calib._border.warn import warn
 from calib._core import links
-from calib._core.reading import check_integer, describe
 from calib._core.scores import Scores
-from calib._core.typing import Array, Domain, Float64Array, Namespace
 from calib.base import BaseCalibrator
 from calib.detection.glm import Prior, fit_groups
 
@@ -333,10 +333,9 @@ class DependentLogisticCalibrator(_ScoreFirst):
         found, converged = fit_groups(design, goal, np.array([0]), prior, "logistic", weight=weight)
         self.coefficients_ = found[0]
         if not converged[0]:
-            warnings.warn(
+            warn(
                 "dependent logistic calibration did not converge; a larger penalty helps",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     @staticmethod

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import Float64Array, IntArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
-from calib._core.reading import check_integer, check_option, describe
-from calib._core.typing import Float64Array, IntArray
 from calib.detection._flat import Flat, merged_rows
 from calib.detection._queue import Queue, outside
 from calib.detection.arrays import Detections, GroundTruth

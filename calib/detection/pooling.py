@@ -17,10 +17,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.typing import Float64Array, IntArray
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.labels import is_soft_target
-from calib._core.typing import Float64Array, IntArray
-from calib._core.validation import CalibrationWarning
 from calib.base import BaseCalibrator
 from calib.detection.glm import Link, Prior, fit_groups
 from calib.detection.maps import (
@@ -32,6 +32,7 @@ from calib.detection.maps import (
     standard_monomials,
 )
 from calib.registry import name_of
+from calib.warnings import CalibrationWarning, FallbackWarning
 
 #: How strongly parametric maps are drawn to the pooled one: inverse variances of coefficients.
 PRIOR_WEIGHT = 20.0
@@ -41,10 +42,6 @@ MIXING_WEIGHT = 200.0
 LEAST_SLOPE = 1e-6
 
 PerClass: TypeAlias = Literal["shrink"] | bool
-
-
-class FallbackWarning(CalibrationWarning):
-    """A map could not be fitted as asked; a simpler one stands in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +151,9 @@ def fit_maps(
         return ClassMaps(fitted_identity())
     if len(target) < 2 or target.min() == target.max():
         what = "all targets are equal" if len(target) > 1 else f"there are {len(target)} detections"
-        warnings.warn(
+        warn(
             f"no calibration map can be fitted, because {what}; scores stay as they are",
             FallbackWarning,
-            stacklevel=4,
         )
         return ClassMaps(fitted_identity())
     order = np.lexsort((target, X[:, 0], labels))  # so that the order of rows leaves no trace
@@ -350,10 +346,9 @@ def _fit_shrunk(
     )
     if not converged.all():
         failed = [label for (label, _), good in zip(groups, converged, strict=True) if not good]
-        warnings.warn(
+        warn(
             f"shrunk maps of {len(failed)} classes did not converge: {failed[:5]}",
             ConvergenceWarning,
-            stacklevel=5,
         )
     for (label, _), x in zip(groups, found, strict=True):
         own = copy.copy(maps.pooled)

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.typing import Array, Float64Array, IntArray, Namespace
 from calib.base import BaseCalibrator
 from calib.detection.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
 from calib.detection.pooling import ClassMaps

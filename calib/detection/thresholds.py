@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_option, describe
-from calib._core.validation import CalibrationWarning
+from calib._border.checks import check_option, describe
+from calib._border.warn import warn
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import BoolArray, ZeroIou, check_number, matched_scores
 from calib.detection.matching import Matches
+from calib.warnings import NoOptimalThresholdWarning
 
 #: No threshold, one for all classes, or one per class.
 Threshold: TypeAlias = float | Mapping[int, float] | None
-
-
-class NoOptimalThresholdWarning(CalibrationWarning):
-    """Some classes have no true positive, hence no optimal threshold of their own."""
 
 
 def lrp_optimal_thresholds(
@@ -113,11 +109,10 @@ def lrp_optimal_thresholds(
     if silent:
         what = "all their detections are kept" if value == 0 else f"they take {value:.4g}"
         origin = ", the optimum of all classes as one" if value > 0 else ""
-        warnings.warn(
+        warn(
             f"{len(silent)} of {len(rows.class_label)} classes have no true positive and hence no "
             f"LRP-optimal threshold ({describe(silent[:8])}); {what}{origin}",
             NoOptimalThresholdWarning,
-            stacklevel=2,
         )
     return {label: optima.get(label, value) for label in rows.class_label.tolist()}
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 # <generated> by tools/generate_exports.py; edit neither by hand
 if TYPE_CHECKING:
     from calib.evaluation._accumulated import AccumulatedReport
-    from calib.evaluation._plans import NothingToMeasureWarning
     from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
     from calib.evaluation.binned import (
         adaptive_calibration_error,
@@ -96,6 +95,7 @@ if TYPE_CHECKING:
     from calib.evaluation.squared import SquaredCalibrationError, squared_calibration_error
     from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
     from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
+    from calib.warnings import NothingToMeasureWarning
 
 _MODULE_OF = {
     "AccumulatedReport": "calib.evaluation._accumulated",
@@ -125,7 +125,7 @@ _MODULE_OF = {
     "Measurement": "calib.evaluation.measurements",
     "MeasurementTable": "calib.evaluation.measurements",
     "ModelReport": "calib.evaluation.results",
-    "NothingToMeasureWarning": "calib.evaluation._plans",
+    "NothingToMeasureWarning": "calib.warnings",
     "PitUniformity": "calib.evaluation.quantiles",
     "PositionMap": "calib.evaluation.detection_records",
     "PostHocImprovement": "calib.evaluation.improvement",
@@ -292,4 +292,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._core.typing import Float64Array, LabelArray
+from calib._border.typing import Float64Array, LabelArray
 from calib.evaluation import _stream_draws
 from calib.evaluation._stream_draws import Draws
 from calib.evaluation._stream_sums import Layout

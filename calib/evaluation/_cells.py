@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray
 
 Reduce: TypeAlias = Literal["ece", "ace", "mce"]
 Average: TypeAlias = Literal["pooled", "macro", "weighted"]

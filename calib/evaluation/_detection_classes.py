@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calib._core.typing import Float64Array
+from calib._border.typing import Float64Array
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.lrp import truth_counts

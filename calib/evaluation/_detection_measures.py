@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.typing import Float64Array
 from calib._core import binning
-from calib._core.typing import Float64Array
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import BoolArray, ZeroIou
 from calib.detection.matching import Matches, match

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from calib._core.reading import describe
+from calib._border.checks import describe
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DEFAULT_IOU, DetectionCalibrator
 from calib.detection.lrp import BoolArray

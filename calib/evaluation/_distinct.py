@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._views import Average

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray, LabelArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 
 #: Entries of a block of the kernel matrix (16 MB).
 BLOCK_ENTRIES = 1 << 21

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core.scores import row_blocks
-from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib.evaluation import _views
 
 Score: TypeAlias = Literal["brier", "log_loss"]

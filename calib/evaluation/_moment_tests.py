@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calib._border.typing import Float64Array, LabelArray
 from calib._core import binning
 from calib._core.links import PROBA_FLOOR
 from calib._core.logistic import fit_logistic, log_loss, separable
 from calib._core.newton import find_root
-from calib._core.typing import Float64Array, LabelArray
 
 #: Bracket of the intercept in log-odds: beyond it every probability is 0 or 1 in float64.
 LARGEST_INTERCEPT = 400.0

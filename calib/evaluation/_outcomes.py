@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib._core.reading import check_integer, check_option, describe
-from calib._core.typing import Float64Array, IntArray
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import (
     BoolArray,

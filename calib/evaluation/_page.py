@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from calib._core.typing import Float64Array
+from calib._border.typing import Float64Array
 
 STYLE = """
 .calib-report { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; background: #fff;

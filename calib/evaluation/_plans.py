@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from calib._core.validation import CalibrationWarning
+from calib._border.warn import warn
 from calib.evaluation._cells import ClassSums, EntrySums, Layout
 from calib.evaluation.detection_tables import Binned
+from calib.warnings import NothingToMeasureWarning
 
 Evaluate = Callable[[Layout, EntrySums, ClassSums], Any]
-
-
-class NothingToMeasureWarning(CalibrationWarning):
-    """No detection, or no annotated box, is left that the metric could count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,5 +62,8 @@ def warn_if_nan(value: float, binned: Binned, what: str) -> float:
             reason = f"all {n} detections are of classes without an annotated box"
         else:
             reason = "no cell has min_samples detections"
-        warnings.warn(f"{what} is NaN: {reason}", NothingToMeasureWarning, stacklevel=3)
+        warn(
+            f"{what} is NaN: {reason}",
+            NothingToMeasureWarning,
+        )
     return value

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calib._border.typing import Float64Array, IntArray
 from calib._core import matching as core
-from calib._core.typing import Float64Array, IntArray
 from calib.detection._queue import Queue, outside
 from calib.detection.arrays import Detections, GroundTruth
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._core.typing import Float64Array, FloatArray, IntArray
+from calib._border.typing import Float64Array, FloatArray, IntArray
 from calib.evaluation._kernel_sums import median_distance
 from calib.evaluation._moment_tests import Outcome
 from calib.evaluation._redrawn_tests import BLOCK_EVENTS, DIGITS, blind

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
-from calib._core.typing import Float64Array, IntArray
 from calib.evaluation._moment_tests import Outcome
 
 #: Redrawn events held at a time (4 MB).

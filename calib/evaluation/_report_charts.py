@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray
 from calib.evaluation._page import LEFT, SIDE, picture, x_of
 from calib.evaluation.tables import BinnedCalibrationTable
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import BinTable
-from calib._core.typing import Float64Array, IntArray
 from calib.evaluation._stream_sums import Layout
 
 #: Numbers in a batch of replicates (32 MB).

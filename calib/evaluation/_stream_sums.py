@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.scores import row_blocks
-from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib.evaluation import _views
 from calib.evaluation.measures import zero_floor
 

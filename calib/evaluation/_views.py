@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.links import both_columns
 from calib._core.scores import row_blocks
-from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
 
 Average: TypeAlias = Literal["top_label", "classwise", "binary"]
 AVERAGES = ("top_label", "classwise", "binary")

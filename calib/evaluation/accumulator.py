@@ -7,17 +7,18 @@ from typing import Literal, Self
 
 import numpy as np
 
+from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib._core.binning import BinTable
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, check_integer, describe, read_array
-from calib._core.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib._core.reading import read_array
 from calib._core.validation import check_predictions
 from calib.evaluation import measures
 from calib.evaluation._accumulated import AccumulatedReport, model_report
 from calib.evaluation._stream_draws import fine_table
 from calib.evaluation._stream_sums import Layout, add_rows
-from calib.evaluation.resampling import generator
 
 
 class CalibrationAccumulator:

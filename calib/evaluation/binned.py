@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option
+from calib._border.typing import ArrayLike
 from calib._core.binning import BinTable, Norm, Strategy, tabulate_classes
-from calib._core.reading import check_integer, check_option
-from calib._core.typing import ArrayLike
 from calib._core.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._views import Average

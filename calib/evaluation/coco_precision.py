@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.warn import warn
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_integer, check_option, describe, read_array
-from calib._core.typing import ArrayLike, Float64Array, IntArray
+from calib._core.reading import read_array
 from calib.detection._queue import Queue
 from calib.detection.arrays import Detections, GroundTruth
 from calib.evaluation import _coco_peers, _precision_recall
-from calib.evaluation._plans import NothingToMeasureWarning
+from calib.warnings import NothingToMeasureWarning
 
 Backend = Literal["builtin", "faster_coco_eval", "pycocotools"]
 
@@ -204,10 +205,9 @@ def average_precision(
         _check_plain(backend, detections, ground_truth)
         curves = _coco_peers.curves(backend, detections, ground_truth, labels, thresholds, limits)
     if np.isnan(curves.precision).all():
-        warnings.warn(
+        warn(
             "average_precision is NaN: there is no annotated box that can be missed",
             NothingToMeasureWarning,
-            stacklevel=2,
         )
     return _summary(curves, labels, thresholds, limits)
 

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.evaluation import _brownian
 from calib.evaluation._distinct import (
     DistinctScores,

@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from calib._border.checks import check_fraction, check_option
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.optional import require
-from calib._core.reading import check_fraction, check_option
-from calib._core.typing import ArrayLike, Float64Array
 from calib._core.validation import check_matrix
 from calib.evaluation import _brownian
 from calib.evaluation._distinct import checked_pairs, distinct_scores

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray, LabelArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.evaluation.resampling import Interval
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from calib._core.reading import check_fraction, check_integer
-from calib._core.typing import Float64Array, RandomState
+from calib._border.checks import check_fraction, check_integer
+from calib._border.random import generator
+from calib._border.typing import Float64Array, RandomState
+from calib._border.warn import warn
 from calib.detection._operating import check_tables
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DetectionCalibrator
@@ -17,7 +18,7 @@ from calib.evaluation import _detection_measures as measures
 from calib.evaluation._detection_classes import class_table
 from calib.evaluation._detection_protocol import Entry, baselines_of, entries_of, named
 from calib.evaluation._image_draws import calibrated_values
-from calib.evaluation._plans import NothingToMeasureWarning, Plan
+from calib.evaluation._plans import Plan
 from calib.evaluation.coco_precision import average_precision
 from calib.evaluation.detection_records import (
     DetectionMeasure,
@@ -25,7 +26,7 @@ from calib.evaluation.detection_records import (
     ReliabilityBins,
 )
 from calib.evaluation.detection_results import DetectionReport
-from calib.evaluation.resampling import generator
+from calib.warnings import NothingToMeasureWarning
 
 #: Measures in reading order, by target; the first one is what the verdict speaks about.
 ORDER = {
@@ -343,6 +344,7 @@ def _warn_of_nothing(models: Mapping[str, DetectionModelReport], n_truth: int) -
             else f"no detection of a class with boxes counts at the operating point of "
             f"{', '.join(map(repr, empty))}"
         )
-        warnings.warn(
-            f"calibration errors are NaN: {reason}", NothingToMeasureWarning, stacklevel=3
+        warn(
+            f"calibration errors are NaN: {reason}",
+            NothingToMeasureWarning,
         )

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_fraction, check_integer, check_option, describe
-from calib._core.typing import Float64Array, RandomState
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.random import generator
+from calib._border.typing import Float64Array, RandomState
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches
 from calib.detection.thresholds import Threshold
@@ -27,7 +28,7 @@ from calib.evaluation.localization import (
 )
 from calib.evaluation.overlap_error import plan_score_iou_squared_error
 from calib.evaluation.recall_precision import plan_localization_recall_precision
-from calib.evaluation.resampling import Interval, generator, interval_of
+from calib.evaluation.resampling import Interval, interval_of
 
 Method: TypeAlias = Literal["basic", "percentile"]
 DetectionMetric: TypeAlias = str | Callable[..., float]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._core.reading import check_integer, check_option
-from calib._core.typing import Float64Array, IntArray
+from calib._border.checks import check_integer, check_option
+from calib._border.typing import Float64Array, IntArray
 from calib.evaluation import _cells
 from calib.evaluation._cells import (
     Average,

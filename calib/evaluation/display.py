@@ -6,10 +6,10 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
+from calib._border.checks import check_fraction, check_option
+from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
 from calib._core.optional import require
-from calib._core.reading import check_fraction, check_option
-from calib._core.typing import ArrayLike
 from calib._core.validation import check_matrix
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 

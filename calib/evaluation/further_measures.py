@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import describe
-from calib._core.typing import Float64Array, IntArray, LabelArray
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.evaluation.measures import MeasureInfo, Prepared, Replicates, describe_measures
 from calib.evaluation.resampling import draw_labels
 

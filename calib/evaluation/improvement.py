@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.checks import check_fraction, check_integer
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.optional import require
-from calib._core.reading import check_fraction, check_integer
 from calib._core.scores import row_blocks
-from calib._core.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.validation import check_predictions
 from calib.evaluation import measures
 from calib.evaluation._losses import sample_losses
-from calib.evaluation.resampling import Interval, generator, group_codes, interval_of
+from calib.evaluation.resampling import Interval, group_codes, interval_of
 
 
 @dataclass(frozen=True)

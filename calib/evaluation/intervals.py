@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.checks import check_fraction
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, read_array
-from calib._core.typing import ArrayLike, Float64Array
+from calib._core.reading import read_array
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
+from calib._border.checks import check_option
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._core.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._distinct import distinct_scores, measure_pairs
@@ -20,7 +21,6 @@ from calib.evaluation._kernel_sums import (
     sum_of_pairs,
 )
 from calib.evaluation._views import Average
-from calib.evaluation.resampling import generator
 from calib.evaluation.smooth import check_bandwidth
 
 Estimator: TypeAlias = Literal["biased", "unbiased", "linear"]

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calib._core.reading import describe
-from calib._core.typing import ArrayLike, Float64Array
+from calib._border.checks import describe
+from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation._distinct import DistinctScores, checked_pairs, distinct_scores
 from calib.evaluation.cumulative import View
 

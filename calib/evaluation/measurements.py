@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy
 from calib._core.optional import require
-from calib._core.reading import describe
-from calib._core.typing import ArrayLike, Float64Array, FloatArray, IntArray
 from calib._core.validation import check_matrix, check_predictions
 from calib.evaluation import _views, measures
 from calib.evaluation._losses import sample_losses

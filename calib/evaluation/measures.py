@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
 from calib._core.links import PROBA_FLOOR
 from calib._core.scores import row_blocks
-from calib._core.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib.evaluation import _views
 from calib.evaluation._views import Average
 from calib.evaluation.resampling import draw_labels

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.checks import describe
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._core.labels import check_same_length, check_weight
 from calib._core.namespace import to_numpy
-from calib._core.reading import describe, read_array
-from calib._core.typing import ArrayLike, Float64Array, RandomState
+from calib._core.reading import read_array
 from calib._core.validation import check_matrix
 from calib.evaluation.intervals import number_vector
-from calib.evaluation.resampling import generator
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._core.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import MatchedScores, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from calib._core.reading import check_integer, check_option, describe
-from calib._core.typing import (
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.random import generator
+from calib._border.typing import (
     ArrayLike,
     Float64Array,
     FloatArray,
     IntArray,
     RandomState,
 )
-from calib._core.validation import CalibrationWarning, check_predictions
+from calib._core.validation import check_predictions
 from calib.evaluation._losses import SCORES, Score, sample_losses
-from calib.evaluation.resampling import generator
 from calib.registry import make_calibrator
+from calib.warnings import CalibrationWarning
 
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator

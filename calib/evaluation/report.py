@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from calib._core.reading import check_fraction, check_integer, check_option, describe
-from calib._core.typing import ArrayLike, RandomState
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, RandomState
 from calib._core.validation import check_predictions
 from calib.evaluation import further_measures
 from calib.evaluation import measures as core
@@ -17,7 +18,7 @@ from calib.evaluation._losses import Score
 from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice
-from calib.evaluation.resampling import generator, group_codes, interval_of
+from calib.evaluation.resampling import group_codes, interval_of
 from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTests

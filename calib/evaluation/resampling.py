@@ -8,11 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calib._core.labels import check_same_length, check_vector, check_weight
-from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, check_integer, check_option, describe, read_array
-from calib._core.scores import row_blocks
-from calib._core.typing import (
+from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.random import generator
+from calib._border.typing import (
     ArrayLike,
     Float64Array,
     FloatArray,
@@ -20,13 +18,15 @@ from calib._core.typing import (
     LabelArray,
     RandomState,
 )
+from calib._core.labels import check_same_length, check_vector, check_weight
+from calib._core.namespace import to_numpy
+from calib._core.reading import read_array
+from calib._core.scores import row_blocks
 from calib._core.validation import check_predictions
 
 Metric = Callable[..., float]
 #: Indices that may be drawn at once (32 MB).
 BATCH_INDICES = 1 << 22
-#: Sets the random numbers of this package apart from others drawn with the same seed.
-STREAM = 0xCA11B
 
 
 @dataclass(frozen=True)
@@ -333,25 +333,6 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
     )
     np.minimum(found, n_classes - 1, out=found)
     return found
-
-
-def generator(random_state: RandomState) -> np.random.Generator:
-    """Turn what scikit-learn calls `random_state` into a Generator; never the global one.
-
-    An integer gives another stream than ``default_rng(random_state)``, because the data may well
-    have been simulated with that one.
-    """
-    if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(0, 2**31 - 1, size=4))
-    if isinstance(random_state, (str, bool, float)):
-        raise ValueError(
-            f"random_state must be an int, a RandomState, a Generator or None; got "
-            f"{describe(random_state)}"
-        )
-    if isinstance(random_state, (int, np.integer)):
-        seed = np.random.SeedSequence(int(random_state), spawn_key=(STREAM,))
-        return np.random.default_rng(seed)
-    return np.random.default_rng(random_state)
 
 
 def interval_of(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal
 
+from calib._border.typing import LabelArray
 from calib._core.optional import require
-from calib._core.typing import LabelArray
 from calib.evaluation import further_measures, measures
 from calib.evaluation.corp import ScoreDecomposition
 from calib.evaluation.cumulative_display import CumulativeCurve

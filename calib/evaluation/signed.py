@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
-from calib._core.typing import ArrayLike
 from calib.evaluation._views import Average
 from calib.evaluation.binned import tabulated
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
-from calib._core.reading import check_integer, check_option
-from calib._core.typing import ArrayLike, RandomState
-from calib._core.validation import DegenerateScoresWarning, check_predictions
+from calib._border.checks import check_integer, check_option
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, RandomState
+from calib._border.warn import warn
+from calib._core.validation import check_predictions
 from calib.evaluation import _moment_tests, _views
 from calib.evaluation._moment_tests import Outcome
 from calib.evaluation._redrawn_pairs import kernel_pairs_test
 from calib.evaluation._redrawn_tests import redrawn_tests
 from calib.evaluation.cumulative import Kind, View, cumulative_calibration_test
-from calib.evaluation.resampling import generator
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+from calib.warnings import DegenerateScoresWarning
 
 QUESTIONS = {
     "ecce_mad": "does the sum of events minus predictions stray, anywhere on the scale?",
@@ -192,7 +192,10 @@ def calibration_tests(
     )
     notes = tuple(found.note for found in outcomes.values() if found.note)
     if notes:
-        warnings.warn("; ".join(notes), DegenerateScoresWarning, stacklevel=2)
+        warn(
+            "; ".join(notes),
+            DegenerateScoresWarning,
+        )
     tests = {
         name: CalibrationTest(
             found.statistic, found.p_value, found.law, QUESTIONS[name], found.estimates

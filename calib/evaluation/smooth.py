@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from calib._core.reading import describe
-from calib._core.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.checks import describe
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
 from calib.evaluation._views import Average

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.checks import check_option
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.binning import WEIGHT_TOLERANCE, BinTable, Norm
-from calib._core.reading import check_option
-from calib._core.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib.evaluation._distinct import (
     DistinctScores,
     checked_pairs,

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib import TemperatureCalibrator, make_calibrator
-from calib._core.validation import ProbabilitiesAsLogitsWarning
+from calib import ProbabilitiesAsLogitsWarning, TemperatureCalibrator, make_calibrator
 from calib.distributed import METHODS, accumulate, apply, evaluate, fit
 from calib.evaluation import calibration_report
 from calib.evaluation.accumulator import CalibrationAccumulator

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from uq._conformal_ranks import SmallCalibrationSetWarning
+from uq import SmallCalibrationSetWarning
 from uq.conformal_boxes import ConformalBoxes
 
 

@@ -21,9 +21,8 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import CalibratedClassifier, RefitWarning
-from uq._conformal_ranks import SmallCalibrationSetWarning
+from uq import EffectiveSampleSizeWarning, PooledCategoryWarning, SmallCalibrationSetWarning
 from uq.conformal_classifier import ConformalClassifier
-from uq.conformal_quantile import EffectiveSampleSizeWarning, PooledCategoryWarning
 from uq.p_values import conformal_p_values, mondrian_p_values
 
 LEVELS = [0.5, 0.8, 0.9, 0.95]

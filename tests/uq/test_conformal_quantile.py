@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uq.conformal_quantile import (
+from uq.conformal_quantiles import (
     conformal_quantile,
     effective_sample_size,
     weighted_conformal_quantile,

@@ -18,10 +18,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import RefitWarning
-from uq._bands import CrossingQuantilesWarning
-from uq._conformal_ranks import SmallCalibrationSetWarning, conformal_rank
-from uq._interval_ends import EmptyIntervalWarning
-from uq.conformal_quantile import EffectiveSampleSizeWarning
+from uq import (
+    CrossingQuantilesWarning,
+    EffectiveSampleSizeWarning,
+    EmptyIntervalWarning,
+    SmallCalibrationSetWarning,
+)
+from uq._conformal_ranks import conformal_rank
 from uq.conformal_regressor import ConformalRegressor
 
 ZERO = FrozenEstimator(DummyRegressor(strategy="constant", constant=0.0).fit([[0.0]], [0.0]))

@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
+from uq import EffectiveSampleSizeWarning
 from uq.conformal_classifier import ConformalClassifier
-from uq.conformal_quantile import EffectiveSampleSizeWarning
 from uq.likelihood_ratio import LikelihoodRatio
 
 

@@ -14,7 +14,8 @@ from sklearn.datasets import make_classification
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from uq.mapie_risk_control import RiskControlledClassifier, RiskNotControlledWarning
+from uq import RiskNotControlledWarning
+from uq.mapie_risk_control import RiskControlledClassifier
 
 pytest.importorskip("mapie")
 

@@ -17,7 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from uq.risk_control import NothingKeptWarning
+from uq import NothingKeptWarning
 from uq.selective import SelectiveClassifier
 
 

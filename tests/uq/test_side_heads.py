@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import pytest
 
+from uq import FewSideRowsWarning
 from uq._side_heads import (
     CONSISTENCY_KINDS,
     FLOOR,
-    FewSideRowsWarning,
     IntervalHeads,
     fit_consistency_heads,
     fit_interval_heads,

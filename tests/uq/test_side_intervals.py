@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uq._conformal_ranks import SmallCalibrationSetWarning
+from uq import PooledCategoryWarning, SmallCalibrationSetWarning
 from uq._side_intervals import RankedScores, SideScores, scaled
-from uq.conformal_quantile import PooledCategoryWarning
 
 LEVELS = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 1 / 3])
 

@@ -21,11 +21,13 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import RefitWarning
-from uq._conformal_ranks import SmallCalibrationSetWarning
-from uq._residuals import InSampleResidualsWarning
-from uq._side_heads import FewSideRowsWarning
-from uq._side_model import BiasedSplitPointWarning
-from uq.conformal_quantile import PooledCategoryWarning
+from uq import (
+    BiasedSplitPointWarning,
+    FewSideRowsWarning,
+    InSampleResidualsWarning,
+    PooledCategoryWarning,
+    SmallCalibrationSetWarning,
+)
 from uq.split_point import SplitPointRegressor
 
 OWN_WARNINGS = (

@@ -5,10 +5,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from calib import DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
+from calib import CostWarning, DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
 from calib._core.multinomial import Kept, MultinomialProblem
 from calib.calibrators import linear_maps, matrix
-from calib.calibrators.matrix import CostWarning
 
 #: Brier score and log loss on CIFAR-10 DenseNet-40, published in CalArena (arXiv 2605.30188).
 PUBLISHED = {

@@ -14,8 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calib.detection import BoxFormatWarning, Detections, GroundTruth, InvalidRowsWarning
-from calib.detection.coco import UnknownImagesWarning, from_coco, read_coco_detections
+from calib.detection import (
+    BoxFormatWarning,
+    Detections,
+    GroundTruth,
+    InvalidRowsWarning,
+    UnknownImagesWarning,
+)
+from calib.detection.coco import from_coco, read_coco_detections
 from calib.detection.coco_annotations import read_coco_annotations
 from calib.detection.coco_output import rescored_coco, write_coco_detections
 

@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.detection import Detections, GroundTruth
+from calib.detection import Detections, GroundTruth, NoOptimalThresholdWarning
 from calib.detection.lrp import MatchedScores, lrp_curve
 from calib.detection.matching import match
-from calib.detection.thresholds import (
-    NoOptimalThresholdWarning,
-    apply_thresholds,
-    lrp_optimal_thresholds,
-)
+from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
 
 BOX = [0.0, 0.0, 4.0, 4.0]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from calib.detection import Detections, GroundTruth
 from calib.detection.matching import match
-from calib.evaluation._plans import NothingToMeasureWarning
+from calib.evaluation import NothingToMeasureWarning
 from calib.evaluation.coco_precision import NUMBERS, AveragePrecision, average_precision
 
 RANGES = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from calib.detection import Detections, GroundTruth
 from calib.detection.matching import match
-from calib.evaluation._plans import NothingToMeasureWarning
+from calib.evaluation import NothingToMeasureWarning
 from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
 
 BOX = [0.0, 0.0, 4.0, 4.0]

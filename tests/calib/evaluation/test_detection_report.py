@@ -13,15 +13,14 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from calib.datasets import make_detection_scenes
-from calib.detection import Detections, GroundTruth
+from calib.detection import Detections, FallbackWarning, GroundTruth, NoOptimalThresholdWarning
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.matching import match
-from calib.detection.pooling import FallbackWarning
-from calib.detection.thresholds import NoOptimalThresholdWarning, apply_thresholds
+from calib.detection.thresholds import apply_thresholds
+from calib.evaluation import NothingToMeasureWarning
 from calib.evaluation._detection_measures import Replicas, plans_of, same_ranking
 from calib.evaluation._detection_protocol import baselines_of, entries_of
 from calib.evaluation._image_draws import PerImage
-from calib.evaluation._plans import NothingToMeasureWarning
 from calib.evaluation.coco_precision import average_precision
 from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
 from calib.evaluation.detection_reporting import ORDER, detection_report

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib.detection import Detections, GroundTruth
+from calib.evaluation import NothingToMeasureWarning
 from calib.evaluation._image_draws import PerImage
-from calib.evaluation._plans import NothingToMeasureWarning
 from calib.evaluation.detection import detection_calibration_error
 from calib.evaluation.detection_sampling import (
     PLANS,

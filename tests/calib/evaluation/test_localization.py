@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from calib.detection import Detections, GroundTruth
 from calib.detection.matching import match
-from calib.evaluation._plans import NothingToMeasureWarning
+from calib.evaluation import NothingToMeasureWarning
 from calib.evaluation.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from calib._border.random import generator
 from calib.evaluation import (
     Interval,
     consistency_interval,
     expected_calibration_error,
     metric_interval,
 )
-from calib.evaluation.resampling import draw_labels, generator
+from calib.evaluation.resampling import draw_labels
 
 ECE = partial(expected_calibration_error, average="binary")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.checks import check_option
+from calib._border.typing import Float64Array, IntArray
 from calib._core.optional import is_installed
-from calib._core.reading import check_option
-from calib._core.typing import Float64Array, IntArray
 
 #: Rows of the stand-in table.
 STAND_IN_ROWS = 101
@@ -42,7 +42,7 @@ def study_models(*, impute: bool = False) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from uq.study_models import study_models
+    >>> from uq.study_estimators import study_models
     >>> list(study_models())
     ['logistic_regression', 'svm', 'gradient_boosting', 'random_forest']
     """
@@ -101,7 +101,7 @@ def load_study_stand_in() -> tuple[Float64Array, IntArray]:
 
     Examples
     --------
-    >>> from uq.study_models import load_study_stand_in
+    >>> from uq.study_estimators import load_study_stand_in
     >>> X, y = load_study_stand_in()
     >>> X.shape, int(y.sum())
     ((101, 10), 51)

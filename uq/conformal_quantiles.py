@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.checks import check_fraction
+from calib._border.typing import ArrayLike, Float64Array
 from calib._core.labels import check_same_length
 from calib._core.namespace import to_numpy
-from calib._core.reading import check_fraction, read_array
-from calib._core.typing import ArrayLike, Float64Array
+from calib._core.reading import read_array
 from calib._core.validation import check_matrix
 from uq import _conformal_ranks as ranks
 
 #: A scaled likelihood ratio beyond this outweighs any calibration set.
 HUGE_RATIO = 1e300
-
-
-class ConformalWarning(UserWarning):
-    """Base of the warnings about conformal sets that hold less, or more, than expected."""
-
-
-class EffectiveSampleSizeWarning(ConformalWarning):
-    """Likelihood ratios are so uneven that few calibration samples carry the result."""
-
-
-class PooledCategoryWarning(ConformalWarning):
-    """A category uses the scores of all samples, so its own coverage is not guaranteed."""
 
 
 def conformal_quantile(scores: ArrayLike, confidence_level: float) -> float:
@@ -58,7 +47,7 @@ def conformal_quantile(scores: ArrayLike, confidence_level: float) -> float:
 
     Examples
     --------
-    >>> from uq.conformal_quantile import conformal_quantile
+    >>> from uq.conformal_quantiles import conformal_quantile
     >>> scores = [0.1, 0.2, 0.2, 0.4, 0.5, 0.7, 0.8, 0.9, 0.95]
     >>> [conformal_quantile(scores, level) for level in (0.9, 0.8, 0.95)]
     [0.95, 0.9, inf]
@@ -113,7 +102,7 @@ def weighted_conformal_quantile(
 
     Examples
     --------
-    >>> from uq.conformal_quantile import weighted_conformal_quantile
+    >>> from uq.conformal_quantiles import weighted_conformal_quantile
     >>> weighted_conformal_quantile([1, 2, 3, 4, 5], 0.9, calibration_ratio=[1, 1, 2, 4, 2],
     ...                             test_ratio=[0.5, 2])
     array([ 5., inf])
@@ -150,7 +139,7 @@ def effective_sample_size(weight: ArrayLike) -> float:
 
     Examples
     --------
-    >>> from uq.conformal_quantile import effective_sample_size
+    >>> from uq.conformal_quantiles import effective_sample_size
     >>> effective_sample_size([1, 1, 0, 0])
     2.0
     """

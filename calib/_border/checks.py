@@ -1,0 +1,36 @@
+"""Checks of options and numbers at the border; every error names its argument."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def describe(value: object) -> str:
+    """Describe a received value shortly enough for an error text."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Raise unless `value` is one of the allowed ones (``True`` is not ``1``)."""
+    if not any(type(value) is type(option) and value == option for option in allowed):
+        options = ", ".join(repr(option) for option in allowed)
+        raise ValueError(f"{name} must be one of {options}; got {describe(value)}")
+
+
+def check_integer(name: str, value: object, *, low: int) -> int:
+    """Return `value` as an int that is at least `low`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ValueError(f"{name} must be an integer >= {low}; got {describe(value)}")
+    if value < low:
+        raise ValueError(f"{name} must be >= {low}; got {value}")
+    return int(value)
+
+
+def check_fraction(name: str, value: object) -> float:
+    """Return `value` as a float strictly between 0 and 1."""
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
+        raise ValueError(f"{name} must be a number in (0, 1); got {describe(value)}")
+    if not 0 < float(value) < 1:
+        raise ValueError(f"{name} must lie in (0, 1); got {value}")
+    return float(value)

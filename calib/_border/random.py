@@ -1,0 +1,43 @@
+"""The only place where generators of random numbers are made from `random_state`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from calib._border.checks import describe
+from calib._border.typing import RandomState
+
+#: Sets the random numbers of the library apart from others drawn with the same seed.
+STREAM = 0xCA11B
+
+
+def generator(random_state: RandomState) -> np.random.Generator:
+    """Return what scikit-learn calls `random_state` as a Generator; never the global one.
+
+    An integer gives another stream than ``default_rng(random_state)``, because the data may well
+    have been simulated with that one.
+
+    Raises
+    ------
+    ValueError
+        For a negative integer, and for what is no source of random numbers.
+    """
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return np.random.default_rng(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(0, 2**31 - 1, size=4))
+    if isinstance(random_state, (bool, np.bool_)) or not isinstance(
+        random_state, (int, np.integer)
+    ):
+        raise ValueError(
+            f"random_state must be an int >= 0, a RandomState, a Generator or None; got "
+            f"{describe(random_state)}"
+        )
+    if random_state < 0:
+        raise ValueError(f"random_state must be >= 0; got {random_state}")
+    return stream(int(random_state), STREAM)
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """Return the generator of a seed and a key: other keys give independent numbers."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

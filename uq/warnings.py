@@ -1,0 +1,49 @@
+"""Every warning of `uq`; all are exported by the package."""
+
+from __future__ import annotations
+
+from calib.warnings import CalibWarning
+
+
+class ConformalWarning(CalibWarning):
+    """Base of the warnings about conformal sets that hold less, or more, than expected."""
+
+
+class EffectiveSampleSizeWarning(ConformalWarning):
+    """Likelihood ratios are so uneven that few calibration samples carry the result."""
+
+
+class PooledCategoryWarning(ConformalWarning):
+    """A category uses the scores of all samples, so its own coverage is not guaranteed."""
+
+
+class CrossingQuantilesWarning(ConformalWarning):
+    """A lower quantile was predicted above the upper one; the two were exchanged."""
+
+
+class EmptyIntervalWarning(ConformalWarning):
+    """Lower ends passed upper ends; both were put in the middle."""
+
+
+class SmallCalibrationSetWarning(CalibWarning):
+    """Too few calibration samples for the level: the answer is valid and says nothing."""
+
+
+class InSampleResidualsWarning(CalibWarning):
+    """Heads are fitted on residuals of rows that the estimator was trained on."""
+
+
+class FewSideRowsWarning(CalibWarning):
+    """One side of the split points has too few residuals to learn from inputs."""
+
+
+class BiasedSplitPointWarning(CalibWarning):
+    """Residuals do not average zero, as they do for a model of the conditional mean."""
+
+
+class NothingKeptWarning(CalibWarning):
+    """No threshold could be shown to keep the risk below its target, so nothing is answered."""
+
+
+class RiskNotControlledWarning(CalibWarning):
+    """No threshold could be shown to keep the risk within its target."""
