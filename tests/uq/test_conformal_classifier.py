@@ -192,7 +192,7 @@ def test_cv_plus_coverage(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", ["split", "cv_plus", "mean"])
 @pytest.mark.parametrize("mondrian", [None, "label", "cluster"])
-@pytest.mark.filterwarnings("ignore::uq._conformal_ranks.SmallCalibrationSetWarning")
+@pytest.mark.filterwarnings("ignore::uq.warnings.SmallCalibrationSetWarning")
 def test_sets_are_p_values_above_the_error_level(
     data: tuple[np.ndarray, np.ndarray], kind: str, method: str, mondrian: str | None
 ) -> None:

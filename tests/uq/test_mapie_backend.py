@@ -148,7 +148,7 @@ def test_raps_through_mapie(data: Data, trained: LogisticRegression) -> None:
 
 
 @pytest.mark.parametrize("n", range(2, 41))
-@pytest.mark.filterwarnings("ignore::uq._conformal_ranks.SmallCalibrationSetWarning")
+@pytest.mark.filterwarnings("ignore::uq.warnings.SmallCalibrationSetWarning")
 def test_small_samples_never_fail(data: Data, trained: LogisticRegression, n: int) -> None:
     X, y = data
     for kind in ("lac", "aps", "top_k"):
