@@ -78,6 +78,8 @@ def test_dir_lists_public_names(facade: str) -> None:
     "module", ["evaluation", "detection", "datasets", "export", "distributed", "warnings"]
 )
 def test_subpackages_are_attributes(module: str) -> None:
+    if module == "export":
+        pytest.importorskip("torch", reason="an extra; without it the error names the extra")
     code = f"import calib; assert calib.{module}.__name__ == 'calib.{module}'"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -1,0 +1,16 @@
+"""What is collected where an extra is not installed, and how property tests draw."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from hypothesis import HealthCheck, settings
+
+#: Modules whose docstring examples need an extra.
+NEEDS = {"calib/distributed.py": "dask", "calib/export.py": "torch"}
+collect_ignore = [path for path, extra in NEEDS.items() if not importlib.util.find_spec(extra)]
+
+# a loaded machine makes draws slow, not wrong; "ci" draws the same examples every time
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, database=None)
+settings.load_profile("default")
