@@ -12,6 +12,7 @@ import numpy as np
 
 import calib
 from calib._border.checks import describe
+from calib._border.files import atomic_write
 from calib._border.typing import FloatArray, LabelArray
 from calib.base import BaseCalibrator
 from calib.detection.map_table import stored_class, stored_name
@@ -36,7 +37,7 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     calibrator : BaseCalibrator or DetectionCalibrator
         A fitted calibrator of the registry, or the calibrator of a detector.
     path : str or path-like
-        File to write; an existing one is replaced.
+        File to write; an existing one is replaced once the new one is whole.
 
     Returns
     -------
@@ -83,7 +84,9 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
 
         document = _detection_files.document_of(calibrator)
     path = Path(path)
-    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    with atomic_write(path) as file:
+        file.write(text)
     return path
 
 

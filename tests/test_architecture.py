@@ -50,6 +50,8 @@ HEAVY_AT_TOP = {("calib/export.py", "torch")}
 NEVER_LOADED = ("torch", "matplotlib", "pandas", "netcal", "mapie")
 #: Call -> the only file that makes it.
 ONE_PLACE = {"warnings.warn": "calib/_border/warn.py"}
+#: The only file that opens others for writing.
+WRITER = "calib/_border/files.py"
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 #: Lines of code, without blank lines, comments and docstrings.
 LONGEST_FILE = 450
@@ -186,8 +188,41 @@ def test_warnings_files_and_generators_have_one_place(source: Path) -> None:
             called = ast.unparse(node.func)
             for call, place in ONE_PLACE.items():
                 assert called != call or name == place, f"{name}, line {node.lineno}: {call}"
+            writes = writing_call(node)
+            assert writes is None or name == WRITER, f"{name}, line {node.lineno}: {writes}"
         if isinstance(node, ast.ClassDef) and node.name.endswith("Warning"):
             assert source.name == "warnings.py", f"{name}, line {node.lineno}: {node.name}"
+
+
+def writing_call(node: ast.Call) -> str | None:
+    """Return the text of a call that opens or replaces a file at a path, None for any other.
+
+    An ``open`` counts unless its mode is written out and only reads. Members of an ``archive`` and
+    writers that are handed an open ``file`` or ``stream`` write into what was opened elsewhere.
+    """
+    called, text = ast.unparse(node.func), ast.unparse(node)
+    last = called.rpartition(".")[2]
+    first = ast.unparse(node.args[0]) if node.args else ""
+    if called.startswith("archive.") or "os.devnull" in text:
+        return None
+    if last in ("open", "fdopen"):
+        place = 0 if called not in ("open", "os.open", "gzip.open", "io.open", "os.fdopen") else 1
+        modes = [k.value for k in node.keywords if k.arg == "mode"] + node.args[place : place + 1]
+        if not modes:
+            return None
+        constant = isinstance(modes[0], ast.Constant) and isinstance(modes[0].value, str)
+        mode = modes[0].value if constant else "+"
+        return text if set(str(mode)) & set("wax+") and not first.startswith("Image") else None
+    handed_over = first in ("file", "stream")
+    if last in ("save", "savez", "savez_compressed", "write_table", "savefig", "dump"):
+        owner = called.rpartition(".")[0]
+        libraries = ("np", "numpy", "parquet", "feather", "figure", "plt", "torch", "pickle")
+        return text if owner in libraries and not handed_over else None
+    if last in ("write_text", "write_bytes", "touch", "mkstemp", "NamedTemporaryFile"):
+        return text if called != "write_text" else None
+    if called in ("os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile"):
+        return text
+    return None
 
 
 def test_the_rules_would_notice() -> None:
@@ -203,6 +238,17 @@ def test_the_rules_would_notice() -> None:
         ("sklearn.utils", "_hidden", False),
         ("pandas", None, True),
     ]
+    for text, writes in {
+        'open(path, "w")': True, 'path.open("wb")': True, 'path.open(mode="a")': True,
+        "path.open(mode)": True, 'gzip.open(path, "wt")': True, "path.write_text(text)": True,
+        "os.replace(a, b)": True, "np.savez(path, a=a)": True, "parquet.write_table(t, path)": True,
+        "open(path)": False, 'path.open("rb")': False, 'archive.open("a", "w")': False,
+        "np.savez(file, a=a)": False, "os.open(os.devnull, os.O_WRONLY)": False,
+        'text.replace("a", "b")': False, "write_text(text, out)": False,
+    }.items():  # fmt: skip
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert (writing_call(call) is not None) is writes, text
     slash = chr(47)
     assert MACHINE_PATH.search(f'"{slash}home{slash}someone"')
     assert not MACHINE_PATH.search("https://example.org/home/page")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from calib._border.checks import check_option, describe
+from calib._border.files import atomic_write
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.optional import require
 from uq._vectors import check_score_vector
@@ -250,8 +251,9 @@ class StudyResult:
         """
         from uq.study_views import page
 
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page(self))
+        text = page(self)
+        with atomic_write(path) as file:
+            file.write(text)
 
     def to_frame(self) -> Any:
         """Return the rows of the tables as a pandas DataFrame.

@@ -20,6 +20,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
+from calib._border.files import atomic_write
 from calib._border.typing import Float64Array, InputKind, IntArray
 from calib._core.optional import require
 from calib._core.responses import choose_response, columns_by_class
@@ -356,8 +357,7 @@ def _file_name(
 
 def _write(file: Path, cell: Cell) -> None:
     """Write a cell so that a file of its name is always whole."""
-    temporary = file.with_suffix(f".{os.getpid()}.part")
-    with temporary.open("wb") as stream:
+    with atomic_write(file, "wb") as stream:
         np.savez_compressed(
             stream,
             kind=np.array(cell.kind),
@@ -366,7 +366,6 @@ def _write(file: Path, cell: Cell) -> None:
             calibration=cell.calibration,
             final=cell.final,
         )
-    os.replace(temporary, file)
 
 
 def _read(file: Path) -> Cell:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
 
+from calib._border.files import atomic_write
 from calib._core.optional import require
 from calib.evaluation.detection_records import (
     ClassTable,
@@ -107,8 +108,9 @@ class DetectionReport:
         """
         from calib.evaluation._detection_html import page
 
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page(self))
+        text = page(self)
+        with atomic_write(path) as file:
+            file.write(text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers; None for NaN."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal
 
+from calib._border.files import atomic_write
 from calib._border.typing import LabelArray
 from calib._core.optional import require
 from calib.evaluation import further_measures, measures
@@ -247,8 +248,9 @@ class CalibrationReport:
         """
         from calib.evaluation._html import page
 
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page(self))
+        text = page(self)
+        with atomic_write(path) as file:
+            file.write(text)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""
