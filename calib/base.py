@@ -21,6 +21,7 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core import labels, links, validation
+from calib._core.fitted import FittedArray, check_arrays
 from calib._core.namespace import array_namespace, is_half, like, to_numpy
 from calib._core.scores import Scores, row_blocks
 from calib._core.sklearn_compat import check_features
@@ -58,6 +59,8 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     _domain: ClassVar[Domain] = "logits"
     #: Names of the fitted attributes that feed `_map`, files and exported modules.
     _fitted: ClassVar[tuple[str, ...]] = ()
+    #: Shape, range and order of each of them, true of every fit; files are held against it.
+    _declared: ClassVar[Mapping[str, FittedArray]] = {}
     #: Those of them that say how the map is put together: NumPy integers wherever it runs.
     _static: ClassVar[tuple[str, ...]] = ()
     #: Constructor arguments that `_map` reads; they reach it beside the fitted values.
@@ -256,6 +259,16 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _fitted_values(self) -> dict[str, Any]:
         """Fitted attributes that feed `_map`, as NumPy values."""
         return {name: getattr(self, name) for name in self._fitted}
+
+    def _sizes(self) -> dict[str, int]:
+        """Lengths that declarations of fitted arrays name."""
+        n_classes = len(self.classes_)
+        problems = 1 if n_classes == 2 else n_classes
+        return {"classes": n_classes, "problems": problems, "columns": self.n_features_in_}
+
+    def _check_fitted(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
+        check_arrays(self._fitted_values(), self._declared, self._sizes())
 
     def _checked(self, X: ArrayLike) -> Array:
         """Return scores of the fitted kind and shape as a matrix of any namespace."""

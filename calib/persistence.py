@@ -13,7 +13,8 @@ import numpy as np
 import calib
 from calib._border.checks import describe
 from calib._border.files import atomic_write
-from calib._border.typing import FloatArray, LabelArray
+from calib._border.typing import Float64Array, FloatArray, LabelArray
+from calib._core import links
 from calib.base import BaseCalibrator
 from calib.detection.map_table import stored_class, stored_name
 
@@ -27,6 +28,10 @@ DETECTION_KIND = "calib detection calibrator"
 _DTYPES = frozenset({"float64", "int64", "bool"})
 #: More classes than any classifier has; a file that asks for more is refused before allocation.
 _MAX_CLASSES = 1_000_000
+#: A loaded map is tried on rows in which each class comes first, up to this many, and on scores of
+#: these sizes.
+MOST_TRIALS = 32
+TRIAL_SIZES = (1e-3, 1.0, 30.0, 1e3, 1e6)
 
 
 def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLike[str]) -> Path:
@@ -49,8 +54,13 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     NotFittedError
         If the calibrator is not fitted.
     TypeError
-        If it cannot be written as JSON: a wrapper, an adapter, or a calibrator with an inner
-        model. ``skops`` or ``pickle`` hold those.
+        If it cannot be written as JSON: a wrapper, an adapter, a calibrator with an inner model,
+        or class labels of a kind that JSON cannot give back (dates, bytes, complex numbers).
+        ``skops`` or ``pickle`` hold those.
+    ValueError
+        If its fitted arrays are not those of a fit, for instance because they were changed.
+    OSError
+        If the file cannot be written; what stood there stays as it was.
 
     See Also
     --------
@@ -106,7 +116,14 @@ def contents_of(calibrator: BaseCalibrator) -> dict[str, Any]:
             f"or pickle for it"
         )
     check_is_fitted(calibrator)
-    parameters = calibrator.get_params(deep=False)
+    try:
+        calibrator._check_fitted()
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be saved: {error}") from error
+    parameters = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in calibrator.get_params(deep=False).items()
+    }
     for key, value in parameters.items():
         if not _is_plain(value):
             raise TypeError(
@@ -146,7 +163,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Notes
     -----
     Only names in the registry are accepted and only numbers and strings are read, so that a file
-    of unknown origin cannot run code. A loaded map is tried on a few rows before it is
+    of unknown origin cannot run code. Every array is held against what the method declares of its
+    fits (shape, range, order), and a loaded map is tried on rows of many kinds before it is
     returned.
     """
     path = Path(path)
@@ -165,7 +183,10 @@ def _refuse_constant(text: str) -> float:
 
 
 def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
+    """Return whether JSON gives a value back as it is."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bool, int, str))
 
 
 def _names(calibrator: BaseCalibrator) -> list[str] | None:
@@ -183,10 +204,16 @@ def _encode(value: Any) -> dict[str, Any]:
 
 
 def _encode_labels(classes: LabelArray) -> dict[str, Any]:
-    values = classes.tolist()
-    if not all(isinstance(value, (bool, int, float, str)) for value in values):
-        raise TypeError(f"class labels {describe(values)} cannot be saved as JSON")
-    return {"dtype": classes.dtype.str, "data": values}
+    """Return class labels as plain values; a kind that could not be read back is refused."""
+    entry = {"dtype": classes.dtype.str, "data": classes.tolist()}
+    try:
+        _decode_labels(entry)
+    except ValueError as error:
+        raise TypeError(
+            f"class labels {describe(classes.tolist())} of dtype {classes.dtype} cannot be saved "
+            f"as JSON: {error}; use text or numbers as labels, or skops or pickle for the file"
+        ) from error
+    return entry
 
 
 def _decode(name: str, entry: Any) -> FloatArray | float:
@@ -209,9 +236,17 @@ def _decode_labels(entry: Any) -> LabelArray:
         raise ValueError(f"classes must be a list of at least 2 labels; got {describe(data)}")
     if not all(type(x) in (bool, int, float, str) for x in data) or len(set(data)) != len(data):
         raise ValueError("classes must be distinct numbers or strings")
+    if any(isinstance(x, float) and not math.isfinite(x) for x in data):
+        raise ValueError("classes must be finite")
     if not isinstance(dtype, str) or np.dtype(dtype).kind not in "biufUO":
         raise ValueError(f"classes have dtype {describe(dtype)}")
-    return np.array(data, dtype=object if np.dtype(dtype).kind == "O" else dtype)
+    classes: LabelArray = np.array(data, dtype=object if np.dtype(dtype).kind == "O" else dtype)
+    restored = classes.tolist()  # a cast may cut text, round numbers, or make labels equal
+    if [(type(x), x) for x in restored] != [(type(x), x) for x in data]:
+        raise ValueError(f"classes {describe(data)} are not of dtype {dtype}")
+    if len({type(x) is str for x in data}) > 1 and classes.dtype.kind != "O":
+        raise ValueError("classes mix text and numbers")
+    return classes
 
 
 def _decode_document(document: Any) -> Any:
@@ -257,24 +292,43 @@ def restored_map(document: dict[str, Any]) -> BaseCalibrator:
         if not isinstance(names, list) or len(names) != n_columns:
             raise ValueError(f"feature_names_in must name {n_columns} columns")
         calibrator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+    calibrator._check_fitted()
     _try(calibrator)
     return calibrator
 
 
 def _try(calibrator: BaseCalibrator) -> None:
     """Refuse fitted arrays that do not map rows of scores to rows of probabilities."""
-    n_columns, n_classes = calibrator.n_features_in_, len(calibrator.classes_)
-    rows = np.zeros((3, n_columns))
-    rows[0] = 1.0 / max(2, n_columns)
-    rows[1, 0] = rows[2, -1] = 1.0 if calibrator.input == "proba" else 1e4
-    if n_columns == 1:
-        rows[2] = 0.0
+    rows = _trial_rows(calibrator)
+    n_classes = len(calibrator.classes_)
     try:
         with np.errstate(all="ignore"):
             out = calibrator._apply(rows)
     except Exception as error:
         raise ValueError(f"its arrays do not fit together ({error})") from error
-    if out.shape != (3, n_classes) or not np.isfinite(out).all():
+    if out.shape != (len(rows), n_classes) or not np.isfinite(out).all():
         raise ValueError(f"its arrays do not give probabilities of {n_classes} classes")
     if out.min() < 0 or out.max() > 1 + 1e-9 or np.abs(out.sum(axis=1) - 1).max() > 1e-6:
         raise ValueError("its arrays do not give probabilities")
+
+
+def _trial_rows(calibrator: BaseCalibrator) -> Float64Array:
+    """Return even, certain and wild rows of scores: each class first, and of every size."""
+    n_columns = calibrator.n_features_in_
+    n_scores = calibrator._n_scores(n_columns)
+    n_tops = min(n_scores, MOST_TRIALS)
+    rng = np.random.default_rng(0)
+    sizes = np.repeat(TRIAL_SIZES, 3)[:, None]
+    logits = np.concatenate(
+        [
+            np.zeros((1, n_scores)),
+            1e4 * np.eye(n_tops, n_scores),
+            -1e4 * np.eye(n_tops, n_scores),
+            sizes * rng.standard_normal((len(sizes), n_scores)),
+        ]
+    )
+    if calibrator.input == "proba":
+        logits = links.both_columns(logits, "logits", np) if n_scores == 1 else logits
+        logits = links.softmax(logits, np)[:, -n_scores:]
+    features = rng.random((len(logits), n_columns - n_scores))
+    return np.concatenate([logits, features], axis=1)

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from calib._core.typing import LabelArray
+from calib._border.typing import LabelArray
 
 #: A length, the name of one, or the name of one with what is added to it.
 Length: TypeAlias = int | str | tuple[str, int]
@@ -42,6 +42,8 @@ class FittedArray:
         Sum along the last axis.
     integer : bool
         Whether values are integers.
+    empty : bool
+        Whether an axis may have length 0.
     """
 
     shape: tuple[Length, ...] = ()
@@ -52,6 +54,7 @@ class FittedArray:
     ascending: bool = False
     total: float | None = None
     integer: bool = False
+    empty: bool = False
 
     def of_shape(self, *shape: Length) -> FittedArray:
         """Return the same declaration for another shape."""
@@ -94,7 +97,7 @@ class FittedArray:
                     sizes[key] = shape[axis] - more
                 key = sizes.get(key, -1)
             wanted.append(key + more)
-        if list(shape) != wanted or 0 in shape:
+        if list(shape) != wanted or (0 in shape and not self.empty):
             raise ValueError(f"{name} must have shape {tuple(wanted)}; got {shape}")
 
     def _check_range(self, name: str, array: LabelArray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,3 +53,15 @@ def unpack(layout: Array, packed: Array, group: int) -> list[Array]:
             size = int(np.prod(shape)) if shape else 1
             out.append(packed[start : start + size].reshape(shape))
     return out
+
+
+def check_layout(layout: IntArray, packed: Float64Array, n_groups: int) -> None:
+    """Raise a `ValueError` unless `pack` could have written this for as many groups."""
+    start = 0
+    for group, first, n_dimensions, *lengths in layout.tolist():
+        used, unused = lengths[:n_dimensions], lengths[n_dimensions:]
+        if group >= n_groups or first != start or n_dimensions > MOST_DIMENSIONS or any(unused):
+            raise ValueError("layout_ does not describe arrays one after the other")
+        start += math.prod(used)
+    if max(1, start) != len(packed):
+        raise ValueError(f"layout_ describes {start} numbers, packed_ has {len(packed)}")

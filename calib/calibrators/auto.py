@@ -20,8 +20,9 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._core import links
+from calib._core.fitted import SHARE, FittedArray
 from calib._core.folds import stratified_folds
-from calib._core.packing import pack, unpack
+from calib._core.packing import MOST_DIMENSIONS, check_layout, pack, unpack
 from calib._core.pooling import fit_pool, pool
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -150,6 +151,16 @@ class AutoCalibrator(BaseCalibrator):
         "layout_",
         "packed_",
     )
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "members_": FittedArray(("members",), low=0, high=len(LABELS) - 1, integer=True),
+        "weights_": FittedArray(("members",), above=0.0, high=1.0, total=1.0),
+        "smoothing_": SHARE,
+        "floor_": SHARE,
+        "layout_": FittedArray(
+            ("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True
+        ),
+        "packed_": FittedArray(("numbers",)),
+    }
     _static: ClassVar[tuple[str, ...]] = ("members_", "layout_")
     _options: ClassVar[tuple[str, ...]] = ("input",)
     _double: ClassVar[bool] = True
@@ -263,6 +274,25 @@ class AutoCalibrator(BaseCalibrator):
             for member in members
         ]
         self.layout_, self.packed_ = pack(arrays)
+
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if len(set(self.members_.tolist())) < len(self.members_):
+            raise ValueError("members_ must be distinct")
+        if self.floor_ * len(self.classes_) > 1.0:
+            raise ValueError(f"floor_ must be at most 1 / K; got {self.floor_:g}")
+        check_layout(self.layout_, self.packed_, len(self.members_))
+        for number, place in enumerate(self.members_.tolist()):
+            values = unpack(self.layout_, self.packed_, number)
+            member = unfitted(place, self.input)
+            names = () if member is None else member._fitted
+            if len(values) != len(names):
+                raise ValueError(f"{LABELS[place]} needs the arrays {list(names)}")
+            if member is not None:
+                member.classes_, member.n_features_in_ = self.classes_, self.n_features_in_
+                for name, value in zip(names, values, strict=True):
+                    setattr(member, name, value)
+                member._check_fitted()
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:

@@ -12,6 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import NUMBER, SHARE, FittedArray
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
@@ -101,6 +102,12 @@ class BetaCalibrator(BaseCalibrator):
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("coef_", "intercept_", "input_smoothing_", "smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "coef_": FittedArray(("problems", 2), low=0.0),
+        "intercept_": NUMBER.of_shape("problems"),
+        "input_smoothing_": SHARE.of_shape("problems"),
+        "smoothing_": SHARE,
+    }
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import POSITIVE, SHARE, FittedArray
 from calib._core.newton import find_root
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -84,6 +85,11 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "weights_", "smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "temperature_": POSITIVE,
+        "weights_": FittedArray((3,), low=0.0, high=1.0, total=1.0),
+        "smoothing_": SHARE,
+    }
     soft_targets: ClassVar[bool] = True
 
     temperature_: float

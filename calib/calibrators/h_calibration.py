@@ -11,6 +11,7 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.canonical import Sample, read_sample
+from calib._core.fitted import SHARE, FittedArray
 from calib._core.order_preserving import (
     MapFit,
     MapValues,
@@ -186,6 +187,12 @@ class HCalibrator(BaseCalibrator):
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("weights_", "knots_", "slopes_", "smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "weights_": FittedArray(("parts",), low=0.0, high=1.0, total=1.0),
+        "knots_": FittedArray(("segments",), low=0.0, ascending=True),
+        "slopes_": FittedArray(("parts", "segments"), low=0.0),
+        "smoothing_": SHARE,
+    }
 
     temperature_: float
     map_: str

@@ -16,6 +16,7 @@ from calib._core.binning import (
     uniform_cells,
     uniform_edges,
 )
+from calib._core.fitted import SHARE, FittedArray
 from calib._core.logistic import one_vs_rest_problems
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -103,6 +104,11 @@ class HistogramCalibrator(BaseCalibrator):
 
     _domain: ClassVar[Domain] = "proba"
     _fitted: ClassVar[tuple[str, ...]] = ("edges_", "values_", "smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "edges_": FittedArray(("problems", ("bins", 1)), low=0.0, high=1.0, ascending=True),
+        "values_": SHARE.of_shape("problems", "bins"),
+        "smoothing_": SHARE,
+    }
     _double: ClassVar[bool] = True
     _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True

@@ -10,6 +10,7 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._core import links
+from calib._core.fitted import SHARE, FittedArray
 from calib._core.isotonic import Blocks, pool_adjacent_violators
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -83,6 +84,11 @@ class IsotonicCalibrator(BaseCalibrator):
 
     _domain: ClassVar[Domain] = "proba"
     _fitted: ClassVar[tuple[str, ...]] = ("knots_", "values_", "smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "knots_": FittedArray(("problems", "knots"), ascending=True),
+        "values_": FittedArray(("problems", "knots"), low=0.0, high=1.0, ascending=True),
+        "smoothing_": SHARE,
+    }
     _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 

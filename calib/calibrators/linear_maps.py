@@ -14,6 +14,7 @@ from calib._border.checks import check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.multinomial import LogitSource, MultinomialProblem, Tempered, kept, tempered_logits
 from calib._core.newton import LargeMinimum
 from calib._core.scores import Scores
@@ -60,6 +61,14 @@ class _LinearMapCalibrator(BaseCalibrator):
         "coef_",
         "intercept_",
     )
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "temperature_": POSITIVE,
+        "input_smoothing_": SHARE,
+        "tempered_smoothing_": SHARE,
+        "smoothing_": SHARE,
+        "coef_": NUMBER.of_shape("classes", "classes"),
+        "intercept_": NUMBER.of_shape("classes"),
+    }
 
     temperature_: float
     input_smoothing_: float

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from calib._border.checks import check_integer
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
+from calib._core.fitted import NUMBER, FittedArray
 from calib._core.multinomial import LogitSource, MultinomialProblem
 from calib._core.scores import Scores
 from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
@@ -97,6 +99,11 @@ class VectorScalingCalibrator(_LinearMapCalibrator):
     >>> cal.transform(scores.logits_test).shape
     (749, 10)
     """
+
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        **_LinearMapCalibrator._declared,
+        "coef_": NUMBER.of_shape("classes"),
+    }
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import NUMBER, SHARE, FittedArray
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
@@ -100,6 +101,11 @@ class PlattCalibrator(BaseCalibrator):
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("intercept_", "slope_", "input_smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "intercept_": NUMBER.of_shape("problems"),
+        "slope_": NUMBER.of_shape("problems"),
+        "input_smoothing_": SHARE.of_shape("problems"),
+    }
     soft_targets: ClassVar[bool] = True
 
     intercept_: Float64Array

@@ -12,6 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.logistic import (
     PenaltyOf,
     cautious_goals,
@@ -112,6 +113,15 @@ class QuadraticCalibrator(BaseCalibrator):
         "input_smoothing_",
         "smoothing_",
     )
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "coef_": NUMBER.of_shape("problems", 3),
+        "centre_": NUMBER.of_shape("problems"),
+        "scale_": POSITIVE.of_shape("problems"),
+        "low_": NUMBER.of_shape("problems"),
+        "high_": NUMBER.of_shape("problems"),
+        "input_smoothing_": SHARE.of_shape("problems"),
+        "smoothing_": SHARE,
+    }
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array
@@ -206,6 +216,11 @@ class QuadraticCalibrator(BaseCalibrator):
                 coef[k] = [*line, 0.0]
             else:
                 low[k], high[k] = cut
+
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if (self.low_ > self.high_).any():
+            raise ValueError("low_ must not exceed high_")
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:

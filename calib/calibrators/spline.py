@@ -12,6 +12,7 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import SHARE, FittedArray
 from calib._core.logistic import one_vs_rest_problems
 from calib._core.scores import Scores
 from calib._core.splines import Curves, fill_cells, fit_curves
@@ -121,6 +122,13 @@ class SplineCalibrator(BaseCalibrator):
         "input_smoothing_",
         "smoothing_",
     )
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "knots_": FittedArray(("problems", "knots"), ascending=True),
+        "values_": FittedArray(("problems", "knots"), ascending=True),
+        "end_slopes_": FittedArray(("problems", 2), low=0.0),
+        "input_smoothing_": SHARE.of_shape("problems"),
+        "smoothing_": SHARE,
+    }
     _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 

@@ -13,6 +13,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.scores import BLOCK_ELEMENTS, Scores, row_blocks
@@ -107,6 +108,11 @@ class TemperatureCalibrator(BaseCalibrator):
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "smoothing_", "input_smoothing_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "temperature_": POSITIVE,
+        "smoothing_": SHARE,
+        "input_smoothing_": SHARE,
+    }
     soft_targets: ClassVar[bool] = True
 
     temperature_: float

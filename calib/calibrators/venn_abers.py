@@ -11,6 +11,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.bridge import Problem, step_tables
+from calib._core.fitted import FittedArray
 from calib._core.namespace import to_numpy
 from calib._core.scores import Scores, row_blocks
 from calib.base import BaseCalibrator
@@ -95,6 +96,16 @@ class VennAbersCalibrator(BaseCalibrator):
 
     _domain: ClassVar[Domain] = "declared"
     _fitted: ClassVar[tuple[str, ...]] = _TABLES
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
+        "lower_values_": FittedArray(
+            ("problems", ("lower", 1)), low=0.0, high=1.0, ascending=True
+        ),
+        "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
+        "upper_values_": FittedArray(
+            ("problems", ("upper", 1)), low=0.0, high=1.0, ascending=True
+        ),
+    }
     _options: ClassVar[tuple[str, ...]] = ("input", "merge", "multiclass")
     _double: ClassVar[bool] = True
     _block_rows: ClassVar[int] = 4096
@@ -125,6 +136,25 @@ class VennAbersCalibrator(BaseCalibrator):
         tables = step_tables(problems)
         self.lower_knots_, self.lower_values_ = tables.lower_knots, tables.lower_values
         self.upper_knots_, self.upper_values_ = tables.upper_knots, tables.upper_values
+
+    def _sizes(self) -> dict[str, int]:
+        sizes = super()._sizes()
+        if self.multiclass == "pairwise" and sizes["classes"] > 2:
+            sizes["problems"] = len(_pairs(sizes["classes"]))
+        return sizes
+
+    def _check_fitted(self) -> None:
+        check_option("merge", self.merge, ("log", "brier"))
+        check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
+        super()._check_fitted()
+        for r, knots in enumerate(self.lower_knots_):
+            points = np.concatenate([knots, self.upper_knots_[r]])
+            points = np.concatenate([points, np.nextafter(points, np.inf), points - 1.0])
+            lower: links.StepTable = (knots, self.lower_values_[r], "right")
+            upper: links.StepTable = (self.upper_knots_[r], self.upper_values_[r], "left")
+            low, high = links.step_functions(points, [lower, upper], np)
+            if (low > high).any():
+                raise ValueError("lower_values_ must not exceed upper_values_")
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:

@@ -17,6 +17,7 @@ from calib._border.checks import check_integer, describe
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray, check_arrays
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.detection.glm import Prior, fit_groups
@@ -130,6 +131,10 @@ class LinearCalibrator(_ScoreFirst):
 
     _domain: ClassVar[Domain] = "proba"
     _fitted: ClassVar[tuple[str, ...]] = ("slope_", "intercept_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "slope_": FittedArray(low=0.0),
+        "intercept_": NUMBER,
+    }
 
     slope_: float
     intercept_: float
@@ -203,6 +208,7 @@ class GridHistogramCalibrator(_ScoreFirst):
 
     _domain: ClassVar[Domain] = "declared"
     _fitted: ClassVar[tuple[str, ...]] = ("values_",)
+    _declared: ClassVar[Mapping[str, FittedArray]] = {"values_": SHARE}
     _options: ClassVar[tuple[str, ...]] = ("input",)
     _double: ClassVar[bool] = True
     reads_features: ClassVar[bool] = True
@@ -233,6 +239,10 @@ class GridHistogramCalibrator(_ScoreFirst):
         centres = np.repeat((np.arange(n_bins) + 0.5) / n_bins, n_bins ** (n_dimensions - 1))
         means = np.clip(total / np.where(mass > 0, mass, 1.0), 0.0, 1.0)
         self.values_ = np.where(mass > 0, means, centres).reshape([n_bins] * n_dimensions)
+
+    def _check_fitted(self) -> None:
+        cells = SHARE.of_shape(*["bins"] * self.n_features_in_)
+        check_arrays(self._fitted_values(), {"values_": cells}, {})
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -299,6 +309,11 @@ class DependentLogisticCalibrator(_ScoreFirst):
 
     _domain: ClassVar[Domain] = "declared"
     _fitted: ClassVar[tuple[str, ...]] = ("centre_", "scale_", "coefficients_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        "centre_": NUMBER.of_shape("columns"),
+        "scale_": POSITIVE.of_shape("columns"),
+        "coefficients_": NUMBER.of_shape("monomials"),
+    }
     _options: ClassVar[tuple[str, ...]] = ("input",)
     reads_features: ClassVar[bool] = True
 
@@ -337,6 +352,10 @@ class DependentLogisticCalibrator(_ScoreFirst):
                 "dependent logistic calibration did not converge; a larger penalty helps",
                 ConvergenceWarning,
             )
+
+    def _sizes(self) -> dict[str, int]:
+        n = self.n_features_in_
+        return {**super()._sizes(), "monomials": (n + 1) * (n + 2) // 2}
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
