@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,12 +18,16 @@ from calib._cli.terminal import say, warnings_as_lines
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
+#: Bins and resamples beyond which memory and time end before anything is learnt.
+MOST_BINS, MOST_RESAMPLES = 10_000, 1_000_000
+
 _COLUMNS = """\
 Columns are named by shell-style globs or comma-separated lists. A glob takes
 columns in the order of the file, except where their names end with the labels
 (p_cat, p_dog), which then say the class of each column. One column means the
-positive class (the second of two). Arrays of an .npz file may have two dimensions.
-Quote globs: 'p_*'.
+positive class (the second of two). Arrays of an .npz file may have two dimensions, and
+a column of a table may hold a list in every row. Text files may be separated by commas,
+semicolons, tabs or bars; gzip is recognised by content. Quote globs: 'p_*'.
 """
 _EXAMPLES = """\
 examples:
@@ -37,7 +43,36 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are raised, so that every error takes the same way out."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message} (see {self.prog} --help)")
+        unknown = re.search(r"unrecognized arguments: (--[^\s=]+)", message)
+        options = [option for action in _actions(self) for option in action.option_strings]
+        near = difflib.get_close_matches(unknown[1], options, n=1) if unknown else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{message}{hint} (see {self.prog} --help)")
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the options of a parser and of the commands below it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _actions(below)
+        else:
+            yield action
+
+
+def _at_most(limit: int) -> Callable[[str], int]:
+    """Return a type of argument: an integer up to a limit beyond which nothing can be meant."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"invalid int value: {text[:40]!r}") from None
+        if value > limit:
+            raise argparse.ArgumentTypeError(f"must be at most {limit:,}; got {text[:40]}")
+        return value
+
+    return read
 
 
 class _Scores(argparse.Action):
@@ -92,6 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("error", error)
     except MemoryError as error:
         say("error", f"out of memory. {error}")
+    except Exception as error:  # a fault of ours, but a line all the same
+        say("error", f"unexpected {type(error).__name__}: {error}; please report this command")
     return BAD_INPUT
 
 
@@ -159,11 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--stream",
         action="store_true",
-        help="read a .parquet file in batches, as is done by itself from 5,000,000 rows on",
+        help="read a .parquet, .feather, .csv or .jsonl file, or a folder of .parquet files, in "
+        "batches, as is done by itself for .parquet from 5,000,000 rows on",
     )
-    report.add_argument("--bins", type=int, default=15, help="number of bins (%(default)s)")
     report.add_argument(
-        "--resamples", type=int, default=200, help="resamples of an interval (%(default)s)"
+        "--bins", type=_at_most(MOST_BINS), default=15, help="number of bins (%(default)s)"
+    )
+    report.add_argument(
+        "--resamples",
+        type=_at_most(MOST_RESAMPLES),
+        default=200,
+        help="resamples of an interval (%(default)s)",
     )
     report.add_argument(
         "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
@@ -188,7 +231,9 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("calibrator", type=Path, metavar="CAL.JSON", help="written by calib fit")
     _add_data(apply, required=False)
     apply.add_argument(
-        "--out", type=Path, help="file to write: .parquet, .csv or .npz (FILE.calibrated.*)"
+        "--out",
+        type=Path,
+        help="file to write: .parquet, .feather, .csv, .tsv, .jsonl or .npz (FILE.calibrated.*)",
     )
 
     add("methods", "list the calibration methods", "")
@@ -198,10 +243,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the file, its scores and, where needed, its labels and weights."""
-    parser.add_argument("file", type=Path, metavar="FILE", help=".parquet, .csv, .csv.gz or .npz")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="table or arrays: .parquet, .feather, .csv, .tsv, .jsonl, .npz, .npy, .pt; may be .gz",
+    )
     if required:
-        parser.add_argument("--label", required=True, help="column of true labels")
-        parser.add_argument("--weight", help="column of sample weights")
+        parser.add_argument(
+            "--label", required=True, help="column of true labels, or a file that holds them alone"
+        )
+        parser.add_argument("--weight", help="column (or file) of sample weights")
     default = "" if required else " (default: as at fit)"
     parser.set_defaults(scores=[])
     parser.add_argument(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import numpy as np
 
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._cli.columns import shorten
-from calib._cli.readers import read_table
+from calib._cli.contents import FORMATS
+from calib._cli.readers import read_table, single_column
 from calib._cli.saved_scores import (
     ADDED,
     SavedScores,
@@ -22,9 +22,10 @@ from calib._cli.saved_scores import (
     labelled_scores,
     unlabelled_scores,
 )
-from calib._cli.tables import FORMATS, Table, check_source, check_target, format_of
+from calib._cli.tables import Table
+from calib._cli.targets import check_source, check_targets
 from calib._cli.terminal import Progress, print_table, say
-from calib._cli.writers import write_table
+from calib._cli.writers import writable_format, write_report, write_table
 from calib._core import labels, links
 from calib.base import BaseCalibrator
 from calib.registry import CALIBRATORS, get_entry, make_calibrator
@@ -41,7 +42,7 @@ def demo(args: argparse.Namespace) -> None:
     from calib.datasets import N_TRAIN, load_digits_scores
     from calib.evaluation import calibration_report
 
-    check_target(args.html)
+    check_targets({"--html": (args.html, "html")})
     skipped = {}
     with Progress(len(CALIBRATORS) + 3) as progress:
         progress.step("training a network")
@@ -89,10 +90,7 @@ def report(args: argparse.Namespace) -> None:
             f"{len(args.scores)} sets of scores need as many different --name; got "
             f"{', '.join(names)}"
         )
-    if args.html is not None and args.html == args.json:
-        raise ValueError(f"--html and --json name the same file {args.html}")
-    for path in filter(None, (args.html, args.json)):
-        check_target(path)
+    check_report_targets(args)
     with Progress(4) as progress:
         progress.step(f"reading {args.file.name}")
         table, y, weight = _read(args)
@@ -127,10 +125,7 @@ def report(args: argparse.Namespace) -> None:
             random_state=args.seed,
         )
         progress.step("writing")
-        if args.html is not None:
-            result.to_html(args.html)
-        if args.json is not None:
-            args.json.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_report(result, args.html, args.json)
     print(result)
     for path in filter(None, (args.html, args.json)):
         print(f"wrote {path}")
@@ -144,7 +139,7 @@ def fit(args: argparse.Namespace) -> None:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
-    check_target(args.out)
+    check_targets({"--out": (args.out, "calibrator")}, [args.file, *_column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
     with Progress(3 + N_FOLDS) as progress:
@@ -186,8 +181,8 @@ def apply(args: argparse.Namespace) -> None:
     out = args.out or _beside(args.file)
     if len(args.scores) > 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
-    format_of(out)
-    check_target(out)
+    writable_format(out)
+    check_targets({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
         calibrator = _load(args.calibrator)
@@ -224,17 +219,55 @@ def methods(args: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------- reading
 
 
+def check_report_targets(args: argparse.Namespace) -> None:
+    """Raise unless the files of a report can be written and destroy nothing."""
+    check_targets(
+        {"--html": (args.html, "html"), "--json": (args.json, "report")},
+        [args.file, *args.calibrator, *_column_files(args)],
+    )
+
+
 def _read(args: argparse.Namespace) -> tuple[Table, LabelArray, Float64Array | None]:
     table = read_table(args.file)
-    y = table.labels(args.label)
-    weight = None if args.weight is None else table.numbers(args.weight)
+    source, name = _column(table, args.label)
+    y = source.labels(name)
+    weight = None
+    if args.weight is not None:
+        source, name = _column(table, args.weight)
+        weight = source.numbers(name)
     return table, y, labels.check_weight(weight, len(y))
 
 
+def _column_files(args: argparse.Namespace) -> list[Path]:
+    """Return the files that are named in place of columns."""
+    return [Path(name) for name in (args.label, args.weight) if name and _is_file(name)]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return False
+
+
+def _column(table: Table, name: str) -> tuple[Table, str]:
+    """Return where a column is: in the table, or alone in a file of that name."""
+    if name in table.columns or not _is_file(name):
+        return table, name
+    source, only = single_column(Path(name))
+    return source, only
+
+
 def _beside(path: Path) -> Path:
-    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``."""
-    ending = next((end for end in FORMATS if path.name.lower().endswith(end)), path.suffix)
-    return path.with_name(f"{path.name[: -len(ending)]}.calibrated{path.name[-len(ending) :]}")
+    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``, ``.npz`` for one array."""
+    name = path.name.lower()
+    packed = ".gz" if name.endswith(".gz") else ""
+    ending = next((end for end in FORMATS if name.removesuffix(packed).endswith(end)), path.suffix)
+    length = len(ending) + len(packed)
+    stem, end = path.name[: len(name) - length], path.name[len(name) - length :]
+    if FORMATS.get(ending) in ("npy", "pt"):
+        end = ".npz"
+    return path.with_name(f"{stem}.calibrated{end}")
 
 
 def _default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
@@ -281,8 +314,8 @@ def _value(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text  # the method says what it takes
 
 
 def _matching(calibrator: BaseCalibrator, scored: list[SavedScores], path: Path) -> SavedScores:

@@ -14,8 +14,9 @@ import numpy as np
 from sklearn.base import clone
 
 from calib._cli.detect_parser import PER_CLASS
-from calib._cli.tables import check_source, check_target
+from calib._cli.targets import check_source, check_targets
 from calib._cli.terminal import Progress, print_table, say
+from calib._cli.writers import write_report
 from calib.detection import (
     DetectionCalibrator,
     Detections,
@@ -54,7 +55,9 @@ def fit(args: argparse.Namespace) -> None:
 
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
-    check_target(args.out)
+    check_targets(
+        {"--out": (args.out, "calibrator")}, [args.truth, args.detections, args.category_map]
+    )
     map_class(args.method)
     calibrator = DetectionCalibrator(
         args.method,
@@ -101,7 +104,11 @@ def apply(args: argparse.Namespace) -> None:
     out = args.out or _beside(args.detections)
     if not out.name.lower().endswith(ENDINGS):
         raise ValueError(f"--out {out}: detections are written as .json or .json.gz files")
-    check_target(out)
+    check_targets(
+        {"--out": (out, "detections")},
+        [args.calibrator, args.detections, args.truth, args.category_map],
+        replaced=args.detections,
+    )
     with Progress(3) as progress:
         progress.step(f"reading {args.detections.name}")
         calibrator = _load(args.calibrator)
@@ -135,10 +142,10 @@ def report(args: argparse.Namespace) -> None:
     """Measure the scores of a detector as they are and calibrated."""
     from calib.evaluation.detection_reporting import detection_report
 
-    if args.html is not None and args.html == args.json:
-        raise ValueError(f"--html and --json name the same file {args.html}")
-    for path in filter(None, (args.html, args.json)):
-        check_target(path)
+    check_targets(
+        {"--html": (args.html, "html"), "--json": (args.json, "report")},
+        [args.truth, args.detections, args.category_map, *args.calibrator],
+    )
     calibrators: dict[str, DetectionCalibrator] = {}
     with Progress(4) as progress:
         for path in args.calibrator:
@@ -155,10 +162,7 @@ def report(args: argparse.Namespace) -> None:
             random_state=args.seed,
         )
         progress.step("writing")
-        if args.html is not None:
-            result.to_html(args.html)
-        if args.json is not None:
-            args.json.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_report(result, args.html, args.json)
     print(result)
     for path in filter(None, (args.html, args.json)):
         print(f"wrote {path}")

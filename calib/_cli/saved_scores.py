@@ -73,7 +73,7 @@ def labelled_scores(
         names = [names[k] for k in order]
         if names != in_file:
             say("note", f"columns are taken in the order of their classes: {shorten(names)}")
-    scored = SavedScores(kind, names, table.scores(names), classes)
+    scored = SavedScores(kind, names, table.scores(names, masked=kind == "logits"), classes)
     if len(scored.matrix) != len(y):
         raise ValueError(f"{columns} has {len(scored.matrix)} rows, the label column {len(y)}")
     _check(scored, columns)
@@ -117,7 +117,7 @@ def unlabelled_scores(
                 f"the calibrator was fitted with --{kind}; pass --{kind} instead of --{given}"
             )
         names = table.select(patterns)
-    elif recorded is not None and (table.kind != "npz" or set(recorded) <= set(table.columns)):
+    elif recorded is not None and (not table.holds_arrays or set(recorded) <= set(table.columns)):
         lost = [name for name in recorded if name not in table.columns]
         if lost:
             raise ValueError(
@@ -130,7 +130,7 @@ def unlabelled_scores(
     classes = classes_in_names(names, calibrator.classes_) if len(names) > 1 else None
     if classes is not None and class_names(np.sort(classes)) == class_names(calibrator.classes_):
         names = [names[k] for k in np.argsort(classes, kind="stable")]
-    scored = SavedScores(kind, names, table.scores(names), None)
+    scored = SavedScores(kind, names, table.scores(names, masked=kind == "logits"), None)
     _check(scored, shorten(names) if columns is None else columns[1])
     return scored
 
@@ -142,10 +142,10 @@ def _obvious(table: Table, calibrator: BaseCalibrator) -> list[str]:
     prefixes = {name.removesuffix(ends[0]) for name in table.columns if name.endswith(ends[0])}
     choices = [[prefix + end for end in ends] for prefix in sorted(prefixes) if prefix != ADDED]
     choices = [names for names in choices if all(name in table.columns for name in names)]
-    if table.kind == "npz":
-        shapes = {name: np.shape(table.columns[name]) for name in table.columns}
-        width = calibrator.n_features_in_
-        choices = [[name] for name, shape in shapes.items() if shape[1:] == (width,)]
+    width = calibrator.n_features_in_
+    matrices = table.widths()
+    if table.holds_arrays or (not choices and matrices):
+        choices = [[name] for name, size in matrices.items() if size == width]
     if len(choices) != 1:
         raise ValueError(
             f"{'several' if choices else 'no'} columns of {table.path.name} can be the scores; "

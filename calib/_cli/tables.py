@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import gzip
-import os
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 import numpy as np
 
 from calib._border.typing import FloatArray, LabelArray
 from calib._cli.columns import (
-    first_without_number,
+    ColumnError,
+    is_list,
     missing,
     one_line,
     row_text,
@@ -26,9 +24,10 @@ from calib._cli.columns import (
     to_numbers,
     to_values,
 )
+from calib._cli.contents import Dialect, separator_hint
 
-#: Kind of file that belongs to the end of a file name.
-FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv", ".npz": "npz"}
+#: Kinds whose columns are arrays, of any length and number of dimensions.
+ARRAYS = ("npz", "npy", "pt")
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,27 @@ class Table:
     ----------
     path : Path
         The file.
-    kind : {"parquet", "csv", "npz"}
+    kind : {"parquet", "feather", "jsonl", "csv", "npz", "npy", "pt"}
         Its kind.
     columns : mapping of str to column
-        Arrow columns (parquet), text (csv) or arrays (npz), each with `n_rows` rows or, in
-        archives, any number.
-    native : object
+        Arrow columns (parquet, feather, jsonl), text (csv) or arrays (npz, npy, pt), each with
+        `n_rows` rows or, among arrays, any number.
+    native : pyarrow.Table or None
         What the reader returned, for writing it again without loss.
+    dialect : Dialect
+        How the text of a CSV file is written.
     """
 
     path: Path
     kind: str
     columns: Mapping[str, Any]
     native: Any = None
+    dialect: Dialect = Dialect()
+
+    @property
+    def holds_arrays(self) -> bool:
+        """Whether columns are arrays, which may have two dimensions and any length."""
+        return self.kind in ARRAYS
 
     def select(self, patterns: str, *, exclude: Iterable[str] = ()) -> list[str]:
         """Return the columns that a comma-separated list of names and globs stands for.
@@ -80,9 +87,9 @@ class Table:
             raise ValueError(f"{patterns!r} names no column; {self._listing()}")
         return list(chosen)
 
-    def scores(self, names: list[str]) -> FloatArray:
+    def scores(self, names: list[str], *, masked: bool = False) -> FloatArray:
         """Return columns as one matrix (n_samples, n_columns), or one two-dimensional array."""
-        parts = [self.numbers(name) for name in names]
+        parts = [self.numbers(name, masked=masked) for name in names]
         if len(parts) == 1:
             return parts[0] if parts[0].ndim > 1 else parts[0][:, None]
         for name, part in zip(names, parts, strict=True):
@@ -98,24 +105,37 @@ class Table:
         matrix = np.empty((len(parts[0]), len(parts)), dtype=np.result_type(*parts))
         return np.stack(parts, axis=1, out=matrix)  # row by row in memory, as users have it
 
-    def numbers(self, name: str) -> FloatArray:
-        """Return a column of finite numbers; its floating type is kept."""
+    def widths(self) -> dict[str, int | None]:
+        """Return the number of columns of every matrix, None of arrays of other dimensions."""
+        if self.holds_arrays:
+            shapes = {name: np.shape(self.columns[name]) for name in self.columns}
+            return {n: shape[1] if len(shape) == 2 else None for n, shape in shapes.items()}
+        if self.native is None:
+            return {}
+        lists = [name for name in self.columns if is_list(self.native.schema.field(name).type)]
+        return {name: len(self.columns[name][0].as_py() or ()) for name in lists}
+
+    def numbers(self, name: str, *, masked: bool = False) -> FloatArray:
+        """Return a column of finite numbers; its floating type is kept.
+
+        With `masked`, minus infinity counts as one: the logit of a class that is ruled out.
+        """
         column = self.column(name)
         try:
             array = to_numbers(column)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"column {name!r} of {self.path.name} is not numeric: "
-                f"{first_without_number(column)}"
-            ) from None
+        except ColumnError as error:
+            raise ValueError(f"column {name!r} of {self.path.name} {error}") from None
         if array.ndim not in (1, 2):
             raise ValueError(
                 f"array {name!r} of {self.path.name} has shape {array.shape}; scores have one or "
                 f"two dimensions"
             )
         self._check_rows(name, array.size)
-        if not np.isfinite(array).all():
-            row, *rest = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        bad = ~np.isfinite(array)
+        if masked and bad.any():
+            bad &= array != -np.inf
+        if bad.any():
+            row, *rest = (int(i) for i in np.argwhere(bad)[0])
             where = f"{row_text(row)}, column {rest[0]}" if rest else row_text(row)
             value = array[(row, *rest)]
             raise ValueError(f"column {name!r} of {self.path.name} has {value} in {where}")
@@ -123,7 +143,7 @@ class Table:
 
     def labels(self, name: str) -> LabelArray:
         """Return a column of labels: integers, floats, booleans or text, none of them missing."""
-        array = to_values(self.column(name), is_text=self.kind == "csv")
+        array = self.values(name)
         if array.ndim != 1:
             raise ValueError(
                 f"array {name!r} of {self.path.name} has shape {array.shape}; labels and groups "
@@ -135,6 +155,13 @@ class Table:
             row = row_text(int(np.argmax(gaps)))
             raise ValueError(f"column {name!r} of {self.path.name} has no value in {row}")
         return array
+
+    def values(self, name: str) -> LabelArray:
+        """Return a column as an array of its natural type."""
+        try:
+            return to_values(self.column(name), is_text=self.kind == "csv")
+        except ColumnError as error:
+            raise ValueError(f"column {name!r} of {self.path.name} {error}") from None
 
     def column(self, name: str) -> Any:
         """Return a column as it was read."""
@@ -155,44 +182,4 @@ class Table:
 
     def _listing(self) -> str:
         names = list(self.columns)
-        text = f"{self.path.name} has: {shorten(names)}"
-        if self.kind == "csv" and len(names) == 1 and re.search(r"[;\t|]", names[0]):
-            text += " (calib reads values separated by commas)"
-        return text
-
-
-def format_of(path: Path) -> str:
-    """Return the kind of file that a name stands for: "parquet", "csv" or "npz"."""
-    for ending, kind in FORMATS.items():
-        if path.name.lower().endswith(ending):
-            return kind
-    raise ValueError(f"{path.name}: unknown kind of file; use one of {', '.join(FORMATS)}")
-
-
-def check_target(path: Path) -> None:
-    """Raise before any work is done if a file cannot be written at `path`."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory; name a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: there is no directory {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ValueError(f"cannot write {path}: permission denied")
-
-
-def check_source(path: Path) -> None:
-    """Raise if there is no file with content that can be read at `path`."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a directory; name a file")
-    with path.open("rb") as file:
-        if not file.read(1):
-            raise ValueError(f"{path} is empty")
-
-
-def open_text(path: Path, mode: str, *, compress: bool | None = None) -> TextIO:
-    """Open a text file in UTF-8, compressed or not, with its line ends as they are."""
-    if compress is None:
-        compress = path.name.lower().endswith(".gz")
-    encoding = "utf-8-sig" if mode == "rt" else "utf-8"  # a byte order mark may come first
-    if compress:
-        return cast(TextIO, gzip.open(path, mode, encoding=encoding, newline=""))
-    return cast(TextIO, path.open(mode, encoding=encoding, newline=""))
+        return f"{self.path.name} has: {shorten(names)}{separator_hint(names)}"

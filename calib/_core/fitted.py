@@ -34,8 +34,8 @@ class FittedArray:
         arrays share. ``("bins", 1)`` is one more than ``"bins"``.
     low, high : float
         Range of the values, ends included.
-    above, below : float or None
-        Bounds that no value reaches.
+    above : float or None
+        Bound that every value exceeds.
     ascending : bool
         Whether values ascend along the last axis, repetitions allowed.
     total : float or None
@@ -50,7 +50,6 @@ class FittedArray:
     low: float = -LARGEST
     high: float = LARGEST
     above: float | None = None
-    below: float | None = None
     ascending: bool = False
     total: float | None = None
     integer: bool = False
@@ -107,14 +106,13 @@ class FittedArray:
             raise ValueError(f"{name} must lie in [{self.low:g}, {self.high:g}]; got {value:g}")
         if self.above is not None and least <= self.above:
             raise ValueError(f"{name} must be > {self.above:g}; got {least:g}")
-        if self.below is not None and most >= self.below:
-            raise ValueError(f"{name} must be < {self.below:g}; got {most:g}")
 
 
 #: A share of the uniform distribution, a probability, or a weight of one.
 SHARE = FittedArray(low=0.0, high=1.0)
-#: A temperature or another unit of scores.
-POSITIVE = FittedArray(above=0.0)
+#: A temperature or another unit of scores: small enough for large scores, and log-odds over it
+#: do not overflow.
+POSITIVE = FittedArray(low=1e-305, high=np.inf)
 #: Any number that multiplies or moves scores.
 NUMBER = FittedArray()
 

@@ -156,9 +156,7 @@ class AutoCalibrator(BaseCalibrator):
         "weights_": FittedArray(("members",), above=0.0, high=1.0, total=1.0),
         "smoothing_": SHARE,
         "floor_": SHARE,
-        "layout_": FittedArray(
-            ("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True
-        ),
+        "layout_": FittedArray(("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True),
         "packed_": FittedArray(("numbers",)),
     }
     _static: ClassVar[tuple[str, ...]] = ("members_", "layout_")

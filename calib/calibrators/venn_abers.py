@@ -98,13 +98,9 @@ class VennAbersCalibrator(BaseCalibrator):
     _fitted: ClassVar[tuple[str, ...]] = _TABLES
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
-        "lower_values_": FittedArray(
-            ("problems", ("lower", 1)), low=0.0, high=1.0, ascending=True
-        ),
+        "lower_values_": FittedArray(("problems", ("lower", 1)), low=0.0, high=1.0, ascending=True),
         "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
-        "upper_values_": FittedArray(
-            ("problems", ("upper", 1)), low=0.0, high=1.0, ascending=True
-        ),
+        "upper_values_": FittedArray(("problems", ("upper", 1)), low=0.0, high=1.0, ascending=True),
     }
     _options: ClassVar[tuple[str, ...]] = ("input", "merge", "multiclass")
     _double: ClassVar[bool] = True

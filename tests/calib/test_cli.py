@@ -615,7 +615,7 @@ def test_files_without_permission(tmp_path, fails, data, monkeypatch):
         patch.setattr(Path, "open", refuse)
         assert "data.parquet: Permission denied" in fails("report", data, *report_of("p"))
     with monkeypatch.context() as patch:
-        patch.setattr("calib._cli.tables.os.access", lambda *_: False)
+        patch.setattr("calib._cli.targets.os.access", lambda *_: False)
         assert "cal.json: permission denied" in fails("fit", data, *report_of("p"), "--out", cal)
 
 
@@ -632,7 +632,7 @@ def test_bad_csv(arrow, tmp_path, fails, monkeypatch):
     assert "has no rows" in fails_with("p,y\n")
     assert "two columns named 'p'" in fails_with("p,p,y\n0.5,0.5,1\n")
     assert "not a readable CSV file" in fails_with("p,y\n0.5,1\n0.5\n")
-    assert "separated by commas" in fails_with("p;y\n0.5;1\n")
+    assert "values are separated by one of commas, semicolons" in fails_with("p y\n0.5 1\n")
     assert "'p' of a.csv is not numeric: 'high' in row 1" in fails_with("p,y\n0.5,1\nhigh,0\n")
     assert "'p' of a.csv is not numeric: nothing in row 1" in fails_with("p,y\n0.5,1\n,0\n")
     assert "'p' of a.csv has nan in row 2" in fails_with("p,y\n0.5,1\n0.5,0\nNaN,1\n")

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from calib import TemperatureCalibrator, save
-from calib._cli import stream
+from calib._cli import batches, stream
 from calib.cli import main
 from calib.evaluation import calibration_report
 
@@ -43,8 +43,8 @@ def columns() -> dict[str, np.ndarray]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches, so that there are several per row group."""
-    monkeypatch.setattr(stream, "BATCH_NUMBERS", 1 << 10)
-    monkeypatch.setattr(stream, "BATCH_ROWS", 100)
+    monkeypatch.setattr(batches, "BATCH_NUMBERS", 1 << 10)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 100)
 
 
 def write(path: Path, columns: dict[str, object], rows: int = 1500) -> Path:
@@ -231,9 +231,9 @@ def test_what_cannot_be_streamed_is_said(columns, tmp_path, fails):
     file = write(tmp_path / "big.parquet", columns)
     command = ("report", file, "--label", "y", "--proba", "p_*", "--stream")
     assert "groups" in fails(*command, "--group", "id")
-    (tmp_path / "a.csv").write_text("p,y\n0.2,0\n0.7,1\n")
-    other = ("report", tmp_path / "a.csv", "--label", "y", "--proba", "p", "--stream")
-    assert "--stream reads .parquet files" in fails(*other)
+    np.savez(tmp_path / "a.npz", p=np.array([0.2, 0.7]), y=np.array([0, 1]))
+    other = ("report", tmp_path / "a.npz", "--label", "y", "--proba", "p", "--stream")
+    assert "--stream reads parquet, feather, csv, jsonl files; a.npz" in fails(*other)
     assert "unknown column" in fails("report", file, "--label", "x", "--proba", "p_*", "--stream")
     unknown = ("report", file, "--label", "y", "--proba", "q_*", "--stream")
     assert "no column matches" in fails(*unknown)

@@ -107,6 +107,7 @@ def outcome(path: Path, document: dict[str, Any], source: str) -> str:
         return "refused"
     if not hasattr(cal, "predict_proba"):
         return "detector"
+    vars(cal).pop("feature_names_in_", None)  # the rows have no names
     X = probes(cal.n_features_in_, cal.input)
     with np.errstate(all="ignore"):
         proba = cal.transform(X)
@@ -170,7 +171,8 @@ def test_a_changed_file_of_a_detector_is_refused_or_gives_scores(name: str, tmp_
             continue
         kept += 1
         same.operating_mask(found, same.transform(found))
-        scores = same.transform(found).scores
+        with np.errstate(all="ignore"):
+            scores = same.transform(found).scores
         assert np.isfinite(scores).all()
         assert scores.min() >= 0
         assert scores.max() <= 1
