@@ -240,7 +240,12 @@ def _decode_labels(entry: Any) -> LabelArray:
         raise ValueError("classes must be finite")
     if not isinstance(dtype, str) or np.dtype(dtype).kind not in "biufUO":
         raise ValueError(f"classes have dtype {describe(dtype)}")
-    classes: LabelArray = np.array(data, dtype=object if np.dtype(dtype).kind == "O" else dtype)
+    wanted: Any = object if np.dtype(dtype).kind == "O" else dtype
+    try:
+        with np.errstate(all="ignore"):
+            classes: LabelArray = np.array(data, dtype=wanted)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"classes {describe(data)} are not of dtype {dtype}: {error}") from error
     restored = classes.tolist()  # a cast may cut text, round numbers, or make labels equal
     if [(type(x), x) for x in restored] != [(type(x), x) for x in data]:
         raise ValueError(f"classes {describe(data)} are not of dtype {dtype}")

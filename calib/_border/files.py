@@ -63,7 +63,7 @@ def atomic_write(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     unfinished = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
-        file = open(unfinished, "xb+" if binary else "x", **form)  # noqa: SIM115
+        file = open(unfinished, "xb+" if binary else "x", **form)
     except OSError as error:  # the name that the caller knows, not that of the unfinished file
         raise type(error)(error.errno, error.strerror, str(path)) from None
     try:

@@ -149,7 +149,6 @@ class LargeFile(ABC):
                 batch.labels(name)  # says in which row
         return np.unique(values)
 
-
     def _check_label_type(self, name: str) -> None:
         """Raise unless a column of this type can hold labels."""
         from pyarrow import chunked_array
@@ -215,7 +214,7 @@ class ParquetFile(LargeFile):
 
 
 class Folder(LargeFile):
-    """Parquet files of one folder, in the order of their names, as data frames are saved in parts."""
+    """Parquet files of one folder in the order of their names: a data frame saved in parts."""
 
     def __init__(self, path: Path) -> None:
         parts = sorted(part for part in path.iterdir() if part.name.endswith((".parquet", ".pq")))
@@ -228,12 +227,11 @@ class Folder(LargeFile):
         for part in self._parts[1:]:
             lost = [name for name in self.table.columns if name not in part.table.columns]
             more = [name for name in part.table.columns if name not in self.table.columns]
-            if lost or more:
-                first = parts[0].name
-                word = f"lacks the column {lost[0]!r} of {first}"
-                if not lost:
-                    word = f"has a column {more[0]!r} that {first} lacks"
-                raise ValueError(f"partition {part.path.name} of {path} {word}")
+            where, first = f"partition {part.path.name} of {path}", parts[0].name
+            if lost:
+                raise ValueError(f"{where} lacks the column {lost[0]!r} of {first}")
+            if more:
+                raise ValueError(f"{where} has a column {more[0]!r} that {first} lacks")
         self.n_rows = sum(part.n_rows for part in self._parts)
 
     def n_batches(self, n_rows: int) -> int:

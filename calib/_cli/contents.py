@@ -48,8 +48,8 @@ class Dialect:
 
     Attributes
     ----------
-    separator : {",", ";", "\\t", "|"}
-        What stands between values.
+    separator : str
+        What stands between values: a comma, a semicolon, a tab or a bar.
     encoding : str
         Of the characters.
     skipped : int

@@ -7,7 +7,7 @@ import fnmatch
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Table:
     kind: str
     columns: Mapping[str, Any]
     native: Any = None
-    dialect: Dialect = Dialect()
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def holds_arrays(self) -> bool:

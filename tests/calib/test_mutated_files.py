@@ -97,16 +97,22 @@ def reshaped(document: dict[str, Any], rng: np.random.Generator) -> dict[str, An
     return document
 
 
+def loaded(path: Path) -> Any:
+    """Return what a file holds, None if it is refused in our words."""
+    try:
+        return load(path)
+    except ValueError as error:
+        if not str(error).startswith(f"{path.name} is not a"):
+            raise
+        return None
+
+
 def outcome(path: Path, document: dict[str, Any], source: str) -> str:
     """Load a document; raise unless it is refused in our words or gives probabilities."""
     path.write_text(json.dumps(document))
-    try:
-        cal = load(path)
-    except ValueError as error:
-        assert str(error).startswith(f"{path.name} is not a"), error
+    cal = loaded(path)
+    if cal is None:
         return "refused"
-    if not hasattr(cal, "predict_proba"):
-        return "detector"
     vars(cal).pop("feature_names_in_", None)  # the rows have no names
     X = probes(cal.n_features_in_, cal.input)
     with np.errstate(all="ignore"):
@@ -164,10 +170,8 @@ def test_a_changed_file_of_a_detector_is_refused_or_gives_scores(name: str, tmp_
     kept = 0
     for _ in range(N_CHANGES):
         path.write_text(json.dumps(changed(document, rng)))
-        try:
-            same = load(path)
-        except ValueError as error:
-            assert str(error).startswith("changed.json is not a")
+        same = loaded(path)
+        if same is None:
             continue
         kept += 1
         same.operating_mask(found, same.transform(found))
@@ -177,3 +181,149 @@ def test_a_changed_file_of_a_detector_is_refused_or_gives_scores(name: str, tmp_
         assert scores.min() >= 0
         assert scores.max() <= 1
     assert kept < N_CHANGES
+
+
+# ---------------------------------------------------------------------- labels and arrays
+
+
+def change(tmp_path: Path, name: str, n_classes: int, edit: Any, **params: Any) -> str:
+    """Return why a file is refused after an edit."""
+    X, y = sample(n_classes, "logits")
+    path = save(make_calibrator(name, input="logits", **params).fit(X, y), tmp_path / "cal.json")
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="not a usable calibrator file") as caught:
+        load(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "data"),
+    [
+        ("<U1", ["ant", "ape", "cat"]),
+        ("<U2", ["ant", "bee", "cat"]),
+        ("<i8", [0.5, 1.5, 2.5]),
+        ("|i1", [0, 1, 300]),
+        ("<f4", [0.1, 0.2, 0.30000000001]),
+        ("|b1", [0, 1, 2]),
+        ("|b1", ["True", "False", "x"]),
+        ("<U1", [0, 1, 2]),
+        ("<i8", ["0", "1", "2"]),
+        ("<f2", [1, 2, 70000]),
+        ("|S3", ["a", "b", "c"]),
+        ("<M8[ns]", [1, 2, 3]),
+        ("|V8", [1, 2, 3]),
+        ("<c16", [1, 2, 3]),
+        ("<U3", ["a", "b", "a"]),
+        ("|O", [0, 1, True]),
+    ],
+)
+def test_labels_are_compared_after_the_cast(dtype: str, data: list[Any], tmp_path: Path) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["classes"] = {"dtype": dtype, "data": data}
+
+    assert "classes" in change(tmp_path, "temperature", 3, edit)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["2020", "2021"], "M8[D]"),
+        np.array(["2020", "2021"], "M8[ns]"),
+        np.array([1, 2], "m8[s]"),
+        np.array([b"a", b"b"]),
+        np.array([np.float64(1), "a"], dtype=object),
+        np.array([(1, 2), (3, 4)], dtype=[("a", int), ("b", int)]),
+        np.array([1 + 1j, 2]),
+        np.array([0.0, np.inf]),
+    ],
+    ids=["day", "time", "duration", "bytes", "mixed", "record", "complex", "infinite"],
+)
+def test_labels_that_cannot_be_read_back_are_refused_by_save(labels: Any, tmp_path: Path) -> None:
+    cal = make_calibrator("temperature", input="logits").fit([-1.0, 1.0, 0.3, 0.2], [0, 1, 0, 1])
+    cal.classes_ = labels
+    (tmp_path / "cal.json").write_text("good")
+    with pytest.raises(TypeError, match=r"class labels .* cannot be saved as JSON.*skops"):
+        save(cal, tmp_path / "cal.json")
+    assert (tmp_path / "cal.json").read_text() == "good"
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u8", ">i4", "f2", "f4", ">f8", "?", "U9", "O"])
+def test_labels_that_can_be_read_back(dtype: str, tmp_path: Path) -> None:
+    cal = make_calibrator("temperature", input="logits").fit([-1.0, 1.0, 0.3, 0.2], [0, 1, 0, 1])
+    cal.classes_ = np.array([0, 1]).astype(dtype) if dtype != "O" else np.array(["a", "b"], "O")
+    same = load(save(cal, tmp_path / "cal.json"))
+    assert same.classes_.dtype == cal.classes_.dtype
+    np.testing.assert_array_equal(same.classes_, cal.classes_)
+
+
+def put(name: str, *values: float) -> Any:
+    def edit(document: dict[str, Any]) -> None:
+        data = document["fitted"][name]["data"]
+        data[: len(values)] = values
+
+    return edit
+
+
+def fill(name: str, value: float) -> Any:
+    def edit(document: dict[str, Any]) -> None:
+        data = document["fitted"][name]["data"]
+        data[:] = [value] * len(data)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("method", "edit", "word"),
+    [
+        ("isotonic", put("values_", 799088.0), "values_ must"),
+        ("isotonic", put("values_", 0.9, 0.1), "values_ must ascend"),
+        ("isotonic", put("knots_", 0.9, 0.1), "knots_ must ascend"),
+        ("histogram", put("values_", -0.1), "values_ must lie in"),
+        ("histogram", put("edges_", 0.9), "edges_ must ascend"),
+        ("venn_abers", put("lower_values_", 0.5, 0.4), "lower_values_ must ascend"),
+        ("venn_abers", fill("upper_values_", 0.0), "must not exceed"),
+        ("spline", put("end_slopes_", -1.0), "end_slopes_ must lie in"),
+        ("spline", put("values_", 1e9), "values_ must ascend"),
+        ("beta", put("coef_", -1.0), "coef_ must lie in"),
+        ("ensemble_temperature", put("weights_", 0.9, 0.9, 0.9), "weights_ must sum to 1"),
+        ("temperature", put("temperature_", -1.0), "temperature_ must"),
+        ("temperature", put("smoothing_", 1.5), "smoothing_ must lie in"),
+        ("platt", put("input_smoothing_", -0.5), "input_smoothing_ must"),
+        ("quadratic", put("low_", 1e9), "low_ must not exceed"),
+        ("quadratic", put("scale_", 0.0), "scale_ must"),
+        ("h_calibration", put("slopes_", -1.0), "slopes_ must"),
+        ("auto", put("members_", 99), "members_ must lie in"),
+        ("auto", put("weights_", 2.0), "weights_ must"),
+        ("auto", put("floor_", 0.9), "floor_ must"),
+        ("auto", put("layout_", 3), "layout_"),
+    ],
+)
+def test_each_array_is_held_against_its_declaration(
+    method: str, edit: Any, word: str, tmp_path: Path
+) -> None:
+    assert word in change(tmp_path, method, 3, edit)
+
+
+def test_members_of_a_pool_are_checked(tmp_path: Path) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        fitted = document["fitted"]
+        fitted["packed_"]["data"] = [-abs(x) - 2.0 for x in fitted["packed_"]["data"]]
+
+    change(tmp_path, "auto", 3, edit)
+
+
+def test_a_calibrator_that_was_changed_is_not_saved(tmp_path: Path) -> None:
+    X, y = sample(3, "logits")
+    cal = make_calibrator("temperature", input="logits").fit(X, y)
+    cal.temperature_ = -1.0
+    with pytest.raises(ValueError, match="temperature cannot be saved: temperature_ must"):
+        save(cal, tmp_path / "cal.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", savable())
+def test_every_fitted_array_is_declared(name: str) -> None:
+    method = type(make_calibrator(name))
+    assert set(method._declared) == set(method._fitted)

@@ -86,9 +86,14 @@ def test_an_error_between_writes_leaves_the_old_file(
 ) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), atomic_write(path) as file:
-        file.write("new")
-        raise error
+
+    def fail() -> None:
+        with atomic_write(path) as file:
+            file.write("new")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 
