@@ -47,7 +47,8 @@ def open_batches(path: Path) -> LargeFile:
             raise ValueError(
                 f"--stream reads {', '.join(STREAMED)} files; {path.name} is another kind ({kind})"
             )
-        return _KINDS[kind](path)
+        opened: LargeFile = _KINDS[kind](path)
+        return opened
 
 
 class LargeFile(ABC):
@@ -217,11 +218,11 @@ class Folder(LargeFile):
     """Parquet files of one folder in the order of their names: a data frame saved in parts."""
 
     def __init__(self, path: Path) -> None:
-        parts = sorted(part for part in path.iterdir() if part.name.endswith((".parquet", ".pq")))
+        parts = sorted(file for file in path.iterdir() if file.name.endswith((".parquet", ".pq")))
         if not parts:
             raise ValueError(f"{path} is a directory without .parquet files; name a file")
-        for part in parts:
-            check_source(part)
+        for file in parts:
+            check_source(file)
         self._parts = [ParquetFile(part) for part in parts]
         super().__init__(path, "parquet", list(self._parts[0].table.columns))
         for part in self._parts[1:]:

@@ -124,7 +124,7 @@ _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}([,.' _\u00a0\u202f\u2019][0-9]{3})+([.
 _NO_VALUE = frozenset({"nan", "na", "n/a", "null", "none", "<na>", "#n/a", "-nan", "nat"})
 
 
-def number_reader(texts: list[Any]) -> Callable[[str], float]:
+def number_reader(texts: list[Any]) -> Callable[[Any], float]:
     """Return what reads the numbers of a column of text: with decimal commas where it has some.
 
     A comma is one where no value has a point as well, and where at least one cannot be a group of

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -281,12 +281,12 @@ _READERS: dict[str, Callable[[Path], Table]] = {
 }
 
 
-def single_column(path: Path) -> Any:
-    """Return the only column of a file, with its table."""
+def single_column(path: Path) -> tuple[Table, str]:
+    """Return a table with the name of its only column."""
     table = read_table(path)
     if len(table.columns) != 1:
         raise ValueError(
             f"{path.name} has {len(table.columns)} columns; a file named in place of a column "
             f"must hold one alone"
         )
-    return table, cast(str, next(iter(table.columns)))
+    return table, next(iter(table.columns))

@@ -9,7 +9,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def write_table(table: Table, added: Mapping[str, LabelArray], path: Path) -> No
     with atomic_write(path, "wb") as file:
         if path.name.lower().endswith(".gz"):  # equal tables give equal bytes
             with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-                writer(table, added, packed, path)
+                writer(table, added, cast(IO[bytes], packed), path)
         else:
             writer(table, added, file, path)
 
