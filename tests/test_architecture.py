@@ -212,8 +212,8 @@ def writing_call(node: ast.Call) -> str | None:
             return None
         constant = isinstance(modes[0], ast.Constant) and isinstance(modes[0].value, str)
         mode = modes[0].value if constant else "+"
-        return text if set(str(mode)) & set("wax+") and not first.startswith("Image") else None
-    handed_over = first in ("file", "stream")
+        return text if set(str(mode)) & set("wax+") else None
+    handed_over = {"file", "stream"} & {ast.unparse(argument) for argument in node.args[:2]}
     if last in ("save", "savez", "savez_compressed", "write_table", "savefig", "dump"):
         owner = called.rpartition(".")[0]
         libraries = ("np", "numpy", "parquet", "feather", "figure", "plt", "torch", "pickle")
@@ -243,7 +243,7 @@ def test_the_rules_would_notice() -> None:
         "path.open(mode)": True, 'gzip.open(path, "wt")': True, "path.write_text(text)": True,
         "os.replace(a, b)": True, "np.savez(path, a=a)": True, "parquet.write_table(t, path)": True,
         "open(path)": False, 'path.open("rb")': False, 'archive.open("a", "w")': False,
-        "np.savez(file, a=a)": False, "os.open(os.devnull, os.O_WRONLY)": False,
+        "np.savez(file, a=a)": False, "parquet.write_table(t, file)": False, "os.open(os.devnull, os.O_WRONLY)": False,
         'text.replace("a", "b")': False, "write_text(text, out)": False,
     }.items():  # fmt: skip
         call = ast.parse(text, mode="eval").body

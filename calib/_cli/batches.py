@@ -178,7 +178,8 @@ class ParquetFile(LargeFile):
                 f"{path.name} is not a readable parquet file: {one_line(error)}"
             ) from None
         self.n_rows = int(self._file.metadata.num_rows)
-        super().__init__(path, "parquet", list(self._file.schema_arrow.names))
+        self._schema = self._file.schema_arrow  # made anew at every look
+        super().__init__(path, "parquet", list(self._schema.names))
 
     def n_batches(self, n_rows: int) -> int:
         metadata = self._file.metadata
@@ -186,7 +187,7 @@ class ParquetFile(LargeFile):
         return sum(-(-size // n_rows) for size in sizes)
 
     def type_of(self, name: str) -> Any:
-        return self._file.schema_arrow.field(name).type
+        return self._schema.field(name).type
 
     def batches(self, columns: list[str], n_rows: int) -> Iterator[Batch]:
         first = 0

@@ -268,8 +268,10 @@ def classes_in_names(names: list[str], y: LabelArray) -> LabelArray | None:
     texts = [class_name(label) for label in labels]
     found: list[LabelArray] = []
     for prefix in {name.removesuffix(texts[0]) for name in names if name.endswith(texts[0])}:
-        ends = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-        if len(ends) < len(names) or not set(texts) <= set(ends):
+        if not all(name.startswith(prefix) for name in names):  # ends at the first that does not
+            continue
+        ends = [name.removeprefix(prefix) for name in names]
+        if not set(texts) <= set(ends):
             continue
         if labels.dtype.kind == "b":
             found.append(np.array([end == "True" for end in ends]))

@@ -140,8 +140,11 @@ def _obvious(table: Table, calibrator: BaseCalibrator) -> list[str]:
     texts = class_names(calibrator.classes_)
     ends = texts if calibrator.n_features_in_ == len(texts) else [""]
     prefixes = {name.removesuffix(ends[0]) for name in table.columns if name.endswith(ends[0])}
-    choices = [[prefix + end for end in ends] for prefix in sorted(prefixes) if prefix != ADDED]
-    choices = [names for names in choices if all(name in table.columns for name in names)]
+    choices = [
+        [prefix + end for end in ends]
+        for prefix in sorted(prefixes - {ADDED})
+        if all(prefix + end in table.columns for end in ends)  # ends at the first that lacks
+    ]
     width = calibrator.n_features_in_
     matrices = table.widths()
     if table.holds_arrays or (not choices and matrices):
@@ -160,7 +163,8 @@ def calibrate(calibrator: BaseCalibrator, scored: SavedScores) -> FloatArray:
     recorded = getattr(calibrator, "feature_names_in_", None)
     if recorded is not None:
         if set(recorded) == set(scored.names):
-            matrix = np.take(matrix, [scored.names.index(name) for name in recorded], axis=1)
+            place = {name: k for k, name in enumerate(scored.names)}
+            matrix = np.take(matrix, [place[name] for name in recorded], axis=1)
         del calibrator.feature_names_in_  # the matrix has no names to compare
     proba: FloatArray = calibrator.transform(matrix)
     return proba

@@ -10,6 +10,7 @@ import json
 import lzma
 import pickle
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -441,3 +442,19 @@ def test_a_part_that_differs_is_named(tmp_path: Path, fails: Any) -> None:
     assert "'z_1' of part.1.parquet is not numeric" in error
     (tmp_path / "e").mkdir()
     assert "without .parquet files" in fails("report", tmp_path / "e", *options)
+
+
+@pytest.mark.slow
+def test_many_columns_take_time_in_proportion(tmp_path: Path, succeeds: Any) -> None:
+    n_columns = 20_000
+    rng = np.random.default_rng(0)
+    wide = {f"z_{k}": rng.normal(size=30) for k in range(n_columns)}
+    path = tmp_path / "w.parquet"
+    parquet.write_table(pyarrow.table({"y": rng.integers(0, n_columns, 30), **wide}), path)
+    start = time.process_time()
+    cal = tmp_path / "cal.json"
+    options = ("--label", "y", "--logits", "z_*")
+    succeeds("fit", path, *options, "--method", "temperature", "--out", cal)
+    succeeds("apply", cal, path, "--out", tmp_path / "out.npz")
+    succeeds("report", path, *options, "--stream", "--resamples", 2)
+    assert time.process_time() - start < 90  # quadratic matching took minutes
