@@ -202,7 +202,6 @@ def writing_call(node: ast.Call) -> str | None:
     """
     called, text = ast.unparse(node.func), ast.unparse(node)
     last = called.rpartition(".")[2]
-    first = ast.unparse(node.args[0]) if node.args else ""
     if called.startswith("archive.") or "os.devnull" in text:
         return None
     if last in ("open", "fdopen"):
@@ -243,7 +242,8 @@ def test_the_rules_would_notice() -> None:
         "path.open(mode)": True, 'gzip.open(path, "wt")': True, "path.write_text(text)": True,
         "os.replace(a, b)": True, "np.savez(path, a=a)": True, "parquet.write_table(t, path)": True,
         "open(path)": False, 'path.open("rb")': False, 'archive.open("a", "w")': False,
-        "np.savez(file, a=a)": False, "parquet.write_table(t, file)": False, "os.open(os.devnull, os.O_WRONLY)": False,
+        "np.savez(file, a=a)": False, "parquet.write_table(t, file)": False,
+        "os.open(os.devnull, os.O_WRONLY)": False,
         'text.replace("a", "b")': False, "write_text(text, out)": False,
     }.items():  # fmt: skip
         call = ast.parse(text, mode="eval").body
