@@ -63,6 +63,7 @@ def fit(args: argparse.Namespace) -> None:
         features=args.features,
         threshold=args.threshold,
         iou_threshold=args.iou_threshold,
+        max_detections=args.max_detections,
     )
     with Progress(4 + N_FOLDS) as progress:
         found, truth = _read_pair(args, progress)
@@ -152,6 +153,7 @@ def report(args: argparse.Namespace) -> None:
             calibrator=calibrators,
             confidence_level=args.level,
             n_resamples=args.resamples,
+            max_detections=args.max_detections,
             random_state=args.seed,
         )
         progress.step("writing")

@@ -86,9 +86,10 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
     matching : {"coco", "any", "hungarian"}, default="coco"
         See `match`.
-    max_detections : int or None, default=100
+    max_detections : int or None, default=None
         Detections per image and class that take part in the fit, >= 1; the rest is calibrated all
-        the same. None takes all.
+        the same. None takes all; 100 is the limit of protocols published with COCO's evaluation,
+        under which a map knows nothing of what crowds of boxes look like.
 
     Attributes
     ----------
@@ -207,7 +208,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         classes_without_gt: Literal["skip", "fp"] = "skip",
         zero_iou: Literal["strict", "reference"] = "strict",
         matching: Literal["coco", "any", "hungarian"] = "coco",
-        max_detections: int | None = 100,
+        max_detections: int | None = None,
     ) -> None:
         self.calibrator = calibrator
         self.target = target

@@ -45,6 +45,7 @@ class Rule:
         Overlap of a true positive where only being one counts.
     zero_iou : {"strict", "reference"}
     max_detections : int or None
+        Limit that the calibrator was fitted with; None for every detection.
     """
 
     target: Target
@@ -303,6 +304,16 @@ def interval_or_nan(
 
 
 # ---------------------------------------------------------------------------------------- rankings
+
+
+def count_beyond(detections: Detections, limit: int | None) -> int:
+    """Count the detections that stand beyond a limit per image and class."""
+    if limit is None:
+        return 0
+    _, image = np.unique(detections.image_id, return_inverse=True)
+    _, label = np.unique(detections.labels, return_inverse=True)
+    _, size = np.unique(image * (label.max(initial=0) + 1) + label, return_counts=True)
+    return int(np.maximum(size - limit, 0).sum())
 
 
 def same_ranking(one: Detections, other: Detections) -> bool:

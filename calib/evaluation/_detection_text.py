@@ -102,6 +102,16 @@ def notes(report: DetectionReport) -> list[str]:
             "Scores that are calibrated to overlaps are lower than the probability of being a true "
             "positive at a moderate overlap: their D-ECE stays above its floor by design."
         )
+    if report.max_detections is not None:
+        beyond = report.n_beyond_limit
+        rest = (
+            f"; {beyond:,} of {report.n_detections:,} detections stand beyond this limit, which no "
+            f"other number has"
+        )
+        out.append(
+            f"Average precision reads at most {report.max_detections:,} detections per image and "
+            f"class{rest if beyond else ', all other numbers read every detection'}."
+        )
     if missing:
         out.append("Image sizes are not known: the error over positions and the maps are left out.")
     else:

@@ -64,6 +64,7 @@ def detection_report(
     confidence_level: float = 0.95,
     n_resamples: int = 200,
     n_floor: int = 50,
+    max_detections: int | None = 100,
     random_state: RandomState = 0,
 ) -> DetectionReport:
     """Measure what one or several calibrators do to a detector, on images it was not fitted on.
@@ -87,6 +88,10 @@ def detection_report(
         Draws of images.
     n_floor : int >= 2, default=50
         Simulated calibrated detectors behind each floor.
+    max_detections : int >= 1 or None, default=100
+        Highest scores of each image and class that average precision reads, as in COCO's
+        evaluation; None reads all. A limit of average precision alone: all other numbers read
+        every detection, unless a calibrator was fitted with a limit of its own.
     random_state : int, RandomState, Generator or None, default=0
         Seed of both; the same draws of images serve all models and measures.
 
@@ -119,9 +124,9 @@ def detection_report(
     -----
     *Protocol.* Detections below the raw threshold of their class are dropped, the others are
     calibrated, and those below the calibrated threshold are dropped; raw scores are measured
-    without the second step. What is left is matched as the COCO evaluation does, with
-    `max_detections` and `zero_iou` of the calibrator, whatever its `matching`. Average precision
-    takes all detections, without thresholds; maps that keep the order of every class cannot change
+    without the second step. What is left is matched as the COCO evaluation does, with `zero_iou` (and
+    `max_detections`, if it was set) of the calibrator, whatever its `matching`. Average precision
+    takes all detections up to its limit, without thresholds; maps that keep the order of every class cannot change
     it.
 
     *Overlap of a true positive.* Where overlaps count (LaECE, LaACE, squared error, LRP) that of
@@ -169,6 +174,8 @@ def detection_report(
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2)
     check_integer("n_floor", n_floor, low=2)
+    if max_detections is not None:
+        max_detections = check_integer("max_detections", max_detections, low=1)
     seeds = generator(random_state).integers(2**63, size=2)
     calibrators = named(calibrator)
     baselines = baselines_of(calibrators)
@@ -178,7 +185,7 @@ def detection_report(
     draws = measures.draw_images(plans, n_images, n_resamples, np.random.default_rng(seeds[0]))
     settings = _Settings(confidence_level, n_resamples if n_images > 1 else 0, n_floor, seeds[1])
     n_truth = int((~ground_truth.ignore).sum())
-    precision = _Precision(ground_truth, n_truth)
+    precision = _Precision(ground_truth, n_truth, max_detections)
     models, classes = {}, {}
     for name, entry in entries.items():
         before = entry.baseline
@@ -208,6 +215,8 @@ def detection_report(
         confidence_level=confidence_level,
         n_resamples=settings.n_resamples,
         n_floor=n_floor,
+        max_detections=max_detections,
+        n_beyond_limit=measures.count_beyond(detections, max_detections),
     )
 
 
@@ -278,7 +287,7 @@ def _model(
         outcomes = scored.outcomes(rule.target, kept=True)
         position = measures.position_map(outcomes, rule.target, measures.N_POSITION_BINS)
     table = plans["iou_bins"].binned.table
-    ap, ap50, ap75 = precision.of(entry.everything, rule.max_detections)
+    ap, ap50, ap75 = precision.of(entry.everything)
     means = {target: _means(bins) for target, bins in reliability.items()}
     return DetectionModelReport(
         baseline=entry.baseline,
@@ -314,20 +323,20 @@ def _means(bins: ReliabilityBins) -> tuple[float, float]:
 class _Precision:
     """COCO average precision, computed anew only where the order of detections differs."""
 
-    def __init__(self, ground_truth: GroundTruth, n_truth: int) -> None:
-        self.ground_truth, self.n_truth = ground_truth, n_truth
-        self.known: list[tuple[Detections, int | None, tuple[float, float, float]]] = []
+    def __init__(self, ground_truth: GroundTruth, n_truth: int, limit: int | None) -> None:
+        self.ground_truth, self.n_truth, self.limit = ground_truth, n_truth, limit
+        self.known: list[tuple[Detections, tuple[float, float, float]]] = []
 
-    def of(self, detections: Detections, limit: int | None) -> tuple[float, float, float]:
+    def of(self, detections: Detections) -> tuple[float, float, float]:
         """Return AP, and AP at overlap 0.5 and 0.75."""
         if not self.n_truth:
             return (float("nan"),) * 3
-        for other, same, numbers in self.known:
-            if same == limit and measures.same_ranking(other, detections):
+        for other, numbers in self.known:
+            if measures.same_ranking(other, detections):
                 return numbers
-        result = average_precision(detections, self.ground_truth, max_detections=limit)
+        result = average_precision(detections, self.ground_truth, max_detections=self.limit)
         numbers = (result.ap, result.ap50, result.ap75)
-        self.known.append((detections, limit, numbers))
+        self.known.append((detections, numbers))
         return numbers
 
 

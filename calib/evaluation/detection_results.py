@@ -35,6 +35,10 @@ class DetectionReport:
         Level of all intervals.
     n_resamples, n_floor : int
         Draws of images behind each interval, and simulated detectors behind each floor.
+    max_detections : int or None
+        Limit per image and class of average precision, and of nothing else.
+    n_beyond_limit : int
+        Detections beyond it, which average precision does not read.
     """
 
     models: dict[str, DetectionModelReport]
@@ -45,6 +49,8 @@ class DetectionReport:
     confidence_level: float
     n_resamples: int
     n_floor: int
+    max_detections: int | None = 100
+    n_beyond_limit: int = 0
 
     @property
     def titles(self) -> dict[str, str]:
@@ -121,6 +127,8 @@ class DetectionReport:
                 "confidence_level",
                 "n_resamples",
                 "n_floor",
+                "max_detections",
+                "n_beyond_limit",
                 "titles",
             )
         }
