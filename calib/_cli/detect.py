@@ -28,6 +28,7 @@ from calib.detection import (
     write_coco_detections,
 )
 from calib.detection._json import read_json
+from calib.detection.image_map import ImageMap
 from calib.detection.map_table import map_class
 from calib.warnings import UnknownImagesWarning
 
@@ -42,6 +43,8 @@ _SPELLINGS = {
     "on_invalid='drop'": "--on-invalid drop",
     "score_type='logit'": "--score-type logit",
     "category_map translates": "--category-map translates",
+    "image_map='file_name'": "--image-map file_name",
+    "image_map": "--image-map",
 }
 
 
@@ -118,6 +121,7 @@ def apply(args: argparse.Namespace) -> None:
                 truth,
                 score_type=args.score_type,
                 category_map=_category_map(args.category_map),
+                image_map=_image_map(args.image_map),
             )
         progress.step("calibrating")
         calibrated = calibrator.transform(found)
@@ -182,6 +186,7 @@ def _read_pair(args: argparse.Namespace, progress: Progress) -> tuple[Detections
             on_invalid=args.on_invalid,
             unknown_images="drop",
             category_map=_category_map(args.category_map),
+            image_map=_image_map(args.image_map),
         )
     if not len(found):
         raise ValueError(f"{args.detections.name} holds no detections")
@@ -201,6 +206,26 @@ def _category_map(path: Path | None) -> dict[int, int] | None:
         if type(value) is not int or not key.removeprefix("-").isdecimal():
             raise ValueError(f"{wanted}; got {json.dumps({key: value})[:80]}")
         pairs[int(key)] = value
+    return pairs
+
+
+def _image_map(given: str | None) -> ImageMap | None:
+    """Read the image id of the truth for each image id; digits also stand for a number."""
+    if given is None or given == "file_name":
+        return given  # type: ignore[return-value]
+    path = Path(given)
+    check_source(path)
+    document = read_json(path)
+    wanted = f'{path.name} must be an object of image ids, such as {{"street_01": 7}}'
+    if not isinstance(document, Mapping):
+        raise ValueError(wanted)
+    pairs: dict[str | int, str | int] = {}
+    for key, value in document.items():
+        if type(value) not in (int, str):
+            raise ValueError(f"{wanted}; got {json.dumps({key: value})[:80]}")
+        pairs[key] = value
+        if key.removeprefix("-").isdecimal():
+            pairs[int(key)] = value
     return pairs
 
 

@@ -84,6 +84,12 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="MAP.JSON",
         help='category id of each class id of the detections, such as {"0": 1, "1": 2}',
     )
+    parser.add_argument(
+        "--image-map",
+        metavar="MAP.JSON|file_name",
+        help='image id of the truth for each one of the detections, such as {"street_01": 7}; '
+        "file_name: detections name the files that the truth lists",
+    )
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:

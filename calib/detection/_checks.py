@@ -27,8 +27,9 @@ def floats(
 ) -> Float64Array:
     """Return numbers as float64 of the wanted shape; None stands for any length."""
     array = to_numpy(read_array(x, name))
-    if array.shape == (0,):
-        array = np.zeros([0, *(n or 0 for n in shape[1:])])
+    if array.size == 0 and not shape[0]:  # no rows, of whatever type and width
+        widths = array.shape[1:] if array.ndim == len(shape) else (0,) * len(shape)
+        array = np.zeros([0, *(n or k for n, k in zip(shape[1:], widths, strict=False))])
     if array.dtype.kind not in kinds:
         raise ValueError(f"{name} must hold numbers; got dtype {array.dtype}")
     fits = array.ndim == len(shape) and all(
@@ -106,6 +107,8 @@ def boxes(x: ArrayLike) -> Float64Array:
 def labels(x: ArrayLike, n: int) -> IntArray:
     """Return class ids as int64."""
     array = to_numpy(read_array(x, "labels"))
+    if n == 0 == array.size:
+        return np.empty(0, dtype=np.int64)
     if array.shape != (n,):
         raise ValueError(f"labels must have shape ({n},), one class per box; got {array.shape}")
     whole = integers(array)
@@ -171,6 +174,8 @@ def _what(array: LabelArray) -> str:
 def ids(x: ArrayLike, name: str, n: int | None = None) -> LabelArray:
     """Return image ids as int64 or str."""
     array = to_numpy(read_array(x, name))
+    if array.size == 0 and not n:
+        return np.empty(0, dtype=np.int64)
     if array.ndim != 1 or (n is not None and len(array) != n):
         wanted = "(n,)" if n is None else f"({n},)"
         raise ValueError(f"{name} must have shape {wanted}; got {array.shape}")
@@ -194,6 +199,8 @@ def flags(x: ArrayLike | None, n: int) -> Any:
     if x is None:
         return np.zeros(n, dtype=bool)
     array = to_numpy(read_array(x, "ignore"))
+    if n == 0 == array.size:
+        return np.zeros(0, dtype=bool)
     if array.shape != (n,):
         raise ValueError(f"ignore must have shape ({n},); got {array.shape}")
     if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
@@ -202,13 +209,17 @@ def flags(x: ArrayLike | None, n: int) -> Any:
 
 
 def image_table(
-    images: ArrayLike | None, sizes: ArrayLike | None, image_id: LabelArray
-) -> tuple[LabelArray, Float64Array | None]:
-    """Return the sorted ids of all annotated images and their sizes in that order."""
+    images: ArrayLike | None,
+    sizes: ArrayLike | None,
+    file_names: ArrayLike | None,
+    image_id: LabelArray,
+) -> tuple[LabelArray, Float64Array | None, LabelArray | None]:
+    """Return the sorted ids of all annotated images, their sizes and their files in that order."""
     if images is None:
-        if sizes is not None:
-            raise ValueError("sizes needs images: one row of sizes belongs to each of them")
-        return np.unique(image_id), None
+        for name, given in (("sizes", sizes), ("file_names", file_names)):
+            if given is not None:
+                raise ValueError(f"{name} needs images: one row belongs to each of them")
+        return np.unique(image_id), None, None
     listed = ids(images, "images")
     same_kind([listed, image_id], ("images", "image_id"))
     order = np.argsort(listed, kind="stable")
@@ -219,9 +230,17 @@ def image_table(
     unknown = np.unique(image_id[~np.isin(image_id, listed)])
     if unknown.size:
         raise ValueError(f"image_id has ids that images does not list: {unknown[:5].tolist()}")
-    if sizes is None:
-        return listed, None
-    return listed, image_sizes(sizes, len(listed), "sizes")[order]
+    if sizes is not None:
+        sizes = image_sizes(sizes, len(listed), "sizes")[order]
+    return listed, sizes, None if file_names is None else _texts(file_names, len(order))[order]
+
+
+def _texts(x: ArrayLike, n: int) -> LabelArray:
+    """Return the names of the files of images."""
+    array = to_numpy(read_array(x, "file_names"))
+    if array.shape != (n,) or not all(isinstance(one, str) for one in array.tolist()):
+        raise ValueError(f"file_names must hold {n} texts, one for each image")
+    return array.astype(str)
 
 
 def image_sizes(x: ArrayLike, n: int, name: str) -> Float64Array:
@@ -261,7 +280,23 @@ def same_kind(arrays: Sequence[LabelArray], names: Sequence[str] | None = None) 
     kinds = [array.dtype.kind == "U" for array in arrays if len(array)]
     if any(kinds) and not all(kinds):
         what = " and ".join(names) if names else "image ids"
-        raise ValueError(f"{what} mix texts and integers; use one kind of image id")
+        raise ValueError(
+            f"{what} mix texts and integers; use one kind of image id (image_map translates those "
+            f"of COCO results)"
+        )
+
+
+def refuse_made_up(parts: Sequence[Any], counts: Sequence[int]) -> bool:
+    """Return whether image ids were made up; raise if such tables would merge."""
+    filled = [k for k, n in enumerate(counts) if n]
+    made_up = [k for k in filled if parts[k].ids_made_up]
+    if made_up and len(filled) > 1:
+        raise ValueError(
+            f"the image ids of part {made_up[0]} were made up by counting, so that images of "
+            f"different parts would become one; pass image_id to read_detections and "
+            f"read_ground_truth, with an id of its own for every image"
+        )
+    return bool(made_up)
 
 
 def warn_outside(array: Float64Array, sizes: Float64Array) -> None:

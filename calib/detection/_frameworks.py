@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,12 @@ from calib._core.reading import read_array
 Source = Literal["torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision"]
 
 RAW_CONFIDENCE = "confidence_raw"
+#: Stands for a column that an image without boxes lacks.
+NOTHING: Final[list[float]] = []
+#: Keys that say nothing of boxes: an image with no others has none.
+_ASIDE = frozenset(
+    {"image_id", "iscrowd", "area", "masks", "keypoints", "size", "orig_size", "image_size"}
+)
 
 
 class Found(NamedTuple):
@@ -62,6 +68,47 @@ def field(entry: Any, name: str) -> Any:
     return value
 
 
+def columns(entry: Any, *names: str) -> list[Any]:
+    """Return fields of one image, the boxes first; an image without boxes may lack them.
+
+    An image has no boxes if the boxes are empty, or if there is nothing: None instead of the entry,
+    or None in all fields. Fields of other names are no empty image.
+    """
+    values = [_optional(entry, name) for name in names]
+    boxes, rest = values[0], values[1:]
+    if boxes is None:
+        bare = _is_bare(entry, names) and all(is_empty(one) for one in rest)
+    else:
+        bare = is_empty(boxes)
+    if not bare:
+        return [field(entry, name) for name in names]
+    return [NOTHING if one is None else one for one in values]
+
+
+def is_empty(values: Any) -> bool:
+    """Return whether an array, tensor or list, or a box object, holds nothing."""
+    if values is None:
+        return True
+    values = _corners(values)
+    shape = getattr(values, "shape", None)
+    if shape is not None:
+        return 0 in tuple(shape)
+    try:
+        return all(hasattr(one, "__len__") and len(one) == 0 for one in values)
+    except TypeError:
+        return False
+
+
+def _is_bare(entry: Any, names: tuple[str, ...]) -> bool:
+    """Return whether an entry without boxes says nothing of them under other names either."""
+    if entry is None:
+        return True
+    if isinstance(entry, Mapping):
+        return set(entry) <= _ASIDE.union(names)
+    fields = getattr(entry, "get_fields", None)
+    return hasattr(entry, names[0]) or (callable(fields) and not fields())
+
+
 def _optional(entry: Any, name: str) -> Any:
     return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
 
@@ -83,6 +130,8 @@ def _numpy(x: Array) -> Any:
 
 def as_given(values: Float64Array, old: Array) -> Any:
     """Return numbers in the container, type and device of the old ones."""
+    if not len(values):
+        return copy.copy(old)
     if isinstance(old, (list, tuple)):
         return type(old)(values.tolist())
     array = read_array(old, "scores")
@@ -107,13 +156,12 @@ def _replaced(entry: Any, **values: Any) -> Any:
 
 
 def _torchvision(entry: Any) -> Found:
-    return Found(field(entry, "boxes"), field(entry, "scores"), field(entry, "labels"))
+    return Found(*columns(entry, "boxes", "scores", "labels"))
 
 
 def _torchvision_target(entry: Any) -> Annotated:
     return Annotated(
-        field(entry, "boxes"),
-        field(entry, "labels"),
+        *columns(entry, "boxes", "labels"),
         _optional(entry, "iscrowd"),
         _optional(entry, "area"),
     )
@@ -127,8 +175,13 @@ def _torchvision_rescored(entry: Any, scores: Float64Array) -> Any:
 
 
 def _ultralytics(entry: Any) -> Found:
-    boxes = field(entry, "boxes")
-    corners, scores, labels = (field(boxes, name) for name in ("xyxy", "conf", "cls"))
+    for name, what in (("obb", "rotated boxes"), ("probs", "probabilities of the image")):
+        if _optional(entry, "boxes") is None and _optional(entry, name) is not None:
+            raise ValueError(f"the result holds {what} ({name}) and no boxes along the axes")
+    boxes = None if entry is None or _optional(entry, "boxes") is None else field(entry, "boxes")
+    if boxes is None and entry is not None and not hasattr(entry, "boxes"):
+        field(entry, "boxes")  # raises
+    corners, scores, labels = columns(boxes, "xyxy", "conf", "cls")
     return Found(corners, scores, labels, _width_height(_optional(entry, "orig_shape")))
 
 
@@ -151,22 +204,30 @@ def _mmdet_shape(entry: Any) -> Any:
     return _optional(entry, "ori_shape") if shape is None else shape
 
 
+def _inside(entry: Any, name: str) -> Any:
+    """Return the instances of an image; None stands for an image without any."""
+    if entry is None or (isinstance(entry, Mapping) and not entry):
+        return None
+    return field(entry, name)
+
+
 def _mmdet(entry: Any) -> Found:
-    found = field(entry, "pred_instances")
-    boxes, scores, labels = (field(found, name) for name in ("bboxes", "scores", "labels"))
+    boxes, scores, labels = columns(_inside(entry, "pred_instances"), "bboxes", "scores", "labels")
     return Found(_corners(boxes), scores, labels, _width_height(_mmdet_shape(entry)))
 
 
 def _mmdet_target(entry: Any) -> Annotated:
     """Read what counts and, where there are some, the instances to ignore."""
-    parts = [field(entry, "gt_instances"), _optional(entry, "ignored_instances")]
-    parts = [part for part in parts if part is not None]
-    boxes = [_numpy(_corners(field(part, "bboxes"))) for part in parts]
-    labels = [_numpy(field(part, "labels")) for part in parts]
+    parts = [_inside(entry, "gt_instances"), _optional(entry, "ignored_instances")]
+    pairs = [columns(part, "bboxes", "labels") for part in parts]
+    counted = [not is_empty(one) for one, _ in pairs]
+    boxes = [_numpy(_corners(one)) for (one, _), any_ in zip(pairs, counted, strict=True) if any_]
+    labels = [_numpy(one) for (_, one), any_ in zip(pairs, counted, strict=True) if any_]
+    ignored = np.flatnonzero(counted) == 1
     return Annotated(
-        np.concatenate([one.reshape(-1, 4) for one in boxes]),
-        np.concatenate(labels),
-        ignore=np.repeat(np.arange(len(parts)) == 1, [len(one) for one in labels]),
+        np.concatenate([np.empty((0, 4)), *boxes]),
+        np.concatenate(labels) if labels else np.empty(0, dtype=np.int64),
+        ignore=np.repeat(ignored, [len(one) for one in labels]),
         size=_width_height(_mmdet_shape(entry)),
     )
 
@@ -180,12 +241,14 @@ def _mmdet_rescored(entry: Any, scores: Float64Array) -> Any:
 def _mmdet2_classes(entry: Any) -> list[Any]:
     """Return the arrays of one image; with masks they are the first of two."""
     classes = entry[0] if isinstance(entry, tuple) and len(entry) == 2 else entry
+    if classes is None:
+        return []
     if not isinstance(classes, list):
         raise ValueError(
             f"an image must be a list with one (n, 5) array per class; got {type(classes).__name__}"
         )
     for number, one in enumerate(classes):
-        if getattr(one, "ndim", 0) != 2 or one.shape[1] != 5:
+        if not is_empty(one) and (getattr(one, "ndim", 0) != 2 or one.shape[1] != 5):
             shape = getattr(one, "shape", type(one).__name__)
             raise ValueError(f"class {number} must be an array of shape (n, 5); got {shape}")
     return classes
@@ -193,8 +256,9 @@ def _mmdet2_classes(entry: Any) -> list[Any]:
 
 def _mmdet2(entry: Any) -> Found:
     classes = _mmdet2_classes(entry)
-    rows = np.concatenate([np.empty((0, 5)), *(_numpy(one) for one in classes)])
-    labels = np.repeat(np.arange(len(classes)), [len(one) for one in classes])
+    filled = [k for k, one in enumerate(classes) if not is_empty(one)]
+    rows = np.concatenate([np.empty((0, 5)), *(_numpy(classes[k]) for k in filled)])
+    labels = np.repeat(np.array(filled, dtype=np.int64), [len(classes[k]) for k in filled])
     return Found(rows[:, :4], rows[:, 4], labels)
 
 
@@ -202,6 +266,9 @@ def _mmdet2_rescored(entry: Any, scores: Float64Array) -> Any:
     classes = []
     start = 0
     for old in _mmdet2_classes(entry):
+        if is_empty(old):
+            classes.append(old)
+            continue
         new = old.copy() if isinstance(old, np.ndarray) else old.detach().clone()
         new[:, 4] = as_given(scores[start : start + len(old)], new[:, 4])
         classes.append(new)
@@ -213,15 +280,15 @@ def _mmdet2_rescored(entry: Any, scores: Float64Array) -> Any:
 
 
 def _detectron2(entry: Any) -> Found:
-    found = field(entry, "instances")
-    boxes, scores, labels = (field(found, n) for n in ("pred_boxes", "scores", "pred_classes"))
+    found = _inside(entry, "instances")
+    boxes, scores, labels = columns(found, "pred_boxes", "scores", "pred_classes")
     return Found(_corners(boxes), scores, labels, _width_height(_optional(found, "image_size")))
 
 
 def _detectron2_target(entry: Any) -> Annotated:
-    truth = field(entry, "instances")
-    size = _width_height(_optional(truth, "image_size"))
-    return Annotated(_corners(field(truth, "gt_boxes")), field(truth, "gt_classes"), size=size)
+    truth = _inside(entry, "instances")
+    boxes, labels = columns(truth, "gt_boxes", "gt_classes")
+    return Annotated(_corners(boxes), labels, size=_width_height(_optional(truth, "image_size")))
 
 
 def _detectron2_rescored(entry: Any, scores: Float64Array) -> Any:
@@ -235,11 +302,11 @@ def _detectron2_rescored(entry: Any, scores: Float64Array) -> Any:
 
 
 def _supervision(entry: Any) -> Found:
-    return Found(field(entry, "xyxy"), field(entry, "confidence"), field(entry, "class_id"))
+    return Found(*columns(entry, "xyxy", "confidence", "class_id"))
 
 
 def _supervision_target(entry: Any) -> Annotated:
-    return Annotated(field(entry, "xyxy"), field(entry, "class_id"))
+    return Annotated(*columns(entry, "xyxy", "class_id"))
 
 
 def _supervision_rescored(entry: Any, scores: Float64Array) -> Any:

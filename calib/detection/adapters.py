@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.detection import _checks
-from calib.detection._frameworks import FRAMEWORKS, Framework, Source
+from calib.detection._frameworks import FRAMEWORKS, NOTHING, Framework, Source
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 
@@ -34,8 +35,10 @@ def read_detections(
     ----------
     outputs : list or tuple
         One entry per image, as `source` says; boxes are corners in pixels of the original image.
+        An image without detections has empty fields, None in all of them, or is None itself.
     image_id : array-like of int or str of shape (n_images,), default=None
-        Id of each image. None counts from 0, so give ids wherever there is more than one batch.
+        Id of each image. None counts from 0 and marks the ids as made up: such tables do not merge
+        with others, so give ids wherever there is more than one batch.
     source : str
         Framework that made the outputs:
 
@@ -96,6 +99,12 @@ def read_detections(
         except (ValueError, TypeError) as error:
             raise ValueError(f"outputs[{number}], read as {source!r}: {error}") from error
         sizes.append(found.size)
+    if image_size is None:  # no box asks for the size of an image without any
+        known = next((size for size in sizes if size is not None), None)
+        sizes = [
+            known if size is None and not len(part[0]) else size
+            for size, part in zip(sizes, parts, strict=True)
+        ]
     table = _sizes(sizes, image_size, "outputs")
     counts = [len(part[0]) for part in parts]
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(part[2] for part in parts)])
@@ -105,6 +114,7 @@ def read_detections(
         labels=_checks.mapped_labels(labels, category_map),
         image_id=np.repeat(ids, counts),
         image_size=None if table is None else np.repeat(table, counts, axis=0),
+        ids_made_up=image_id is None,
     )
 
 
@@ -124,8 +134,9 @@ def read_ground_truth(
         One entry per image, as `source` says; boxes are corners, in the same pixels as those of
         the detections. Training pipelines resize: take targets of a test pipeline.
     image_id : array-like of int or str of shape (n_images,), default=None
-        Id of each image, the same as for `read_detections`. None counts from 0; an ``image_id``
-        in a target is not read, because the outputs of a detector have none.
+        Id of each image, the same as for `read_detections`. None counts from 0 and marks the ids as
+        made up; an ``image_id`` in a target is not read, because the outputs of a detector have
+        none.
     source : str
         Framework that made the targets:
 
@@ -184,8 +195,9 @@ def read_ground_truth(
         except (ValueError, TypeError) as error:
             raise ValueError(f"targets[{number}], read as {source!r}: {error}") from error
         sizes.append(one.size)
-    areas = [part[3] for part in parts if part[3] is not None]
-    if areas and len(areas) < len(parts):
+    filled = [part for part in parts if len(part[0])]
+    areas = [part[3] for part in filled if part[3] is not None]
+    if areas and len(areas) < len(filled):
         raise ValueError("only some targets have an 'area'; give it for all images or for none")
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])
     return GroundTruth(
@@ -196,6 +208,7 @@ def read_ground_truth(
         area=np.concatenate(areas) if areas else None,  # type: ignore[arg-type]
         images=ids,
         sizes=_sizes(sizes, image_size, "targets"),
+        ids_made_up=image_id is None,
     )
 
 
@@ -238,10 +251,12 @@ def with_new_scores(
     framework = _framework(outputs, "outputs", source)
     given = scores.scores if isinstance(scores, Detections) else scores
     new = _checks.finite(given, "scores", (None,))
-    counts = []
+    counts, writable = [], []
     for number, entry in enumerate(outputs):
         try:
-            counts.append(len(framework.found(entry).scores))
+            old = framework.found(entry).scores
+            counts.append(len(old))
+            writable.append(old is not NOTHING)
         except (ValueError, TypeError) as error:
             raise ValueError(f"outputs[{number}], read as {source!r}: {error}") from error
     if sum(counts) != len(new):
@@ -254,7 +269,9 @@ def with_new_scores(
     entries = []
     for number, (entry, part) in enumerate(zip(outputs, rows, strict=True)):
         try:
-            entries.append(framework.rescored(entry, part))
+            entries.append(
+                framework.rescored(entry, part) if writable[number] else copy.copy(entry)
+            )
         except ValueError as error:
             raise ValueError(f"outputs[{number}], written as {source!r}: {error}") from error
     return tuple(entries) if isinstance(outputs, tuple) else entries  # type: ignore[return-value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -38,11 +38,15 @@ class Detections(Flat):
         positions relative to the image.
     features : array-like of shape (n_detections, n_features), default=None
         Further columns that travel with the boxes.
+    ids_made_up : bool, default=False
+        Whether a reader counted the images, for want of ids. Such tables do not merge.
 
     Attributes
     ----------
     boxes, scores, labels, image_id, image_size, features : ndarray or None
         As given, as NumPy arrays: float64, labels int64, image ids int64 or str.
+    ids_made_up : bool
+        As given.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class Detections(Flat):
     image_id: LabelArray
     image_size: Float64Array | None = None
     features: Float64Array | None = None
+    ids_made_up: bool = field(default=False, metadata={"rows": False})
 
     def __post_init__(self) -> None:
         set_fields(self, boxes=_checks.boxes(self.boxes))
@@ -175,11 +180,13 @@ class Detections(Flat):
         Raises
         ------
         ValueError
-            If there is no part, an optional field is given in some parts only, features differ
-            in number, or some image ids are texts and others integers.
+            If there is no part, an optional field is given in some parts only (those without a
+            row aside), features differ in number, some image ids are texts and others integers,
+            or image ids were made up by a reader, so that different images share an id.
         """
         rows = merged_rows(parts)
         _checks.same_kind([part.image_id for part in parts])
+        rows["ids_made_up"] = _checks.refuse_made_up(parts, [len(part) for part in parts])
         return parts[0].replaced(rows)
 
     def with_scores(self, scores: ArrayLike) -> Self:

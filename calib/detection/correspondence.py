@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calib._core import matching as core
 from calib._border.typing import Float64Array, IntArray
+from calib._core import matching as core
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.matching import Matches

@@ -13,7 +13,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib.detection._checks import mapped_labels
-from calib.detection._frameworks import FRAMEWORKS, as_given
+from calib.detection._frameworks import FRAMEWORKS, as_given, columns
 from calib.detection.arrays import Detections
 from calib.detection.calibrator import DetectionCalibrator
 
@@ -74,8 +74,8 @@ class CalibratedDetector:
     ------
     ValueError
         If `predict` or the adapter is not usable; when called, if a score is NaN or outside [0, 1],
-        a class has no category, or the calibrator reads positions and the size of the image is not
-        known.
+        a field is missing, a class has no category, or the calibrator reads positions and the size
+        of the image is not known.
     NotFittedError
         If the calibrator is not fitted.
 
@@ -208,8 +208,8 @@ def _adapter(adapter: Any) -> tuple[Reader, Writer]:
 
 
 def _read_arrays(output: Any) -> ImageBoxes:
-    if isinstance(output, Mapping):
-        return ImageBoxes(*(output[name] for name in ("boxes", "scores", "labels")))
+    if output is None or isinstance(output, Mapping):
+        return ImageBoxes(*columns(output, "boxes", "scores", "labels"))
     if not isinstance(output, tuple) or len(output) != 3:
         raise ValueError(
             f"adapter='arrays' reads a tuple (boxes, scores, labels), a dict of these names, or a "

@@ -101,9 +101,7 @@ def test_causes_are_found_without_sizes(mistake: str) -> None:
 
 
 def test_annotations_may_be_the_ones_in_other_units() -> None:
-    truth = GroundTruth(
-        TRUTH.boxes / 1000.0, TRUTH.labels, TRUTH.image_id, images=TRUTH.images
-    )
+    truth = GroundTruth(TRUTH.boxes / 1000.0, TRUTH.labels, TRUTH.image_id, images=TRUTH.images)
     text, refused = said(lambda: DetectionCalibrator().fit(FOUND, truth))
     assert refused
     assert "annotations are normalised" in text

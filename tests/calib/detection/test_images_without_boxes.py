@@ -201,7 +201,9 @@ def test_coco_without_rows(tmp_path: Path) -> None:
 
 
 def test_a_running_detector_that_finds_nothing() -> None:
-    cal = DetectionCalibrator("platt", threshold=None).fit(*make_detection_scenes(60, random_state=0))
+    cal = DetectionCalibrator("platt", threshold=None).fit(
+        *make_detection_scenes(60, random_state=0)
+    )
     for source in FRAMEWORKS:
         detector = CalibratedDetector(lambda entry: entry, cal, adapter=source)
         for empty in (np.empty((0, 4)), np.empty(0), [], None):
@@ -276,9 +278,7 @@ DOCUMENT = {
 
 
 def rows(*ids: Any) -> list[dict[str, Any]]:
-    return [
-        {"image_id": i, "category_id": 3, "bbox": [0, 0, 10, 10], "score": 0.8} for i in ids
-    ]
+    return [{"image_id": i, "category_id": 3, "bbox": [0, 0, 10, 10], "score": 0.8} for i in ids]
 
 
 @pytest.mark.parametrize(
