@@ -30,7 +30,7 @@ from calib.detection import (
 from calib.detection._json import read_json
 from calib.detection.image_map import ImageMap
 from calib.detection.map_table import map_class
-from calib.warnings import UnknownImagesWarning
+from calib.warnings import FitImagesWarning, UnknownImagesWarning
 
 #: Folds of the check that `fit` prints, and images below which it makes none.
 N_FOLDS, MIN_IMAGES = 5, 20
@@ -67,6 +67,8 @@ def fit(args: argparse.Namespace) -> None:
         threshold=args.threshold,
         iou_threshold=args.iou_threshold,
         max_detections=args.max_detections,
+        fallback=args.fallback,
+        single_target=args.single_target,
     )
     with Progress(4 + N_FOLDS) as progress:
         found, truth = _read_pair(args, progress)
@@ -151,15 +153,16 @@ def report(args: argparse.Namespace) -> None:
             calibrators[name] = _load(path)
         found, truth = _read_pair(args, progress)
         progress.step("resampling")
-        result = detection_report(
-            found,
-            truth,
-            calibrator=calibrators,
-            confidence_level=args.level,
-            n_resamples=args.resamples,
-            max_detections=args.max_detections,
-            random_state=args.seed,
-        )
+        with _as_note(FitImagesWarning):
+            result = detection_report(
+                found,
+                truth,
+                calibrator=calibrators,
+                confidence_level=args.level,
+                n_resamples=args.resamples,
+                max_detections=args.max_detections,
+                random_state=args.seed,
+            )
         progress.step("writing")
         if args.html is not None:
             result.to_html(args.html)
@@ -175,7 +178,7 @@ def report(args: argparse.Namespace) -> None:
 
 def _read_pair(args: argparse.Namespace, progress: Progress) -> tuple[Detections, GroundTruth]:
     """Read the detections in the images of the truth; a note counts those in others."""
-    with _command_line_words(), _unknown_images_as_note():
+    with _command_line_words(), _as_note(UnknownImagesWarning):
         progress.step(f"reading {args.truth.name}")
         truth = read_coco_annotations(args.truth, on_invalid=args.on_invalid)
         progress.step(f"reading {args.detections.name}")
@@ -261,18 +264,18 @@ def _command_line_words() -> Iterator[None]:
 
 
 @contextmanager
-def _unknown_images_as_note() -> Iterator[None]:
-    """Count left-out detections in a note; all other warnings go their usual way."""
+def _as_note(kind: type[Warning]) -> Iterator[None]:
+    """Say warnings of a kind as notes; all others go their usual way."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
-            if issubclass(category, UnknownImagesWarning):
+            if issubclass(category, kind):
                 say("note", message)
             else:
                 usual(message, category, *rest)  # type: ignore[arg-type]
 
-        warnings.simplefilter("always", UnknownImagesWarning)
+        warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 

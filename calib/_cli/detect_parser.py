@@ -132,6 +132,19 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="what histogram and dependent_logistic read too, for instance cx,cy,w,h (nothing)",
     )
+    parser.add_argument(
+        "--fallback",
+        choices=("pooled", "keep"),
+        default="pooled",
+        help="threshold of classes without a true positive: the one of all classes, or none that "
+        "drops anything (%(default)s)",
+    )
+    parser.add_argument(
+        "--single-target",
+        choices=("pooled", "own"),
+        default="pooled",
+        help="map of classes whose targets are all equal (%(default)s)",
+    )
     _add_limit(parser, None, "highest scores per image and class that enter the fit")
 
 

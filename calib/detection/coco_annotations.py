@@ -25,7 +25,8 @@ def read_coco_annotations(source: JsonSource, *, on_invalid: OnInvalid = "raise"
         JSON file, plain or gzip (recognised by content), or what it holds: an object with
         ``images`` (``id``, ``width``, ``height``, ``file_name``), ``annotations`` (``id``,
         ``image_id``, ``category_id``, ``bbox`` as x, y, width, height in pixels; ``area``,
-        ``iscrowd`` and ``ignore`` where given) and ``categories`` (``id``, ``name``). Other keys are not read.
+        ``iscrowd`` and ``ignore`` where given) and ``categories`` (``id``, ``name``). Other keys
+        are not read.
     on_invalid : {"raise", "drop"}, default="raise"
         What to do with boxes that hold NaN, an infinity or a negative width or height. Their
         images stay annotated.

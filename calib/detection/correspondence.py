@@ -14,10 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
+from calib._border.warn import warn
 from calib._core import matching as core
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.matching import Matches
+from calib.warnings import CorrespondenceWarning
 
 #: Overlap from which a detection is on a box.
 HALF = 0.5
@@ -47,6 +49,37 @@ class Finding(NamedTuple):
 
     text: str
     hopeless: bool
+
+
+def check_correspondence(
+    detections: Detections, ground_truth: GroundTruth, matches: Matches, *, refuse: bool = True
+) -> None:
+    """Say what makes matches implausible; raise where nothing fitted to them could be of use.
+
+    Parameters
+    ----------
+    detections : Detections
+    ground_truth : GroundTruth
+    matches : Matches
+        Of the two, at any overlap.
+    refuse : bool, default=True
+        Whether hopeless matches raise; they warn otherwise.
+
+    Raises
+    ------
+    ValueError
+        If `refuse` and the matches are hopeless.
+
+    Warns
+    -----
+    CorrespondenceWarning
+    """
+    finding = finding_of(detections, ground_truth, matches)
+    if finding is None:
+        return
+    if refuse and finding.hopeless:
+        raise ValueError(finding.text)
+    warn(finding.text, CorrespondenceWarning)
 
 
 @dataclass(frozen=True, eq=False)

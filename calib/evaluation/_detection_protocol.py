@@ -10,11 +10,14 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from calib._border.checks import describe
+from calib._border.warn import warn
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DEFAULT_IOU, DetectionCalibrator
+from calib.detection.fingerprints import fingerprints
 from calib.detection.lrp import BoolArray
 from calib.detection.thresholds import apply_thresholds
 from calib.evaluation._detection_measures import Rule, Scored
+from calib.warnings import FitImagesWarning
 
 #: Overlap of a true positive for the detection calibration error of scores that predict overlaps.
 PRECISION_IOU = 0.5
@@ -49,6 +52,25 @@ def named(calibrator: Any) -> dict[str, DetectionCalibrator]:
                 f"images other than those of the report"
             )
     return given
+
+
+def warn_of_fit_images(
+    ground_truth: GroundTruth, calibrators: Mapping[str, DetectionCalibrator]
+) -> None:
+    """Warn of images that calibrators were fitted to."""
+    marks = fingerprints(ground_truth)
+    shared = {
+        name: int(np.isin(marks, one.fit_images_).sum())
+        for name, one in calibrators.items()
+        if getattr(one, "fit_images_", None) is not None
+    }
+    again = [f"{name!r} ({n:,} of {len(marks):,})" for name, n in shared.items() if n]
+    if again:
+        warn(
+            f"the report is about images of the fit of {', '.join(again)}: same ids, same boxes; "
+            f"its errors look smaller than they are elsewhere; report on other images",
+            FitImagesWarning,
+        )
 
 
 def rule_of(calibrator: DetectionCalibrator) -> Rule:

@@ -216,6 +216,7 @@ def test_a_real_detector(shared_data: Path) -> None:
 # ---------------------------------------------------------------------- command line
 
 
+@pytest.mark.filterwarnings("ignore::calib.detection.BoxFormatWarning")
 @pytest.mark.parametrize("mistake", ["normalised", "far"])
 def test_no_useless_file_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], mistake: str

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from calib.cli import main
+from calib.datasets import make_detection_scenes
 from calib.detection import (
     CalibratedDetector,
     DetectionCalibrator,
@@ -24,7 +25,6 @@ from calib.detection import (
     read_ground_truth,
     with_new_scores,
 )
-from calib.datasets import make_detection_scenes
 
 BOX = np.array([[1.0, 2.0, 9.0, 8.0]])
 ONE, SCORE = np.array([3]), np.array([0.7])
