@@ -27,7 +27,7 @@ def floats(
 ) -> Float64Array:
     """Return numbers as float64 of the wanted shape; None stands for any length."""
     array = to_numpy(read_array(x, name))
-    if array.size == 0 and not shape[0]:  # no rows, of whatever type and width
+    if array.shape[:1] == (0,) or array.shape == (1, 0):  # no rows, of whatever type and width
         widths = array.shape[1:] if array.ndim == len(shape) else (0,) * len(shape)
         array = np.zeros([0, *(n or k for n, k in zip(shape[1:], widths, strict=False))])
     if array.dtype.kind not in kinds:

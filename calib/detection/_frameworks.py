@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,8 @@ from calib._core.reading import read_array
 Source = Literal["torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision"]
 
 RAW_CONFIDENCE = "confidence_raw"
-#: Stands for a column that an image without boxes lacks.
-NOTHING: Final[list[float]] = []
-#: Keys that say nothing of boxes: an image with no others has none.
-_ASIDE = frozenset(
-    {"image_id", "iscrowd", "area", "masks", "keypoints", "size", "orig_size", "image_size"}
-)
+#: Keys of a target that say nothing of boxes: an image with no others has none.
+_ASIDE = frozenset({"image_id", "size", "orig_size", "image_size", "file_name", "height", "width"})
 
 
 class Found(NamedTuple):
@@ -69,20 +65,23 @@ def field(entry: Any, name: str) -> Any:
 
 
 def columns(entry: Any, *names: str) -> list[Any]:
-    """Return fields of one image, the boxes first; an image without boxes may lack them.
+    """Return fields of one image, the boxes first; None stands for no values in all or none.
 
-    An image has no boxes if the boxes are empty, or if there is nothing: None instead of the entry,
-    or None in all fields. Fields of other names are no empty image.
+    An image without boxes has empty boxes; its other fields may then be None, as may all of them.
+    A field that is not there at all, or None beside boxes, is a mistake.
     """
     values = [_optional(entry, name) for name in names]
-    boxes, rest = values[0], values[1:]
-    if boxes is None:
-        bare = _is_bare(entry, names) and all(is_empty(one) for one in rest)
-    else:
-        bare = is_empty(boxes)
-    if not bare:
-        return [field(entry, name) for name in names]
-    return [NOTHING if one is None else one for one in values]
+    there = [
+        name in entry if isinstance(entry, Mapping) else hasattr(entry, name) for name in names
+    ]
+    if all(there) and all(is_empty(value) for value in values):
+        return [[] if value is None else value for value in values]
+    return [field(entry, name) for name in names]
+
+
+def is_bare(target: Any) -> bool:
+    """Return whether a target says nothing of boxes, as of an image that has none."""
+    return isinstance(target, Mapping) and set(target) <= _ASIDE
 
 
 def is_empty(values: Any) -> bool:
@@ -97,16 +96,6 @@ def is_empty(values: Any) -> bool:
         return all(hasattr(one, "__len__") and len(one) == 0 for one in values)
     except TypeError:
         return False
-
-
-def _is_bare(entry: Any, names: tuple[str, ...]) -> bool:
-    """Return whether an entry without boxes says nothing of them under other names either."""
-    if entry is None:
-        return True
-    if isinstance(entry, Mapping):
-        return set(entry) <= _ASIDE.union(names)
-    fields = getattr(entry, "get_fields", None)
-    return hasattr(entry, names[0]) or (callable(fields) and not fields())
 
 
 def _optional(entry: Any, name: str) -> Any:
@@ -131,7 +120,7 @@ def _numpy(x: Array) -> Any:
 def as_given(values: Float64Array, old: Array) -> Any:
     """Return numbers in the container, type and device of the old ones."""
     if not len(values):
-        return copy.copy(old)
+        return copy.copy(old)  # whatever stood for none
     if isinstance(old, (list, tuple)):
         return type(old)(values.tolist())
     array = read_array(old, "scores")
@@ -178,15 +167,14 @@ def _ultralytics(entry: Any) -> Found:
     for name, what in (("obb", "rotated boxes"), ("probs", "probabilities of the image")):
         if _optional(entry, "boxes") is None and _optional(entry, name) is not None:
             raise ValueError(f"the result holds {what} ({name}) and no boxes along the axes")
-    boxes = None if entry is None or _optional(entry, "boxes") is None else field(entry, "boxes")
-    if boxes is None and entry is not None and not hasattr(entry, "boxes"):
-        field(entry, "boxes")  # raises
-    corners, scores, labels = columns(boxes, "xyxy", "conf", "cls")
+    corners, scores, labels = columns(field(entry, "boxes"), "xyxy", "conf", "cls")
     return Found(corners, scores, labels, _width_height(_optional(entry, "orig_shape")))
 
 
 def _ultralytics_rescored(entry: Any, scores: Float64Array) -> Any:
     """Write the column before the last of the boxes' table, of which ``conf`` is a view."""
+    if not len(scores):
+        return copy.copy(entry)
     boxes = copy.copy(entry.boxes)
     table = field(boxes, "data")
     table = table.copy() if isinstance(table, np.ndarray) else table.detach().clone()
@@ -204,22 +192,15 @@ def _mmdet_shape(entry: Any) -> Any:
     return _optional(entry, "ori_shape") if shape is None else shape
 
 
-def _inside(entry: Any, name: str) -> Any:
-    """Return the instances of an image; None stands for an image without any."""
-    if entry is None or (isinstance(entry, Mapping) and not entry):
-        return None
-    return field(entry, name)
-
-
 def _mmdet(entry: Any) -> Found:
-    boxes, scores, labels = columns(_inside(entry, "pred_instances"), "bboxes", "scores", "labels")
+    boxes, scores, labels = columns(field(entry, "pred_instances"), "bboxes", "scores", "labels")
     return Found(_corners(boxes), scores, labels, _width_height(_mmdet_shape(entry)))
 
 
 def _mmdet_target(entry: Any) -> Annotated:
     """Read what counts and, where there are some, the instances to ignore."""
-    parts = [_inside(entry, "gt_instances"), _optional(entry, "ignored_instances")]
-    pairs = [columns(part, "bboxes", "labels") for part in parts]
+    parts = [field(entry, "gt_instances"), _optional(entry, "ignored_instances")]
+    pairs = [columns(part, "bboxes", "labels") for part in parts if part is not None]
     counted = [not is_empty(one) for one, _ in pairs]
     boxes = [_numpy(_corners(one)) for (one, _), any_ in zip(pairs, counted, strict=True) if any_]
     labels = [_numpy(one) for (_, one), any_ in zip(pairs, counted, strict=True) if any_]
@@ -234,15 +215,13 @@ def _mmdet_target(entry: Any) -> Annotated:
 
 def _mmdet_rescored(entry: Any, scores: Float64Array) -> Any:
     found = field(entry, "pred_instances")
-    found = _replaced(found, scores=as_given(scores, field(found, "scores")))
+    found = _replaced(found, scores=as_given(scores, _optional(found, "scores")))
     return _replaced(entry, pred_instances=found)
 
 
 def _mmdet2_classes(entry: Any) -> list[Any]:
     """Return the arrays of one image; with masks they are the first of two."""
     classes = entry[0] if isinstance(entry, tuple) and len(entry) == 2 else entry
-    if classes is None:
-        return []
     if not isinstance(classes, list):
         raise ValueError(
             f"an image must be a list with one (n, 5) array per class; got {type(classes).__name__}"
@@ -280,13 +259,13 @@ def _mmdet2_rescored(entry: Any, scores: Float64Array) -> Any:
 
 
 def _detectron2(entry: Any) -> Found:
-    found = _inside(entry, "instances")
+    found = field(entry, "instances")
     boxes, scores, labels = columns(found, "pred_boxes", "scores", "pred_classes")
     return Found(_corners(boxes), scores, labels, _width_height(_optional(found, "image_size")))
 
 
 def _detectron2_target(entry: Any) -> Annotated:
-    truth = _inside(entry, "instances")
+    truth = field(entry, "instances")
     boxes, labels = columns(truth, "gt_boxes", "gt_classes")
     return Annotated(_corners(boxes), labels, size=_width_height(_optional(truth, "image_size")))
 
@@ -294,7 +273,7 @@ def _detectron2_target(entry: Any) -> Annotated:
 def _detectron2_rescored(entry: Any, scores: Float64Array) -> Any:
     """Build new instances, because a copy would share its table of fields with the old ones."""
     old = field(entry, "instances")
-    fields = {**field(old, "get_fields")(), "scores": as_given(scores, field(old, "scores"))}
+    fields = {**field(old, "get_fields")(), "scores": as_given(scores, _optional(old, "scores"))}
     return _replaced(entry, instances=type(old)(old.image_size, **fields))
 
 
@@ -310,7 +289,7 @@ def _supervision_target(entry: Any) -> Annotated:
 
 
 def _supervision_rescored(entry: Any, scores: Float64Array) -> Any:
-    old, data = field(entry, "confidence"), _optional(entry, "data") or {}
+    old, data = _optional(entry, "confidence"), _optional(entry, "data") or {}
     if RAW_CONFIDENCE in data:
         raise ValueError(f"data has {RAW_CONFIDENCE!r} already: these scores are not the raw ones")
     data = {**data, RAW_CONFIDENCE: copy.copy(old)}

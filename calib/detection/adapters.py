@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -11,11 +10,13 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.detection import _checks
-from calib.detection._frameworks import FRAMEWORKS, NOTHING, Framework, Source
+from calib.detection._frameworks import FRAMEWORKS, Annotated, Framework, Source, is_bare
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 
 _Outputs = TypeVar("_Outputs", bound=Sequence[Any])
+#: What a target says of an image without boxes.
+_NO_BOXES = Annotated([], [])
 
 
 def read_detections(
@@ -35,7 +36,7 @@ def read_detections(
     ----------
     outputs : list or tuple
         One entry per image, as `source` says; boxes are corners in pixels of the original image.
-        An image without detections has empty fields, None in all of them, or is None itself.
+        An image without detections has empty boxes; its other fields may then be None.
     image_id : array-like of int or str of shape (n_images,), default=None
         Id of each image. None counts from 0 and marks the ids as made up: such tables do not merge
         with others, so give ids wherever there is more than one batch.
@@ -99,12 +100,6 @@ def read_detections(
         except (ValueError, TypeError) as error:
             raise ValueError(f"outputs[{number}], read as {source!r}: {error}") from error
         sizes.append(found.size)
-    if image_size is None:  # no box asks for the size of an image without any
-        known = next((size for size in sizes if size is not None), None)
-        sizes = [
-            known if size is None and not len(part[0]) else size
-            for size, part in zip(sizes, parts, strict=True)
-        ]
     table = _sizes(sizes, image_size, "outputs")
     counts = [len(part[0]) for part in parts]
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(part[2] for part in parts)])
@@ -132,7 +127,8 @@ def read_ground_truth(
     ----------
     targets : list or tuple
         One entry per image, as `source` says; boxes are corners, in the same pixels as those of
-        the detections. Training pipelines resize: take targets of a test pipeline.
+        the detections. An image without boxes has empty ones, or a dict of nothing but its id and
+        size. Training pipelines resize: take targets of a test pipeline.
     image_id : array-like of int or str of shape (n_images,), default=None
         Id of each image, the same as for `read_detections`. None counts from 0 and marks the ids as
         made up; an ``image_id`` in a target is not read, because the outputs of a detector have
@@ -187,7 +183,7 @@ def read_ground_truth(
     parts, sizes = [], []
     for number, entry in enumerate(targets):
         try:
-            one = framework.annotated(entry)
+            one = _NO_BOXES if is_bare(entry) else framework.annotated(entry)
             boxes = _checks.boxes(one.boxes)
             n = len(boxes)
             area = None if one.area is None else _checks.finite(one.area, "area", (n,))
@@ -195,9 +191,8 @@ def read_ground_truth(
         except (ValueError, TypeError) as error:
             raise ValueError(f"targets[{number}], read as {source!r}: {error}") from error
         sizes.append(one.size)
-    filled = [part for part in parts if len(part[0])]
-    areas = [part[3] for part in filled if part[3] is not None]
-    if areas and len(areas) < len(filled):
+    areas = [part[3] for part in parts if part[3] is not None]
+    if areas and len(areas) < len([entry for entry in targets if not is_bare(entry)]):
         raise ValueError("only some targets have an 'area'; give it for all images or for none")
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])
     return GroundTruth(
@@ -251,12 +246,10 @@ def with_new_scores(
     framework = _framework(outputs, "outputs", source)
     given = scores.scores if isinstance(scores, Detections) else scores
     new = _checks.finite(given, "scores", (None,))
-    counts, writable = [], []
+    counts = []
     for number, entry in enumerate(outputs):
         try:
-            old = framework.found(entry).scores
-            counts.append(len(old))
-            writable.append(old is not NOTHING)
+            counts.append(len(framework.found(entry).scores))
         except (ValueError, TypeError) as error:
             raise ValueError(f"outputs[{number}], read as {source!r}: {error}") from error
     if sum(counts) != len(new):
@@ -269,9 +262,7 @@ def with_new_scores(
     entries = []
     for number, (entry, part) in enumerate(zip(outputs, rows, strict=True)):
         try:
-            entries.append(
-                framework.rescored(entry, part) if writable[number] else copy.copy(entry)
-            )
+            entries.append(framework.rescored(entry, part))
         except ValueError as error:
             raise ValueError(f"outputs[{number}], written as {source!r}: {error}") from error
     return tuple(entries) if isinstance(outputs, tuple) else entries  # type: ignore[return-value]

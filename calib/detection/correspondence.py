@@ -301,7 +301,7 @@ def _likely_correction(sample: _Sample, share: float) -> str:
             text = f"likely cause: {cause}, with which {_percent(found)} would do so; {cure}"
     for shift in (1, -1):
         found = _share_in_other_image(sample, shift)
-        if found > best:
+        if found > max(best, HALF):  # things may stay where they are from image to image
             best = found
             text = (
                 f"likely cause: image ids are shifted by one, without which {_percent(found)} "

@@ -208,7 +208,7 @@ def _adapter(adapter: Any) -> tuple[Reader, Writer]:
 
 
 def _read_arrays(output: Any) -> ImageBoxes:
-    if output is None or isinstance(output, Mapping):
+    if isinstance(output, Mapping):
         return ImageBoxes(*columns(output, "boxes", "scores", "labels"))
     if not isinstance(output, tuple) or len(output) != 3:
         raise ValueError(

@@ -34,7 +34,7 @@ def fingerprints(ground_truth: GroundTruth) -> Fingerprints:
     order = np.lexsort((*rows.T[::-1], images))
     rows = np.ascontiguousarray(rows[order], dtype="<i8")
     starts = first_of_each(images[order])
-    ends = [*starts[1:].tolist(), len(rows)]
+    ends = [*starts[1:].tolist(), len(rows)][: len(starts)]
     hashes = [
         hashlib.blake2b(f"{image}:".encode() + rows[start:end].tobytes(), digest_size=8).digest()
         for image, start, end in zip(

@@ -62,7 +62,7 @@ def warn_of_fit_images(
     shared = {
         name: int(np.isin(marks, one.fit_images_).sum())
         for name, one in calibrators.items()
-        if getattr(one, "fit_images_", None) is not None
+        if getattr(one, "fit_images_", None) is not None and _learned(one)
     }
     again = [f"{name!r} ({n:,} of {len(marks):,})" for name, n in shared.items() if n]
     if again:
@@ -71,6 +71,11 @@ def warn_of_fit_images(
             f"its errors look smaller than they are elsewhere; report on other images",
             FitImagesWarning,
         )
+
+
+def _learned(calibrator: DetectionCalibrator) -> bool:
+    """Return whether a fit took anything from its images."""
+    return calibrator.calibrator != "identity" or calibrator.threshold == "lrp"
 
 
 def rule_of(calibrator: DetectionCalibrator) -> Rule:

@@ -78,15 +78,17 @@ def test_an_image_without_detections(source: Any, empty: Any) -> None:
         assert len(read_detections([none, none], source=source)) == 0
 
 
-@pytest.mark.parametrize("entry", [None, {}, {"image_id": 5}])
-def test_an_entry_that_holds_nothing(entry: Any) -> None:
-    full = outputs("torchvision", BOX, SCORE, ONE)
-    assert read_detections([entry, full], source="torchvision").image_id.tolist() == [1]
+@pytest.mark.parametrize("entry", [{}, {"image_id": 5}, {"image_id": 5, "orig_size": (9, 9)}])
+def test_a_target_that_says_nothing_of_boxes(entry: Any) -> None:
+    """As data sets of COCO return it for images without annotations."""
     target = {"boxes": BOX, "labels": ONE}
     truth = read_ground_truth([entry, target], source="torchvision")
     assert truth.images.tolist() == [0, 1]
     assert truth.image_id.tolist() == [1]
-    assert with_new_scores([entry, full], [0.2], source="torchvision")[1]["scores"] == [0.2]
+    full = {**target, "area": [48.0]}
+    assert read_ground_truth([entry, full], source="torchvision").area.tolist() == [48.0]
+    for source in ("mmdet", "detectron2"):
+        assert len(read_ground_truth([entry, entry], source=source).images) == 2
 
 
 def test_wrong_names_are_no_empty_image() -> None:
@@ -96,6 +98,10 @@ def test_wrong_names_are_no_empty_image() -> None:
         read_detections([{"scores": SCORE, "labels": ONE}], source="torchvision")
     with pytest.raises(ValueError, match=r"outputs\[0\]"):
         read_detections([{"boxes": BOX}], source="torchvision")
+    with pytest.raises(ValueError, match=r"outputs\[0\]"):
+        read_detections([{"boxes": BOX, "scores": None, "labels": None}], source="torchvision")
+    with pytest.raises(ValueError, match=r"targets\[0\]"):
+        read_ground_truth([{"bbox": BOX, "image_id": 5}], source="torchvision")
 
 
 def test_rotated_boxes_are_named() -> None:
@@ -113,7 +119,6 @@ def test_rotated_boxes_are_named() -> None:
         [np.empty((0, 4))] * 3,
         [[], [], []],
         [None, None],
-        None,
     ],
     ids=repr,
 )
@@ -147,7 +152,7 @@ def test_an_image_without_annotations(source: Any, empty: Any) -> None:
 
 def test_areas_and_flags_of_images_without_boxes() -> None:
     full = {"boxes": BOX, "labels": ONE, "area": [48.0], "iscrowd": [1]}
-    for area in ([], None, np.empty(0, dtype=object)):
+    for area in ([], np.empty(0), np.empty(0, dtype=object)):
         none = {"boxes": np.empty((0, 4)), "labels": [], "area": area, "iscrowd": area}
         truth = read_ground_truth([none, full], source="torchvision")
         assert truth.area.tolist() == [48.0]
@@ -210,7 +215,8 @@ def test_a_running_detector_that_finds_nothing() -> None:
             entry = outputs(source, empty, empty, empty)
             detector(entry)
     detector = CalibratedDetector(lambda entry: entry, cal, adapter="torchvision")
-    assert detector([None, {}]) == [None, {}]
+    nothing = {"boxes": [], "scores": [], "labels": []}
+    assert detector([nothing, nothing]) == [nothing, nothing]
     detector = CalibratedDetector(lambda entry: entry, cal)
     assert detector(([], [], [])) == ([], [], [])
     with pytest.raises(ValueError, match="scores"):

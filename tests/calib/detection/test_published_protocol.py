@@ -137,12 +137,15 @@ def test_classes_of_one_target(calibrator: str, value: float, n: int) -> None:
     own = DetectionCalibrator(calibrator, per_class=True, single_target="own", **options)
     scores = own.fit(both, boxes).transform(more).scores
     assert 9 not in own.fallbacks_
-    if calibrator != "beta":  # which smooths its targets
+    smooths = calibrator == "beta" or (calibrator == "platt" and n == 1)  # its own targets
+    if not smooths:
         np.testing.assert_allclose(scores, value, atol=1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FallbackWarning)
         pooled = DetectionCalibrator(calibrator, per_class=True, **options).fit(both, boxes)
     assert pooled.fallbacks_[9].startswith("all targets equal")
+    if calibrator == "beta":
+        return
     shrunk = DetectionCalibrator(calibrator, single_target="own", **options).fit(both, boxes)
     between = shrunk.transform(more).scores
     assert (np.abs(between - value) <= np.abs(pooled.transform(more).scores - value) + 1e-9).all()
@@ -243,10 +246,10 @@ def halves(shared_data: Path) -> dict[str, tuple[Detections, GroundTruth]]:
     ("calibrator", "per_class", "row", "tolerance"),
     [
         ("identity", False, "lrp_cw_identity", 1e-12),
-        ("linear", True, "lrp_cw_linear_regression", 1e-4),
-        ("linear", False, "lrp_ca_linear_regression", 1e-5),
-        ("isotonic", True, "lrp_cw_isotonic_regression", 5e-3),  # it cuts between equal scores
-        ("isotonic", False, "lrp_ca_isotonic_regression", 2e-3),
+        ("linear", True, "lrp_cw_linear_regression", 1e-12),
+        ("linear", False, "lrp_ca_linear_regression", 1e-12),
+        ("isotonic", True, "lrp_cw_isotonic_regression", 2e-3),  # it cuts between equal scores
+        ("isotonic", False, "lrp_ca_isotonic_regression", 3e-4),
     ],
 )
 def test_published_rows(
@@ -262,7 +265,10 @@ def test_published_rows(
     )
     measures = report.models["calibrated"].measures
     n = cal.operating_mask(found).sum()
-    assert n == wanted["n"] if calibrator != "isotonic" else abs(n - wanted["n"]) < 30
+    if calibrator != "isotonic":
+        assert n == wanted["n"]
+    else:  # published code cuts between equal scores, of which these maps make many
+        assert wanted["n"] <= n <= 2586
     for key, name in (
         ("LaECE", "localization_aware_calibration_error"),
         ("LaACE", "localization_aware_absolute_error"),
