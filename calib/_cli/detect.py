@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import clone
 
+from calib._border.files import atomic_write
 from calib._cli.detect_parser import PER_CLASS
 from calib._cli.tables import check_source, check_target
 from calib._cli.terminal import Progress, print_table, say
@@ -167,7 +168,8 @@ def report(args: argparse.Namespace) -> None:
         if args.html is not None:
             result.to_html(args.html)
         if args.json is not None:
-            args.json.write_text(json.dumps(result.to_dict(), indent=1) + "\n", encoding="utf-8")
+            with atomic_write(args.json, name="--json") as file:
+                file.write(json.dumps(result.to_dict(), indent=1) + "\n")
     print(result)
     for path in filter(None, (args.html, args.json)):
         print(f"wrote {path}")

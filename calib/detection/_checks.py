@@ -12,6 +12,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
+from calib._core.validation import RANGE_TOLERANCE
 from calib.warnings import BoxFormatWarning
 
 BoxFormat = Literal["xyxy", "xywh"]
@@ -20,6 +21,8 @@ BoxFormat = Literal["xyxy", "xywh"]
 OUTSIDE_MARGIN = 0.1
 #: Share of boxes outside their images that raises a warning about the box format.
 OUTSIDE_SHARE = 0.05
+#: What to do with names of classes.
+_NAMES = "; translate names of classes into ids first, for instance [ids[name] for name in labels]"
 
 
 def floats(
@@ -57,17 +60,23 @@ def finite(
 
 
 def probabilities(array: Float64Array, *, name: str = "scores", hint: bool = True) -> Float64Array:
-    """Return scores, of which all finite ones lie in [0, 1]."""
+    """Return scores, of which all finite ones lie in [0, 1]; what rounding exceeds it is cut."""
     outside = ((array < 0) | (array > 1)) & np.isfinite(array)
+    if not outside.any():
+        return array
+    outside &= (array < -RANGE_TOLERANCE) | (array > 1 + RANGE_TOLERANCE)
     if outside.any():
         low, high = array[outside].min(), array[outside].max()
         row = int(np.argmax(outside))
-        advice = "; if they are logits, read them with score_type='logit' (from_arrays, from_coco)"
+        finite = array[np.isfinite(array)]
+        percent = "; if they are percentages, divide them by 100"
+        advice = percent if finite.min() >= 0 and 1 < finite.max() <= 100 else ""
+        advice += "; if they are logits, read them with score_type='logit' (from_arrays, from_coco)"
         raise ValueError(
             f"{name} has values outside [0, 1] (from {low:.6g} to {high:.6g}, first in row {row})"
             f"{advice if hint else ''}"
         )
-    return array
+    return np.clip(array, 0.0, 1.0)
 
 
 def corners(x: ArrayLike, box_format: BoxFormat) -> Float64Array:
@@ -115,9 +124,13 @@ def labels(x: ArrayLike, n: int) -> IntArray:
     if whole is None:
         raise ValueError(
             f"labels must be integers (class or category ids) of at most 64 bits; got "
-            f"{_what(array)}"
+            f"{_what(array)}{_NAMES if array.dtype.kind in 'UST' or _holds_texts(array) else ''}"
         )
     return whole
+
+
+def _holds_texts(array: LabelArray) -> bool:
+    return array.dtype.kind == "O" and any(isinstance(one, str) for one in array.ravel().tolist())
 
 
 def integers(array: LabelArray) -> IntArray | None:

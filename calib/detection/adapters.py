@@ -257,7 +257,7 @@ def with_new_scores(
             f"scores must have one value for each of the {sum(counts)} boxes in outputs; got "
             f"{len(new)}"
         )
-    _checks.probabilities(new, hint=False)
+    new = _checks.probabilities(new, hint=False)
     rows = np.split(new, np.cumsum(counts)[:-1]) if counts else []
     entries = []
     for number, (entry, part) in enumerate(zip(outputs, rows, strict=True)):

@@ -28,7 +28,8 @@ class Detections(Flat):
     boxes : array-like of shape (n_detections, 4)
         Corners ``x1, y1, x2, y2`` in pixels, ``x2 >= x1``, ``y2 >= y1``.
     scores : array-like of shape (n_detections,)
-        Confidence of each box, in [0, 1]. `from_arrays` reads logits.
+        Confidence of each box, in [0, 1]; up to 1e-6 beyond it, as rounding leaves them, is cut.
+        `from_arrays` reads logits.
     labels : array-like of int of shape (n_detections,)
         Class of each box, for instance a COCO category id.
     image_id : array-like of int or str of shape (n_detections,)
@@ -78,8 +79,8 @@ class Detections(Flat):
     def __post_init__(self) -> None:
         set_fields(self, boxes=_checks.boxes(self.boxes))
         n = len(self.boxes)
-        set_fields(self, scores=_checks.finite(self.scores, "scores", (n,)))
-        _checks.probabilities(self.scores)
+        scores = _checks.finite(self.scores, "scores", (n,))
+        set_fields(self, scores=_checks.probabilities(scores))
         set_fields(self, labels=_checks.labels(self.labels, n))
         set_fields(self, image_id=_checks.ids(self.image_id, "image_id", n))
         if self.image_size is not None:

@@ -275,12 +275,12 @@ _FORMATS: tuple[tuple[str, str, _Corners], ...] = (
     ),
     (
         "centres (cxcywh) were read as upper left corners",
-        "pass box_format='cxcywh' to from_arrays",
+        "subtract half of width and height from the centres (to x, y, width, height)",
         lambda b: b - 0.5 * np.tile(b[:, 2:] - b[:, :2], 2),
     ),
     (
         "centres, width, height (cxcywh) were read as corners",
-        "pass box_format='cxcywh' to from_arrays",
+        "subtract half of width and height from the centres (to x, y, width, height)",
         lambda b: np.hstack([b[:, :2] - 0.5 * b[:, 2:], b[:, :2] + 0.5 * b[:, 2:]]),
     ),
     (

@@ -12,6 +12,7 @@ from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
+from calib._core.validation import RANGE_TOLERANCE
 from calib.detection._checks import mapped_labels
 from calib.detection._frameworks import FRAMEWORKS, as_given, columns
 from calib.detection.arrays import Detections
@@ -168,10 +169,13 @@ class CalibratedDetector:
         if not len(scores):
             return output
         if not (scores.min() >= 0 and scores.max() <= 1):
-            raise ValueError(
-                f"scores must lie in [0, 1]; the detector returned values from {scores.min():.6g} "
-                f"to {scores.max():.6g}"
-            )
+            inside = np.clip(scores, 0.0, 1.0)
+            if not np.abs(scores - inside).max() <= RANGE_TOLERANCE:  # NaN is not either
+                raise ValueError(
+                    f"scores must lie in [0, 1]; the detector returned values from "
+                    f"{scores.min():.6g} to {scores.max():.6g}"
+                )
+            scores = inside
         labels = np.asarray(to_numpy(read_array(raw_labels, "labels")), dtype=np.int64)
         if self.category_map is not None:
             labels = mapped_labels(labels, self.category_map)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
 
+from calib._border.files import atomic_write
 from calib._core.optional import require
 from calib.evaluation.detection_records import (
     ClassTable,
@@ -109,12 +110,14 @@ class DetectionReport:
         Parameters
         ----------
         path : str or path-like
-            File to write; tables, text and diagrams are inside it, nothing is loaded.
+            File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
+            file is replaced when all is written, never left in part.
         """
         from calib.evaluation._detection_html import page
 
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page(self))
+        content = page(self)
+        with atomic_write(path) as file:
+            file.write(content)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers; None for NaN."""
