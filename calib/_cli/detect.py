@@ -333,9 +333,10 @@ def _held_out(
     calibrator: DetectionCalibrator, found: Detections, truth: GroundTruth, progress: Progress
 ) -> tuple[Detections, Detections, str]:
     """Return detections at the operating point, raw and calibrated by fits on other images."""
+    kept = _kept(calibrator, found)
+    in_sample = kept, calibrator.transform(kept), "in-sample (optimistic)"
     if len(truth.images) < MIN_IMAGES:
-        kept = _kept(calibrator, found)
-        return kept, calibrator.transform(kept), "in-sample (optimistic)"
+        return in_sample
     before, after = [], []
     images = np.random.default_rng(0).permutation(truth.images)
     with warnings.catch_warnings():
@@ -344,7 +345,10 @@ def _held_out(
             progress.step(f"checking on held-out part {number}")
             out = np.isin(found.image_id, part)
             others = truth.in_images(np.setdiff1d(truth.images, part))
-            fitted = clone(calibrator).fit(found[~out], others)
+            try:
+                fitted = clone(calibrator).fit(found[~out], others)
+            except ValueError:  # too little is right for a part of it to be fitted to
+                return in_sample
             kept = _kept(fitted, found[out])
             before.append(kept)
             after.append(fitted.transform(kept))

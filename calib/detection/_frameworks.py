@@ -149,11 +149,8 @@ def _torchvision(entry: Any) -> Found:
 
 
 def _torchvision_target(entry: Any) -> Annotated:
-    return Annotated(
-        *columns(entry, "boxes", "labels"),
-        _optional(entry, "iscrowd"),
-        _optional(entry, "area"),
-    )
+    boxes, labels = columns(entry, "boxes", "labels")
+    return Annotated(boxes, labels, _optional(entry, "iscrowd"), _optional(entry, "area"))
 
 
 def _torchvision_rescored(entry: Any, scores: Float64Array) -> Any:

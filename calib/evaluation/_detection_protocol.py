@@ -59,12 +59,12 @@ def warn_of_fit_images(
 ) -> None:
     """Warn of images that calibrators were fitted to."""
     marks = fingerprints(ground_truth)
-    shared = {
-        name: int(np.isin(marks, one.fit_images_).sum())
-        for name, one in calibrators.items()
-        if getattr(one, "fit_images_", None) is not None and _learned(one)
-    }
-    again = [f"{name!r} ({n:,} of {len(marks):,})" for name, n in shared.items() if n]
+    again = []
+    for name, one in calibrators.items():
+        of_fit = getattr(one, "fit_images_", None)
+        n = 0 if of_fit is None else int(np.isin(marks, of_fit).sum())
+        if n and _learned(one):
+            again.append(f"{name!r} ({n:,} of {len(marks):,})")
     if again:
         warn(
             f"the report is about images of the fit of {', '.join(again)}: same ids, same boxes; "
