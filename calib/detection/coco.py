@@ -324,10 +324,15 @@ def _known_images(
 
 def _check_classes(rows: Columns, labels: LabelArray, truth: GroundTruth) -> None:
     if truth.class_names is not None:
+        n = len(truth.class_names)
+        counts = ""
+        for first in (0, 1):
+            if len(labels) and labels.min() == first and labels.max() < n + first:
+                counts = f"; these seem to count the {n} categories from {first}"
         check_known(
             rows,
             "category_id",
             labels,
             list(truth.class_names),
-            "the annotations do not know (category_map translates class ids)",
+            f"the annotations do not know (category_map translates class ids{counts})",
         )

@@ -213,6 +213,21 @@ def test_a_real_detector(shared_data: Path) -> None:
     assert "dict(enumerate(sorted(category ids), start=0))" in text
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_unknown_categories_that_count_on(first: int) -> None:
+    document = {
+        "images": [{"id": 1}],
+        "categories": [{"id": k, "name": str(k)} for k in (1, 2, 5)],
+        "annotations": [],
+    }
+    rows = [
+        {"image_id": 1, "category_id": k + first, "bbox": [0, 0, 9, 9], "score": 0.5}
+        for k in range(3)
+    ]
+    with pytest.raises(ValueError, match=rf"category_map.*count the 3 categories from {first}"):
+        from_coco(rows, document)
+
+
 # ---------------------------------------------------------------------- command line
 
 
