@@ -15,6 +15,7 @@ from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
 from calib.detection._operating import check_options
 from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.fingerprints import as_text, from_text
 from calib.detection.map_table import make_map, stored_class, stored_name
 from calib.detection.pooling import ClassMaps
 from calib.persistence import DETECTION_KIND, FORMAT, contents_of, restored_map
@@ -50,6 +51,7 @@ def document_of(calibrator: object) -> dict[str, Any]:
         "calibrated_thresholds": _pairs(calibrator.calibrated_thresholds_),
         "pooled_thresholds": list(calibrator.pooled_thresholds_),
         "threshold_fallbacks": list(calibrator.threshold_fallbacks_),
+        "fit_images": None if calibrator.fit_images_ is None else as_text(calibrator.fit_images_),
         "fallbacks": _pairs(calibrator.fallbacks_),
         "pooled_map": contents_of(calibrator.pooled_map_),
         "class_maps": [
@@ -87,6 +89,8 @@ def from_document(document: Mapping[str, Any]) -> DetectionCalibrator:
     calibrator.pooled_thresholds_ = _number(raw, "threshold"), _number(after, "threshold")
     fallbacks = _integers(document["threshold_fallbacks"], "threshold_fallbacks")
     calibrator.threshold_fallbacks_ = tuple(fallbacks.tolist())
+    marks = document.get("fit_images")  # files of older versions have none
+    calibrator.fit_images_ = None if marks is None else from_text(marks)
     return calibrator
 
 

@@ -54,3 +54,11 @@ class InvalidRowsWarning(CalibWarning):
 
 class UnknownImagesWarning(CalibWarning):
     """Detections were left out because the annotations do not list their images."""
+
+
+class CorrespondenceWarning(CalibrationWarning):
+    """Boxes or classes of detections hardly meet those of the annotations."""
+
+
+class FitImagesWarning(CalibrationWarning):
+    """Images that a calibrator was fitted to are used to judge it."""

@@ -208,6 +208,7 @@ UQ = {
 DETECTION_WARNINGS = dict.fromkeys(
     (
         "BoxFormatWarning",
+        "CorrespondenceWarning",
         "FallbackWarning",
         "InvalidRowsWarning",
         "NoOptimalThresholdWarning",
@@ -215,7 +216,9 @@ DETECTION_WARNINGS = dict.fromkeys(
     ),
     "calib.warnings",
 )
-EVALUATION_WARNINGS = {"NothingToMeasureWarning": "calib.warnings"}
+EVALUATION_WARNINGS = dict.fromkeys(
+    ("CorrespondenceWarning", "FitImagesWarning", "NothingToMeasureWarning"), "calib.warnings"
+)
 #: File, first line and last line of each generated block.
 INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")
 UQ_INIT = (ROOT / "uq" / "__init__.py", "# <generated>", "# </generated>")

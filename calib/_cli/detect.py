@@ -29,8 +29,9 @@ from calib.detection import (
     write_coco_detections,
 )
 from calib.detection._json import read_json
+from calib.detection.image_map import ImageMap
 from calib.detection.map_table import map_class
-from calib.warnings import UnknownImagesWarning
+from calib.warnings import FitImagesWarning, UnknownImagesWarning
 
 #: Folds of the check that `fit` prints, and images below which it makes none.
 N_FOLDS, MIN_IMAGES = 5, 20
@@ -43,6 +44,8 @@ _SPELLINGS = {
     "on_invalid='drop'": "--on-invalid drop",
     "score_type='logit'": "--score-type logit",
     "category_map translates": "--category-map translates",
+    "image_map='file_name'": "--image-map file_name",
+    "image_map": "--image-map",
 }
 
 
@@ -66,6 +69,9 @@ def fit(args: argparse.Namespace) -> None:
         features=args.features,
         threshold=args.threshold,
         iou_threshold=args.iou_threshold,
+        max_detections=args.max_detections,
+        fallback=args.fallback,
+        single_target=args.single_target,
     )
     with Progress(4 + N_FOLDS) as progress:
         found, truth = _read_pair(args, progress)
@@ -124,6 +130,7 @@ def apply(args: argparse.Namespace) -> None:
                 truth,
                 score_type=args.score_type,
                 category_map=_category_map(args.category_map),
+                image_map=_image_map(args.image_map),
             )
         progress.step("calibrating")
         calibrated = calibrator.transform(found)
@@ -153,14 +160,16 @@ def report(args: argparse.Namespace) -> None:
             calibrators[name] = _load(path)
         found, truth = _read_pair(args, progress)
         progress.step("resampling")
-        result = detection_report(
-            found,
-            truth,
-            calibrator=calibrators,
-            confidence_level=args.level,
-            n_resamples=args.resamples,
-            random_state=args.seed,
-        )
+        with _as_note(FitImagesWarning):
+            result = detection_report(
+                found,
+                truth,
+                calibrator=calibrators,
+                confidence_level=args.level,
+                n_resamples=args.resamples,
+                max_detections=args.max_detections,
+                random_state=args.seed,
+            )
         progress.step("writing")
         write_report(result, args.html, args.json)
     print(result)
@@ -173,7 +182,7 @@ def report(args: argparse.Namespace) -> None:
 
 def _read_pair(args: argparse.Namespace, progress: Progress) -> tuple[Detections, GroundTruth]:
     """Read the detections in the images of the truth; a note counts those in others."""
-    with _command_line_words(), _unknown_images_as_note():
+    with _command_line_words(), _as_note(UnknownImagesWarning):
         progress.step(f"reading {args.truth.name}")
         truth = read_coco_annotations(args.truth, on_invalid=args.on_invalid)
         progress.step(f"reading {args.detections.name}")
@@ -184,6 +193,7 @@ def _read_pair(args: argparse.Namespace, progress: Progress) -> tuple[Detections
             on_invalid=args.on_invalid,
             unknown_images="drop",
             category_map=_category_map(args.category_map),
+            image_map=_image_map(args.image_map),
         )
     if not len(found):
         raise ValueError(f"{args.detections.name} holds no detections")
@@ -203,6 +213,26 @@ def _category_map(path: Path | None) -> dict[int, int] | None:
         if type(value) is not int or not key.removeprefix("-").isdecimal():
             raise ValueError(f"{wanted}; got {json.dumps({key: value})[:80]}")
         pairs[int(key)] = value
+    return pairs
+
+
+def _image_map(given: str | None) -> ImageMap | None:
+    """Read the image id of the truth for each image id; digits also stand for a number."""
+    if given is None or given == "file_name":
+        return given  # type: ignore[return-value]
+    path = Path(given)
+    check_source(path)
+    document = read_json(path)
+    wanted = f'{path.name} must be an object of image ids, such as {{"street_01": 7}}'
+    if not isinstance(document, Mapping):
+        raise ValueError(wanted)
+    pairs: dict[str | int, str | int] = {}
+    for key, value in document.items():
+        if type(value) not in (int, str):
+            raise ValueError(f"{wanted}; got {json.dumps({key: value})[:80]}")
+        pairs[key] = value
+        if key.removeprefix("-").isdecimal():
+            pairs[int(key)] = value
     return pairs
 
 
@@ -238,18 +268,18 @@ def _command_line_words() -> Iterator[None]:
 
 
 @contextmanager
-def _unknown_images_as_note() -> Iterator[None]:
-    """Count left-out detections in a note; all other warnings go their usual way."""
+def _as_note(kind: type[Warning]) -> Iterator[None]:
+    """Say warnings of a kind as notes; all others go their usual way."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: object) -> None:
-            if issubclass(category, UnknownImagesWarning):
+            if issubclass(category, kind):
                 say("note", message)
             else:
                 usual(message, category, *rest)  # type: ignore[arg-type]
 
-        warnings.simplefilter("always", UnknownImagesWarning)
+        warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 
@@ -305,9 +335,10 @@ def _held_out(
     calibrator: DetectionCalibrator, found: Detections, truth: GroundTruth, progress: Progress
 ) -> tuple[Detections, Detections, str]:
     """Return detections at the operating point, raw and calibrated by fits on other images."""
+    kept = _kept(calibrator, found)
+    in_sample = kept, calibrator.transform(kept), "in-sample (optimistic)"
     if len(truth.images) < MIN_IMAGES:
-        kept = _kept(calibrator, found)
-        return kept, calibrator.transform(kept), "in-sample (optimistic)"
+        return in_sample
     before, after = [], []
     images = np.random.default_rng(0).permutation(truth.images)
     with warnings.catch_warnings():
@@ -316,7 +347,10 @@ def _held_out(
             progress.step(f"checking on held-out part {number}")
             out = np.isin(found.image_id, part)
             others = truth.in_images(np.setdiff1d(truth.images, part))
-            fitted = clone(calibrator).fit(found[~out], others)
+            try:
+                fitted = clone(calibrator).fit(found[~out], others)
+            except ValueError:  # too little is right for a part of it to be fitted to
+                return in_sample
             kept = _kept(fitted, found[out])
             before.append(kept)
             after.append(fitted.transform(kept))

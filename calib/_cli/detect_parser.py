@@ -84,6 +84,12 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         metavar="MAP.JSON",
         help='category id of each class id of the detections, such as {"0": 1, "1": 2}',
     )
+    parser.add_argument(
+        "--image-map",
+        metavar="MAP.JSON|file_name",
+        help='image id of the truth for each one of the detections, such as {"street_01": 7}; '
+        "file_name: detections name the files that the truth lists",
+    )
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
@@ -126,6 +132,20 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="what histogram and dependent_logistic read too, for instance cx,cy,w,h (nothing)",
     )
+    parser.add_argument(
+        "--fallback",
+        choices=("pooled", "keep"),
+        default="pooled",
+        help="threshold of classes without a true positive: the one of all classes, or none that "
+        "drops anything (%(default)s)",
+    )
+    parser.add_argument(
+        "--single-target",
+        choices=("pooled", "own"),
+        default="pooled",
+        help="map of classes whose targets are all equal (%(default)s)",
+    )
+    _add_limit(parser, None, "highest scores per image and class that enter the fit")
 
 
 def _add_apply(parser: argparse.ArgumentParser) -> None:
@@ -170,8 +190,31 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "--level", type=float, default=0.95, help="confidence level of intervals (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of resampling (%(default)s)")
+    _add_limit(parser, 100, "highest scores per image and class that average precision reads")
     parser.add_argument("--html", type=Path, help="write the report with diagrams as a web page")
     parser.add_argument("--json", type=Path, help="write the numbers")
+
+
+def _add_limit(parser: argparse.ArgumentParser, default: int | None, meaning: str) -> None:
+    parser.add_argument(
+        "--max-detections",
+        type=_limit,
+        default=default,
+        metavar="NUMBER|none",
+        help=f"{meaning} ({'none: all' if default is None else default})",
+    )
+
+
+def _limit(text: str) -> int | None:
+    if text == "none":
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither none nor an integer >= 1")
+    return number
 
 
 def _threshold(text: str) -> float | str | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
     from calib.warnings import (
         BoxFormatWarning,
+        CorrespondenceWarning,
         FallbackWarning,
         InvalidRowsWarning,
         NoOptimalThresholdWarning,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "BoxFormatWarning": "calib.warnings",
     "CalibratedDetector": "calib.detection.detector",
+    "CorrespondenceWarning": "calib.warnings",
     "DETECTION_MAPS": "calib.detection.map_table",
     "DependentLogisticCalibrator": "calib.detection.maps",
     "DetectionCalibrator": "calib.detection.calibrator",
@@ -72,6 +74,7 @@ __all__ = [
     "DETECTION_MAPS",
     "BoxFormatWarning",
     "CalibratedDetector",
+    "CorrespondenceWarning",
     "DependentLogisticCalibrator",
     "DetectionCalibrator",
     "Detections",

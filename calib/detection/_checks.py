@@ -12,6 +12,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
+from calib._core.validation import RANGE_TOLERANCE
 from calib.warnings import BoxFormatWarning
 
 BoxFormat = Literal["xyxy", "xywh"]
@@ -20,6 +21,8 @@ BoxFormat = Literal["xyxy", "xywh"]
 OUTSIDE_MARGIN = 0.1
 #: Share of boxes outside their images that raises a warning about the box format.
 OUTSIDE_SHARE = 0.05
+#: What to do with names of classes.
+_NAMES = "; translate names of classes into ids first, for instance [ids[name] for name in labels]"
 
 
 def floats(
@@ -27,8 +30,9 @@ def floats(
 ) -> Float64Array:
     """Return numbers as float64 of the wanted shape; None stands for any length."""
     array = to_numpy(read_array(x, name))
-    if array.shape == (0,):
-        array = np.zeros([0, *(n or 0 for n in shape[1:])])
+    if array.shape[:1] == (0,) or array.shape == (1, 0):  # no rows, of whatever type and width
+        widths = array.shape[1:] if array.ndim == len(shape) else (0,) * len(shape)
+        array = np.zeros([0, *(n or k for n, k in zip(shape[1:], widths, strict=False))])
     if array.dtype.kind not in kinds:
         raise ValueError(f"{name} must hold numbers; got dtype {array.dtype}")
     fits = array.ndim == len(shape) and all(
@@ -56,17 +60,23 @@ def finite(
 
 
 def probabilities(array: Float64Array, *, name: str = "scores", hint: bool = True) -> Float64Array:
-    """Return scores, of which all finite ones lie in [0, 1]."""
+    """Return scores, of which all finite ones lie in [0, 1]; what rounding exceeds it is cut."""
     outside = ((array < 0) | (array > 1)) & np.isfinite(array)
+    if not outside.any():
+        return array
+    outside &= (array < -RANGE_TOLERANCE) | (array > 1 + RANGE_TOLERANCE)
     if outside.any():
         low, high = array[outside].min(), array[outside].max()
         row = int(np.argmax(outside))
-        advice = "; if they are logits, read them with score_type='logit' (from_arrays, from_coco)"
+        finite = array[np.isfinite(array)]
+        percent = "; if they are percentages, divide them by 100"
+        advice = percent if finite.min() >= 0 and 1 < finite.max() <= 100 else ""
+        advice += "; if they are logits, read them with score_type='logit' (from_arrays, from_coco)"
         raise ValueError(
             f"{name} has values outside [0, 1] (from {low:.6g} to {high:.6g}, first in row {row})"
             f"{advice if hint else ''}"
         )
-    return array
+    return np.clip(array, 0.0, 1.0)
 
 
 def corners(x: ArrayLike, box_format: BoxFormat) -> Float64Array:
@@ -106,15 +116,21 @@ def boxes(x: ArrayLike) -> Float64Array:
 def labels(x: ArrayLike, n: int) -> IntArray:
     """Return class ids as int64."""
     array = to_numpy(read_array(x, "labels"))
+    if n == 0 == array.size:
+        return np.empty(0, dtype=np.int64)
     if array.shape != (n,):
         raise ValueError(f"labels must have shape ({n},), one class per box; got {array.shape}")
     whole = integers(array)
     if whole is None:
         raise ValueError(
             f"labels must be integers (class or category ids) of at most 64 bits; got "
-            f"{_what(array)}"
+            f"{_what(array)}{_NAMES if array.dtype.kind in 'UST' or _holds_texts(array) else ''}"
         )
     return whole
+
+
+def _holds_texts(array: LabelArray) -> bool:
+    return array.dtype.kind == "O" and any(isinstance(one, str) for one in array.ravel().tolist())
 
 
 def integers(array: LabelArray) -> IntArray | None:
@@ -171,6 +187,8 @@ def _what(array: LabelArray) -> str:
 def ids(x: ArrayLike, name: str, n: int | None = None) -> LabelArray:
     """Return image ids as int64 or str."""
     array = to_numpy(read_array(x, name))
+    if array.size == 0 and not n:
+        return np.empty(0, dtype=np.int64)
     if array.ndim != 1 or (n is not None and len(array) != n):
         wanted = "(n,)" if n is None else f"({n},)"
         raise ValueError(f"{name} must have shape {wanted}; got {array.shape}")
@@ -194,6 +212,8 @@ def flags(x: ArrayLike | None, n: int) -> Any:
     if x is None:
         return np.zeros(n, dtype=bool)
     array = to_numpy(read_array(x, "ignore"))
+    if n == 0 == array.size:
+        return np.zeros(0, dtype=bool)
     if array.shape != (n,):
         raise ValueError(f"ignore must have shape ({n},); got {array.shape}")
     if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
@@ -202,13 +222,17 @@ def flags(x: ArrayLike | None, n: int) -> Any:
 
 
 def image_table(
-    images: ArrayLike | None, sizes: ArrayLike | None, image_id: LabelArray
-) -> tuple[LabelArray, Float64Array | None]:
-    """Return the sorted ids of all annotated images and their sizes in that order."""
+    images: ArrayLike | None,
+    sizes: ArrayLike | None,
+    file_names: ArrayLike | None,
+    image_id: LabelArray,
+) -> tuple[LabelArray, Float64Array | None, LabelArray | None]:
+    """Return the sorted ids of all annotated images, their sizes and their files in that order."""
     if images is None:
-        if sizes is not None:
-            raise ValueError("sizes needs images: one row of sizes belongs to each of them")
-        return np.unique(image_id), None
+        for name, given in (("sizes", sizes), ("file_names", file_names)):
+            if given is not None:
+                raise ValueError(f"{name} needs images: one row belongs to each of them")
+        return np.unique(image_id), None, None
     listed = ids(images, "images")
     same_kind([listed, image_id], ("images", "image_id"))
     order = np.argsort(listed, kind="stable")
@@ -219,9 +243,17 @@ def image_table(
     unknown = np.unique(image_id[~np.isin(image_id, listed)])
     if unknown.size:
         raise ValueError(f"image_id has ids that images does not list: {unknown[:5].tolist()}")
-    if sizes is None:
-        return listed, None
-    return listed, image_sizes(sizes, len(listed), "sizes")[order]
+    if sizes is not None:
+        sizes = image_sizes(sizes, len(listed), "sizes")[order]
+    return listed, sizes, None if file_names is None else _texts(file_names, len(order))[order]
+
+
+def _texts(x: ArrayLike, n: int) -> LabelArray:
+    """Return the names of the files of images."""
+    array = to_numpy(read_array(x, "file_names"))
+    if array.shape != (n,) or not all(isinstance(one, str) for one in array.tolist()):
+        raise ValueError(f"file_names must hold {n} texts, one for each image")
+    return array.astype(str)
 
 
 def image_sizes(x: ArrayLike, n: int, name: str) -> Float64Array:
@@ -261,7 +293,23 @@ def same_kind(arrays: Sequence[LabelArray], names: Sequence[str] | None = None) 
     kinds = [array.dtype.kind == "U" for array in arrays if len(array)]
     if any(kinds) and not all(kinds):
         what = " and ".join(names) if names else "image ids"
-        raise ValueError(f"{what} mix texts and integers; use one kind of image id")
+        raise ValueError(
+            f"{what} mix texts and integers; use one kind of image id (image_map translates those "
+            f"of COCO results)"
+        )
+
+
+def refuse_made_up(parts: Sequence[Any], counts: Sequence[int]) -> bool:
+    """Return whether image ids were made up; raise if such tables would merge."""
+    filled = [k for k, n in enumerate(counts) if n]
+    made_up = [k for k in filled if parts[k].ids_made_up]
+    if made_up and len(filled) > 1:
+        raise ValueError(
+            f"the image ids of part {made_up[0]} were made up by counting, so that images of "
+            f"different parts would become one; pass image_id to read_detections and "
+            f"read_ground_truth, with an id of its own for every image"
+        )
+    return bool(made_up)
 
 
 def warn_outside(array: Float64Array, sizes: Float64Array) -> None:

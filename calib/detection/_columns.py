@@ -98,6 +98,8 @@ class Columns:
         wanted = "an integer of at most 64 bits"
         if not _all(values, _is_integer):
             wanted = f"{wanted}, or a text in every row" if texts else wanted
+            if key == "category_id" and _all(values, lambda kind: issubclass(kind, str)):
+                wanted = f"{wanted}, the id of a class and not its name"
             self._refuse_first(key, values, wanted, lambda v: _is_integer(type(v)))
         whole = integers(np.array(values))
         if whole is None:

@@ -58,14 +58,15 @@ def merged_rows(parts: Sequence[_Table]) -> dict[str, Any]:
     """Concatenate the row-wise fields; a field has to be given everywhere or nowhere."""
     if not parts:
         raise ValueError("nothing to concatenate; pass at least one part")
-    tables = [part.rows() for part in parts]
+    filled = [k for k, part in enumerate(parts) if len(part)] or [0]
+    tables = [parts[k].rows() for k in filled]  # parts without rows have no say
     out: dict[str, Any] = {}
     for name in tables[0]:
         given = [table[name] is not None for table in tables]
         if any(given) and not all(given):
             raise ValueError(
-                f"{name} is missing in part {given.index(False)} but given in part "
-                f"{given.index(True)}; give it everywhere or nowhere"
+                f"{name} is missing in part {filled[given.index(False)]} but given in part "
+                f"{filled[given.index(True)]}; give it everywhere or nowhere"
             )
         values = [table[name] for table in tables]
         widths = {value.shape[1:] for value in values if value is not None}

@@ -19,6 +19,8 @@ from calib._core.reading import read_array
 Source = Literal["torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision"]
 
 RAW_CONFIDENCE = "confidence_raw"
+#: Keys of a target that say nothing of boxes: an image with no others has none.
+_ASIDE = frozenset({"image_id", "size", "orig_size", "image_size", "file_name", "height", "width"})
 
 
 class Found(NamedTuple):
@@ -62,6 +64,40 @@ def field(entry: Any, name: str) -> Any:
     return value
 
 
+def columns(entry: Any, *names: str) -> list[Any]:
+    """Return fields of one image, the boxes first; None stands for no values in all or none.
+
+    An image without boxes has empty boxes; its other fields may then be None, as may all of them.
+    A field that is not there at all, or None beside boxes, is a mistake.
+    """
+    values = [_optional(entry, name) for name in names]
+    there = [
+        name in entry if isinstance(entry, Mapping) else hasattr(entry, name) for name in names
+    ]
+    if all(there) and all(is_empty(value) for value in values):
+        return [[] if value is None else value for value in values]
+    return [field(entry, name) for name in names]
+
+
+def is_bare(target: Any) -> bool:
+    """Return whether a target says nothing of boxes, as of an image that has none."""
+    return isinstance(target, Mapping) and set(target) <= _ASIDE
+
+
+def is_empty(values: Any) -> bool:
+    """Return whether an array, tensor or list, or a box object, holds nothing."""
+    if values is None:
+        return True
+    values = _corners(values)
+    shape = getattr(values, "shape", None)
+    if shape is not None:
+        return 0 in tuple(shape)
+    try:
+        return all(hasattr(one, "__len__") and len(one) == 0 for one in values)
+    except TypeError:
+        return False
+
+
 def _optional(entry: Any, name: str) -> Any:
     return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
 
@@ -83,6 +119,8 @@ def _numpy(x: Array) -> Any:
 
 def as_given(values: Float64Array, old: Array) -> Any:
     """Return numbers in the container, type and device of the old ones."""
+    if not len(values):
+        return copy.copy(old)  # whatever stood for none
     if isinstance(old, (list, tuple)):
         return type(old)(values.tolist())
     array = read_array(old, "scores")
@@ -107,16 +145,12 @@ def _replaced(entry: Any, **values: Any) -> Any:
 
 
 def _torchvision(entry: Any) -> Found:
-    return Found(field(entry, "boxes"), field(entry, "scores"), field(entry, "labels"))
+    return Found(*columns(entry, "boxes", "scores", "labels"))
 
 
 def _torchvision_target(entry: Any) -> Annotated:
-    return Annotated(
-        field(entry, "boxes"),
-        field(entry, "labels"),
-        _optional(entry, "iscrowd"),
-        _optional(entry, "area"),
-    )
+    boxes, labels = columns(entry, "boxes", "labels")
+    return Annotated(boxes, labels, _optional(entry, "iscrowd"), _optional(entry, "area"))
 
 
 def _torchvision_rescored(entry: Any, scores: Float64Array) -> Any:
@@ -127,13 +161,17 @@ def _torchvision_rescored(entry: Any, scores: Float64Array) -> Any:
 
 
 def _ultralytics(entry: Any) -> Found:
-    boxes = field(entry, "boxes")
-    corners, scores, labels = (field(boxes, name) for name in ("xyxy", "conf", "cls"))
+    for name, what in (("obb", "rotated boxes"), ("probs", "probabilities of the image")):
+        if _optional(entry, "boxes") is None and _optional(entry, name) is not None:
+            raise ValueError(f"the result holds {what} ({name}) and no boxes along the axes")
+    corners, scores, labels = columns(field(entry, "boxes"), "xyxy", "conf", "cls")
     return Found(corners, scores, labels, _width_height(_optional(entry, "orig_shape")))
 
 
 def _ultralytics_rescored(entry: Any, scores: Float64Array) -> Any:
     """Write the column before the last of the boxes' table, of which ``conf`` is a view."""
+    if not len(scores):
+        return copy.copy(entry)
     boxes = copy.copy(entry.boxes)
     table = field(boxes, "data")
     table = table.copy() if isinstance(table, np.ndarray) else table.detach().clone()
@@ -152,28 +190,29 @@ def _mmdet_shape(entry: Any) -> Any:
 
 
 def _mmdet(entry: Any) -> Found:
-    found = field(entry, "pred_instances")
-    boxes, scores, labels = (field(found, name) for name in ("bboxes", "scores", "labels"))
+    boxes, scores, labels = columns(field(entry, "pred_instances"), "bboxes", "scores", "labels")
     return Found(_corners(boxes), scores, labels, _width_height(_mmdet_shape(entry)))
 
 
 def _mmdet_target(entry: Any) -> Annotated:
     """Read what counts and, where there are some, the instances to ignore."""
     parts = [field(entry, "gt_instances"), _optional(entry, "ignored_instances")]
-    parts = [part for part in parts if part is not None]
-    boxes = [_numpy(_corners(field(part, "bboxes"))) for part in parts]
-    labels = [_numpy(field(part, "labels")) for part in parts]
+    pairs = [columns(part, "bboxes", "labels") for part in parts if part is not None]
+    counted = [not is_empty(one) for one, _ in pairs]
+    boxes = [_numpy(_corners(one)) for (one, _), any_ in zip(pairs, counted, strict=True) if any_]
+    labels = [_numpy(one) for (_, one), any_ in zip(pairs, counted, strict=True) if any_]
+    ignored = np.flatnonzero(counted) == 1
     return Annotated(
-        np.concatenate([one.reshape(-1, 4) for one in boxes]),
-        np.concatenate(labels),
-        ignore=np.repeat(np.arange(len(parts)) == 1, [len(one) for one in labels]),
+        np.concatenate([np.empty((0, 4)), *boxes]),
+        np.concatenate(labels) if labels else np.empty(0, dtype=np.int64),
+        ignore=np.repeat(ignored, [len(one) for one in labels]),
         size=_width_height(_mmdet_shape(entry)),
     )
 
 
 def _mmdet_rescored(entry: Any, scores: Float64Array) -> Any:
     found = field(entry, "pred_instances")
-    found = _replaced(found, scores=as_given(scores, field(found, "scores")))
+    found = _replaced(found, scores=as_given(scores, _optional(found, "scores")))
     return _replaced(entry, pred_instances=found)
 
 
@@ -185,7 +224,7 @@ def _mmdet2_classes(entry: Any) -> list[Any]:
             f"an image must be a list with one (n, 5) array per class; got {type(classes).__name__}"
         )
     for number, one in enumerate(classes):
-        if getattr(one, "ndim", 0) != 2 or one.shape[1] != 5:
+        if not is_empty(one) and (getattr(one, "ndim", 0) != 2 or one.shape[1] != 5):
             shape = getattr(one, "shape", type(one).__name__)
             raise ValueError(f"class {number} must be an array of shape (n, 5); got {shape}")
     return classes
@@ -193,8 +232,9 @@ def _mmdet2_classes(entry: Any) -> list[Any]:
 
 def _mmdet2(entry: Any) -> Found:
     classes = _mmdet2_classes(entry)
-    rows = np.concatenate([np.empty((0, 5)), *(_numpy(one) for one in classes)])
-    labels = np.repeat(np.arange(len(classes)), [len(one) for one in classes])
+    filled = [k for k, one in enumerate(classes) if not is_empty(one)]
+    rows = np.concatenate([np.empty((0, 5)), *(_numpy(classes[k]) for k in filled)])
+    labels = np.repeat(np.array(filled, dtype=np.int64), [len(classes[k]) for k in filled])
     return Found(rows[:, :4], rows[:, 4], labels)
 
 
@@ -202,6 +242,9 @@ def _mmdet2_rescored(entry: Any, scores: Float64Array) -> Any:
     classes = []
     start = 0
     for old in _mmdet2_classes(entry):
+        if is_empty(old):
+            classes.append(old)
+            continue
         new = old.copy() if isinstance(old, np.ndarray) else old.detach().clone()
         new[:, 4] = as_given(scores[start : start + len(old)], new[:, 4])
         classes.append(new)
@@ -214,20 +257,20 @@ def _mmdet2_rescored(entry: Any, scores: Float64Array) -> Any:
 
 def _detectron2(entry: Any) -> Found:
     found = field(entry, "instances")
-    boxes, scores, labels = (field(found, n) for n in ("pred_boxes", "scores", "pred_classes"))
+    boxes, scores, labels = columns(found, "pred_boxes", "scores", "pred_classes")
     return Found(_corners(boxes), scores, labels, _width_height(_optional(found, "image_size")))
 
 
 def _detectron2_target(entry: Any) -> Annotated:
     truth = field(entry, "instances")
-    size = _width_height(_optional(truth, "image_size"))
-    return Annotated(_corners(field(truth, "gt_boxes")), field(truth, "gt_classes"), size=size)
+    boxes, labels = columns(truth, "gt_boxes", "gt_classes")
+    return Annotated(_corners(boxes), labels, size=_width_height(_optional(truth, "image_size")))
 
 
 def _detectron2_rescored(entry: Any, scores: Float64Array) -> Any:
     """Build new instances, because a copy would share its table of fields with the old ones."""
     old = field(entry, "instances")
-    fields = {**field(old, "get_fields")(), "scores": as_given(scores, field(old, "scores"))}
+    fields = {**field(old, "get_fields")(), "scores": as_given(scores, _optional(old, "scores"))}
     return _replaced(entry, instances=type(old)(old.image_size, **fields))
 
 
@@ -235,15 +278,15 @@ def _detectron2_rescored(entry: Any, scores: Float64Array) -> Any:
 
 
 def _supervision(entry: Any) -> Found:
-    return Found(field(entry, "xyxy"), field(entry, "confidence"), field(entry, "class_id"))
+    return Found(*columns(entry, "xyxy", "confidence", "class_id"))
 
 
 def _supervision_target(entry: Any) -> Annotated:
-    return Annotated(field(entry, "xyxy"), field(entry, "class_id"))
+    return Annotated(*columns(entry, "xyxy", "class_id"))
 
 
 def _supervision_rescored(entry: Any, scores: Float64Array) -> Any:
-    old, data = field(entry, "confidence"), _optional(entry, "data") or {}
+    old, data = _optional(entry, "confidence"), _optional(entry, "data") or {}
     if RAW_CONFIDENCE in data:
         raise ValueError(f"data has {RAW_CONFIDENCE!r} already: these scores are not the raw ones")
     data = {**data, RAW_CONFIDENCE: copy.copy(old)}

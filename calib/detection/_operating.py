@@ -26,6 +26,7 @@ FOLD_SEED = 0
 #: Columns of `MatchedScores` with one entry per row.
 _ROWS = ("labels", "scores", "is_true_positive", "iou")
 
+Fallback: TypeAlias = Literal["pooled", "keep"]
 Thresholds: TypeAlias = tuple[dict[int, float], float, tuple[int, ...]]
 
 
@@ -58,6 +59,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     check_option("per_class", options["per_class"], ("shrink", True, False))
     check_option("matching", options["matching"], ("coco", "any", "hungarian"))
     check_option("zero_iou", options["zero_iou"], ("strict", "reference"))
+    check_option("fallback", options["fallback"], ("pooled", "keep"))
+    check_option("single_target", options["single_target"], ("pooled", "own"))
     check_option("classes_without_gt", options["classes_without_gt"], ("skip", "fp"))
     check_integer("min_class_samples", options["min_class_samples"], low=1)
     if options["max_detections"] is not None:
@@ -120,13 +123,14 @@ def find_thresholds(
     matches: Matches,
     iou_threshold: float,
     classes: IntArray,
+    fallback: Fallback = "pooled",
 ) -> Thresholds:
     """Return the threshold of every class, the one of other classes, and classes without optimum.
 
     Notes
     -----
     A class without a true positive takes the optimum of all classes as one; if there is none
-    either, 0.
+    either, or under ``fallback="keep"``, 0.
     """
     labels: list[int] = classes.tolist()
     if threshold is None:
@@ -140,7 +144,7 @@ def find_thresholds(
         detections, ground_truth, matches, iou_threshold=iou_threshold
     )
     optima = rows.optimal_thresholds()
-    pooled = rows.pooled_threshold()
+    pooled = rows.pooled_threshold() if fallback == "pooled" else np.nan
     pooled = 0.0 if np.isnan(pooled) else float(pooled)
     missing = tuple(label for label in labels if label not in optima)
     return {label: optima.get(label, pooled) for label in labels}, pooled, missing
@@ -152,6 +156,7 @@ def reaches_thresholds_of_others(
     matches: Matches,
     iou_threshold: float,
     n_folds: int,
+    fallback: Fallback = "pooled",
 ) -> BoolArray:
     """Tell which detections reach the LRP-optimal thresholds found without their own images.
 
@@ -159,7 +164,8 @@ def reaches_thresholds_of_others(
     -----
     Folds are a seeded permutation of the sorted ids of the images that have detections; with fewer
     images than folds, every image is one. Images without detections count their boxes in all folds.
-    A class without a true positive on the other images takes their pooled optimum. One sort of all
+    A class without a true positive on the other images takes their pooled optimum, or keeps
+    everything under ``fallback="keep"``. One sort of all
     rows, then one pass per fold.
     """
     images, image = np.unique(detections.image_id, return_inverse=True)
@@ -167,7 +173,7 @@ def reaches_thresholds_of_others(
     if n_folds < 2:  # there are no others
         labels = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
         known, pooled, _ = find_thresholds(
-            "lrp", detections, ground_truth, matches, iou_threshold, labels
+            "lrp", detections, ground_truth, matches, iou_threshold, labels, fallback
         )
         return apply_thresholds(detections, known, default=pooled)
     fold_of = np.random.default_rng(FOLD_SEED).permutation(len(images)) % n_folds
@@ -194,7 +200,7 @@ def reaches_thresholds_of_others(
         limits = np.array([optima.get(label, np.nan) for label in every.class_label.tolist()])
         own = fold == number
         if np.isnan(limits[code[own]]).any():
-            pooled = others.pooled_threshold()
+            pooled = others.pooled_threshold() if fallback == "pooled" else np.nan
             limits[np.isnan(limits)] = 0.0 if np.isnan(pooled) else pooled
         reaches[order[own]] = table.scores[own] >= limits[code[own]]
     return reaches
@@ -232,10 +238,13 @@ def warn_of_fallbacks(calibrator: Any) -> None:
             FallbackWarning,
         )
     missing = calibrator.threshold_fallbacks_
+    taken = "all their detections are kept"
+    if calibrator.fallback == "pooled":
+        pooled = calibrator.pooled_thresholds_[0]
+        taken = f"they take {pooled:.4g}, the optimum of all classes as one"
     if missing:
         warn(
             f"{len(missing)} of {n_classes} classes have no true positive and hence no LRP-optimal "
-            f"threshold ({describe(list(missing[:8]))}); they take "
-            f"{calibrator.pooled_thresholds_[0]:.4g}, the optimum of all classes as one",
+            f"threshold ({describe(list(missing[:8]))}); {taken}",
             NoOptimalThresholdWarning,
         )

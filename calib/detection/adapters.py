@@ -10,11 +10,13 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.detection import _checks
-from calib.detection._frameworks import FRAMEWORKS, Framework, Source
+from calib.detection._frameworks import FRAMEWORKS, Annotated, Framework, Source, is_bare
 from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 
 _Outputs = TypeVar("_Outputs", bound=Sequence[Any])
+#: What a target says of an image without boxes.
+_NO_BOXES = Annotated([], [])
 
 
 def read_detections(
@@ -34,8 +36,10 @@ def read_detections(
     ----------
     outputs : list or tuple
         One entry per image, as `source` says; boxes are corners in pixels of the original image.
+        An image without detections has empty boxes; its other fields may then be None.
     image_id : array-like of int or str of shape (n_images,), default=None
-        Id of each image. None counts from 0, so give ids wherever there is more than one batch.
+        Id of each image. None counts from 0 and marks the ids as made up: such tables do not merge
+        with others, so give ids wherever there is more than one batch.
     source : str
         Framework that made the outputs:
 
@@ -105,6 +109,7 @@ def read_detections(
         labels=_checks.mapped_labels(labels, category_map),
         image_id=np.repeat(ids, counts),
         image_size=None if table is None else np.repeat(table, counts, axis=0),
+        ids_made_up=image_id is None,
     )
 
 
@@ -122,10 +127,12 @@ def read_ground_truth(
     ----------
     targets : list or tuple
         One entry per image, as `source` says; boxes are corners, in the same pixels as those of
-        the detections. Training pipelines resize: take targets of a test pipeline.
+        the detections. An image without boxes has empty ones, or a dict of nothing but its id and
+        size. Training pipelines resize: take targets of a test pipeline.
     image_id : array-like of int or str of shape (n_images,), default=None
-        Id of each image, the same as for `read_detections`. None counts from 0; an ``image_id``
-        in a target is not read, because the outputs of a detector have none.
+        Id of each image, the same as for `read_detections`. None counts from 0 and marks the ids as
+        made up; an ``image_id`` in a target is not read, because the outputs of a detector have
+        none.
     source : str
         Framework that made the targets:
 
@@ -176,7 +183,7 @@ def read_ground_truth(
     parts, sizes = [], []
     for number, entry in enumerate(targets):
         try:
-            one = framework.annotated(entry)
+            one = _NO_BOXES if is_bare(entry) else framework.annotated(entry)
             boxes = _checks.boxes(one.boxes)
             n = len(boxes)
             area = None if one.area is None else _checks.finite(one.area, "area", (n,))
@@ -185,7 +192,7 @@ def read_ground_truth(
             raise ValueError(f"targets[{number}], read as {source!r}: {error}") from error
         sizes.append(one.size)
     areas = [part[3] for part in parts if part[3] is not None]
-    if areas and len(areas) < len(parts):
+    if areas and len(areas) < len([entry for entry in targets if not is_bare(entry)]):
         raise ValueError("only some targets have an 'area'; give it for all images or for none")
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])
     return GroundTruth(
@@ -196,6 +203,7 @@ def read_ground_truth(
         area=np.concatenate(areas) if areas else None,  # type: ignore[arg-type]
         images=ids,
         sizes=_sizes(sizes, image_size, "targets"),
+        ids_made_up=image_id is None,
     )
 
 
@@ -249,7 +257,7 @@ def with_new_scores(
             f"scores must have one value for each of the {sum(counts)} boxes in outputs; got "
             f"{len(new)}"
         )
-    _checks.probabilities(new, hint=False)
+    new = _checks.probabilities(new, hint=False)
     rows = np.split(new, np.cumsum(counts)[:-1]) if counts else []
     entries = []
     for number, (entry, part) in enumerate(zip(outputs, rows, strict=True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -28,7 +28,8 @@ class Detections(Flat):
     boxes : array-like of shape (n_detections, 4)
         Corners ``x1, y1, x2, y2`` in pixels, ``x2 >= x1``, ``y2 >= y1``.
     scores : array-like of shape (n_detections,)
-        Confidence of each box, in [0, 1]. `from_arrays` reads logits.
+        Confidence of each box, in [0, 1]; up to 1e-6 beyond it, as rounding leaves them, is cut.
+        `from_arrays` reads logits.
     labels : array-like of int of shape (n_detections,)
         Class of each box, for instance a COCO category id.
     image_id : array-like of int or str of shape (n_detections,)
@@ -38,11 +39,15 @@ class Detections(Flat):
         positions relative to the image.
     features : array-like of shape (n_detections, n_features), default=None
         Further columns that travel with the boxes.
+    ids_made_up : bool, default=False
+        Whether a reader counted the images, for want of ids. Such tables do not merge.
 
     Attributes
     ----------
     boxes, scores, labels, image_id, image_size, features : ndarray or None
         As given, as NumPy arrays: float64, labels int64, image ids int64 or str.
+    ids_made_up : bool
+        As given.
 
     Raises
     ------
@@ -69,12 +74,13 @@ class Detections(Flat):
     image_id: LabelArray
     image_size: Float64Array | None = None
     features: Float64Array | None = None
+    ids_made_up: bool = field(default=False, metadata={"rows": False})
 
     def __post_init__(self) -> None:
         set_fields(self, boxes=_checks.boxes(self.boxes))
         n = len(self.boxes)
-        set_fields(self, scores=_checks.finite(self.scores, "scores", (n,)))
-        _checks.probabilities(self.scores)
+        scores = _checks.finite(self.scores, "scores", (n,))
+        set_fields(self, scores=_checks.probabilities(scores))
         set_fields(self, labels=_checks.labels(self.labels, n))
         set_fields(self, image_id=_checks.ids(self.image_id, "image_id", n))
         if self.image_size is not None:
@@ -175,11 +181,13 @@ class Detections(Flat):
         Raises
         ------
         ValueError
-            If there is no part, an optional field is given in some parts only, features differ
-            in number, or some image ids are texts and others integers.
+            If there is no part, an optional field is given in some parts only (those without a
+            row aside), features differ in number, some image ids are texts and others integers,
+            or image ids were made up by a reader, so that different images share an id.
         """
         rows = merged_rows(parts)
         _checks.same_kind([part.image_id for part in parts])
+        rows["ids_made_up"] = _checks.refuse_made_up(parts, [len(part) for part in parts])
         return parts[0].replaced(rows)
 
     def with_scores(self, scores: ArrayLike) -> Self:

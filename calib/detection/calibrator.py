@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.typing import Float64Array, IntArray
 from calib.base import BaseCalibrator
 from calib.detection._operating import (
+    Fallback,
     check_options,
     check_same_length,
     check_tables,
@@ -23,11 +24,13 @@ from calib.detection._operating import (
     warn_of_unseen,
 )
 from calib.detection.arrays import Detections
+from calib.detection.correspondence import check_correspondence
+from calib.detection.fingerprints import Fingerprints, fingerprints
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray
 from calib.detection.map_table import make_map
 from calib.detection.matching import Matches, match
-from calib.detection.pooling import ClassMaps, PerClass, fit_maps
+from calib.detection.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
 from calib.detection.score_map import ScoreMap, cut
 from calib.detection.thresholds import apply_thresholds
 
@@ -56,7 +59,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     per_class : {"shrink", True, False}, default="shrink"
         ``"shrink"``: a map per class, drawn towards the pooled one. ``True``: a map per class.
         ``False``: one for all classes. A class of fewer than `min_class_samples` detections, or
-        whose targets are all equal, takes the pooled map in any case.
+        (see `single_target`) whose targets are all equal, takes the pooled map in any case.
     prior_weight : float or "auto", default="auto"
         How strongly ``per_class="shrink"`` draws, >= 0. For temperature, Platt, linear and
         dependent logistic maps the inverse variance of a Gaussian prior of every coefficient,
@@ -77,8 +80,15 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     iou_threshold : float, default=None
         Overlap from which a detection is a true positive, in [0, 1); None means 0 for the target
         ``"iou"`` and 0.5 for ``"tp"``.
+    fallback : {"pooled", "keep"}, default="pooled"
+        Threshold of classes without a true positive, which have no optimum, where
+        ``threshold="lrp"``: the optimum of all classes as one, or 0, which keeps every detection
+        as published code does.
     min_class_samples : int, default=20
         Fewest detections with which a class gets a map of its own, >= 1.
+    single_target : {"pooled", "own"}, default="pooled"
+        Map of a class whose targets are all equal, for instance because nothing was found: the
+        pooled one, or one of its own, which is all but constant.
     classes_without_gt : {"skip", "fp"}, default="skip"
         What the detections of a class without any annotated box are in the pooled fit: left out,
         or false positives.
@@ -86,9 +96,10 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
     matching : {"coco", "any", "hungarian"}, default="coco"
         See `match`.
-    max_detections : int or None, default=100
+    max_detections : int or None, default=None
         Detections per image and class that take part in the fit, >= 1; the rest is calibrated all
-        the same. None takes all.
+        the same. None takes all; 100 is the limit of protocols published with COCO's evaluation,
+        under which a map knows nothing of what crowds of boxes look like.
 
     Attributes
     ----------
@@ -109,24 +120,31 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     fallbacks_ : dict of int to str
         Classes that take the pooled map although `per_class` asks for their own, and why.
     threshold_fallbacks_ : tuple of (int, ...)
-        Classes that took the pooled threshold for want of a true positive.
+        Classes without a true positive, whose threshold is the one of `fallback`.
+    fit_images_ : ndarray of uint64 of shape (n_annotated_images,), or None
+        Hashes of the ids and boxes of the images of the fit, by which `detection_report` knows them
+        again; None in files of versions that kept none.
     score_map_ : ScoreMap
         The maps compiled for inference.
 
     Raises
     ------
     ValueError
-        At fit, for an unknown option or a number out of its range, or if detections lie in images
-        that the ground truth does not list.
+        At fit, for an unknown option or a number out of its range, if detections lie in images that
+        the ground truth does not list, or if hardly any of 10 or more overlaps an annotated box, or
+        one of its class. The text names the likely cause: units, box format, ids.
 
     Warns
     -----
     FallbackWarning
         If no map could be fitted (scores then stay as they are), if ``per_class=True`` but classes
         take the pooled map, and once if a class was never seen at fit.
+    CorrespondenceWarning
+        If the surest detections overlap few annotated boxes, or boxes of other classes, and a cheap
+        correction (of units, box format, image or class ids) would mend it; or if there are too few
+        to refuse them.
     NoOptimalThresholdWarning
-        If ``threshold="lrp"`` and classes have no true positive; they take the optimum of all
-        classes as one.
+        If ``threshold="lrp"`` and classes have no true positive; see `fallback`.
 
     See Also
     --------
@@ -143,6 +161,11 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     YOLOX-Nano, COCO minival to minitest; squared error 0.0797 and 0.0777). 2 to 20 folds, a fixed
     permutation of the sorted image ids, serve alike; operating points stay those of all images.
     Few classes of many boxes have little to gain; isotonic maps lose 0.5 % there.
+
+    The published protocol, with which published rows are reproduced: ``zero_iou="reference"``,
+    ``threshold_folds=None``, ``fallback="keep"``, ``max_detections=100``, ``per_class`` True or
+    False, and for maps per class ``min_class_samples=1`` and ``single_target="own"``; then
+    `detection_report` with ``reference_compat=True``.
 
     Targets are fractions. Calibrators that accept none see each detection as a positive of weight
     t and a negative of weight 1 - t, which leaves log loss and least squares unchanged. Scores are
@@ -189,6 +212,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     class_counts_: dict[int, int]
     fallbacks_: dict[int, str]
     threshold_fallbacks_: tuple[int, ...]
+    fit_images_: Fingerprints | None
     score_map_: ScoreMap
     _told: set[int]
 
@@ -203,11 +227,13 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         threshold: float | Mapping[int, float] | Literal["lrp"] | None = "lrp",
         threshold_folds: int | None = 10,
         iou_threshold: float | None = None,
+        fallback: Fallback = "pooled",
         min_class_samples: int = 20,
+        single_target: SingleTarget = "pooled",
         classes_without_gt: Literal["skip", "fp"] = "skip",
         zero_iou: Literal["strict", "reference"] = "strict",
         matching: Literal["coco", "any", "hungarian"] = "coco",
-        max_detections: int | None = 100,
+        max_detections: int | None = None,
     ) -> None:
         self.calibrator = calibrator
         self.target = target
@@ -217,7 +243,9 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         self.threshold = threshold
         self.threshold_folds = threshold_folds
         self.iou_threshold = iou_threshold
+        self.fallback = fallback
         self.min_class_samples = min_class_samples
+        self.single_target = single_target
         self.classes_without_gt = classes_without_gt
         self.zero_iou = zero_iou
         self.matching = matching
@@ -244,15 +272,21 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         template = make_map(self.calibrator, len(self.features))
         classes = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
         matches = self._match(detections, ground_truth)
+        check_correspondence(detections, ground_truth, matches)
         iou_threshold = self._iou_threshold()
         raw, raw_pooled, missing = find_thresholds(
-            self.threshold, detections, ground_truth, matches, iou_threshold, classes
+            self.threshold, detections, ground_truth, matches, iou_threshold, classes, self.fallback
         )
         keep = apply_thresholds(detections, raw, default=raw_pooled)
         fitted = keep
         if self.threshold == "lrp" and self.threshold_folds is not None:
             fitted = reaches_thresholds_of_others(
-                detections, ground_truth, matches, iou_threshold, self.threshold_folds
+                detections,
+                ground_truth,
+                matches,
+                iou_threshold,
+                self.threshold_folds,
+                self.fallback,
             )
         used, matches = detections[fitted], matches[fitted]
         if self.matching == "hungarian":  # greedy matches do not depend on lower scores
@@ -270,6 +304,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
             per_class=self.per_class,
             prior_weight=None if self.prior_weight == "auto" else float(self.prior_weight),
             min_class_samples=self.min_class_samples,
+            single_target=self.single_target,
         )
         if self.per_class is not False and self.calibrator != "identity":
             note_absent_classes(maps, classes, labels, annotated)
@@ -285,7 +320,9 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
             self._match(mapped, ground_truth),
             iou_threshold,
             classes,
+            self.fallback,
         )
+        self.fit_images_ = fingerprints(ground_truth)
         self.pooled_thresholds_ = (raw_pooled, pooled)
         warn_of_fallbacks(self)
         return self

@@ -17,6 +17,7 @@ from calib.detection._json import JsonSource, load_source
 from calib.detection.arrays import Detections, ScoreType
 from calib.detection.coco_annotations import read_annotations
 from calib.detection.ground_truth import GroundTruth
+from calib.detection.image_map import ImageMap, check_image_map, names_files, translated
 from calib.detection.lrp import BoolArray
 from calib.warnings import UnknownImagesWarning
 
@@ -31,6 +32,7 @@ def from_coco(
     on_invalid: OnInvalid = "raise",
     unknown_images: UnknownImages = "raise",
     category_map: Mapping[int, int] | None = None,
+    image_map: ImageMap | None = None,
 ) -> tuple[Detections, GroundTruth]:
     """Read detections and the annotations they belong to from COCO files.
 
@@ -51,6 +53,10 @@ def from_coco(
         calibration.
     category_map : mapping from int to int, default=None
         Category id of each class id in `detections`, where they differ.
+    image_map : mapping, "file_name" or None, default=None
+        Annotated image of each image id in `detections`, where they differ. ``"file_name"`` finds
+        it by the ``file_name`` of the annotations: the path, the name or the stem of the file, as
+        text or (digits alone) as integer, as Ultralytics writes them.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def from_coco(
     """
     truth = read_annotations(annotations, on_invalid)
     found = _read_detections(
-        detections, truth, score_type, on_invalid, unknown_images, category_map
+        detections, truth, score_type, on_invalid, unknown_images, category_map, image_map
     )
     return found, truth
 
@@ -109,6 +115,7 @@ def read_coco_detections(
     on_invalid: OnInvalid = "raise",
     unknown_images: UnknownImages = "raise",
     category_map: Mapping[int, int] | None = None,
+    image_map: ImageMap | None = None,
 ) -> Detections:
     """Read detections in the format of COCO results.
 
@@ -136,6 +143,10 @@ def read_coco_detections(
         out. Unknown category ids always raise.
     category_map : mapping from int to int, default=None
         Category id of each class id in the file, where they differ.
+    image_map : mapping, "file_name" or None, default=None
+        Annotated image of each image id in the file, where they differ. ``"file_name"`` finds
+        it by the ``file_name`` of the annotations: the path, the name or the stem of the file, as
+        text or (digits alone) as integer, as Ultralytics writes them.
 
     Returns
     -------
@@ -172,7 +183,7 @@ def read_coco_detections(
     array([3])
     """
     return _read_detections(
-        source, ground_truth, score_type, on_invalid, unknown_images, category_map
+        source, ground_truth, score_type, on_invalid, unknown_images, category_map, image_map
     )
 
 
@@ -203,12 +214,14 @@ def _read_detections(
     on_invalid: OnInvalid,
     unknown_images: UnknownImages,
     category_map: Mapping[int, int] | None,
+    image_map: ImageMap | None,
 ) -> Detections:
     check_option("score_type", score_type, ("probability", "logit"))
     check_option("on_invalid", on_invalid, ("raise", "drop"))
     check_option("unknown_images", unknown_images, ("raise", "drop"))
     if unknown_images == "drop" and ground_truth is None:
         raise ValueError("unknown_images='drop' needs ground_truth, which says what is known")
+    check_image_map(image_map, ground_truth)
     rows = detection_rows(*load_source(source, "detections"))
     scores = rows.numbers("score", "; are these annotations instead of detections?")
     boxes = rows.boxes("bbox")
@@ -226,11 +239,15 @@ def _read_detections(
         columns["labels"] = _checks.mapped_labels(columns["labels"], category_map)
     except ValueError as error:
         raise ValueError(f"{rows.name}: {error}") from None
+    mapped, given = None, columns["image_id"]
+    if image_map is not None:
+        mapped = _mapped_images(rows, columns, ground_truth, image_map, unknown_images)
     if ground_truth is not None:
-        known = _known_images(rows, columns["image_id"], ground_truth, unknown_images)
+        known = mapped if mapped is not None else np.ones(len(rows), dtype=bool)
+        known = known & _known_images(rows, columns["image_id"], ground_truth, unknown_images)
         _check_classes(rows, columns["labels"], ground_truth)
         if not known.all():
-            n_images = len(np.unique(columns["image_id"][~known]))
+            n_images = len(np.unique(given[~known]))
             warn(
                 f"{rows.name}: left out {(~known).sum()} of {len(rows)} rows, in {n_images} images "
                 f"that the annotations do not list",
@@ -245,35 +262,77 @@ def _read_detections(
     return Detections.from_arrays(**columns, box_format="xywh", score_type=score_type)
 
 
+def _mapped_images(
+    rows: Columns,
+    columns: dict[str, Any],
+    truth: GroundTruth | None,
+    image_map: ImageMap,
+    unknown_images: UnknownImages,
+) -> BoolArray:
+    """Put annotated images in the place of image ids; return which rows have one."""
+    given = columns["image_id"]
+    try:
+        images, known = translated(given, image_map, truth)
+    except ValueError as error:
+        raise ValueError(f"{rows.name}: {error}") from None
+    missing = np.unique(given[~known])
+    if len(missing) and (unknown_images == "raise" or truth is None or not known.any()):
+        what = "image_map has no entry" if isinstance(image_map, Mapping) else "no file is found"
+        raise ValueError(
+            f"{rows.name}: {what} for {len(missing)} image ids, first {missing[:5].tolist()}"
+            + ("; unknown_images='drop' leaves such rows out" if known.any() else "")
+        )
+    if truth is not None and len(truth.images):
+        images[~known] = truth.images[0]  # rows that are left out
+    columns["image_id"] = images
+    return known
+
+
 def _known_images(
     rows: Columns, image_id: LabelArray, truth: GroundTruth, unknown_images: UnknownImages
 ) -> BoolArray:
     """Tell which rows lie in annotated images; unknown ones raise unless they may be dropped."""
-    _checks.same_kind([image_id, truth.images], (f"{rows.name}: image_id", "the annotated images"))
-    known: BoolArray = np.isin(image_id, truth.images)
+    images = truth.images
+    mixed = (
+        len(images) and len(image_id) and (image_id.dtype.kind == "U") != (images.dtype.kind == "U")
+    )
+    known: BoolArray = np.zeros(len(rows), dtype=bool) if mixed else np.isin(image_id, images)
+    if known.all() or (known.any() and unknown_images == "drop"):
+        return known
+    if names_files(image_id[~known], truth):
+        raise ValueError(
+            f"{rows.name}: its image ids, such as {image_id[~known][0].item()!r}, are names of "
+            f"files that the annotations list; pass image_map='file_name'"
+        )
+    _checks.same_kind([image_id, images], (f"{rows.name}: image_id", "the annotated images"))
     if unknown_images == "raise":
         check_known(
             rows,
             "image_id",
             image_id,
-            truth.images,
-            "the annotations do not list (unknown_images='drop' leaves such rows out)",
+            images,
+            "the annotations do not list (unknown_images='drop' leaves such rows out, image_map "
+            "translates image ids)",
         )
-    elif len(known) and not known.any():
-        theirs = truth.images[:3].tolist() if len(truth.images) else "none"
-        raise ValueError(
-            f"{rows.name}: none of its {len(rows)} rows lies in an image that the annotations "
-            f"list; its image ids begin {np.unique(image_id)[:3].tolist()}, theirs {theirs}"
-        )
-    return known
+    theirs = images[:3].tolist() if len(images) else "none"
+    raise ValueError(
+        f"{rows.name}: none of its {len(rows)} rows lies in an image that the annotations "
+        f"list; its image ids begin {np.unique(image_id)[:3].tolist()}, theirs {theirs}; image_map "
+        f"translates image ids"
+    )
 
 
 def _check_classes(rows: Columns, labels: LabelArray, truth: GroundTruth) -> None:
     if truth.class_names is not None:
+        n = len(truth.class_names)
+        counts = ""
+        for first in (0, 1):
+            if len(labels) and labels.min() == first and labels.max() < n + first:
+                counts = f"; these seem to count the {n} categories from {first}"
         check_known(
             rows,
             "category_id",
             labels,
             list(truth.class_names),
-            "the annotations do not know (category_map translates class ids)",
+            f"the annotations do not know (category_map translates class ids{counts})",
         )

@@ -23,9 +23,10 @@ def read_coco_annotations(source: JsonSource, *, on_invalid: OnInvalid = "raise"
     ----------
     source : path or dict
         JSON file, plain or gzip (recognised by content), or what it holds: an object with
-        ``images`` (``id``, ``width``, ``height``), ``annotations`` (``id``, ``image_id``,
-        ``category_id``, ``bbox`` as x, y, width, height in pixels; ``area``, ``iscrowd`` and
-        ``ignore`` where given) and ``categories`` (``id``, ``name``). Other keys are not read.
+        ``images`` (``id``, ``width``, ``height``, ``file_name``), ``annotations`` (``id``,
+        ``image_id``, ``category_id``, ``bbox`` as x, y, width, height in pixels; ``area``,
+        ``iscrowd`` and ``ignore`` where given) and ``categories`` (``id``, ``name``). Other keys
+        are not read.
     on_invalid : {"raise", "drop"}, default="raise"
         What to do with boxes that hold NaN, an infinity or a negative width or height. Their
         images stay annotated.
@@ -35,7 +36,7 @@ def read_coco_annotations(source: JsonSource, *, on_invalid: OnInvalid = "raise"
     ground_truth : GroundTruth
         ``ignore`` is set where ``iscrowd`` or ``ignore`` is; ``area`` is the file's, or width
         times height. LVIS's ``neg_category_ids`` and ``not_exhaustive_category_ids`` become
-        ``negative`` and ``not_exhaustive``.
+        ``negative`` and ``not_exhaustive``; ``file_name`` of the images ``file_names``.
 
     Raises
     ------
@@ -105,6 +106,7 @@ def read_annotations(source: JsonSource, on_invalid: OnInvalid) -> GroundTruth:
         box_format="xywh",
         images=image_ids,
         sizes=sizes,
+        file_names=_file_names(images),
         class_names=dict(zip(classes.tolist(), _names(categories), strict=True)),
         negative=_federated(images, image_ids, "neg_category_ids", classes),
         not_exhaustive=_federated(images, image_ids, "not_exhaustive_category_ids", classes),
@@ -125,6 +127,12 @@ def _names(categories: Columns) -> list[str]:
         if not isinstance(name, str):
             categories.refuse(row, f"has 'name' that must be a text; got {describe(name)}")
     return names
+
+
+def _file_names(images: Columns) -> list[str] | None:
+    """Return the files of the images; None unless all have one."""
+    names = [row.get("file_name") for row in images.rows]
+    return names if names and all(isinstance(name, str) for name in names) else None  # type: ignore[return-value]
 
 
 def _federated(

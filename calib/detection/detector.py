@@ -12,8 +12,9 @@ from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
+from calib._core.validation import RANGE_TOLERANCE
 from calib.detection._checks import mapped_labels
-from calib.detection._frameworks import FRAMEWORKS, as_given
+from calib.detection._frameworks import FRAMEWORKS, as_given, columns
 from calib.detection.arrays import Detections
 from calib.detection.calibrator import DetectionCalibrator
 
@@ -74,8 +75,8 @@ class CalibratedDetector:
     ------
     ValueError
         If `predict` or the adapter is not usable; when called, if a score is NaN or outside [0, 1],
-        a class has no category, or the calibrator reads positions and the size of the image is not
-        known.
+        a field is missing, a class has no category, or the calibrator reads positions and the size
+        of the image is not known.
     NotFittedError
         If the calibrator is not fitted.
 
@@ -168,10 +169,13 @@ class CalibratedDetector:
         if not len(scores):
             return output
         if not (scores.min() >= 0 and scores.max() <= 1):
-            raise ValueError(
-                f"scores must lie in [0, 1]; the detector returned values from {scores.min():.6g} "
-                f"to {scores.max():.6g}"
-            )
+            inside = np.clip(scores, 0.0, 1.0)
+            if not np.abs(scores - inside).max() <= RANGE_TOLERANCE:  # NaN is not either
+                raise ValueError(
+                    f"scores must lie in [0, 1]; the detector returned values from "
+                    f"{scores.min():.6g} to {scores.max():.6g}"
+                )
+            scores = inside
         labels = np.asarray(to_numpy(read_array(raw_labels, "labels")), dtype=np.int64)
         if self.category_map is not None:
             labels = mapped_labels(labels, self.category_map)
@@ -209,7 +213,7 @@ def _adapter(adapter: Any) -> tuple[Reader, Writer]:
 
 def _read_arrays(output: Any) -> ImageBoxes:
     if isinstance(output, Mapping):
-        return ImageBoxes(*(output[name] for name in ("boxes", "scores", "labels")))
+        return ImageBoxes(*columns(output, "boxes", "scores", "labels"))
     if not isinstance(output, tuple) or len(output) != 3:
         raise ValueError(
             f"adapter='arrays' reads a tuple (boxes, scores, labels), a dict of these names, or a "

@@ -48,10 +48,15 @@ class GroundTruth(Flat):
     not_exhaustive : array-like of shape (n_pairs, 2), default=None
         Pairs ``image, class`` of which not every instance is annotated; unmatched detections there
         are ignored.
+    file_names : array-like of str of shape (n_images,), default=None
+        File of each of `images`, by which detections can be found that name files.
+    ids_made_up : bool, default=False
+        Whether a reader counted the images, for want of ids. Such tables do not merge.
 
     Attributes
     ----------
-    boxes, labels, image_id, ignore, area, images, sizes, class_names, negative, not_exhaustive
+    boxes, labels, image_id, ignore, area, images, sizes, class_names, negative, not_exhaustive, \
+file_names, ids_made_up
         As given, as NumPy arrays; `ignore`, `area` and `images` are filled in. `images` is sorted.
 
     Raises
@@ -77,6 +82,8 @@ class GroundTruth(Flat):
     class_names: Mapping[int, str] | None = field(default=None, metadata={"rows": False})
     negative: LabelArray | None = field(default=None, metadata={"rows": False})
     not_exhaustive: LabelArray | None = field(default=None, metadata={"rows": False})
+    file_names: LabelArray | None = field(default=None, metadata={"rows": False})
+    ids_made_up: bool = field(default=False, metadata={"rows": False})
 
     def __post_init__(self) -> None:
         set_fields(self, boxes=_checks.boxes(self.boxes))
@@ -91,8 +98,10 @@ class GroundTruth(Flat):
         if (self.area < 0).any():
             row = int(np.argmax(self.area < 0))
             raise ValueError(f"area must be >= 0; got {self.area[row]} in row {row}")
-        images, sizes = _checks.image_table(self.images, self.sizes, self.image_id)
-        set_fields(self, images=images, sizes=sizes)
+        images, sizes, files = _checks.image_table(
+            self.images, self.sizes, self.file_names, self.image_id
+        )
+        set_fields(self, images=images, sizes=sizes, file_names=files)
         if sizes is not None and n:
             _checks.warn_outside(self.boxes, sizes[np.searchsorted(images, self.image_id)])
         for name in ("negative", "not_exhaustive"):
@@ -114,6 +123,7 @@ class GroundTruth(Flat):
         class_names: Mapping[int, str] | None = None,
         negative: ArrayLike = None,
         not_exhaustive: ArrayLike = None,
+        file_names: ArrayLike = None,
         on_invalid: Literal["raise", "drop"] = "raise",
     ) -> Self:
         """Build ground truth from boxes in another convention.
@@ -123,6 +133,8 @@ class GroundTruth(Flat):
         boxes : array-like of shape (n_boxes, 4)
             Boxes in pixels, as `box_format` says.
         labels, image_id, ignore, area, images, sizes, negative, not_exhaustive : array-like
+            As for the class.
+        file_names : array-like of str of shape (n_images,), default=None
             As for the class.
         class_names : mapping from int to str, default=None
             Names for reports.
@@ -170,6 +182,7 @@ class GroundTruth(Flat):
             class_names=class_names,
             negative=negative,
             not_exhaustive=not_exhaustive,
+            file_names=file_names,
         )
 
     @classmethod
@@ -190,9 +203,11 @@ class GroundTruth(Flat):
         ------
         ValueError
             If there is no part, an image occurs in two parts, an optional field is given in some
-            parts only, or two parts give a class different names.
+            parts only (those without images aside), two parts give a class different names, or
+            image ids were made up by a reader, so that different images share an id.
         """
         rows = merged_rows(parts)
+        rows["ids_made_up"] = _checks.refuse_made_up(parts, [len(part.images) for part in parts])
         _checks.same_kind([part.images for part in parts])
         images = np.concatenate([part.images for part in parts])
         order = np.argsort(images, kind="stable")
@@ -202,13 +217,17 @@ class GroundTruth(Flat):
             raise ValueError(
                 f"image {first!r} occurs in more than one part; split ground truth by image"
             )
-        for name in ("sizes", "negative", "not_exhaustive"):
-            values = [getattr(part, name) for part in parts]
+        filled = [part for part in parts if len(part.images)] or parts[:1]
+        for name in ("sizes", "negative", "not_exhaustive", "file_names"):
+            values = [getattr(part, name) for part in filled]
+            if name == "file_names" and any(v is None for v in values):
+                values = [None]  # they help to find images and are no part of the annotations
             if any(v is None for v in values) != all(v is None for v in values):
                 raise ValueError(f"{name} is given in some parts only; give it in all or none")
             rows[name] = None if values[0] is None else np.concatenate(values)
         rows["images"] = images[order]
-        rows["sizes"] = None if rows["sizes"] is None else rows["sizes"][order]
+        for name in ("sizes", "file_names"):
+            rows[name] = None if rows[name] is None else rows[name][order]
         rows["class_names"] = _merged_names(parts)
         return parts[0].replaced(rows)
 
@@ -237,12 +256,14 @@ class GroundTruth(Flat):
             raise ValueError(f"images has ids that are not annotated: {unknown[:5].tolist()}")
         rows = self[np.isin(self.image_id, wanted)]
         listed = np.isin(self.images, wanted)
-        pairs = {}
+        columns = {}
         for name in ("negative", "not_exhaustive"):
             value = getattr(self, name)
-            pairs[name] = None if value is None else value[np.isin(value[:, 0], wanted)]
-        sizes = None if self.sizes is None else self.sizes[listed]
-        return rows.replaced({"images": self.images[listed], "sizes": sizes, **pairs})
+            columns[name] = None if value is None else value[np.isin(value[:, 0], wanted)]
+        for name in ("sizes", "file_names"):
+            value = getattr(self, name)
+            columns[name] = None if value is None else value[listed]
+        return rows.replaced({"images": self.images[listed], **columns})
 
     def __repr__(self) -> str:
         return summary(self, "box", self.images)

@@ -117,7 +117,7 @@ def match(
     iou_threshold: float = 0.5,
     mode: Mode = "coco",
     zero_iou: ZeroIou = "strict",
-    max_detections: int | None = 100,
+    max_detections: int | None = None,
     area_range: tuple[float, float] | None = None,
 ) -> Matches:
     """Match detections with annotated boxes.
@@ -145,9 +145,10 @@ def match(
         What ``iou_threshold=0`` means: any overlap at all, or also none. ``"reference"`` is for
         comparison with published values that match boxes which do not touch; no effect under
         ``"hungarian"`` (such a pair adds nothing to the total) or on larger thresholds.
-    max_detections : int >= 1 or None, default=100
+    max_detections : int >= 1 or None, default=None
         Only so many of the highest scores are evaluated in each image and class. None evaluates
-        all.
+        all, as calibration must: what is not evaluated gets calibrated scores all the same. The
+        limit of 100 belongs to COCO's `average_precision`, and to protocols published with it.
     area_range : (float, float), default=None
         Range of areas in square pixels, both ends included. Annotated boxes outside are ignored,
         and so are unmatched detections outside. Not for ``"any"``.

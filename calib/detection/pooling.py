@@ -41,7 +41,11 @@ MIXING_WEIGHT = 200.0
 #: Least slope of a temperature map.
 LEAST_SLOPE = 1e-6
 
+#: Distance from 0 and 1 of the map of a class whose targets are all 0 or all 1.
+SINGLE_TARGET_MARGIN = 1e-9
+
 PerClass: TypeAlias = Literal["shrink"] | bool
+SingleTarget: TypeAlias = Literal["pooled", "own"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +122,7 @@ def fit_maps(
     per_class: PerClass,
     prior_weight: float | None,
     min_class_samples: int,
+    single_target: SingleTarget = "pooled",
 ) -> ClassMaps:
     """Fit the pooled map and, where asked for, one per class.
 
@@ -137,6 +142,8 @@ def fit_maps(
         See `DetectionCalibrator`; None stands for ``"auto"``.
     min_class_samples : int
         Fewest rows with which a class gets a map of its own.
+    single_target : {"pooled", "own"}, default="pooled"
+        See `DetectionCalibrator`.
 
     Returns
     -------
@@ -163,7 +170,7 @@ def fit_maps(
     maps = ClassMaps(pooled)
     if per_class is False:
         return maps
-    groups = list(_eligible(maps, target, labels, min_class_samples))
+    groups = list(_eligible(maps, target, labels, min_class_samples, single_target == "own"))
     if per_class == "shrink" and form is not None:
         weight = PRIOR_WEIGHT if prior_weight is None else prior_weight
         _fit_shrunk(maps, form, X, target, groups, weight)
@@ -173,7 +180,7 @@ def fit_maps(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CalibrationWarning)  # what one class looks like
-                own = fit_to_fractions(clone(template), X[rows], target[rows])
+                own = fit_to_fractions(clone(template), *_with_own_map(X[rows], target[rows]))
         except ValueError as error:
             maps.fallbacks[label] = f"its own fit failed: {error}"
             continue
@@ -184,7 +191,7 @@ def fit_maps(
 
 
 def _eligible(
-    maps: ClassMaps, target: Float64Array, labels: IntArray, least: int
+    maps: ClassMaps, target: Float64Array, labels: IntArray, least: int, single: bool
 ) -> Iterator[tuple[int, slice]]:
     """Yield the classes (of sorted rows) that get a map of their own; note the reason otherwise."""
     classes, starts = np.unique(labels, return_index=True)
@@ -194,10 +201,23 @@ def _eligible(
         rows = slice(start, stop)
         if stop - start < least:
             maps.fallbacks[label] = f"{stop - start} detections, min_class_samples={least}"
+        elif single:
+            yield label, rows
         elif stop - start < 2 or target[rows].min() == target[rows].max():
             maps.fallbacks[label] = f"all targets equal {target[start]:.3g}"
         else:
             yield label, rows
+
+
+def _with_own_map(X: Float64Array, target: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return rows to which any calibrator can be fitted, with the same optimum.
+
+    Targets that are all 0 or all 1 stay off the ends, and a single row stands twice.
+    """
+    if target.min() == target.max():
+        target = np.clip(target, SINGLE_TARGET_MARGIN, 1 - SINGLE_TARGET_MARGIN)
+    n = 2 if len(target) == 1 else 1
+    return np.repeat(X, n, axis=0), np.repeat(target, n)
 
 
 # ---------------------------------------------------------------------- maps with coefficients

@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     from calib.evaluation.squared import SquaredCalibrationError, squared_calibration_error
     from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
     from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
-    from calib.warnings import NothingToMeasureWarning
+    from calib.warnings import CorrespondenceWarning, FitImagesWarning, NothingToMeasureWarning
 
 _MODULE_OF = {
     "AccumulatedReport": "calib.evaluation._accumulated",
@@ -108,6 +108,7 @@ _MODULE_OF = {
     "CalibrationTest": "calib.evaluation.significance_results",
     "CalibrationTests": "calib.evaluation.significance_results",
     "ClassTable": "calib.evaluation.detection_records",
+    "CorrespondenceWarning": "calib.warnings",
     "CumulativeCurve": "calib.evaluation.cumulative_display",
     "CumulativeDisplay": "calib.evaluation.cumulative_display",
     "CumulativeTest": "calib.evaluation.cumulative",
@@ -117,6 +118,7 @@ _MODULE_OF = {
     "DetectionModelReport": "calib.evaluation.detection_records",
     "DetectionReport": "calib.evaluation.detection_results",
     "DetectionTable": "calib.evaluation.detection_tables",
+    "FitImagesWarning": "calib.warnings",
     "Interval": "calib.evaluation.resampling",
     "IntervalQuality": "calib.evaluation.intervals",
     "KernelTest": "calib.evaluation.kernel",
@@ -200,6 +202,7 @@ __all__ = [
     "CalibrationTest",
     "CalibrationTests",
     "ClassTable",
+    "CorrespondenceWarning",
     "CumulativeCurve",
     "CumulativeDisplay",
     "CumulativeTest",
@@ -209,6 +212,7 @@ __all__ = [
     "DetectionModelReport",
     "DetectionReport",
     "DetectionTable",
+    "FitImagesWarning",
     "Interval",
     "IntervalQuality",
     "KernelTest",

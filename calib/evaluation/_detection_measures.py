@@ -45,6 +45,7 @@ class Rule:
         Overlap of a true positive where only being one counts.
     zero_iou : {"strict", "reference"}
     max_detections : int or None
+        Limit that the calibrator was fitted with; None for every detection.
     """
 
     target: Target
@@ -114,21 +115,24 @@ class Scored:
 # ------------------------------------------------------------------------------------------ metrics
 
 
-def plans_of(scored: Scored) -> dict[str, Plan]:
+def plans_of(scored: Scored, reference_compat: bool = False) -> dict[str, Plan]:
     """Prepare all metrics; those of one table share it.
 
     Names ending in ``_bins`` are not numbers but sums of every score bin.
     """
     tau = scored.rule.iou_threshold
     iou, tp = (scored.outcomes(target, kept=True) for target in ("iou", "tp"))
-    score = make_grid(("score",), N_BINS, "uniform", class_edges=False, right_closed=False)
-    by_class = make_grid(("score",), N_CLASS_BINS, "uniform", class_edges=True, right_closed=False)
+    closed = reference_compat
+    score = make_grid(("score",), N_BINS, "uniform", class_edges=False, right_closed=closed)
+    by_class = make_grid(("score",), N_CLASS_BINS, "uniform", class_edges=True, right_closed=closed)
     located, found = bin_outcomes(iou, by_class, "iou"), bin_outcomes(tp, score, "tp")
     squared = partial(_cells.squared_error, classes_without_gt="skip")
     plans = {
-        "localization_aware_calibration_error": _error(located, ErrorOptions(average="macro")),
+        "localization_aware_calibration_error": _error(
+            located, ErrorOptions(average="macro", drop_zero=reference_compat)
+        ),
         "localization_aware_absolute_error": Plan(
-            located, partial(_cells.absolute_error, reference_compat=False)
+            located, partial(_cells.absolute_error, reference_compat=reference_compat)
         ),
         "score_iou_squared_error": Plan(
             bin_outcomes(scored.outcomes("iou", kept=False), ONE_BIN, "iou"), squared
@@ -150,7 +154,7 @@ def plans_of(scored: Scored) -> dict[str, Plan]:
         "tp_bins": Plan(found, bin_sums, has_floor=False),
     }
     if scored.detections.image_size is not None:
-        five = make_grid(FIVE, N_POSITION_BINS, "uniform", class_edges=False, right_closed=False)
+        five = make_grid(FIVE, N_POSITION_BINS, "uniform", class_edges=False, right_closed=closed)
         options = ErrorOptions(min_samples=MIN_SAMPLES, renormalise=True)
         plans["position_calibration_error"] = _error(bin_outcomes(tp, five, "tp"), options)
     return plans
@@ -303,6 +307,16 @@ def interval_or_nan(
 
 
 # ---------------------------------------------------------------------------------------- rankings
+
+
+def count_beyond(detections: Detections, limit: int | None) -> int:
+    """Count the detections that stand beyond a limit per image and class."""
+    if limit is None:
+        return 0
+    _, image = np.unique(detections.image_id, return_inverse=True)
+    _, label = np.unique(detections.labels, return_inverse=True)
+    _, size = np.unique(image * (label.max(initial=0) + 1) + label, return_counts=True)
+    return int(np.maximum(size - limit, 0).sum())
 
 
 def same_ranking(one: Detections, other: Detections) -> bool:

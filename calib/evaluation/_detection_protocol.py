@@ -10,11 +10,14 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from calib._border.checks import describe
+from calib._border.warn import warn
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DEFAULT_IOU, DetectionCalibrator
+from calib.detection.fingerprints import fingerprints
 from calib.detection.lrp import BoolArray
 from calib.detection.thresholds import apply_thresholds
 from calib.evaluation._detection_measures import Rule, Scored
+from calib.warnings import FitImagesWarning
 
 #: Overlap of a true positive for the detection calibration error of scores that predict overlaps.
 PRECISION_IOU = 0.5
@@ -49,6 +52,30 @@ def named(calibrator: Any) -> dict[str, DetectionCalibrator]:
                 f"images other than those of the report"
             )
     return given
+
+
+def warn_of_fit_images(
+    ground_truth: GroundTruth, calibrators: Mapping[str, DetectionCalibrator]
+) -> None:
+    """Warn of images that calibrators were fitted to."""
+    marks = fingerprints(ground_truth)
+    again = []
+    for name, one in calibrators.items():
+        of_fit = getattr(one, "fit_images_", None)
+        n = 0 if of_fit is None else int(np.isin(marks, of_fit).sum())
+        if n and _learned(one):
+            again.append(f"{name!r} ({n:,} of {len(marks):,})")
+    if again:
+        warn(
+            f"the report is about images of the fit of {', '.join(again)}: same ids, same boxes; "
+            f"its errors look smaller than they are elsewhere; report on other images",
+            FitImagesWarning,
+        )
+
+
+def _learned(calibrator: DetectionCalibrator) -> bool:
+    """Return whether a fit took anything from its images."""
+    return calibrator.calibrator != "identity" or calibrator.threshold == "lrp"
 
 
 def rule_of(calibrator: DetectionCalibrator) -> Rule:

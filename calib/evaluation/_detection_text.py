@@ -102,6 +102,16 @@ def notes(report: DetectionReport) -> list[str]:
             "Scores that are calibrated to overlaps are lower than the probability of being a true "
             "positive at a moderate overlap: their D-ECE stays above its floor by design."
         )
+    if report.max_detections is not None:
+        beyond = report.n_beyond_limit
+        rest = (
+            f"; {beyond:,} of {report.n_detections:,} detections stand beyond this limit, which no "
+            f"other number has"
+        )
+        out.append(
+            f"Average precision reads at most {report.max_detections:,} detections per image and "
+            f"class{rest if beyond else ', all other numbers read every detection'}."
+        )
     if missing:
         out.append("Image sizes are not known: the error over positions and the maps are left out.")
     else:
@@ -129,6 +139,7 @@ def verdict(report: DetectionReport, name: str) -> str:
     sentences = [
         _change(short, raw.measures[error], measure, error) + _remainder(measure),
         _change(_short(score, model), raw.measures[score], model.measures[score], score) + ".",
+        _by_design(raw, model),
         _accuracy(raw, model),
         _fallbacks(report, name),
     ]
@@ -187,6 +198,19 @@ def _remainder(measure: DetectionMeasure) -> str:
     return (
         f"; of the {100 * measure.value:.1f} %, {100 * measure.floor_mean:.1f} % is what a "
         f"perfectly calibrated detector shows with this many detections, {rest}."
+    )
+
+
+def _by_design(before: DetectionModelReport, after: DetectionModelReport) -> str:
+    """Say why the D-ECE of scores that predict overlaps rises."""
+    key = "detection_calibration_error"
+    one, two = before.measures[key], after.measures[key]
+    if after.target != "iou" or not two.value > one.value:
+        return ""
+    return (
+        f"D-ECE rises from {_number(one.value, key)} to {_number(two.value, key)} by design: these "
+        f"scores predict the overlap (mean {after.mean_iou:.3f}), not the probability of being "
+        f"right ({after.precision:.3f}), which target='tp' predicts."
     )
 
 

@@ -128,7 +128,7 @@ def redrawn_images(
         truth = _renumbered(ground_truth, [boxes[image] for image in drawn])
         yield (
             _renumbered(detections, [found[image] for image in drawn]),
-            truth.replaced({"images": np.arange(len(drawn)), "sizes": sizes}),
+            truth.replaced({"images": np.arange(len(drawn)), "sizes": sizes, "file_names": None}),
         )
 
 

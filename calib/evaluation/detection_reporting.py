@@ -7,16 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer
+from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
 from calib._border.warn import warn
 from calib.detection._operating import check_tables
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.correspondence import check_correspondence
+from calib.detection.matching import match
 from calib.evaluation import _detection_measures as measures
 from calib.evaluation._detection_classes import class_table
-from calib.evaluation._detection_protocol import Entry, baselines_of, entries_of, named
+from calib.evaluation._detection_protocol import (
+    Entry,
+    baselines_of,
+    entries_of,
+    named,
+    warn_of_fit_images,
+)
 from calib.evaluation._image_draws import calibrated_values
 from calib.evaluation._plans import Plan
 from calib.evaluation.coco_precision import average_precision
@@ -64,6 +72,8 @@ def detection_report(
     confidence_level: float = 0.95,
     n_resamples: int = 200,
     n_floor: int = 50,
+    max_detections: int | None = 100,
+    reference_compat: bool = False,
     random_state: RandomState = 0,
 ) -> DetectionReport:
     """Measure what one or several calibrators do to a detector, on images it was not fitted on.
@@ -87,6 +97,15 @@ def detection_report(
         Draws of images.
     n_floor : int >= 2, default=50
         Simulated calibrated detectors behind each floor.
+    max_detections : int >= 1 or None, default=100
+        Highest scores of each image and class that average precision reads, as in COCO's
+        evaluation; None reads all. A limit of average precision alone: all other numbers read
+        every detection, unless a calibrator was fitted with a limit of its own.
+    reference_compat : bool, default=False
+        Reproduce published code, for numbers that stand beside published ones: bins ``(a, b]``
+        instead of ``[a, b)``, classes whose error is exactly 0 left out of LaECE and LaACE, and
+        ignored detections with overlap 0 in LaACE. Fit the calibrator in the published way, see
+        `DetectionCalibrator`.
     random_state : int, RandomState, Generator or None, default=0
         Seed of both; the same draws of images serve all models and measures.
 
@@ -109,6 +128,11 @@ def detection_report(
         If no detection counts at the operating point, or no box can be missed: errors are NaN.
     FallbackWarning
         If classes were not seen when a calibrator was fitted.
+    FitImagesWarning
+        If a calibrator was fitted to some of these images.
+    CorrespondenceWarning
+        If boxes or classes of detections hardly meet those of the annotations; see
+        `DetectionCalibrator`.
 
     See Also
     --------
@@ -119,10 +143,10 @@ def detection_report(
     -----
     *Protocol.* Detections below the raw threshold of their class are dropped, the others are
     calibrated, and those below the calibrated threshold are dropped; raw scores are measured
-    without the second step. What is left is matched as the COCO evaluation does, with
-    `max_detections` and `zero_iou` of the calibrator, whatever its `matching`. Average precision
-    takes all detections, without thresholds; maps that keep the order of every class cannot change
-    it.
+    without the second step. What is left is matched as the COCO evaluation does, with `zero_iou`
+    (and `max_detections`, if it was set) of the calibrator, whatever its `matching`. Average
+    precision takes all detections up to its limit, without thresholds; maps that keep the order of
+    every class cannot change it.
 
     *Overlap of a true positive.* Where overlaps count (LaECE, LaACE, squared error, LRP) that of
     the calibrator: 0 for ``target="iou"``, 0.5 for ``target="tp"`` by default. Where only being
@@ -169,16 +193,24 @@ def detection_report(
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2)
     check_integer("n_floor", n_floor, low=2)
+    if max_detections is not None:
+        max_detections = check_integer("max_detections", max_detections, low=1)
     seeds = generator(random_state).integers(2**63, size=2)
     calibrators = named(calibrator)
     baselines = baselines_of(calibrators)
+    warn_of_fit_images(ground_truth, calibrators)
     entries = entries_of(detections, ground_truth, calibrators, baselines)
     n_images = len(ground_truth.images)
-    plans = {name: measures.plans_of(entry.scored) for name, entry in entries.items()}
+    located = match(detections, ground_truth, iou_threshold=0.0)
+    check_correspondence(detections, ground_truth, located, refuse=False)
+    check_option("reference_compat", reference_compat, (False, True))
+    plans = {
+        name: measures.plans_of(entry.scored, reference_compat) for name, entry in entries.items()
+    }
     draws = measures.draw_images(plans, n_images, n_resamples, np.random.default_rng(seeds[0]))
     settings = _Settings(confidence_level, n_resamples if n_images > 1 else 0, n_floor, seeds[1])
     n_truth = int((~ground_truth.ignore).sum())
-    precision = _Precision(ground_truth, n_truth)
+    precision = _Precision(ground_truth, n_truth, max_detections)
     models, classes = {}, {}
     for name, entry in entries.items():
         before = entry.baseline
@@ -208,6 +240,8 @@ def detection_report(
         confidence_level=confidence_level,
         n_resamples=settings.n_resamples,
         n_floor=n_floor,
+        max_detections=max_detections,
+        n_beyond_limit=measures.count_beyond(detections, max_detections),
     )
 
 
@@ -278,7 +312,7 @@ def _model(
         outcomes = scored.outcomes(rule.target, kept=True)
         position = measures.position_map(outcomes, rule.target, measures.N_POSITION_BINS)
     table = plans["iou_bins"].binned.table
-    ap, ap50, ap75 = precision.of(entry.everything, rule.max_detections)
+    ap, ap50, ap75 = precision.of(entry.everything)
     means = {target: _means(bins) for target, bins in reliability.items()}
     return DetectionModelReport(
         baseline=entry.baseline,
@@ -314,20 +348,20 @@ def _means(bins: ReliabilityBins) -> tuple[float, float]:
 class _Precision:
     """COCO average precision, computed anew only where the order of detections differs."""
 
-    def __init__(self, ground_truth: GroundTruth, n_truth: int) -> None:
-        self.ground_truth, self.n_truth = ground_truth, n_truth
-        self.known: list[tuple[Detections, int | None, tuple[float, float, float]]] = []
+    def __init__(self, ground_truth: GroundTruth, n_truth: int, limit: int | None) -> None:
+        self.ground_truth, self.n_truth, self.limit = ground_truth, n_truth, limit
+        self.known: list[tuple[Detections, tuple[float, float, float]]] = []
 
-    def of(self, detections: Detections, limit: int | None) -> tuple[float, float, float]:
+    def of(self, detections: Detections) -> tuple[float, float, float]:
         """Return AP, and AP at overlap 0.5 and 0.75."""
         if not self.n_truth:
             return (float("nan"),) * 3
-        for other, same, numbers in self.known:
-            if same == limit and measures.same_ranking(other, detections):
+        for other, numbers in self.known:
+            if measures.same_ranking(other, detections):
                 return numbers
-        result = average_precision(detections, self.ground_truth, max_detections=limit)
+        result = average_precision(detections, self.ground_truth, max_detections=self.limit)
         numbers = (result.ap, result.ap50, result.ap75)
-        self.known.append((detections, limit, numbers))
+        self.known.append((detections, numbers))
         return numbers
 
 

@@ -36,6 +36,10 @@ class DetectionReport:
         Level of all intervals.
     n_resamples, n_floor : int
         Draws of images behind each interval, and simulated detectors behind each floor.
+    max_detections : int or None
+        Limit per image and class of average precision, and of nothing else.
+    n_beyond_limit : int
+        Detections beyond it, which average precision does not read.
     """
 
     models: dict[str, DetectionModelReport]
@@ -46,6 +50,8 @@ class DetectionReport:
     confidence_level: float
     n_resamples: int
     n_floor: int
+    max_detections: int | None = 100
+    n_beyond_limit: int = 0
 
     @property
     def titles(self) -> dict[str, str]:
@@ -104,7 +110,8 @@ class DetectionReport:
         Parameters
         ----------
         path : str or path-like
-            File to write; tables, text and diagrams are inside it, nothing is loaded.
+            File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
+            file is replaced when all is written, never left in part.
         """
         from calib.evaluation._detection_html import page
 
@@ -123,6 +130,8 @@ class DetectionReport:
                 "confidence_level",
                 "n_resamples",
                 "n_floor",
+                "max_detections",
+                "n_beyond_limit",
                 "titles",
             )
         }

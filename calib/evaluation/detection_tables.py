@@ -53,6 +53,8 @@ class DetectionTable:
     classes : ndarray of shape (6, n_classes)
         Boxes that can be missed, true positives, false positives, sum of overlaps; number and sum
         of scores of ignored detections.
+    right_closed : bool
+        Whether bins are ``(a, b]``, the first one closed, instead of ``[a, b)``.
     """
 
     features: tuple[str, ...]
@@ -64,12 +66,13 @@ class DetectionTable:
     entry_cell: IntArray
     entries: Float64Array
     classes: Float64Array
+    right_closed: bool = False
 
     def __add__(self, other: DetectionTable) -> DetectionTable:
         """Merge the tables of disjoint sets of images; associative and commutative."""
         if not isinstance(other, DetectionTable):
             return NotImplemented
-        for name in ("features", "target", "iou_threshold"):
+        for name in ("features", "target", "iou_threshold", "right_closed"):
             if getattr(self, name) != getattr(other, name):
                 raise ValueError(
                     f"tables with different {name} cannot be merged: {getattr(self, name)!r} and "
@@ -102,6 +105,7 @@ class DetectionTable:
             entry_cell=key % n_cells,
             entries=merged,
             classes=sums,
+            right_closed=self.right_closed,
         )
 
     # ------------------------------------------------------------------------------------- shape
@@ -309,6 +313,7 @@ def bin_outcomes(outcomes: Outcomes, grid: Grid, target: Target) -> Binned:
         entry_cell=key % grid.n_cells,
         entries=entries.reshape(len(columns), len(key)),
         classes=classes,
+        right_closed=grid.right_closed,
     )
     return Binned(table, outcomes, entry)
 

@@ -25,6 +25,8 @@ BIN_COUNTS = (5, 10, 15, 20, 25, 50, 100, 200, 500)
 BINNED = ("ECE", "ECE_em", "cwCE", "cwCE_em", "MCE")
 OTHERS = ("KSCE", "KDECE", "MMCE", "NLL", "Brier")
 STAGES = ("pre", "post")
+#: What names of areas begin with.
+AREA = "auc_"
 
 
 class Measurement(NamedTuple):
@@ -34,25 +36,25 @@ class Measurement(NamedTuple):
     ----------
     measure : str
         ``"ECE"``, ``"ECE_em"``, ``"cwCE"``, ``"cwCE_em"``, ``"MCE"``, ``"KSCE"``, ``"KDECE"``,
-        ``"MMCE"``, ``"NLL"``, ``"Brier"``, or ``"AUROC"`` with the name of a set.
+        ``"MMCE"``, ``"NLL"``, ``"Brier"``, or ``"auc_"`` with the name of a set.
     n_bins : int or None
         Number of bins, None for measures without.
-    stage : {"pre", "post"} or None
-        Before or after recalibration; None for the areas.
+    stage : {"pre", "post"}
+        Before or after recalibration; areas are those of the raw network.
     value : float
         The measurement.
     """
 
     measure: str
     n_bins: int | None
-    stage: str | None
+    stage: str
     value: float
 
     @property
     def name(self) -> str:
-        """Name of a column, such as ``"pre_ECE_15"``."""
-        parts = (self.stage, self.measure, None if self.n_bins is None else str(self.n_bins))
-        return "_".join(part for part in parts if part is not None)
+        """Name of a column as published, such as ``"pre_ECE_15"`` or ``"pre_auc_svhn"``."""
+        bins = "" if self.n_bins is None else f"_{self.n_bins}"
+        return f"{self.stage}_{self.measure}{bins}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,7 +88,9 @@ class MeasurementTable:
         for stage in STAGES:
             cells = "".join(f"{values[f'{stage}_{measure}']:>9.4f}" for measure in OTHERS)
             lines.append(f"{stage:<13}{cells}")
-        lines += [f"{row.name}: {row.value:.4f}" for row in self.rows if row.stage is None]
+        lines += [
+            f"{row.name}: {row.value:.4f}" for row in self.rows if row.measure.startswith(AREA)
+        ]
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -141,8 +145,8 @@ def measurement_table(
         Scores of in-distribution samples, larger where the model is surer, such as the largest
         probability; needed if `scores_out` is given.
     scores_out : dict of str to array-like of shape (n_out,), default=None
-        The same scores of out-of-distribution sets by name; the study has two, corrupted images
-        and another data set. None leaves these areas out.
+        The same scores of out-of-distribution sets by name; the study has two, ``"cifar10c"``
+        (corrupted images) and ``"svhn"`` (another data set). None leaves these areas out.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of `y_true` and both predictions; an integer weight equals that many
         repetitions of the row.
@@ -154,7 +158,8 @@ def measurement_table(
     table : MeasurementTable
         For both stages the families ``ECE``, ``ECE_em``, ``cwCE``, ``cwCE_em`` and ``MCE`` at 5,
         10, 15, 20, 25, 50, 100, 200 and 500 bins, and ``KSCE``, ``KDECE``, ``MMCE``, ``NLL`` and
-        ``Brier``; then ``AUROC_<name>`` of every out-of-distribution set.
+        ``Brier``; then ``pre_auc_<name>``, the area under the ROC curve, of every
+        out-of-distribution set. Names are those of the published tables.
 
     Raises
     ------
@@ -225,7 +230,7 @@ def measurement_table(
         for measure in OTHERS
         for stage, values in zip(STAGES, found, strict=True)
     ]
-    rows += [Measurement(f"AUROC_{name}", None, None, value) for name, value in areas.items()]
+    rows += [Measurement(f"{AREA}{name}", None, "pre", value) for name, value in areas.items()]
     return MeasurementTable(tuple(rows), len(codes))
 
 

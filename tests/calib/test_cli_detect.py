@@ -391,6 +391,7 @@ def test_maps_of_positions_need_image_sizes(folder, succeeds, fails):
 REPORT = ("report", "--truth", "gt.json", "--detections", "found.json.gz", "--resamples", "10")
 
 
+@pytest.mark.filterwarnings("ignore::calib.evaluation.FitImagesWarning")
 def test_report(folder, succeeds, fitted):
     from calib.evaluation.detection_reporting import detection_report
 

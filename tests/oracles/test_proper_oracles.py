@@ -100,7 +100,7 @@ def test_scikit_learn_scores_and_area(binary) -> None:
     assert table["pre_Brier"] == pytest.approx(2 * brier_score_loss(y, p))  # both classes
     is_inside = np.repeat([1, 0], [1200, 300])
     theirs = roc_auc_score(is_inside, np.concatenate([a, b]))
-    assert table["AUROC_others"] == pytest.approx(theirs)
+    assert table["pre_auc_others"] == pytest.approx(theirs)
 
 
 @pytest.mark.filterwarnings("ignore")

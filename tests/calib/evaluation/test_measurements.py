@@ -59,10 +59,10 @@ def test_there_are_102_with_two_sets_of_others() -> None:
     names = list(table.to_dict())
     assert len(names) == len(set(names)) == len(table.rows) == 102
     assert sum(row.n_bins is not None for row in table.rows) == 90
-    assert names[-2:] == ["AUROC_corrupted", "AUROC_street"]
+    assert names[-2:] == ["pre_auc_corrupted", "pre_auc_street"]
     greater = (p.max(axis=1)[:, None] > q.max(axis=1)).mean()
     equal = (p.max(axis=1)[:, None] == q.max(axis=1)).mean()
-    assert table["AUROC_corrupted"] == pytest.approx(greater + equal / 2)
+    assert table["pre_auc_corrupted"] == pytest.approx(greater + equal / 2)
     assert len(measurement_table(y, p, q).rows) == 100
 
 
@@ -152,7 +152,7 @@ def test_forms() -> None:
     y, p, q = toy_c()
     scores = {"noise": [0.1, 0.2]}
     table = measurement_table(y, p, q, scores_in=[0.15, 0.3], scores_out=scores)
-    assert table["AUROC_noise"] == 0.75
+    assert table["pre_auc_noise"] == 0.75
     frame = table.to_frame()
     assert frame.shape == (101, 4)
     assert frame.loc["post_cwCE_em_200", "n_bins"] == 200
@@ -161,7 +161,7 @@ def test_forms() -> None:
     json.dumps(table.to_dict(), allow_nan=False)
     text = str(table)
     assert "600 samples" in text
-    assert "AUROC_noise: 0.7500" in text
+    assert "pre_auc_noise: 0.7500" in text
 
 
 @pytest.mark.parametrize(
@@ -181,3 +181,15 @@ def test_bad_input_is_refused_by_name(options, message) -> None:
         measurement_table([0, 1], [0.2, 0.7], [0.3, 0.6], **options)
     with pytest.raises(ValueError, match="classes"):
         measurement_table([0, 1], [0.2, 0.7], [[0.1, 0.2, 0.7]] * 2)
+
+
+def test_names_of_the_published_tables() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([1.0, 1.0, 1.0], 50)
+    y = rng.integers(0, 3, 50)
+    scores = {"scores_in": p.max(axis=1), "scores_out": {"cifar10c": p[:9, 0], "svhn": p[9:, 0]}}
+    table = measurement_table(y, p, p, **scores)
+    assert list(table.to_dict())[-2:] == ["pre_auc_cifar10c", "pre_auc_svhn"]
+    assert {"pre_ECE_15", "post_cwCE_em_500", "pre_KSCE", "post_Brier"} < set(table.to_dict())
+    assert "pre_auc_svhn" in str(table)
+    assert set(table.to_frame()["stage"]) == {"pre", "post"}
