@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.checks import check_fraction
-from calib._border.typing import ArrayLike, Float64Array
+from calib._border.checks import check_fraction, describe
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
@@ -301,10 +301,28 @@ def number_vector(values: ArrayLike, name: str) -> Float64Array:
     array = check_vector(values, name)
     if not len(array):
         raise ValueError(f"{name} has 0 samples; pass at least one")
+    return _as_numbers(array, name)
+
+
+def _as_numbers(array: LabelArray, name: str) -> Float64Array:
+    """Return numbers as float64; texts and dates are none, even where they could be converted."""
+    if array.dtype.kind not in "biufO":
+        raise ValueError(
+            f"{name} must hold numbers; got values of type {array.dtype}, such as "
+            f"{describe(array.ravel()[:1].tolist())}"
+        )
     try:
+        if array.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in array.flat):
+            raise ValueError("it holds texts")
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers; {error}") from error
+
+
+def percent_hint(values: Float64Array) -> str:
+    """Return advice for numbers that are percentages in the place of fractions."""
+    percent = values.min() >= 0 and 1 < values.max() <= 100
+    return "; these look like percentages: divide by 100" if percent else ""
 
 
 def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:
@@ -320,11 +338,7 @@ def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:
 
 
 def _end(values: ArrayLike, name: str) -> Float64Array:
-    array = to_numpy(read_array(values, name))
-    try:
-        array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers; {error}") from error
+    array = _as_numbers(to_numpy(read_array(values, name)), name)
     if array.ndim != 1 or not len(array):
         raise ValueError(f"{name} must have shape (n_samples,), n_samples >= 1; got {array.shape}")
     if np.isnan(array).any():
