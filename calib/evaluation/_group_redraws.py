@@ -11,6 +11,8 @@ independent, give the law of independent labels.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
@@ -68,6 +70,47 @@ class GroupRedraws:
         ndtr(out, out=out)
         np.minimum(out, 1.0 - 2.0**-53, out=out)
         return out
+
+
+class LabelRedraws:
+    """Numbers that the labels of several models under calibration are drawn with.
+
+    Parameters
+    ----------
+    groups : GroupRedraws or None
+        None draws every row by itself.
+    correlation : dict of str to float
+        Latent correlation inside groups, by model.
+    columns : dict of str to pair of ndarray
+        Probabilities of shape (n_samples, n_classes) and the column of the largest, by model.
+    """
+
+    def __init__(
+        self,
+        groups: GroupRedraws | None,
+        correlation: Mapping[str, float],
+        columns: Mapping[str, tuple[FloatArray, IntArray]],
+    ) -> None:
+        self.groups, self.correlation, self.columns = groups, correlation, columns
+
+    def noise(self, n_replicates: int, n_rows: int, rng: np.random.Generator) -> Float64Array:
+        """Return what rows have of their own, the same for all models."""
+        draw = rng.random if self.groups is None else rng.standard_normal
+        return np.asarray(draw((n_replicates, n_rows)))
+
+    def numbers(
+        self,
+        model: str,
+        noise: Float64Array,
+        replicates: slice = slice(None),
+        rows: slice = slice(None),
+    ) -> Float64Array:
+        """Return numbers in [0, 1) for `draw_labels`, shape (n_replicates, n_rows)."""
+        if self.groups is None:
+            return noise
+        uniform = self.groups.uniform(self.correlation[model], noise, replicates, rows)
+        columns, top = self.columns[model]
+        return from_the_top(columns[rows].astype(np.float64), top[rows], uniform)
 
 
 def from_the_top(block: FloatArray, top: IntArray, uniform: Float64Array) -> Float64Array:

@@ -169,15 +169,6 @@ def cox_score(p: Float64Array, w: Float64Array) -> Statistic:
     return statistic
 
 
-def cox_is_chi_squared(p: Float64Array, w: Float64Array) -> bool:
-    """Return whether both sums that the Cox test looks at are near enough to normal."""
-    s = _log_odds(p)
-    bend = w**2 * p * (1.0 - p)
-    total = float(bend.sum())
-    mean = float(bend @ s) / total if total > 0 else 0.0
-    return sum_is_normal(w, p) and sum_is_normal(w * (s - mean), p)
-
-
 def hosmer_lemeshow_statistic(p: Float64Array, w: Float64Array, n_groups: int) -> Statistic:
     """Return the statistic as a function of redrawn events; `p` ascends."""
     cells = _hosmer_lemeshow_cells(p, w, n_groups)

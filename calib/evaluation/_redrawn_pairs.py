@@ -28,6 +28,7 @@ def kernel_pairs_test(
     rng: np.random.Generator,
     groups: IntArray | None = None,
     width: float | None = None,
+    order: IntArray | None = None,
 ) -> Outcome:
     """Compare the linear estimate of the kernel error with that of redrawn labels.
 
@@ -45,9 +46,11 @@ def kernel_pairs_test(
         Group of every row: labels are redrawn as dependent as they are.
     width : float or None
         Width of the kernel; None means the median distance.
+    order : ndarray of shape (n_samples,) or None
+        Rows 0 and 1, 2 and 3, ... of this order are pairs; None draws one.
     """
     n_samples, n_classes = columns.shape
-    order = rng.permutation(n_samples)
+    order = rng.permutation(n_samples) if order is None else order
     n_pairs = n_samples // 2
     first, second = order[: 2 * n_pairs : 2], order[1 : 2 * n_pairs : 2]
     width = median_distance(columns.astype(np.float64)) if width is None else width

@@ -62,13 +62,15 @@ def share_as_large(statistics: Float64Array) -> float:
 
     Statistics are rounded in units of the largest, so that the scale of weights does not matter.
     """
+    if np.isposinf(statistics[0]):
+        return 0.0  # something impossible has happened
     largest = float(np.abs(statistics[np.isfinite(statistics)]).max(initial=0.0))
     with np.errstate(invalid="ignore"):
         rounded = np.round(statistics / largest, DIGITS) if largest > 0 else statistics
     return float(np.mean(rounded >= rounded[0]))
 
 
-def tests_of_gaps(p: Float64Array, w: Float64Array, n_bins: int) -> dict[str, Statistic]:
+def gap_statistics(p: Float64Array, w: Float64Array, n_bins: int) -> dict[str, Statistic]:
     """Return the statistics of T-Cal and of the expected calibration error; `p` ascends."""
     w = w / w.mean()
     return {
@@ -77,7 +79,7 @@ def tests_of_gaps(p: Float64Array, w: Float64Array, n_bins: int) -> dict[str, St
     }
 
 
-def outcomes_of_gaps(
+def gap_outcomes(
     statistics: Mapping[str, Float64Array], n_bins: int, law: str
 ) -> dict[str, Outcome]:
     """Return the outcomes of T-Cal and of the expected calibration error."""

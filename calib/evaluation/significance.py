@@ -18,10 +18,10 @@ from calib.evaluation._redrawn_tests import (
     REDRAWN_BY_GROUP,
     Draw,
     Walk,
-    outcomes_of_gaps,
+    gap_outcomes,
+    gap_statistics,
     redrawn_statistics,
     share_as_large,
-    tests_of_gaps,
 )
 from calib.evaluation.cumulative import Kind, View, brownian_test
 from calib.evaluation.resampling import group_codes
@@ -216,11 +216,11 @@ def calibration_tests(
     if members is not None:
         simulated = _statistics(p, w, n_groups)
     found = redrawn_statistics(
-        p, y, {**tests_of_gaps(p, w, n_bins), **simulated}, n_resamples=n_resamples, draw=draw
+        p, y, {**gap_statistics(p, w, n_bins), **simulated}, n_resamples=n_resamples, draw=draw
     )
     for name in simulated:
         outcomes[name] = outcomes[name]._replace(p_value=share_as_large(found[name]), law=law)
-    outcomes |= outcomes_of_gaps(found, n_bins, law)
+    outcomes |= gap_outcomes(found, n_bins, law)
     outcomes["skce"] = kernel_pairs_test(
         _views.all_columns(proba)[order],
         codes[order],
@@ -298,7 +298,7 @@ def _closed_forms(
         "ecce_mad": not total,
         "ecce_range": not total,
         "in_the_large": not total,
-        "cox": not _moment_tests.cox_is_chi_squared(p, w),
+        "cox": not total,  # likelihood ratios are less demanding than their score statistic
         "spiegelhalter": not _moment_tests.sum_is_normal(w * (1.0 - 2.0 * p), p),
         "hosmer_lemeshow": not fitted
         and not _moment_tests.hosmer_lemeshow_is_chi_squared(p, w, n_groups),
