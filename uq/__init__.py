@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         PooledCategoryWarning,
         RiskNotControlledWarning,
         SmallCalibrationSetWarning,
+        UnmatchedBoxesWarning,
     )
 
 _MODULE_OF = {
@@ -88,6 +89,7 @@ _MODULE_OF = {
     "FewSideRowsWarning": "uq.warnings",
     "ForcedPrediction": "uq.p_values",
     "InSampleResidualsWarning": "uq.warnings",
+    "UnmatchedBoxesWarning": "uq.warnings",
     "KNearestDetector": "uq.ood",
     "LikelihoodRatio": "uq.likelihood_ratio",
     "MahalanobisDetector": "uq.ood",
@@ -178,6 +180,7 @@ __all__ = [
     "StudyPredictions",
     "StudyResult",
     "StudyRow",
+    "UnmatchedBoxesWarning",
     "abstention_utility",
     "area_under_risk_coverage",
     "certainty_curve",

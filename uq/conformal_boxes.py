@@ -16,10 +16,15 @@ from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
 from calib._core.validation import check_matrix
 from uq._conformal_ranks import check_level, conformal_quantile, samples_needed
-from uq.warnings import SmallCalibrationSetWarning
+from uq._vectors import check_numbers
+from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.
 OUTWARD = np.array([1.0, 1.0, -1.0, -1.0])
+#: Pairs that overlap by less, in the middle, were hardly matched.
+LEAST_OVERLAP = 0.1
+#: Ratio of sizes that is no ratio of boxes but of units.
+OTHER_UNIT = 50.0
 
 
 class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
@@ -68,6 +73,9 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     -----
     SmallCalibrationSetWarning
         At prediction, if margins are infinite.
+    UnmatchedBoxesWarning
+        At fit, if half of the pairs hardly overlap; at prediction, if boxes are more than 50 times
+        as large or as small as those of the fit.
 
     See Also
     --------
@@ -150,6 +158,8 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
             check_same_length(len(predicted), len(image), "X", "image_id")
             errors, inner = _worst(errors, image), _worst(inner, image)
             overlap = -_worst(-overlap[:, None], image)[:, 0]
+        self._warn_if_unmatched(predicted, true, overlap)
+        self._size = float(np.median(_sizes(predicted)))
         self.errors_, self.inner_errors_, self.overlap_ = errors, inner, overlap
         self.n_calibration_ = len(errors)
         return self
@@ -176,7 +186,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
             margin.
         """
         check_is_fitted(self)
-        predicted, level = _boxes(X, "X"), check_level(confidence_level)
+        predicted, level = self._predicted(X), check_level(confidence_level)
         if self.method == "iou":
             least = self._least_overlap(level)
             ratio = (1 - least) / least if least else math.inf
@@ -209,7 +219,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
             As `predict`.
         """
         check_is_fitted(self)
-        predicted, level = _boxes(X, "X"), check_level(confidence_level)
+        predicted, level = self._predicted(X), check_level(confidence_level)
         if self.method == "iou":
             margin = _sizes(predicted) * (1 - self._least_overlap(level))
         else:
@@ -241,6 +251,31 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
         return self._least_overlap(check_level(confidence_level))
 
     # ------------------------------------------------------------------ private parts
+
+    @staticmethod
+    def _warn_if_unmatched(
+        predicted: Float64Array, true: Float64Array, overlap: Float64Array
+    ) -> None:
+        if float(np.median(overlap)) < LEAST_OVERLAP:
+            apart = int((overlap == 0).sum())
+            warn(
+                f"{apart} of {len(overlap)} pairs do not overlap, and half of them overlap by less "
+                f"than {LEAST_OVERLAP:g} (sizes {np.median(_sizes(predicted)):.3g} and "
+                f"{np.median(_sizes(true)):.3g} in the middle): X and y may have different units "
+                f"(normalised, pixels), formats (corners, sizes) or orders of rows",
+                UnmatchedBoxesWarning,
+            )
+
+    def _predicted(self, X: ArrayLike) -> Float64Array:
+        predicted = _boxes(X, "X")
+        size, fitted = float(np.median(_sizes(predicted))), getattr(self, "_size", 0.0)
+        if min(size, fitted) > 0 and max(size / fitted, fitted / size) > OTHER_UNIT:
+            warn(
+                f"boxes of X have sizes of {size:.3g} in the middle, those of the fit {fitted:.3g}: "
+                f"X may have other units (normalised, pixels)",
+                UnmatchedBoxesWarning,
+            )
+        return predicted
 
     def _units(self, predicted: Float64Array) -> Float64Array:
         if self.method == "iou" or self.unit == "pixels":
@@ -289,7 +324,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
 
 def _boxes(x: ArrayLike, name: str) -> Float64Array:
     """Return finite corners as float64."""
-    array = np.asarray(to_numpy(check_matrix(x, name)), dtype=np.float64)
+    array = np.asarray(to_numpy(check_matrix(check_numbers(x, name), name)), dtype=np.float64)
     if array.shape[1] != 4:
         raise ValueError(f"{name} must hold boxes x1, y1, x2, y2, shape (n, 4); got {array.shape}")
     wrong = (array[:, 2:] < array[:, :2]).any(axis=1)
@@ -310,6 +345,9 @@ def _sizes(boxes: Float64Array) -> Float64Array:
 
 def _overlap(a: Float64Array, b: Float64Array) -> Float64Array:
     """Return the intersection over union of corresponding boxes; 0 where both have no area."""
+    scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1, keepdims=True)
+    scale = np.where(scale > 0, scale, 1.0)  # so that areas neither overflow nor vanish
+    a, b = a / scale, b / scale
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     common = np.maximum(sides, 0).prod(axis=1)
     union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - common
@@ -318,7 +356,12 @@ def _overlap(a: Float64Array, b: Float64Array) -> Float64Array:
 
 def _worst(errors: Float64Array, image: np.ndarray) -> Float64Array:
     """Return the largest error of every image."""
-    _, code = np.unique(image, return_inverse=True)
+    try:
+        _, code = np.unique(image, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(
+            f"image_id mixes values that cannot be sorted ({error}); make all of them text"
+        ) from error
     out = np.full((int(code.max()) + 1, errors.shape[1]), -np.inf)
     np.maximum.at(out, code, errors)
     return out

@@ -14,7 +14,7 @@ from calib._core.labels import check_same_length, check_weight
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.validation import check_matrix
-from calib.evaluation.intervals import number_vector, percent_hint
+from calib.evaluation.intervals import as_numbers, number_vector, percent_hint
 
 LevelWeights: TypeAlias = Literal["auto", "trapezoid", "equal"]
 #: Relative differences of steps between levels that count as rounding.
@@ -140,9 +140,10 @@ def quantile_crps(
     check_option("level_weights", level_weights, ("auto", "trapezoid", "equal"))
     y, quantiles, tau = _checked(y_true, y_quantiles, levels)
     weight = check_weight(sample_weight, len(y))
-    difference = y[:, None] - quantiles
-    loss = np.maximum(tau * difference, (tau - 1) * difference)
-    return float(np.average(2 * loss @ _level_weights(tau, level_weights), weights=weight))
+    with np.errstate(over="ignore"):
+        difference = y[:, None] - quantiles
+        loss = np.maximum(tau * difference, (tau - 1) * difference)
+        return float(np.average(2 * loss @ _level_weights(tau, level_weights), weights=weight))
 
 
 def quantile_pit(
@@ -357,7 +358,8 @@ def _checked(
     y_true: ArrayLike, y_quantiles: ArrayLike, levels: ArrayLike
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     y = number_vector(y_true, "y_true")
-    quantiles = np.asarray(to_numpy(check_matrix(y_quantiles, "y_quantiles")), dtype=np.float64)
+    given = as_numbers(to_numpy(read_array(y_quantiles, "y_quantiles")), "y_quantiles")
+    quantiles = np.asarray(to_numpy(check_matrix(given, "y_quantiles")), dtype=np.float64)
     tau = to_numpy(read_array(levels, "levels"))
     if tau.ndim != 1 or not len(tau) or tau.dtype.kind not in "fiu" or not np.isfinite(tau).all():
         raise ValueError(f"levels must ascend in (0, 1) without repetition; got {describe(levels)}")
