@@ -48,9 +48,9 @@ def warn_if_reversed(loss: Float64Array, confidence: Float64Array, name: str) ->
     if share - 0.5 > SURE * spread:
         warn(
             f"errors come with higher confidence (AUC {share:.3f} over {n_wrong} errors of "
-            f"{len(loss)}, {(share - 0.5) / spread:.0f} standard errors above 1/2): {name} may hold "
-            f"what was right in the place of what was wrong, or confidence may be a doubt; pass "
-            f"y_true != y_pred, or the negative",
+            f"{len(loss)}, {(share - 0.5) / spread:.0f} standard errors above 1/2): {name} may "
+            f"hold what was right in the place of what was wrong, or confidence may be a doubt; "
+            f"pass y_true != y_pred, or the negative of the doubt",
             DegenerateScoresWarning,
         )
 

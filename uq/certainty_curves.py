@@ -120,7 +120,8 @@ def certainty_curve(
     parts = check_score_vector(shares, "shares")
     if parts.min() <= 0 or parts.max() > 1:
         raise ValueError(
-            f"shares must lie in (0, 1]; got {parts.min():g} to {parts.max():g}{percent_hint(parts)}"
+            f"shares must lie in (0, 1]; got {parts.min():g} to {parts.max():g}"
+            f"{percent_hint(parts)}"
         )
     named = dict(certainty) if isinstance(certainty, Mapping) else {"certainty": certainty}
     if not named:

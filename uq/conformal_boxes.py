@@ -256,6 +256,17 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     def _warn_if_unmatched(
         predicted: Float64Array, true: Float64Array, overlap: Float64Array
     ) -> None:
+        for name, boxes, others in (("X", predicted, true), ("y", true, predicted)):
+            read_as_sizes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+            better = float(np.median(_overlap(read_as_sizes, others)))
+            if better > max(0.5, 0.3 + float(np.median(overlap))):
+                warn(
+                    f"pairs overlap by {np.median(overlap):.2f} in the middle as they stand, but "
+                    f"by {better:.2f} if {name} holds x, y, width, height; pass corners "
+                    f"x1, y1, x2, y2",
+                    UnmatchedBoxesWarning,
+                )
+                return
         if float(np.median(overlap)) < LEAST_OVERLAP:
             apart = int((overlap == 0).sum())
             warn(
@@ -271,7 +282,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
         size, fitted = float(np.median(_sizes(predicted))), getattr(self, "_size", 0.0)
         if min(size, fitted) > 0 and max(size / fitted, fitted / size) > OTHER_UNIT:
             warn(
-                f"boxes of X have sizes of {size:.3g} in the middle, those of the fit {fitted:.3g}: "
+                f"boxes of X measure {size:.3g} in the middle, those of the fit {fitted:.3g}; "
                 f"X may have other units (normalised, pixels)",
                 UnmatchedBoxesWarning,
             )

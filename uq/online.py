@@ -299,7 +299,7 @@ def _rates(step_size: Any) -> Float64Array:
     )
     if given.ndim != 1 or not len(given) or not numbers:
         raise ValueError(
-            f"step_size must be a finite number > 0 (at most {LARGEST_STEP:g}), or a sequence of them; "
-            f"got {describe(step_size)}"
+            f"step_size must be a finite number > 0 (at most {LARGEST_STEP:g}), or a sequence of "
+            f"them; got {describe(step_size)}"
         )
     return given.astype(np.float64)

@@ -81,15 +81,15 @@ class LabelRedraws:
         None draws every row by itself.
     correlation : dict of str to float
         Latent correlation inside groups, by model.
-    columns : dict of str to pair of ndarray
-        Probabilities of shape (n_samples, n_classes) and the column of the largest, by model.
+    columns : dict of str to ndarray of shape (n_samples, n_classes)
+        Probabilities, by model.
     """
 
     def __init__(
         self,
         groups: GroupRedraws | None,
         correlation: Mapping[str, float],
-        columns: Mapping[str, tuple[FloatArray, IntArray]],
+        columns: Mapping[str, FloatArray],
     ) -> None:
         self.groups, self.correlation, self.columns = groups, correlation, columns
 
@@ -109,33 +109,40 @@ class LabelRedraws:
         if self.groups is None:
             return noise
         uniform = self.groups.uniform(self.correlation[model], noise, replicates, rows)
-        columns, top = self.columns[model]
-        return from_the_top(columns[rows].astype(np.float64), top[rows], uniform)
+        return from_the_top(self.columns[model][rows].astype(np.float64), uniform)
 
 
-def from_the_top(block: FloatArray, top: IntArray, uniform: Float64Array) -> Float64Array:
+def from_the_top(block: Float64Array, uniform: Float64Array) -> Float64Array:
     """Return numbers for `draw_labels`, of which the smallest draw the most probable class.
 
-    With three classes or more, rows of a group are then right or wrong together, whatever classes
-    they predict.
+    The next larger ones draw the second most probable class, and so on. With three classes or more,
+    rows of a group are then right or wrong together, whatever classes they predict.
 
     Parameters
     ----------
     block : ndarray of shape (n_samples, n_classes)
         Probabilities.
-    top : ndarray of int of shape (n_samples,)
-        Column of the largest of each row.
     uniform : ndarray of shape (n_replicates, n_samples)
         Numbers in [0, 1).
     """
-    if block.shape[1] <= 2:
+    n_samples, n_classes = block.shape
+    if n_classes <= 2:
         return uniform
-    cumulative = np.cumsum(np.maximum(block, 0.0), axis=1)
-    row = np.arange(len(block))
-    before = np.where(top > 0, cumulative[row, top - 1], 0.0) / cumulative[:, -1]
-    turned = uniform + before
-    turned -= turned >= 1.0
-    return np.asarray(turned)
+    proba = np.maximum(block, 0.0)
+    proba = proba / proba.sum(axis=1, keepdims=True)
+    order = np.argsort(-proba, axis=1, kind="stable")
+    row = np.arange(n_samples)
+    by_rank = np.take_along_axis(proba, order, axis=1).cumsum(axis=1)
+    shifted = np.minimum(by_rank, 1.0) + row[:, None]  # ascending as a whole
+    rank = np.searchsorted(shifted.ravel(), uniform + row, side="right") - row * n_classes
+    np.clip(rank, 0, n_classes - 1, out=rank)
+    before_rank = np.hstack([np.zeros((n_samples, 1)), by_rank[:, :-1]])
+    before_class = np.hstack([np.zeros((n_samples, 1)), proba.cumsum(axis=1)[:, :-1]])
+    code = order[row, rank]
+    turned = before_class[row, code] + (uniform - before_rank[row, rank])
+    inside = before_class[row, code] + 0.5 * proba[row, code]
+    near = np.abs(turned - inside) < 0.5 * proba[row, code]  # rounding leaves the class else
+    return np.asarray(np.where(near, np.clip(turned, 0.0, 1.0 - 2.0**-53), inside))
 
 
 def group_correlation(

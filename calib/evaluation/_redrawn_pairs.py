@@ -105,6 +105,6 @@ def _source(
     def draw(block: Float64Array, rows: IntArray) -> IntArray:
         noise = rng.standard_normal((n_resamples, len(rows)))
         uniform = redraws.uniform(correlation, noise, rows=rows)
-        return draw_labels(block, from_the_top(block, top[rows], uniform))
+        return draw_labels(block, from_the_top(block, uniform))
 
     return draw

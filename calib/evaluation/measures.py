@@ -225,7 +225,7 @@ def label_redraws(
         name: group_correlation(model.prediction, model.event, groups, weight)
         for name, model in models.items()
     }
-    columns = {name: (model.columns, model.top) for name, model in models.items()}
+    columns = {name: model.columns for name, model in models.items()}
     return LabelRedraws(GroupRedraws(groups, n_resamples, rng), correlation, columns)
 
 

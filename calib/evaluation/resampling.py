@@ -275,8 +275,8 @@ def consistency_interval(
     -----
     Assumes independent samples (groups); groups are redrawn with the latent correlation that gives
     the observed products of residuals inside groups, every label with its own probability. For a
-    proper score the result is not a floor but the expected score if the model were right about its own uncertainty: a calibrated model's log loss equals the mean
-    entropy of its predictions.
+    proper score the result is not a floor but the expected score if the model were right about its
+    own uncertainty: a calibrated model's log loss equals the mean entropy of its predictions.
 
     References
     ----------
@@ -346,9 +346,7 @@ def _redraws(
         np.unique(members[kept], return_inverse=True)[1],
         None if weight is None else weight[kept],
     )
-    return LabelRedraws(
-        GroupRedraws(members, n_resamples, rng), {"": correlation}, {"": (columns, top)}
-    )
+    return LabelRedraws(GroupRedraws(members, n_resamples, rng), {"": correlation}, {"": columns})
 
 
 def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
