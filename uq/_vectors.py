@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.typing import Array, ArrayLike, Float64Array
+from calib._border.typing import Array, ArrayLike, Float64Array, IntArray
+from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 
@@ -21,6 +22,18 @@ def check_numbers(x: ArrayLike, name: str) -> Array:
     ):
         raise ValueError(f"{name} must hold numbers; got values of type {array.dtype}")
     return array
+
+
+def unit_codes(values: ArrayLike, n_rows: int, name: str, rows_of: str) -> IntArray:
+    """Return the number of the unit (group, image) of every row."""
+    array = check_vector(values, name)
+    check_same_length(n_rows, len(array), rows_of, name)
+    try:
+        return np.unique(array, return_inverse=True)[1].astype(np.intp)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} mixes values that cannot be sorted ({error}); make all of them text"
+        ) from error
 
 
 def percent_hint(values: Float64Array) -> str:

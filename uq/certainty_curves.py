@@ -145,7 +145,7 @@ def certainty_curve(
             )
         positive = np.clip(np.asarray(proba[:, -1], dtype=np.float64), 0.0, 1.0)
         order = check_score_vector(given, f"certainty[{name!r}]" if len(named) > 1 else "certainty")
-        if cuts.min() > 1 and order.min() >= 0 and order.max() <= 1:
+        if cuts.min() >= 5 and order.min() >= 0 and order.max() <= 1:
             raise ValueError(
                 f"thresholds exceed 1 ({describe(cuts.tolist())}), but certainty lies in [0, 1]"
                 f"{percent_hint(cuts)}"

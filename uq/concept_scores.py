@@ -18,8 +18,8 @@ from calib._core.namespace import array_namespace, is_half, to_numpy, without_gr
 from calib._core.reading import read_array
 from calib._core.scores import row_blocks
 from calib._core.validation import check_matrix
-from calib.evaluation.resampling import group_codes
 from uq._rows import check_temperature, log_sum_exp
+from uq._vectors import unit_codes
 
 #: Rows of a block at least, so that matrix products with thousands of texts stay efficient.
 ROWS_AT_LEAST = 256
@@ -243,7 +243,7 @@ def select_negatives(
     if groups is None:
         codes = np.zeros(len(candidates), dtype=np.intp)
     else:
-        codes = group_codes(groups, len(candidates), "candidate_embeddings")
+        codes = unit_codes(groups, len(candidates), "groups", "candidate_embeddings")
     chosen = []
     for group in range(int(codes.max()) + 1):
         members = np.flatnonzero(codes == group)

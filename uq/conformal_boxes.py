@@ -10,19 +10,23 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array
+from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
-from calib._core.labels import check_same_length, check_vector
+from calib._core.labels import check_same_length
 from calib._core.namespace import to_numpy
 from calib._core.validation import check_matrix
 from uq._conformal_ranks import check_level, conformal_quantile, samples_needed
-from uq._vectors import check_numbers
+from uq._vectors import check_numbers, unit_codes
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.
 OUTWARD = np.array([1.0, 1.0, -1.0, -1.0])
-#: Pairs that overlap by less, in the middle, were hardly matched.
-LEAST_OVERLAP = 0.1
+#: Pairs that overlap by less, in the middle, were hardly matched; by more, they were.
+LEAST_OVERLAP, MATCHED = 0.1, 0.5
+#: Ratio of the sizes of a pair that is no error of a detector.
+OTHER_SIZE = 5.0
+#: Pairs among which another order is looked for.
+SAMPLE_PAIRS = 200
 #: Ratio of sizes that is no ratio of boxes but of units.
 OTHER_UNIT = 50.0
 
@@ -74,8 +78,9 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     SmallCalibrationSetWarning
         At prediction, if margins are infinite.
     UnmatchedBoxesWarning
-        At fit, if half of the pairs hardly overlap; at prediction, if boxes are more than 50 times
-        as large or as small as those of the fit.
+        At fit, if half of the pairs hardly overlap and sizes taken for corners, another unit or
+        another order of rows explains it; at prediction, if boxes are more than 50 times as large
+        or as small as those of the fit.
 
     See Also
     --------
@@ -154,8 +159,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
         overlap = _overlap(predicted, true)
         errors, inner = outward, -outward
         if image_id is not None:
-            image = check_vector(image_id, "image_id")
-            check_same_length(len(predicted), len(image), "X", "image_id")
+            image = unit_codes(image_id, len(predicted), "image_id", "X")
             errors, inner = _worst(errors, image), _worst(inner, image)
             overlap = -_worst(-overlap[:, None], image)[:, 0]
         self._warn_if_unmatched(predicted, true, overlap)
@@ -256,24 +260,35 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     def _warn_if_unmatched(
         predicted: Float64Array, true: Float64Array, overlap: Float64Array
     ) -> None:
+        """Warn if pairs hardly overlap and another reading of the boxes explains it."""
+        middle = float(np.median(overlap))
+        if middle >= MATCHED:
+            return
+        start = f"pairs of X and y overlap by {middle:.2f} in the middle"
         for name, boxes, others in (("X", predicted, true), ("y", true, predicted)):
-            read_as_sizes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-            better = float(np.median(_overlap(read_as_sizes, others)))
-            if better > max(0.5, 0.3 + float(np.median(overlap))):
-                warn(
-                    f"pairs overlap by {np.median(overlap):.2f} in the middle as they stand, but "
-                    f"by {better:.2f} if {name} holds x, y, width, height; pass corners "
-                    f"x1, y1, x2, y2",
-                    UnmatchedBoxesWarning,
-                )
+            as_sizes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+            better = float(np.median(_overlap(as_sizes, others)))
+            if better >= max(MATCHED, 0.3 + middle):
+                text = f"{start}, but by {better:.2f} if {name} holds x, y, width, height"
+                warn(f"{text}; pass corners x1, y1, x2, y2", UnmatchedBoxesWarning)
                 return
-        if float(np.median(overlap)) < LEAST_OVERLAP:
-            apart = int((overlap == 0).sum())
+        sizes = [float(np.median(_sizes(boxes))) for boxes in (predicted, true)]
+        if middle < LEAST_OVERLAP and 0 < OTHER_SIZE * min(sizes) < max(sizes):
             warn(
-                f"{apart} of {len(overlap)} pairs do not overlap, and half of them overlap by less "
-                f"than {LEAST_OVERLAP:g} (sizes {np.median(_sizes(predicted)):.3g} and "
-                f"{np.median(_sizes(true)):.3g} in the middle): X and y may have different units "
-                f"(normalised, pixels), formats (corners, sizes) or orders of rows",
+                f"{start}, and their sizes are {sizes[0]:.3g} and {sizes[1]:.3g}: they may have "
+                f"different units (normalised, pixels)",
+                UnmatchedBoxesWarning,
+            )
+            return
+        some = np.linspace(0, len(true) - 1, min(len(true), SAMPLE_PAIRS)).astype(np.intp)
+        best = np.array(
+            [_overlap(np.tile(predicted[row], (len(some), 1)), true[some]).max() for row in some]
+        )
+        better = float(np.median(best))
+        if middle < LEAST_OVERLAP and better >= MATCHED:
+            warn(
+                f"{start}, but by {better:.2f} with the nearest box of another row: X and y may "
+                f"have different orders of rows",
                 UnmatchedBoxesWarning,
             )
 
@@ -365,16 +380,10 @@ def _overlap(a: Float64Array, b: Float64Array) -> Float64Array:
     return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
 
 
-def _worst(errors: Float64Array, image: np.ndarray) -> Float64Array:
+def _worst(errors: Float64Array, image: IntArray) -> Float64Array:
     """Return the largest error of every image."""
-    try:
-        _, code = np.unique(image, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(
-            f"image_id mixes values that cannot be sorted ({error}); make all of them text"
-        ) from error
-    out = np.full((int(code.max()) + 1, errors.shape[1]), -np.inf)
-    np.maximum.at(out, code, errors)
+    out = np.full((int(image.max()) + 1, errors.shape[1]), -np.inf)
+    np.maximum.at(out, image, errors)
     return out
 
 

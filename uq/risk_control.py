@@ -120,7 +120,7 @@ def control_selective_risk(
     NothingKeptWarning
         If no threshold passes: the threshold is inf.
     DegenerateScoresWarning
-        If errors come with higher confidence beyond chance.
+        If most answers are errors, and errors come with higher confidence beyond chance.
 
     See Also
     --------
@@ -165,7 +165,8 @@ def control_selective_risk(
     wrong = check_errors(error)
     ranks = check_score_vector(confidence, "confidence")
     check_same_length(len(wrong), len(ranks), "error", "confidence")
-    warn_if_reversed(wrong.astype(np.float64), ranks, "error")
+    if wrong.mean() > 0.5:  # fewer errors may well be confident ones: that is what is tested
+        warn_if_reversed(wrong.astype(np.float64), ranks, "error")
     n_samples, level = len(wrong), 1 - confidence_level
 
     order = np.argsort(-ranks, kind="stable")
@@ -283,12 +284,10 @@ def abstention_utility(
                 f"{percent_hint(ranks)}"
             )
         threshold = penalty / (1 + penalty)
-    elif (
-        isinstance(threshold, bool)
-        or not isinstance(threshold, (int, float, np.number))
-        or math.isnan(threshold)
-    ):
+    elif isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)):
         raise ValueError(f"threshold must be a number or None; got {describe(threshold)}")
+    elif math.isnan(threshold):
+        raise ValueError("threshold is NaN; pass a number")
     answered = ranks >= threshold
     return float(np.where(answered, np.where(wrong, -penalty, 1.0), 0.0).mean())
 

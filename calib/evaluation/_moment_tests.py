@@ -63,7 +63,7 @@ def sum_is_normal(coefficient: Float64Array, p: Float64Array) -> bool:
     c, variance = np.abs(coefficient) / largest, p * (1.0 - p)
     total = float(np.sum(c**2 * variance))
     third = float(np.sum(c**3 * variance * (p**2 + (1.0 - p) ** 2)))
-    return third <= LARGEST_RATIO * total**1.5
+    return bool(third <= LARGEST_RATIO * total**1.5)
 
 
 def poisson_binomial(p: Float64Array) -> Float64Array:

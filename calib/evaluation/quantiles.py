@@ -351,7 +351,7 @@ def _level_weights(tau: Float64Array, kind: LevelWeights) -> Float64Array:
         kind = "equal" if even and covering else "trapezoid"
     if kind == "equal":
         return np.full(len(tau), 1 / len(tau))
-    return 0.5 * (around[2:] - around[:-2])
+    return np.asarray(0.5 * (around[2:] - around[:-2]))
 
 
 def _checked(

@@ -418,10 +418,10 @@ def _members(groups: ArrayLike, n_samples: int) -> list[IntArray]:
     return np.split(order, np.cumsum(np.bincount(codes))[:-1])
 
 
-def group_codes(groups: ArrayLike, n_samples: int, rows_of: str = "y_prob") -> IntArray:
+def group_codes(groups: ArrayLike, n_samples: int) -> IntArray:
     """Return the index of the group of every sample."""
     array = check_vector(groups, "groups")
-    check_same_length(n_samples, len(array), rows_of, "groups")
+    check_same_length(n_samples, len(array), "y_prob", "groups")
     try:
         return np.unique(array, return_inverse=True)[1].astype(np.intp)
     except TypeError as error:
