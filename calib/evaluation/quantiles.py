@@ -135,7 +135,7 @@ def quantile_crps(
     >>> round(quantile_crps([1, 2], quantiles, levels=[0.1, 0.3, 0.9]), 4)
     0.3575
     >>> round(quantile_crps([1, 2], quantiles, levels=[0.25, 0.5, 0.75]), 4)
-    0.5417
+    0.625
     """
     check_option("level_weights", level_weights, ("auto", "trapezoid", "equal"))
     y, quantiles, tau = _checked(y_true, y_quantiles, levels)
