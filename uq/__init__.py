@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         PooledCategoryWarning,
         RiskNotControlledWarning,
         SmallCalibrationSetWarning,
+        UnmatchedBoxesWarning,
     )
 
 _MODULE_OF = {
@@ -109,6 +110,7 @@ _MODULE_OF = {
     "StudyPredictions": "uq.study_methods",
     "StudyResult": "uq.study_results",
     "StudyRow": "uq.study_metrics",
+    "UnmatchedBoxesWarning": "uq.warnings",
     "abstention_utility": "uq.risk_control",
     "area_under_risk_coverage": "uq.risk_coverage",
     "certainty_curve": "uq.certainty_curves",
@@ -178,6 +180,7 @@ __all__ = [
     "StudyPredictions",
     "StudyResult",
     "StudyRow",
+    "UnmatchedBoxesWarning",
     "abstention_utility",
     "area_under_risk_coverage",
     "certainty_curve",

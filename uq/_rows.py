@@ -12,12 +12,20 @@ from calib._border.typing import Array
 from calib._core.namespace import array_namespace, is_half
 from calib._core.scores import row_blocks
 
+#: Largest temperature, and one over the smallest.
+LARGEST_TEMPERATURE = 1e100
+
 
 def check_temperature(temperature: object) -> float:
     """Return a temperature as a finite float above 0."""
     number = isinstance(temperature, (int, float, np.number)) and not isinstance(temperature, bool)
     if not number or not 0 < float(temperature) < np.inf:  # type: ignore[arg-type]
         raise ValueError(f"temperature must be a finite number > 0; got {describe(temperature)}")
+    if not 1 / LARGEST_TEMPERATURE <= float(temperature) <= LARGEST_TEMPERATURE:  # type: ignore[arg-type]
+        raise ValueError(
+            f"temperature must lie in [{1 / LARGEST_TEMPERATURE:g}, {LARGEST_TEMPERATURE:g}]; got "
+            f"{describe(temperature)}"
+        )
     return float(temperature)  # type: ignore[arg-type]
 
 
@@ -31,7 +39,8 @@ def log_sum_exp(logits: Array, xp: Any, temperature: float = 1.0) -> Array:
 def by_rows(array: Array, function: Callable[[Array, Any], Array]) -> Array:
     """Apply a function to blocks of rows and join the results."""
     xp = array_namespace(array)
-    parts = [function(working(array[rows], xp), xp) for rows in blocks(array, array.shape[1])]
+    with np.errstate(over="ignore"):  # a difference beyond the largest number is that of certainty
+        parts = [function(working(array[rows], xp), xp) for rows in blocks(array, array.shape[1])]
     return parts[0] if len(parts) == 1 else xp.concat(parts)
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import digamma
+from scipy.stats import rankdata
 
 from calib._border.typing import ArrayLike, Float64Array
+from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_weight
-from uq._vectors import check_score_vector
+from calib.warnings import DegenerateScoresWarning
+from uq._vectors import LARGEST_NUMBER, check_score_vector
+
+#: Errors and right answers below which nothing is said, and standard errors that are no chance.
+FEWEST, SURE = 10, 4.0
 
 
 def check_pairs(
@@ -17,11 +23,36 @@ def check_pairs(
     values = check_score_vector(loss, "loss")
     ranks = check_score_vector(confidence, "confidence")
     check_same_length(len(values), len(ranks), "loss", "confidence")
+    if np.abs(values).max() > LARGEST_NUMBER:
+        raise ValueError(
+            f"loss has values beyond {LARGEST_NUMBER:g} ({np.abs(values).max():.6g}), whose sums "
+            f"overflow; divide all losses by a constant"
+        )
     weight = check_weight(sample_weight, len(values))
     if weight is None:
         return values, ranks, np.ones(len(values))
     filled = weight > 0
     return values[filled], ranks[filled], weight[filled]
+
+
+def warn_if_reversed(loss: Float64Array, confidence: Float64Array, name: str) -> None:
+    """Warn if errors (losses of 0 and 1) come with higher confidence, far beyond chance."""
+    wrong = loss == 1
+    n_wrong = int(wrong.sum())
+    n_right = len(loss) - n_wrong
+    if not np.isin(loss, (0.0, 1.0)).all() or min(n_wrong, n_right) < FEWEST:
+        return
+    ranks = rankdata(confidence)
+    share = (ranks[wrong].sum() - n_wrong * (n_wrong + 1) / 2) / (n_wrong * n_right)
+    spread = np.sqrt((len(loss) + 1) / (12 * n_wrong * n_right))
+    if share - 0.5 > SURE * spread:
+        warn(
+            f"errors come with higher confidence (AUC {share:.3f} over {n_wrong} errors of "
+            f"{len(loss)}, {(share - 0.5) / spread:.0f} standard errors above 1/2): {name} may "
+            f"hold what was right in the place of what was wrong, or confidence may be a doubt; "
+            f"pass y_true != y_pred, or the negative of the doubt",
+            DegenerateScoresWarning,
+        )
 
 
 def tie_groups(

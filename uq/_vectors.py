@@ -4,9 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.typing import ArrayLike, Float64Array
+from calib._border.typing import Array, ArrayLike, Float64Array, IntArray
+from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
+
+#: Largest loss or confidence whose sums of squares stay finite.
+LARGEST_NUMBER = 1e150
+
+
+def check_numbers(x: ArrayLike, name: str) -> Array:
+    """Return an array of numbers; texts and dates are none, even where they could be converted."""
+    array = read_array(x, name)
+    if isinstance(array, np.ndarray) and (
+        array.dtype.kind not in "biufcO"
+        or (array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat))
+    ):
+        raise ValueError(f"{name} must hold numbers; got values of type {array.dtype}")
+    return array
+
+
+def unit_codes(values: ArrayLike, n_rows: int, name: str, rows_of: str) -> IntArray:
+    """Return the number of the unit (group, image) of every row."""
+    array = check_vector(values, name)
+    check_same_length(n_rows, len(array), rows_of, name)
+    try:
+        return np.unique(array, return_inverse=True)[1].astype(np.intp)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} mixes values that cannot be sorted ({error}); make all of them text"
+        ) from error
+
+
+def percent_hint(values: Float64Array) -> str:
+    """Return advice for numbers that are percentages in the place of fractions."""
+    percent = values.min() >= 0 and 1 < values.max() <= 100
+    return "; these look like percentages: divide by 100" if percent else ""
 
 
 def check_score_vector(x: ArrayLike, name: str) -> Float64Array:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from calib._border.checks import check_fraction
 from calib._border.typing import ArrayLike, Float64Array
 from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from calib._core.validation import RANGE_TOLERANCE, check_matrix
+from uq._vectors import check_numbers, percent_hint
 
 
 def interval_width_certainty(interval: ArrayLike) -> Float64Array:
@@ -207,7 +207,7 @@ def is_conformal_singleton(
 
 def _ends(interval: ArrayLike) -> tuple[Float64Array, Float64Array]:
     """Return lower and upper probability of every class, shape (n_samples, n_classes) each."""
-    array = to_numpy(read_array(interval, "interval"))
+    array = to_numpy(check_numbers(interval, "interval"))
     if array.ndim not in (2, 3) or array.shape[-1] != 2 or (array.ndim == 3 and array.shape[1] < 2):
         raise ValueError(
             f"interval must have shape (n_samples, 2) or (n_samples, n_classes, 2); got shape "
@@ -229,7 +229,8 @@ def _ends(interval: ArrayLike) -> tuple[Float64Array, Float64Array]:
 
 
 def _check_p_values(p_values: ArrayLike) -> Float64Array:
-    array: Float64Array = to_numpy(check_matrix(p_values, "p_values")).astype(np.float64)
+    given = check_numbers(p_values, "p_values")
+    array: Float64Array = to_numpy(check_matrix(given, "p_values")).astype(np.float64)
     if array.shape[1] < 2:
         raise ValueError(
             f"p_values must have one column per label, at least 2; got shape {array.shape}"
@@ -242,4 +243,5 @@ def _check_range(array: Float64Array, name: str) -> None:
     if array.min() < -RANGE_TOLERANCE or array.max() > 1 + RANGE_TOLERANCE:
         raise ValueError(
             f"{name} has values outside [0, 1] (min={array.min():.6g}, max={array.max():.6g})"
+            f"{percent_hint(array)}"
         )

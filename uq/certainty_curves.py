@@ -11,14 +11,14 @@ from functools import partial
 
 import numpy as np
 
-from calib._border.checks import check_integer
+from calib._border.checks import check_integer, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._core.labels import check_same_length
 from calib._core.validation import check_predictions
 from calib.evaluation import adaptive_calibration_error, consistency_interval
 from uq._ranking import auroc, average_precision
-from uq._vectors import check_score_vector
+from uq._vectors import check_score_vector, percent_hint
 from uq.certainty_results import METRICS, CertaintyCurve, CertaintyPoints
 
 #: Bins of the adaptive calibration error at most, and samples of all per bin at least.
@@ -119,7 +119,10 @@ def certainty_curve(
     cuts = check_score_vector(thresholds, "thresholds")
     parts = check_score_vector(shares, "shares")
     if parts.min() <= 0 or parts.max() > 1:
-        raise ValueError(f"shares must lie in (0, 1]; got {parts.min():g} to {parts.max():g}")
+        raise ValueError(
+            f"shares must lie in (0, 1]; got {parts.min():g} to {parts.max():g}"
+            f"{percent_hint(parts)}"
+        )
     named = dict(certainty) if isinstance(certainty, Mapping) else {"certainty": certainty}
     if not named:
         raise ValueError("certainty is an empty mapping; pass at least one certainty")
@@ -142,6 +145,11 @@ def certainty_curve(
             )
         positive = np.clip(np.asarray(proba[:, -1], dtype=np.float64), 0.0, 1.0)
         order = check_score_vector(given, f"certainty[{name!r}]" if len(named) > 1 else "certainty")
+        if cuts.min() >= 5 and order.min() >= 0 and order.max() <= 1:
+            raise ValueError(
+                f"thresholds exceed 1 ({describe(cuts.tolist())}), but certainty lies in [0, 1]"
+                f"{percent_hint(cuts)}"
+            )
         n_samples = len(codes)
         check_same_length(n_samples, len(order), "y_true", "certainty")
         measure = partial(

@@ -13,13 +13,13 @@ import numpy as np
 from calib._border.checks import check_fraction, check_integer
 from calib._border.random import generator
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
-from calib._core.labels import check_same_length
 from calib._core.links import expit
 from calib._core.namespace import array_namespace, is_half, to_numpy, without_gradient
 from calib._core.reading import read_array
 from calib._core.scores import row_blocks
 from calib._core.validation import check_matrix
 from uq._rows import check_temperature, log_sum_exp
+from uq._vectors import unit_codes
 
 #: Rows of a block at least, so that matrix products with thousands of texts stay efficient.
 ROWS_AT_LEAST = 256
@@ -243,9 +243,7 @@ def select_negatives(
     if groups is None:
         codes = np.zeros(len(candidates), dtype=np.intp)
     else:
-        names = to_numpy(read_array(groups, "groups"))
-        check_same_length(len(candidates), len(names), "candidate_embeddings", "groups")
-        codes = np.unique(names, return_inverse=True)[1]
+        codes = unit_codes(groups, len(candidates), "groups", "candidate_embeddings")
     chosen = []
     for group in range(int(codes.max()) + 1):
         members = np.flatnonzero(codes == group)

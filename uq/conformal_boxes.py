@@ -10,16 +10,25 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array
+from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
-from calib._core.labels import check_same_length, check_vector
+from calib._core.labels import check_same_length
 from calib._core.namespace import to_numpy
 from calib._core.validation import check_matrix
 from uq._conformal_ranks import check_level, conformal_quantile, samples_needed
-from uq.warnings import SmallCalibrationSetWarning
+from uq._vectors import check_numbers, unit_codes
+from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.
 OUTWARD = np.array([1.0, 1.0, -1.0, -1.0])
+#: Pairs that overlap by less, in the middle, were hardly matched; by more, they were.
+LEAST_OVERLAP, MATCHED = 0.1, 0.5
+#: Ratio of the sizes of a pair that is no error of a detector.
+OTHER_SIZE = 5.0
+#: Pairs among which another order is looked for.
+SAMPLE_PAIRS = 200
+#: Ratio of sizes that is no ratio of boxes but of units.
+OTHER_UNIT = 50.0
 
 
 class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
@@ -68,6 +77,10 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     -----
     SmallCalibrationSetWarning
         At prediction, if margins are infinite.
+    UnmatchedBoxesWarning
+        At fit, if half of the pairs hardly overlap and sizes taken for corners, another unit or
+        another order of rows explains it; at prediction, if boxes are more than 50 times as large
+        or as small as those of the fit.
 
     See Also
     --------
@@ -146,10 +159,11 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
         overlap = _overlap(predicted, true)
         errors, inner = outward, -outward
         if image_id is not None:
-            image = check_vector(image_id, "image_id")
-            check_same_length(len(predicted), len(image), "X", "image_id")
+            image = unit_codes(image_id, len(predicted), "image_id", "X")
             errors, inner = _worst(errors, image), _worst(inner, image)
             overlap = -_worst(-overlap[:, None], image)[:, 0]
+        self._warn_if_unmatched(predicted, true, overlap)
+        self._size = float(np.median(_sizes(predicted)))
         self.errors_, self.inner_errors_, self.overlap_ = errors, inner, overlap
         self.n_calibration_ = len(errors)
         return self
@@ -176,7 +190,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
             margin.
         """
         check_is_fitted(self)
-        predicted, level = _boxes(X, "X"), check_level(confidence_level)
+        predicted, level = self._predicted(X), check_level(confidence_level)
         if self.method == "iou":
             least = self._least_overlap(level)
             ratio = (1 - least) / least if least else math.inf
@@ -209,7 +223,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
             As `predict`.
         """
         check_is_fitted(self)
-        predicted, level = _boxes(X, "X"), check_level(confidence_level)
+        predicted, level = self._predicted(X), check_level(confidence_level)
         if self.method == "iou":
             margin = _sizes(predicted) * (1 - self._least_overlap(level))
         else:
@@ -241,6 +255,53 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
         return self._least_overlap(check_level(confidence_level))
 
     # ------------------------------------------------------------------ private parts
+
+    @staticmethod
+    def _warn_if_unmatched(
+        predicted: Float64Array, true: Float64Array, overlap: Float64Array
+    ) -> None:
+        """Warn if pairs hardly overlap and another reading of the boxes explains it."""
+        middle = float(np.median(overlap))
+        if middle >= MATCHED:
+            return
+        start = f"pairs of X and y overlap by {middle:.2f} in the middle"
+        for name, boxes, others in (("X", predicted, true), ("y", true, predicted)):
+            as_sizes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+            better = float(np.median(_overlap(as_sizes, others)))
+            if better >= max(MATCHED, 0.3 + middle):
+                text = f"{start}, but by {better:.2f} if {name} holds x, y, width, height"
+                warn(f"{text}; pass corners x1, y1, x2, y2", UnmatchedBoxesWarning)
+                return
+        sizes = [float(np.median(_sizes(boxes))) for boxes in (predicted, true)]
+        if middle < LEAST_OVERLAP and 0 < OTHER_SIZE * min(sizes) < max(sizes):
+            warn(
+                f"{start}, and their sizes are {sizes[0]:.3g} and {sizes[1]:.3g}: they may have "
+                f"different units (normalised, pixels)",
+                UnmatchedBoxesWarning,
+            )
+            return
+        some = np.linspace(0, len(true) - 1, min(len(true), SAMPLE_PAIRS)).astype(np.intp)
+        best = np.array(
+            [_overlap(np.tile(predicted[row], (len(some), 1)), true[some]).max() for row in some]
+        )
+        better = float(np.median(best))
+        if middle < LEAST_OVERLAP and better >= MATCHED:
+            warn(
+                f"{start}, but by {better:.2f} with the nearest box of another row: X and y may "
+                f"have different orders of rows",
+                UnmatchedBoxesWarning,
+            )
+
+    def _predicted(self, X: ArrayLike) -> Float64Array:
+        predicted = _boxes(X, "X")
+        size, fitted = float(np.median(_sizes(predicted))), getattr(self, "_size", 0.0)
+        if min(size, fitted) > 0 and max(size / fitted, fitted / size) > OTHER_UNIT:
+            warn(
+                f"boxes of X measure {size:.3g} in the middle, those of the fit {fitted:.3g}; "
+                f"X may have other units (normalised, pixels)",
+                UnmatchedBoxesWarning,
+            )
+        return predicted
 
     def _units(self, predicted: Float64Array) -> Float64Array:
         if self.method == "iou" or self.unit == "pixels":
@@ -289,7 +350,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
 
 def _boxes(x: ArrayLike, name: str) -> Float64Array:
     """Return finite corners as float64."""
-    array = np.asarray(to_numpy(check_matrix(x, name)), dtype=np.float64)
+    array = np.asarray(to_numpy(check_matrix(check_numbers(x, name), name)), dtype=np.float64)
     if array.shape[1] != 4:
         raise ValueError(f"{name} must hold boxes x1, y1, x2, y2, shape (n, 4); got {array.shape}")
     wrong = (array[:, 2:] < array[:, :2]).any(axis=1)
@@ -310,17 +371,19 @@ def _sizes(boxes: Float64Array) -> Float64Array:
 
 def _overlap(a: Float64Array, b: Float64Array) -> Float64Array:
     """Return the intersection over union of corresponding boxes; 0 where both have no area."""
+    scale = np.maximum(np.abs(a), np.abs(b)).max(axis=1, keepdims=True)
+    scale = np.where(scale > 0, scale, 1.0)  # so that areas neither overflow nor vanish
+    a, b = a / scale, b / scale
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     common = np.maximum(sides, 0).prod(axis=1)
     union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - common
     return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))
 
 
-def _worst(errors: Float64Array, image: np.ndarray) -> Float64Array:
+def _worst(errors: Float64Array, image: IntArray) -> Float64Array:
     """Return the largest error of every image."""
-    _, code = np.unique(image, return_inverse=True)
-    out = np.full((int(code.max()) + 1, errors.shape[1]), -np.inf)
-    np.maximum.at(out, code, errors)
+    out = np.full((int(image.max()) + 1, errors.shape[1]), -np.inf)
+    np.maximum.at(out, image, errors)
     return out
 
 

@@ -11,6 +11,7 @@ from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.validation import check_matrix
 from uq import _conformal_ranks as ranks
+from uq._vectors import check_numbers
 
 #: A scaled likelihood ratio beyond this outweighs any calibration set.
 HUGE_RATIO = 1e300
@@ -152,7 +153,7 @@ def effective_sample_size(weight: ArrayLike) -> float:
 
 def score_vector(scores: ArrayLike, name: str) -> Float64Array:
     """Return finite scores as a float64 vector."""
-    matrix = to_numpy(check_matrix(scores, name))
+    matrix = to_numpy(check_matrix(check_numbers(scores, name), name))
     if matrix.shape[1] != 1:
         raise ValueError(
             f"{name} must be one-dimensional, one score per sample; got {matrix.shape}"

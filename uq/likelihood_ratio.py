@@ -16,6 +16,7 @@ from calib._border.typing import ArrayLike, Float64Array
 from calib._border.warn import warn
 from calib._core.namespace import to_numpy
 from calib._core.validation import check_matrix
+from uq._vectors import check_numbers
 from uq.conformal_quantiles import effective_sample_size
 from uq.conformal_state import seed_of
 from uq.warnings import EffectiveSampleSizeWarning
@@ -126,7 +127,9 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         top = self.max_ratio
         if isinstance(top, bool) or not isinstance(top, (int, float, np.number)) or not top > 1:
             raise ValueError(f"max_ratio must be a number > 1; got {describe(top)}")
-        old, new = _features(X, "X"), _features(X_new, "X_new")
+        self._names = None
+        self._names, old = column_names(X), _features(X, "X")
+        new = self._read(X_new, "X_new")
         if old.shape[1] != new.shape[1]:
             raise ValueError(
                 f"X has {old.shape[1]} columns and X_new {new.shape[1]}; they must be the same"
@@ -136,6 +139,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
                 f"cv={self.cv} folds need as many samples on both sides; got {len(old)} and "
                 f"{len(new)}"
             )
+        self.n_features_in_ = old.shape[1]
         both = np.concatenate([old, new])
         side = np.repeat([0, 1], [len(old), len(new)])
         self._odds = len(old) / len(new)
@@ -171,9 +175,26 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
             In [1 / max_ratio, max_ratio].
         """
         check_is_fitted(self)
-        return self._limited(self._raw(self.model_, _features(X, "X")))
+        features = self._read(X, "X")
+        if features.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {features.shape[1]} columns; the ratio was fitted on {self.n_features_in_}"
+            )
+        return self._limited(self._raw(self.model_, features))
 
     # ------------------------------------------------------------------ private parts
+
+    def _read(self, X: ArrayLike, name: str) -> Float64Array:
+        """Return features in the order of the columns at fit, by name where there are names."""
+        features, names = _features(X, name), column_names(X)
+        if names is None or self._names is None or names == self._names:
+            return features
+        if sorted(names) != sorted(self._names) or len(set(names)) != len(names):
+            raise ValueError(
+                f"{name} has the columns {describe(names)}, but the calibration sample had "
+                f"{describe(self._names)}; pass the same columns"
+            )
+        return features[:, [names.index(column) for column in self._names]]
 
     def _model(self) -> CalibratedClassifier:
         inner = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
@@ -189,4 +210,13 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
 
 
 def _features(X: ArrayLike, name: str) -> Float64Array:
-    return np.asarray(to_numpy(check_matrix(X, name)), dtype=np.float64)
+    return np.asarray(to_numpy(check_matrix(check_numbers(X, name), name)), dtype=np.float64)
+
+
+def column_names(X: ArrayLike) -> list[str] | None:
+    """Return the names of the columns of a table, None for anything else."""
+    columns = getattr(X, "columns", None)
+    if columns is None:
+        return None
+    names = list(columns)
+    return names if all(isinstance(name, str) for name in names) else None

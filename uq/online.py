@@ -17,12 +17,15 @@ from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.namespace import to_numpy
 from calib._core.optional import require
 from calib._core.validation import check_matrix
+from uq._vectors import check_numbers
 from uq.conformal_quantiles import score_vector
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9
 #: Length of the stretch over which a mixture of rates competes with the best of them.
 HORIZON = 500
+#: Largest step size; errors move the level, which lies in (0, 1) where it matters.
+LARGEST_STEP = 1e6
 
 
 class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
@@ -146,11 +149,11 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
         """Largest nonconformity inside the set at the current level."""
         check_is_fitted(self, "n_updates_")
         # a score is inside if 1 + #{scores >= it} exceeds level (n + 1)
+        if not 0 < self.level_ < 1:
+            return np.inf if self.level_ <= 0 else -np.inf
         needed = floor(self.level_ * (len(self._sorted) + 1) + GUARD)
-        if self.level_ <= 0 or needed < 1:
-            return np.inf
-        if self.level_ >= 1 or needed > len(self._sorted):
-            return -np.inf
+        if needed < 1 or needed > len(self._sorted):
+            return np.inf if needed < 1 else -np.inf
         return self._sorted[-needed]
 
     @property
@@ -173,7 +176,13 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
             All at the current level; call `update` in between to let it move.
         """
         check_is_fitted(self, "n_updates_")
-        return np.asarray(to_numpy(check_matrix(scores, "scores")) <= self.threshold_)
+        given = check_numbers(scores, "scores")
+        if given.ndim != 2:
+            raise ValueError(
+                f"scores must have shape (n_samples, n_classes), one score per label; got "
+                f"{tuple(given.shape)}; for true labels alone call update"
+            )
+        return np.asarray(to_numpy(check_matrix(given, "scores")) <= self.threshold_)
 
     def update(self, scores: ArrayLike) -> Self:
         """Observe the nonconformity of true labels, one after the other.
@@ -285,12 +294,12 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
 def _rates(step_size: Any) -> Float64Array:
     given = np.atleast_1d(np.asarray(step_size, dtype=object))
     numbers = all(
-        isinstance(v, (int, float, np.number)) and not isinstance(v, bool) and 0 < v < np.inf
+        isinstance(v, (int, float, np.number)) and not isinstance(v, bool) and 0 < v <= LARGEST_STEP
         for v in given.ravel()
     )
     if given.ndim != 1 or not len(given) or not numbers:
         raise ValueError(
-            f"step_size must be a finite number > 0, or a sequence of them; got "
-            f"{describe(step_size)}"
+            f"step_size must be a finite number > 0 (at most {LARGEST_STEP:g}), or a sequence of "
+            f"them; got {describe(step_size)}"
         )
     return given.astype(np.float64)

@@ -18,6 +18,8 @@ from uq._covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covaria
 
 #: Rows of a block at least, so that matrix products stay efficient.
 ROWS_AT_LEAST = 256
+#: Largest feature whose squares, summed and divided by small variances, stay finite.
+LARGEST_FEATURE = 1e100
 
 
 class _Detector(OutlierMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -173,9 +175,14 @@ class MahalanobisDetector(_Detector):
         check_option("relative", self.relative, (True, False))
         check_shrinkage(self.shrinkage)
         contamination = check_fraction("contamination", self.contamination)
-        features = self._features(X, reset=True)
+        features = self._bounded(X, reset=True)
         n_samples = len(features)
         labels = np.zeros(n_samples, dtype=np.intp) if y is None else check_vector(y, "y")
+        if labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels)):
+            raise ValueError(
+                f"y holds continuous values such as {labels[labels != np.rint(labels)][0]:.6g}; "
+                f"pass class labels, or None for a single class"
+            )
         check_same_length(n_samples, len(labels), "X", "y")
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if self.relative and len(self.classes_) < 2:
@@ -213,7 +220,17 @@ class MahalanobisDetector(_Detector):
             Larger is more like the training data; at most 0 unless ``relative=True``.
         """
         check_is_fitted(self)
-        return self._score(self._features(X, reset=False))
+        return self._score(self._bounded(X, reset=False))
+
+    def _bounded(self, X: ArrayLike, *, reset: bool) -> Float64Array:
+        features = self._features(X, reset=reset)
+        largest = float(np.abs(features).max())
+        if largest > LARGEST_FEATURE:
+            raise ValueError(
+                f"X has values up to {largest:.6g}, whose squares overflow; divide features by a "
+                f"constant (at most {LARGEST_FEATURE:g} is read)"
+            )
+        return features
 
     def _score(self, features: Float64Array) -> Float64Array:
         means = whiten(self._factor, self.means_ - self._centre)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calib import DegenerateScoresWarning
-from calib._border.checks import check_fraction, check_integer
+from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.warn import warn
@@ -282,6 +282,10 @@ def ood_report(
         raise ValueError("scores_out is an empty mapping; pass at least one set of scores")
     if "mean" in named:
         raise ValueError("scores_out has a set named 'mean', which is the row of the mean; rename")
+    if len({str(name) for name in named}) != len(named):
+        raise ValueError(
+            f"scores_out has two sets of one name: {describe(list(named))}; rename one"
+        )
     outside = {
         str(name): check_score_vector(
             scores, f"scores_out[{name!r}]" if len(named) > 1 else "scores_out"

@@ -9,12 +9,15 @@ import numpy as np
 from calib._border.checks import check_option, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
+from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.validation import check_matrix
+from uq._vectors import check_numbers, percent_hint
 from uq.category_table import CategoryTable
 from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
+from uq.warnings import SmallCalibrationSetWarning
 
 #: Test scores answered in one go (8 MB), so that memory stays bounded beside the result.
 BLOCK = 1 << 20
@@ -166,6 +169,11 @@ def mondrian_p_values(
     ValueError
         For input that `conformal_p_values` refuses, or categories of another number.
 
+    Warns
+    -----
+    SmallCalibrationSetWarning
+        If no category of the test samples occurs at calibration.
+
     References
     ----------
     V. Vovk, "Conditional validity of inductive conformal predictors", Machine Learning 92, 2013,
@@ -193,6 +201,12 @@ def mondrian_p_values(
         raise ValueError(
             f"test_category must have one entry per row ({len(tests)}) or per column of "
             f"test_scores {shape}; got {len(wanted)}"
+        )
+    if (wanted < 0).all():
+        warn(
+            f"no test_category occurs in calibration_category ({describe(known[:5].tolist())}): "
+            f"every p-value is 1 (smoothed: random); check spelling and order of the arguments",
+            SmallCalibrationSetWarning,
         )
     shares = _shares(smoothed, tau, len(tests), random_state)
     table = CategoryTable.build(scores, codes.astype(np.intp), len(known) + 1)
@@ -238,7 +252,8 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     >>> forced.labels.tolist(), forced.credibility.tolist(), forced.confidence.tolist()
     (['no', 'yes'], [0.75, 0.4], [0.8, 0.75])
     """
-    matrix = np.asarray(to_numpy(check_matrix(p_values, "p_values")), dtype=np.float64)
+    given = check_numbers(p_values, "p_values")
+    matrix = np.asarray(to_numpy(check_matrix(given, "p_values")), dtype=np.float64)
     if matrix.shape[1] < 2:
         raise ValueError(
             f"p_values must have a column for each of two or more labels; got {matrix.shape}"
@@ -246,11 +261,14 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     if matrix.min() < 0 or matrix.max() > 1:
         raise ValueError(
             f"p_values must lie in [0, 1]; got values from {matrix.min():.6g} to {matrix.max():.6g}"
+            f"{percent_hint(matrix)}"
         )
     n_classes = matrix.shape[1]
     names = np.arange(n_classes) if labels is None else check_vector(labels, "labels")
     if len(names) != n_classes:
         raise ValueError(f"labels must name the {n_classes} columns; got {len(names)} labels")
+    if len(set(names.tolist())) != n_classes:
+        raise ValueError(f"labels must name every column once; got {describe(names.tolist())}")
     best = matrix.argmax(axis=1)
     top = np.partition(matrix, n_classes - 2, axis=1)
     return ForcedPrediction(names[best], top[:, -1].copy(), 1 - top[:, -2])
@@ -289,7 +307,7 @@ def _at(values: Float64Array | None, rows: slice | IntArray) -> Float64Array | N
 
 
 def _test_matrix(test_scores: ArrayLike) -> tuple[Float64Array, tuple[int, ...]]:
-    given = to_numpy(read_array(test_scores, "test_scores"))
+    given = to_numpy(check_numbers(test_scores, "test_scores"))
     return np.asarray(to_numpy(check_matrix(given, "test_scores")), dtype=np.float64), given.shape
 
 

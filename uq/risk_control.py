@@ -13,7 +13,8 @@ from calib._border.checks import check_fraction, check_integer, check_option, de
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core.labels import check_same_length
-from uq._vectors import check_score_vector
+from uq._tied_risk import warn_if_reversed
+from uq._vectors import check_score_vector, percent_hint
 from uq.warnings import NothingKeptWarning
 
 Procedure: TypeAlias = Literal["fixed_sequence", "bonferroni"]
@@ -118,6 +119,8 @@ def control_selective_risk(
     -----
     NothingKeptWarning
         If no threshold passes: the threshold is inf.
+    DegenerateScoresWarning
+        If most answers are errors, and errors come with higher confidence beyond chance.
 
     See Also
     --------
@@ -162,6 +165,8 @@ def control_selective_risk(
     wrong = check_errors(error)
     ranks = check_score_vector(confidence, "confidence")
     check_same_length(len(wrong), len(ranks), "error", "confidence")
+    if wrong.mean() > 0.5:  # fewer errors may well be confident ones: that is what is tested
+        warn_if_reversed(wrong.astype(np.float64), ranks, "error")
     n_samples, level = len(wrong), 1 - confidence_level
 
     order = np.argsort(-ranks, kind="stable")
@@ -276,8 +281,11 @@ def abstention_utility(
             raise ValueError(
                 f"confidence has values outside [0, 1] (min={ranks.min():.6g}, "
                 f"max={ranks.max():.6g}); pass probabilities of being right, or a threshold"
+                f"{percent_hint(ranks)}"
             )
         threshold = penalty / (1 + penalty)
+    elif isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)):
+        raise ValueError(f"threshold must be a number or None; got {describe(threshold)}")
     elif math.isnan(threshold):
         raise ValueError("threshold is NaN; pass a number")
     answered = ranks >= threshold

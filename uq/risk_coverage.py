@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from calib._border.typing import ArrayLike
-from uq._tied_risk import area_of, check_pairs, generalized_area_of, tie_groups
+from uq._tied_risk import (
+    area_of,
+    check_pairs,
+    generalized_area_of,
+    tie_groups,
+    warn_if_reversed,
+)
 from uq.risk_coverage_results import RiskCoverageCurve
 
 
@@ -31,7 +37,12 @@ def risk_coverage_curve(
     Raises
     ------
     ValueError
-        For NaN or inf, empty input, lengths that differ, or wrong weights.
+        For NaN or inf, empty input, lengths that differ, wrong weights, or losses beyond 1e150.
+
+    Warns
+    -----
+    DegenerateScoresWarning
+        If errors (losses of 0 and 1) come with higher confidence beyond chance.
 
     See Also
     --------
@@ -67,6 +78,7 @@ def risk_coverage_curve(
     (0.1458, 0.0625)
     """
     values, ranks, weight = check_pairs(loss, confidence, sample_weight)
+    warn_if_reversed(values, ranks, "loss")
     threshold, mass, lost, rows = tie_groups(values, ranks, weight)
     kept = np.cumsum(mass)
     total = float(kept[-1])

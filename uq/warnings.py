@@ -29,6 +29,10 @@ class SmallCalibrationSetWarning(CalibWarning):
     """Too few calibration samples for the level: the answer is valid and says nothing."""
 
 
+class UnmatchedBoxesWarning(CalibWarning):
+    """Predicted and true boxes hardly overlap, or have sizes of another unit."""
+
+
 class InSampleResidualsWarning(CalibWarning):
     """Heads are fitted on residuals of rows that the estimator was trained on."""
 

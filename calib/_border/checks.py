@@ -32,5 +32,6 @@ def check_fraction(name: str, value: object) -> float:
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
         raise ValueError(f"{name} must be a number in (0, 1); got {describe(value)}")
     if not 0 < float(value) < 1:
-        raise ValueError(f"{name} must lie in (0, 1); got {value}")
+        percent = "; divide by 100 if this is a percentage" if 1 < float(value) <= 100 else ""
+        raise ValueError(f"{name} must lie in (0, 1); got {value}{percent}")
     return float(value)

@@ -10,6 +10,9 @@ from calib._border.warn import warn
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 
+#: Largest weight, and one over the smallest that is not 0: their squares still add up.
+LARGEST_WEIGHT = 1e100
+
 
 def check_vector(y: ArrayLike, name: str) -> LabelArray:
     """Return labels (or soft targets) as a one-dimensional NumPy array without missing values."""
@@ -97,6 +100,15 @@ def check_weight(weight: ArrayLike, n_samples: int) -> Float64Array | None:
         raise ValueError(f"sample_weight must be >= 0; got {array[row]} in row {row}")
     if not (array > 0).any():
         raise ValueError("sample_weight is zero for every sample; at least one must be positive")
+    if array.max() > LARGEST_WEIGHT or array[array > 0].min() < 1 / LARGEST_WEIGHT:
+        row = int(
+            np.argmax((array > LARGEST_WEIGHT) | ((array > 0) & (array < 1 / LARGEST_WEIGHT)))
+        )
+        raise ValueError(
+            f"sample_weight must be 0 or lie in [{1 / LARGEST_WEIGHT:g}, {LARGEST_WEIGHT:g}], so "
+            f"that sums neither overflow nor vanish; got {array[row]:g} in row {row}; multiply all "
+            f"weights by a constant"
+        )
     return array
 
 

@@ -1,5 +1,8 @@
 """Tests of calibration with a known law: Spiegelhalter, Hosmer-Lemeshow, Cox, in-the-large.
 
+The normal and chi-squared laws hold where many events are in doubt. Every test comes with the rule
+that says so, and with its statistic as a function of redrawn events for where they do not.
+
 All of them take probabilities of one event, the events and positive weights. Under the null
 hypothesis events are independent with exactly these probabilities, so the null variance of a
 weighted sum ``sum w (y - p)`` is ``sum w^2 p (1 - p)``: weights are importances of independent
@@ -9,11 +12,12 @@ samples, not numbers of copies, and the level of a test does not depend on their
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.typing import Float64Array, LabelArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
 from calib._core.links import PROBA_FLOOR
 from calib._core.logistic import fit_logistic, log_loss, separable
@@ -25,6 +29,18 @@ LARGEST_INTERCEPT = 400.0
 ROUNDING = 1e-12
 
 
+#: Largest Lyapunov ratio of a sum whose normal law is relied on: about 1 / sqrt(events in doubt),
+#: so that 16 events (or non-events) are expected.
+LARGEST_RATIO = 0.25
+#: Hosmer-Lemeshow has its chi-squared law if all expected counts are at least the first and four
+#: fifths of them at least the second (Cochran's rule).
+SMALLEST_EXPECTED, USUAL_EXPECTED, USUAL_SHARE = 1.0, 5.0, 0.8
+EXACT_LAW = "Poisson binomial, two-sided"
+
+#: ``statistic(events)`` of events of shape (n_replicates, n_samples).
+Statistic: TypeAlias = Callable[[Float64Array], Float64Array]
+
+
 class Outcome(NamedTuple):
     """What a test found."""
 
@@ -33,6 +49,49 @@ class Outcome(NamedTuple):
     law: str
     estimates: dict[str, float]
     note: str = ""
+
+
+def sum_is_normal(coefficient: Float64Array, p: Float64Array) -> bool:
+    """Return whether ``sum c (y - p)`` is near enough to normal: by its Lyapunov ratio.
+
+    ``sum |c|^3 E|y - p|^3 / (sum c^2 p (1 - p))^(3/2)``, which is about ``1 / sqrt(n p)`` for rare
+    events of equal weight and 0 for sums that do not vary.
+    """
+    largest = float(np.abs(coefficient).max())
+    if largest == 0:
+        return True
+    c, variance = np.abs(coefficient) / largest, p * (1.0 - p)
+    total = float(np.sum(c**2 * variance))
+    third = float(np.sum(c**3 * variance * (p**2 + (1.0 - p) ** 2)))
+    return bool(third <= LARGEST_RATIO * total**1.5)
+
+
+def poisson_binomial(p: Float64Array) -> Float64Array:
+    """Return the probability of every number of independent events, shape (n_samples + 1,).
+
+    Products of polynomials in pairs, by fast Fourier transforms; absolute error about 1e-15.
+    """
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    rows = np.stack([1.0 - p, p], axis=1)
+    while len(rows) > 1:
+        if len(rows) % 2:
+            one = np.zeros((1, rows.shape[1]))
+            one[0, 0] = 1.0
+            rows = np.concatenate([rows, one])
+        length = 2 * rows.shape[1] - 1
+        size = next_fast_len(length, real=True)
+        spectrum = rfft(rows, size, axis=1)
+        rows = irfft(spectrum[::2] * spectrum[1::2], size, axis=1)[:, :length]
+    return np.asarray(np.maximum(rows[0, : len(p) + 1], 0.0))
+
+
+def exact_in_the_large(p: Float64Array, y: Float64Array) -> float:
+    """Return the probability of a number of events at least as far from its expectation."""
+    expected = float(p.sum())
+    distance = np.abs(np.arange(len(p) + 1) - expected)
+    reached = distance >= abs(float(y.sum()) - expected) - 1e-9
+    return min(1.0, float(poisson_binomial(p)[reached].sum()))
 
 
 def two_sided(total: float, variance: float) -> tuple[float, float]:
@@ -84,13 +143,78 @@ def in_the_large(p: Float64Array, y: Float64Array, w: Float64Array) -> Outcome:
     return Outcome(z, p_value, "N(0, 1), two-sided", estimates)
 
 
+def absolute_sum(coefficient: Float64Array, p: Float64Array) -> Statistic:
+    """Return ``|sum c (y - p)|`` as a function of redrawn events."""
+    expected = float(coefficient @ p)
+    return lambda events: np.abs(np.einsum("ri,i->r", events, coefficient) - expected)
+
+
+def cox_score(p: Float64Array, w: Float64Array) -> Statistic:
+    """Return the score statistic of intercept and slope 1 as a function of redrawn events."""
+    s = _log_odds(p)
+    bend = w**2 * p * (1.0 - p)
+    total = float(bend.sum())
+    centred = s - (float(bend @ s) / total if total > 0 else 0.0)
+    scale = float(np.abs(centred).max()) or 1.0
+    columns = [w, w * centred / scale]  # orthogonal under the null law
+    variances = [float(bend.sum()), float(bend @ (centred / scale) ** 2)]
+    known = [(c, v) for c, v in zip(columns, variances, strict=True) if v > 0]
+
+    def statistic(events: Float64Array) -> Float64Array:
+        out = np.zeros(len(events))
+        for coefficient, variance in known:
+            out += absolute_sum(coefficient, p)(events) ** 2 / variance
+        return out
+
+    return statistic
+
+
+def hosmer_lemeshow_statistic(p: Float64Array, w: Float64Array, n_groups: int) -> Statistic:
+    """Return the statistic as a function of redrawn events; `p` ascends."""
+    cells = _hosmer_lemeshow_cells(p, w, n_groups)
+    starts = np.flatnonzero(np.diff(cells, prepend=-1))
+    mass, squares, expected, opposite, chance = (
+        np.add.reduceat(values, starts)
+        for values in (w, w**2, w * p, w * (1.0 - p), w**2 * p * (1.0 - p))
+    )
+    open_ = chance > 0
+    scale = (squares * (expected / mass) * (opposite / mass))[open_]
+
+    def statistic(events: Float64Array) -> Float64Array:
+        observed = np.add.reduceat(events * w, starts, axis=1)
+        gap = observed - expected
+        out = (gap[:, open_] ** 2 / scale).sum(axis=1)
+        impossible = (np.abs(gap[:, ~open_]) > ROUNDING * mass[~open_]).any(axis=1)
+        return np.where(impossible, np.inf, out)
+
+    return statistic
+
+
+def hosmer_lemeshow_is_chi_squared(p: Float64Array, w: Float64Array, n_groups: int) -> bool:
+    """Return whether groups expect enough events and non-events for the chi-squared law."""
+    cells = _hosmer_lemeshow_cells(p, w, n_groups)
+    mass, squares, expected, opposite = (
+        np.bincount(cells, values, minlength=n_groups) for values in (w, w**2, w * p, w * (1.0 - p))
+    )
+    filled = mass > 0
+    rarer = np.minimum(expected, opposite)[filled]
+    counts = (mass[filled] / squares[filled]) * rarer
+    return bool(
+        counts.min() >= SMALLEST_EXPECTED and np.mean(counts >= USUAL_EXPECTED) >= USUAL_SHARE
+    )
+
+
+def _hosmer_lemeshow_cells(p: Float64Array, w: Float64Array, n_groups: int) -> IntArray:
+    plain = bool((w == w[0]).all())
+    edges = binning.quantile_edges(p, n_groups, None if plain else w)
+    return binning.cells_between(p, edges)
+
+
 def hosmer_lemeshow(
     p: Float64Array, y: Float64Array, w: Float64Array, n_groups: int, *, fitted: bool
 ) -> Outcome:
     """Compare observed and expected counts in groups of equal mass."""
-    plain = bool((w == w[0]).all())
-    edges = binning.quantile_edges(p, n_groups, None if plain else w)
-    cells = binning.cells_between(p, edges)
+    cells = _hosmer_lemeshow_cells(p, w, n_groups)
     sums = np.stack(
         [
             np.bincount(cells, values, minlength=n_groups)

@@ -20,7 +20,9 @@ DECOMPOSITION_NOTE = (
     "uncertainty. Miscalibration is what the best increasing map, fitted to this sample, would "
     "gain."
 )
-GROUPED_NOTE = "The tests take samples as independent and do not know of the groups."
+GROUPED_NOTE = (
+    "Values under calibration and tests redraw labels as dependent inside groups as the observed."
+)
 
 
 def render(report: CalibrationReport) -> str:

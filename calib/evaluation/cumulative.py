@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.checks import check_integer, check_option
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib.evaluation import _brownian
 from calib.evaluation._distinct import (
     DistinctScores,
@@ -15,6 +16,8 @@ from calib.evaluation._distinct import (
     distinct_scores,
     measure_pairs,
 )
+from calib.evaluation._moment_tests import sum_is_normal
+from calib.evaluation._redrawn_tests import Walk, redrawn_statistics, share_as_large
 from calib.evaluation._views import Average
 
 Kind: TypeAlias = Literal["mad", "range"]
@@ -279,13 +282,15 @@ def cumulative_calibration_test(
     *,
     kind: Kind = "mad",
     average: View = "top_label",
+    n_resamples: int = 999,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    random_state: RandomState = 0,
 ) -> CumulativeTest:
     r"""Test calibration by the cumulative error and its Brownian law.
 
-    The test without a tuning parameter: no bins, no bandwidth, no resampling. A small p-value says
-    that the predictions are not calibrated; a large one that this sample does not show it.
+    The test without a tuning parameter: no bins and no bandwidth. A small p-value says that the
+    predictions are not calibrated; a large one that this sample does not show it.
 
     Parameters
     ----------
@@ -299,11 +304,15 @@ def cumulative_calibration_test(
     average : {"top_label", "binary"}, default="top_label"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
+    n_resamples : int >= 19, default=999
+        Redrawn label vectors where the Brownian law is not to be relied on.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights. A row is one independent observation whatever its weight: weight 2
         gives the statistic of a repeated row, but not its p-value.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of the redrawn labels.
 
     Returns
     -------
@@ -325,8 +334,11 @@ def cumulative_calibration_test(
         P(\mathrm{range} > x) = 8 \sum_{k \ge 1} (-1)^{k - 1} k \Phi(-k x).
 
     The law is that of a continuous path; a path with few steps, or with many equal scores, strays
-    less, so the test rejects a little less often than its level says. If all predictions are 0 or 1
-    the scale is 0: the p-value is 1 if all are right and 0 otherwise.
+    less, so the test rejects a little less often than its level says. With few events in doubt the
+    limit is not reached: where :math:`\sum w^3 E|y - p|^3 > 0.25 (\sum w^2 p (1 - p))^{3/2}`, that
+    is below about 16 expected events or non-events, the p-value is the share of redrawn label
+    vectors that stray at least as far, ``1 / (n_resamples + 1)`` or more. If all predictions are
+    0 or 1 the scale is 0: the p-value is 1 if all are right and 0 otherwise.
     Cost: O(n_samples log n_samples).
 
     References
@@ -347,9 +359,30 @@ def cumulative_calibration_test(
     0.1681 is 8.2 sigma, p = 4e-16
     """
     check_option("kind", kind, KINDS)
-    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels)
-    statistic = _excursion(walk_of(distinct_scores(*pairs)), kind)
-    scale = null_scale(pairs[0], pairs[2])
+    check_integer("n_resamples", n_resamples, low=19)
+    rng = generator(random_state)
+    score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    order = np.argsort(score, kind="stable")
+    p, y = np.clip(score[order], 0.0, 1.0), event[order].astype(np.float64)
+    w = np.ones(len(p)) if weight is None else weight[order] / weight.max()
+    test = brownian_test(p, y, w, kind)
+    if sum_is_normal(w, p):
+        return test
+    walk = Walk(p, w)
+    found = redrawn_statistics(
+        p,
+        y,
+        {kind: lambda events: walk.excursions(events, kind)},
+        n_resamples=n_resamples,
+        draw=lambda rows: rng.random((rows.stop - rows.start, len(p))),
+    )
+    return test._replace(p_value=share_as_large(found[kind]))
+
+
+def brownian_test(p: Float64Array, y: Float64Array, w: Float64Array, kind: Kind) -> CumulativeTest:
+    """Return the test by its limiting law; `p` in [0, 1] ascends, weights are positive."""
+    statistic = float(Walk(p, w).excursions(y[None, :], kind)[0])
+    scale = null_scale(p, w)
     tail = _brownian.excursion_tail if kind == "mad" else _brownian.range_tail
     if scale == 0:
         standardized = 0.0 if statistic == 0 else np.inf

@@ -10,7 +10,13 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib.evaluation.measures import MeasureInfo, Prepared, Replicates, describe_measures
+from calib.evaluation.measures import (
+    MeasureInfo,
+    Prepared,
+    Replicates,
+    describe_measures,
+    label_redraws,
+)
 from calib.evaluation.resampling import draw_labels
 
 MeasureChoice: TypeAlias = Literal["core", "all"] | Sequence[str]
@@ -144,30 +150,33 @@ def add_further(
     n_samples = len(next(iter(models.values())).codes)
     bootstrap = {name: np.empty((n_resamples, len(names))) for name in models}
     calibrated = {name: np.empty((n_resamples, len(names))) for name in models}
-    rows, uniform_rng = rng.spawn(2)
-    for r, drawn in enumerate(_draws(n_samples, groups, n_resamples, rows)):
-        own = None if weight is None else weight[drawn]
+    row_rng, uniform_rng = rng.spawn(2)
+    for r, taken in enumerate(_draws(n_samples, groups, n_resamples, row_rng)):
+        own = None if weight is None else weight[taken]
         for name, model in models.items():
             prediction = np.clip(model.prediction, 0.0, 1.0)
             for column, key in enumerate(names):
                 bootstrap[name][r, column] = (
-                    _classwise(key, model, model.codes[drawn], drawn, own)
+                    _classwise(key, model, model.codes[taken], taken, own)
                     if FURTHER[key].classwise
-                    else _pairs(key, model.event[drawn], prediction[drawn], own, model.n_bins)
+                    else _pairs(key, model.event[taken], prediction[taken], own, model.n_bins)
                 )
-    vectors = any(FURTHER[key].classwise for key in names)
-    step = max(1, BLOCK_LABELS // n_samples) if vectors else 1
+    redraws = label_redraws(models, weight, groups, n_resamples, uniform_rng)
+    step = max(1, BLOCK_LABELS // n_samples)
     for start in range(0, n_resamples, step):
-        uniform = uniform_rng.random((min(step, n_resamples - start), n_samples))
+        rows = slice(start, min(start + step, n_resamples))
+        noise = redraws.noise(rows.stop - start, n_samples, uniform_rng)
         for name, model in models.items():
             prediction = np.clip(model.prediction, 0.0, 1.0)
-            codes = draw_labels(model.columns.astype(np.float64), uniform) if vectors else None
-            for offset, numbers in enumerate(uniform):
-                event: LabelArray = numbers < prediction
+            drawn = draw_labels(
+                model.columns.astype(np.float64), redraws.numbers(name, noise, replicates=rows)
+            )
+            for offset, codes in enumerate(drawn):
+                event: LabelArray = codes == (1 if model.view == "binary" else model.top)
                 for column, key in enumerate(names):
                     calibrated[name][start + offset, column] = (
-                        _classwise(key, model, codes[offset], slice(None), weight)
-                        if FURTHER[key].classwise and codes is not None
+                        _classwise(key, model, codes, slice(None), weight)
+                        if FURTHER[key].classwise
                         else _pairs(key, event, prediction, weight, model.n_bins)
                     )
     out = {}

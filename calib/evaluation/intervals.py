@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.checks import check_fraction
-from calib._border.typing import ArrayLike, Float64Array
+from calib._border.checks import check_fraction, describe
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
+from calib.warnings import DegenerateScoresWarning
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +233,11 @@ def interval_quality(
     ValueError
         As `interval_score`.
 
+    Warns
+    -----
+    DegenerateScoresWarning
+        If nearly all labels lie outside their intervals by many widths, as in another unit.
+
     Notes
     -----
     The thirds are cut at the two weighted tercile widths; intervals of the same width are never
@@ -258,6 +265,7 @@ def interval_quality(
     level = check_fraction("confidence_level", confidence_level)
     width = _width(lower, upper)
     inside = (lower <= y) & (y <= upper)
+    _warn_if_elsewhere(y, lower, upper, width, inside)
     mass = np.ones(len(y)) if weight is None else weight
     ordered = np.argsort(width, kind="stable")
     share = np.cumsum(mass[ordered]) / mass.sum()
@@ -295,16 +303,59 @@ def interval_quality(
 
 # ---------------------------------------------------------------------- private parts
 
+#: Labels that many widths away from their intervals, in the middle, have another unit; and the
+#: number of samples below which nothing is said.
+FAR, FEWEST = 20.0, 20
+
+
+def _warn_if_elsewhere(
+    y: Float64Array,
+    lower: Float64Array,
+    upper: Float64Array,
+    width: Float64Array,
+    inside: LabelArray,
+) -> None:
+    """Warn about labels that lie far outside of nearly all their intervals."""
+    if len(y) < FEWEST or inside.mean() > 0.1 or not np.isfinite(width).all():
+        return
+    with np.errstate(over="ignore"):
+        away = np.maximum(lower - y, 0) + np.maximum(y - upper, 0)
+    if float(np.median(away)) > FAR * float(np.median(width)):
+        warn(
+            f"{len(y) - int(inside.sum())} of {len(y)} labels lie outside their intervals, by "
+            f"{np.median(away):.3g} in the middle, where intervals are {np.median(width):.3g} "
+            f"wide: y_true and the ends may have different units, scales or rows",
+            DegenerateScoresWarning,
+        )
+
 
 def number_vector(values: ArrayLike, name: str) -> Float64Array:
     """Return labels as finite numbers."""
     array = check_vector(values, name)
     if not len(array):
         raise ValueError(f"{name} has 0 samples; pass at least one")
+    return as_numbers(array, name)
+
+
+def as_numbers(array: LabelArray, name: str) -> Float64Array:
+    """Return numbers as float64; texts and dates are none, even where they could be converted."""
+    if array.dtype.kind not in "biufO":
+        raise ValueError(
+            f"{name} must hold numbers; got values of type {array.dtype}, such as "
+            f"{describe(array.ravel()[:1].tolist())}"
+        )
     try:
+        if array.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in array.flat):
+            raise ValueError("it holds texts")
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers; {error}") from error
+
+
+def percent_hint(values: Float64Array) -> str:
+    """Return advice for numbers that are percentages in the place of fractions."""
+    percent = values.min() >= 0 and 1 < values.max() <= 100
+    return "; these look like percentages: divide by 100" if percent else ""
 
 
 def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:
@@ -320,11 +371,7 @@ def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:
 
 
 def _end(values: ArrayLike, name: str) -> Float64Array:
-    array = to_numpy(read_array(values, name))
-    try:
-        array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers; {error}") from error
+    array = as_numbers(to_numpy(read_array(values, name)), name)
     if array.ndim != 1 or not len(array):
         raise ValueError(f"{name} must have shape (n_samples,), n_samples >= 1; got {array.shape}")
     if np.isnan(array).any():
@@ -343,19 +390,23 @@ def _checked(
 
 def _width(lower: Float64Array, upper: Float64Array) -> Float64Array:
     equal = lower == upper  # inf - inf is none
-    return np.where(equal, 0.0, np.subtract(upper, lower, where=~equal, out=np.zeros(len(lower))))
+    with np.errstate(over="ignore"):
+        width = np.subtract(upper, lower, where=~equal, out=np.zeros(len(lower)))
+    return np.where(equal, 0.0, width)
 
 
 def _scores(
     y: Float64Array, lower: Float64Array, upper: Float64Array, level: float
 ) -> Float64Array:
-    fine = np.maximum(lower - y, 0) + np.maximum(y - upper, 0)
-    return _width(lower, upper) + 2 / (1 - level) * fine
+    with np.errstate(over="ignore"):
+        fine = np.maximum(lower - y, 0) + np.maximum(y - upper, 0)
+        return _width(lower, upper) + 2 / (1 - level) * fine
 
 
 def _average(values: Float64Array, weight: Float64Array | None) -> float:
     """Average, leaving out weightless (possibly infinite) values."""
-    if weight is None:
-        return float(values.mean())
-    kept = weight > 0
-    return float(np.average(values[kept], weights=weight[kept]))
+    with np.errstate(over="ignore"):
+        if weight is None:
+            return float(values.mean())
+        kept = weight > 0
+        return float(np.average(values[kept], weights=weight[kept]))

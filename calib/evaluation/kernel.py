@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_option
+from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._core.validation import check_predictions
@@ -20,11 +20,14 @@ from calib.evaluation._kernel_sums import (
     scalar_error,
     sum_of_pairs,
 )
+from calib.evaluation._redrawn_pairs import kernel_pairs_test
 from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
 
 Estimator: TypeAlias = Literal["biased", "unbiased", "linear"]
 KernelView: TypeAlias = Literal["canonical", "top_label", "binary", "classwise"]
+#: Effective number of products below which their mean is not taken as normal.
+FEW_PRODUCTS = 5.0
 KERNEL_VIEWS = ("canonical", *_views.AVERAGES)
 
 
@@ -227,6 +230,7 @@ def kernel_calibration_test(
     y_prob: ArrayLike,
     *,
     bandwidth: float | Literal["median"] = "median",
+    n_resamples: int = 999,
     labels: ArrayLike = None,
     random_state: RandomState = None,
 ) -> KernelTest:
@@ -240,10 +244,12 @@ def kernel_calibration_test(
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
     bandwidth : float > 0 or "median", default="median"
         As for `kernel_calibration_error`.
+    n_resamples : int >= 19, default=999
+        Redrawn label vectors where the normal law is not to be relied on.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the pairing.
+        Seed of the pairing and of the redrawn labels.
 
     Returns
     -------
@@ -258,11 +264,14 @@ def kernel_calibration_test(
     Notes
     -----
     Under calibration the mean of h over m disjoint pairs has mean 0 and is asymptotically normal;
-    the statistic is divided by the standard deviation of h over ``sqrt(m)``. With few pairs the
-    normal law is rough. The test ignores most pairs and has less power than
-    `cumulative_calibration_test` where one prediction per sample is all that counts.
-    If all products are equal the standard deviation is 0: the p-value is 1 for a statistic of at
-    most 0, else 0. Cost: O(n_samples n_classes).
+    the statistic is divided by the standard deviation of h over ``sqrt(m)``. Few products of rare
+    events make up such a mean: where their effective number :math:`(\sum E h^2)^2 / \sum E h^4`,
+    taken of the most probable classes, is below 5 (about 60 samples with common events, a million
+    with events of 1 in 1,000), the p-value is the share of redrawn label vectors with at least this
+    mean over its standard error, ``1 / (n_resamples + 1)`` or more. The test ignores most pairs and
+    has less power than `cumulative_calibration_test` where one prediction per sample is all that
+    counts. If all products are equal the standard deviation is 0: the p-value is 1 for a statistic
+    of at most 0, else 0. Cost: O(n_samples n_classes).
 
     References
     ----------
@@ -284,18 +293,46 @@ def kernel_calibration_test(
     width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
     if width is None:
         check_option("bandwidth", bandwidth, ("median",))
+    check_integer("n_resamples", n_resamples, low=19)
     codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels)
     if len(codes) < 4:
         raise ValueError(f"kernel_calibration_test needs at least 4 samples; got {len(codes)}")
     columns = _views.all_columns(proba).astype(np.float64)
     width = median_distance(columns) if width is None else width
-    order = generator(random_state).permutation(len(codes))
+    rng = generator(random_state)
+    order = rng.permutation(len(codes))
     products = pair_products(columns, residuals(columns, codes), width, order)
     mean, error = float(products.mean()), float(products.std(ddof=1) / np.sqrt(len(products)))
     if error == 0:
         z = 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
         return KernelTest(mean, 0.0 if mean > 0 else 1.0, z, len(products))
-    return KernelTest(mean, float(ndtr(-mean / error)), mean / error, len(products))
+    p_value = float(ndtr(-mean / error))
+    if _expected_products(columns, order) < FEW_PRODUCTS:
+        p_value = kernel_pairs_test(
+            columns,
+            codes,
+            np.ones(len(codes)),
+            n_resamples=n_resamples,
+            rng=rng,
+            width=width,
+            order=order,
+        ).p_value
+    return KernelTest(mean, p_value, mean / error, len(products))
+
+
+def _expected_products(columns: Float64Array, order: IntArray) -> float:
+    """Return the effective number of products of residuals, ``(sum E h^2)^2 / sum E h^4``.
+
+    Of the most probable class alone, which decides how rarely a product is large; a certain
+    prediction has none.
+    """
+    chance = columns.max(axis=1)
+    variance = np.clip(chance * (1.0 - chance), 0.0, None)
+    fourth = variance * (chance**3 + (1.0 - chance) ** 3)
+    first, second = order[0 : len(order) // 2 * 2 : 2], order[1::2]
+    spread = float((variance[first] * variance[second]).sum())
+    heavy = float((fourth[first] * fourth[second]).sum())
+    return spread**2 / heavy if heavy > 0 else 0.0
 
 
 def _at_least_two(n_samples: int, estimator: str) -> None:

@@ -21,6 +21,7 @@ from calib._core.binning import BinTable
 from calib._core.links import PROBA_FLOOR
 from calib._core.scores import row_blocks
 from calib.evaluation import _views
+from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation._views import Average
 from calib.evaluation.resampling import draw_labels
 
@@ -164,10 +165,12 @@ def replicate(
     some = next(iter(models.values()))
     n_samples, n_classes = some.columns.shape
     step = max(1, min(BLOCK_NUMBERS // (n_resamples + 1), BLOCK_NUMBERS // n_classes))
+    redraws = label_redraws(models, weight, groups, n_resamples, rng)
     for rows, counts in _bootstrap_counts(n_samples, groups, n_resamples, step, rng):
-        uniform = rng.random((n_resamples, len(counts)))
+        noise = redraws.noise(n_resamples, len(counts), rng)
         scale = np.ones(len(counts)) if weight is None else weight[rows]
-        for total in sums.values():
+        for name, total in sums.items():
+            uniform = redraws.numbers(name, noise, rows=rows)
             total.add(rows, counts * scale[:, None], scale, uniform)
     return {name: total.replicates() for name, total in sums.items()}
 
@@ -206,6 +209,24 @@ def _bootstrap_counts(
         else:
             counts[:, 1:] = of_group[groups[rows]]
         yield rows, counts
+
+
+def label_redraws(
+    models: Mapping[str, Prepared],
+    weight: Float64Array | None,
+    groups: IntArray | None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> LabelRedraws:
+    """Return what labels under calibration are drawn with, dependent inside groups if any."""
+    if groups is None:
+        return LabelRedraws(None, {}, {})
+    correlation = {
+        name: group_correlation(model.prediction, model.event, groups, weight)
+        for name, model in models.items()
+    }
+    columns = {name: model.columns for name, model in models.items()}
+    return LabelRedraws(GroupRedraws(groups, n_resamples, rng), correlation, columns)
 
 
 class _Sums:

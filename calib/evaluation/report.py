@@ -247,6 +247,7 @@ def calibration_report(
                 model.columns,
                 average=view,
                 n_bins=n_bins,
+                groups=group,
                 sample_weight=weight,
                 labels=np.arange(len(classes)),
                 random_state=rng,

@@ -23,6 +23,8 @@ from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.scores import row_blocks
 from calib._core.validation import check_predictions
+from calib.evaluation import _views
+from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
 
 Metric = Callable[..., float]
 #: Indices that may be drawn at once (32 MB).
@@ -216,6 +218,8 @@ def consistency_interval(
     metric: Metric,
     y_prob: ArrayLike,
     *,
+    y_true: ArrayLike = None,
+    groups: ArrayLike = None,
     labels: ArrayLike = None,
     sample_weight: ArrayLike = None,
     confidence_level: float = 0.95,
@@ -235,10 +239,15 @@ def consistency_interval(
         given.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; handed to the metric as they are.
+    y_true : array-like of shape (n_samples,), default=None
+        True labels, from which `groups` take how dependent labels are; unused without them.
+    groups : array-like of shape (n_samples,), default=None
+        Group of every sample (image, patient, question): labels are redrawn as dependent inside
+        groups as `y_true`, which is needed then. None redraws every row by itself.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; None means 0..n_classes - 1.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights for the metric; labels are redrawn independently for every row.
+        Weights for the metric; a row is redrawn once, whatever its weight.
     confidence_level : float in (0, 1), default=0.95
         Share of the replicates between both ends.
     n_resamples : int >= 2, default=1000
@@ -264,9 +273,10 @@ def consistency_interval(
 
     Notes
     -----
-    Assumes independent samples. For a proper score the result is not a floor but the expected score
-    if the model were right about its own uncertainty: a calibrated model's log loss equals the mean
-    entropy of its predictions.
+    Assumes independent samples (groups); groups are redrawn with the latent correlation that gives
+    the observed products of residuals inside groups, every label with its own probability. For a
+    proper score the result is not a floor but the expected score if the model were right about its
+    own uncertainty: a calibrated model's log loss equals the mean entropy of its predictions.
 
     References
     ----------
@@ -287,22 +297,56 @@ def consistency_interval(
     check_integer("n_resamples", n_resamples, low=2)
     given = to_numpy(read_array(y_prob, "y_prob"))
     names = None if labels is None else check_vector(labels, "labels")
+    if groups is not None and y_true is None:
+        raise ValueError(
+            "groups needs y_true: how dependent the labels of a group are is taken from them"
+        )
     placeholder = np.zeros(len(given), dtype=np.intp) if names is None else names[[0] * len(given)]
-    _, proba, weight, classes = check_predictions(
-        placeholder, y_prob, labels=names, sample_weight=sample_weight
+    codes, proba, weight, classes = check_predictions(
+        placeholder if groups is None else y_true, y_prob, labels=names, sample_weight=sample_weight
     )
     rng = generator(random_state)
+    redraws = None if groups is None else _redraws(proba, codes, weight, groups, n_resamples, rng)
     extra: dict[str, Any] = {} if weight is None else {"sample_weight": weight}
     values = np.empty(n_resamples)
     codes = np.empty(len(proba), dtype=np.intp)
     for replicate in range(n_resamples):
         for rows in row_blocks(*proba.shape):
             block = np.asarray(proba[rows], dtype=np.float64)
-            codes[rows] = draw_labels(block, rng.random((1, len(block))))[0]
+            if redraws is None:
+                numbers = rng.random((1, len(block)))
+            else:
+                one = slice(replicate, replicate + 1)
+                numbers = redraws.numbers("", redraws.noise(1, len(block), rng), one, rows)
+            codes[rows] = draw_labels(block, numbers)[0]
         values[replicate] = metric(classes[codes], given, **extra)
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return _interval(float(values.mean()), low, high, confidence_level, values)
+
+
+def _redraws(
+    proba: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    groups: ArrayLike,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> LabelRedraws:
+    """Return what draws labels as dependent inside groups as the observed ones."""
+    members = group_codes(groups, len(codes))
+    columns = _views.all_columns(proba)
+    confidence, top = _views.top_label(columns)
+    two = columns.shape[1] == 2
+    prediction, event = (columns[:, 1], codes == 1) if two else (confidence, codes == top)
+    kept = slice(None) if weight is None else weight > 0
+    correlation = group_correlation(
+        prediction[kept].astype(np.float64),
+        event[kept],
+        np.unique(members[kept], return_inverse=True)[1],
+        None if weight is None else weight[kept],
+    )
+    return LabelRedraws(GroupRedraws(members, n_resamples, rng), {"": correlation}, {"": columns})
 
 
 def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
@@ -378,4 +422,9 @@ def group_codes(groups: ArrayLike, n_samples: int) -> IntArray:
     """Return the index of the group of every sample."""
     array = check_vector(groups, "groups")
     check_same_length(n_samples, len(array), "y_prob", "groups")
-    return np.unique(array, return_inverse=True)[1].astype(np.intp)
+    try:
+        return np.unique(array, return_inverse=True)[1].astype(np.intp)
+    except TypeError as error:
+        raise ValueError(
+            f"groups mixes values that cannot be sorted ({error}); make all of them text"
+        ) from error

@@ -6,14 +6,25 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, RandomState
+from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.warn import warn
 from calib._core.validation import check_predictions
 from calib.evaluation import _moment_tests, _views
-from calib.evaluation._moment_tests import Outcome
+from calib.evaluation._group_redraws import GroupRedraws, group_correlation
+from calib.evaluation._moment_tests import Outcome, Statistic
 from calib.evaluation._redrawn_pairs import kernel_pairs_test
-from calib.evaluation._redrawn_tests import redrawn_tests
-from calib.evaluation.cumulative import Kind, View, cumulative_calibration_test
+from calib.evaluation._redrawn_tests import (
+    REDRAWN,
+    REDRAWN_BY_GROUP,
+    Draw,
+    Walk,
+    gap_outcomes,
+    gap_statistics,
+    redrawn_statistics,
+    share_as_large,
+)
+from calib.evaluation.cumulative import Kind, View, brownian_test
+from calib.evaluation.resampling import group_codes
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
 from calib.warnings import DegenerateScoresWarning
 
@@ -39,6 +50,7 @@ def calibration_tests(
     fitted_on_same_data: bool = False,
     n_bins: int = 15,
     n_resamples: int = 1000,
+    groups: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     random_state: RandomState = None,
@@ -67,8 +79,12 @@ def calibration_tests(
     n_bins : int >= 1, default=15
         Equal-width bins of the expected calibration error.
     n_resamples : int >= 19, default=1000
-        Redrawn label vectors for ``t_cal``, ``ece`` and ``skce``; the smallest p-value they can
-        return is ``1 / (n_resamples + 1)``.
+        Redrawn label vectors for ``t_cal``, ``ece`` and ``skce``, and for every test whose law is
+        not to be relied on; the smallest p-value they can return is ``1 / (n_resamples + 1)``.
+    groups : array-like of shape (n_samples,), default=None
+        Group of every sample (image, patient, question). Labels are then redrawn as dependent
+        inside groups as the observed ones, and every test takes its law from them. None takes
+        samples as independent.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights. They say how much a sample counts, not how often it was seen: a row is
         one independent observation whatever its weight, so that tests keep their level and the
@@ -104,7 +120,26 @@ def calibration_tests(
 
     Notes
     -----
-    All tests assume independent samples and take the probabilities as fixed. With residuals
+    All tests assume independent samples (groups) and take the probabilities as fixed.
+
+    *Laws.* The normal, chi-squared and Brownian laws need events in doubt. A sum of residuals with
+    coefficients c is taken as normal if :math:`\sum |c|^3 E|r|^3 \le 0.25 (\sum c^2 E r^2)^{3/2}`,
+    which means about 16 expected events (or non-events, where they are rarer); Hosmer-Lemeshow as
+    chi-squared by Cochran's rule: all expected counts 1 or more, four fifths of them 5 or more.
+    Otherwise ``in_the_large`` takes the exact law of the number of events (equal weights), and the
+    others, or weighted sums, the statistics of redrawn labels; ``cox`` judges its score statistic
+    then. `CalibrationTest.law` says which. These laws have steps: with a handful of expected events
+    tests reject less often than their level. In simulations with 30 to 10,000 samples, common, rare
+    (1 in 1,000), two-sided (.001 and .999) and few distinct predictions all tests rejected
+    calibrated ones in at most 6.5 % at a level of 5 %.
+
+    *Groups.* The latent correlation of a group's labels is estimated from the products of residuals
+    inside groups, beyond those of different groups; redrawn labels have it and keep their
+    probabilities exactly. With three classes or more it is that of being right. Simulated with 50
+    to 100 groups of 10 to 20 rows, tests rejected calibrated predictions in 3 to 8 %, where tests
+    of independent samples did so in 12 to 95 %.
+
+    With residuals
     :math:`r = y - p` and unit weights:
 
     * ``ecce_mad``, ``ecce_range``: see `cumulative_calibration_test`.
@@ -118,8 +153,8 @@ def calibration_tests(
     * ``spiegelhalter``: :math:`\sum r (1 - 2p) / \sqrt{\sum (1 - 2p)^2 p (1 - p)}`. Blind to errors
       near 1/2; errors of opposite sign cancel.
     * ``hosmer_lemeshow``: :math:`\sum_b (O_b - E_b)^2 / (E_b (1 - E_b / n_b))`, as many degrees of
-      freedom as groups with a chance of both outcomes. Equal predictions share a group; unreliable
-      where ``smallest_expected`` (events or non-events of a group) is below about 5.
+      freedom as groups with a chance of both outcomes. Equal predictions share a group;
+      ``smallest_expected`` counts events or non-events of a group.
     * ``t_cal``: :math:`T_m = n^{-1} \sum_b n_b^{-1} [(\sum r)^2 - \sum r^2]` over m cells of equal
       width, m = 2, 4, 8, ... up to n. The smallest p-value of all m is judged against the smallest
       p-values of redrawn labels, which makes it exact where the Bonferroni bound of [4]_ is
@@ -165,31 +200,35 @@ def calibration_tests(
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, sample_weight=sample_weight
     )
+    members = None if groups is None else group_codes(groups, len(codes))
     if weight is not None:
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
+        members = None if members is None else np.unique(members[kept], return_inverse=True)[1]
     score, event = _views.pairs(proba, codes, average)
-    p, y = np.clip(score, 0.0, 1.0), event.astype(np.float64)
-    w = np.ones(len(p)) if weight is None else weight / weight.max()
-    outcomes: dict[str, Outcome] = {}
-    kinds: tuple[Kind, Kind] = ("mad", "range")
-    for kind in kinds:
-        walk = cumulative_calibration_test(
-            event, p, kind=kind, average="binary", sample_weight=weight
-        )
-        scaled = {"standardized": walk.standardized}
-        outcomes[f"ecce_{kind}"] = Outcome(walk.statistic, walk.p_value, "Brownian motion", scaled)
-    outcomes["in_the_large"] = _moment_tests.in_the_large(p, y, w)
-    outcomes["cox"] = _moment_tests.cox(p, y, w)
-    outcomes["spiegelhalter"] = _moment_tests.spiegelhalter(p, y, w)
-    outcomes["hosmer_lemeshow"] = _moment_tests.hosmer_lemeshow(
-        p, y, w, n_groups, fitted=fitted_on_same_data
-    )
+    order = np.argsort(score, kind="stable")
+    members = None if members is None else members[order]
+    p, y = np.clip(score[order], 0.0, 1.0), event[order].astype(np.float64)
+    w = np.ones(len(p)) if weight is None else weight[order] / weight.max()
     rng = generator(random_state)
-    outcomes |= redrawn_tests(p, y, w, n_bins=n_bins, n_resamples=n_resamples, rng=rng)
-    outcomes["skce"] = kernel_pairs_test(
-        _views.all_columns(proba), codes, w, n_resamples=n_resamples, rng=rng
+    draw, law = _source(p, y, w, members, n_resamples, rng)
+    outcomes, simulated = _closed_forms(p, y, w, n_groups, fitted_on_same_data)
+    if members is not None:
+        simulated = _statistics(p, w, n_groups)
+    found = redrawn_statistics(
+        p, y, {**gap_statistics(p, w, n_bins), **simulated}, n_resamples=n_resamples, draw=draw
     )
+    for name in simulated:
+        outcomes[name] = outcomes[name]._replace(p_value=share_as_large(found[name]), law=law)
+    outcomes |= gap_outcomes(found, n_bins, law)
+    outcomes["skce"] = kernel_pairs_test(
+        _views.all_columns(proba)[order],
+        codes[order],
+        w,
+        n_resamples=n_resamples,
+        rng=rng,
+        groups=members,
+    )._replace(law=law)
     notes = tuple(found.note for found in outcomes.values() if found.note)
     if notes:
         warn(
@@ -202,4 +241,72 @@ def calibration_tests(
         )
         for name, found in outcomes.items()
     }
-    return CalibrationTests(tests, len(p), average, notes)
+    n_members = None if members is None else int(members.max()) + 1
+    return CalibrationTests(tests, len(p), average, notes, n_members)
+
+
+def _source(
+    p: Float64Array,
+    y: Float64Array,
+    w: Float64Array,
+    groups: IntArray | None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> tuple[Draw, str]:
+    """Return where the numbers of redrawn labels come from, and what their law is called."""
+    if groups is None:
+        return lambda rows: rng.random((rows.stop - rows.start, len(p))), REDRAWN
+    correlation = group_correlation(p, y, groups, w)
+    redraws = GroupRedraws(groups, n_resamples, rng)
+
+    def draw(replicates: slice) -> Float64Array:
+        size = replicates.stop - replicates.start
+        return redraws.uniform(correlation, rng.standard_normal((size, len(p))), replicates)
+
+    return draw, REDRAWN_BY_GROUP
+
+
+def _statistics(p: Float64Array, w: Float64Array, n_groups: int) -> dict[str, Statistic]:
+    """Return the statistics of the tests that have a law in closed form; `p` ascends."""
+    walk = Walk(p, w)
+    return {
+        "ecce_mad": lambda events: walk.excursions(events, "mad"),
+        "ecce_range": lambda events: walk.excursions(events, "range"),
+        "in_the_large": _moment_tests.absolute_sum(w, p),
+        "cox": _moment_tests.cox_score(p, w),
+        "spiegelhalter": _moment_tests.absolute_sum(w * (1.0 - 2.0 * p), p),
+        "hosmer_lemeshow": _moment_tests.hosmer_lemeshow_statistic(p, w, n_groups),
+    }
+
+
+def _closed_forms(
+    p: Float64Array, y: Float64Array, w: Float64Array, n_groups: int, fitted: bool
+) -> tuple[dict[str, Outcome], dict[str, Statistic]]:
+    """Return the outcomes in closed form, and the statistics of those not to be relied on."""
+    outcomes: dict[str, Outcome] = {}
+    kinds: tuple[Kind, Kind] = ("mad", "range")
+    for kind in kinds:
+        walk = brownian_test(p, y, w, kind)
+        scaled = {"standardized": walk.standardized}
+        outcomes[f"ecce_{kind}"] = Outcome(walk.statistic, walk.p_value, "Brownian motion", scaled)
+    outcomes["in_the_large"] = _moment_tests.in_the_large(p, y, w)
+    outcomes["cox"] = _moment_tests.cox(p, y, w)
+    outcomes["spiegelhalter"] = _moment_tests.spiegelhalter(p, y, w)
+    outcomes["hosmer_lemeshow"] = _moment_tests.hosmer_lemeshow(p, y, w, n_groups, fitted=fitted)
+    total = _moment_tests.sum_is_normal(w, p)
+    rough = {
+        "ecce_mad": not total,
+        "ecce_range": not total,
+        "in_the_large": not total,
+        "cox": not total,  # likelihood ratios are less demanding than their score statistic
+        "spiegelhalter": not _moment_tests.sum_is_normal(w * (1.0 - 2.0 * p), p),
+        "hosmer_lemeshow": not fitted
+        and not _moment_tests.hosmer_lemeshow_is_chi_squared(p, w, n_groups),
+    }
+    if rough["in_the_large"] and (w == w[0]).all():
+        rough["in_the_large"] = False
+        outcomes["in_the_large"] = outcomes["in_the_large"]._replace(
+            p_value=_moment_tests.exact_in_the_large(p, y), law=_moment_tests.EXACT_LAW
+        )
+    statistics = _statistics(p, w, n_groups) if any(rough.values()) else {}
+    return outcomes, {name: statistics[name] for name, needed in rough.items() if needed}

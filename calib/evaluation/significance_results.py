@@ -16,6 +16,15 @@ P_VALUE_NOTE = (
     "model is rejected: look at the size of the error as well. Settle on a test before "
     "looking; ecce_mad needs no choices."
 )
+#: What is said beside the table about laws that stand in for the normal ones.
+LAW_NOTES = {
+    "Poisson binomial, two-sided": "Few events are in doubt: {} takes the exact law of their "
+    "number and rejects a little less often than its level.",
+    "redrawn labels": "Few events are in doubt: {} take their p-values from redrawn labels.",
+    "labels redrawn by group": "All p-values come from labels redrawn as dependent inside groups "
+    "as the observed ones.",
+}
+ALWAYS_REDRAWN = ("t_cal", "ece", "skce")
 
 
 @dataclass(frozen=True)
@@ -58,16 +67,27 @@ class CalibrationTests:
         What was tested: the largest probability, or that of the second of two classes.
     notes : tuple of str
         What makes a test blind or undefined on these data.
+    n_groups : int or None
+        Groups inside which labels were taken as dependent.
     """
 
     tests: dict[str, CalibrationTest]
     n_samples: int
     average: Literal["top_label", "binary"]
     notes: tuple[str, ...] = ()
+    n_groups: int | None = None
 
     def __getitem__(self, name: str) -> CalibrationTest:
         """Return the outcome of one test."""
         return self.tests[name]
+
+    def _laws(self) -> str:
+        """Return where p-values come from that have no law in closed form."""
+        by_law: dict[str, list[str]] = {}
+        for name, test in self.tests.items():
+            if test.law in LAW_NOTES and name not in ALWAYS_REDRAWN:
+                by_law.setdefault(test.law, []).append(name)
+        return " ".join(LAW_NOTES[law].format(", ".join(names)) for law, names in by_law.items())
 
     def rejected(self, confidence_level: float = 0.95) -> tuple[str, ...]:
         """Return the names of the tests whose p-value is at most ``1 - confidence_level``.
@@ -94,8 +114,9 @@ class CalibrationTests:
     def rows(self) -> str:
         """Return the tests as text, without the notes."""
         what = "top label" if self.average == "top_label" else "probability of the second class"
+        grouped = "" if self.n_groups is None else f" in {self.n_groups:,} groups"
         lines = [
-            f"Calibration tests: {self.n_samples:,} samples, {what}",
+            f"Calibration tests: {self.n_samples:,} samples{grouped}, {what}",
             "",
             f"{'test':<18}{'statistic':>12}{'p-value':>11}  estimates",
         ]
@@ -106,7 +127,7 @@ class CalibrationTests:
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        notes = (P_VALUE_NOTE, *self.notes)
+        notes = tuple(note for note in (P_VALUE_NOTE, self._laws(), *self.notes) if note)
         lines = [textwrap.fill(note, 88, subsequent_indent="  ") for note in notes]
         return "\n".join([self.rows(), "", *lines])
 
@@ -116,6 +137,7 @@ class CalibrationTests:
         """Return everything as dictionaries, strings and numbers; None stands for NaN and inf."""
         return {
             "n_samples": self.n_samples,
+            "n_groups": self.n_groups,
             "average": self.average,
             "tests": {name: _finite(asdict(test)) for name, test in self.tests.items()},
             "notes": list(self.notes),

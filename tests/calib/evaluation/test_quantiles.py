@@ -19,9 +19,13 @@ def test_crps_of_scoringrules() -> None:
     peer = pytest.importorskip("scoringrules")
     rng = np.random.default_rng(0)
     y, quantiles = rng.normal(size=50), np.sort(rng.normal(size=(50, 7)), axis=1)
-    tau = np.array([0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
-    wanted = np.mean(peer.crps_quantile(y, quantiles, tau, backend="numpy"))
-    assert quantile_crps(y, quantiles, levels=tau) == pytest.approx(wanted, rel=1e-12)
+    even = np.arange(1, 8) / 8
+    wanted = np.mean(peer.crps_quantile(y, quantiles, even, backend="numpy"))
+    assert quantile_crps(y, quantiles, levels=even) == pytest.approx(wanted, rel=1e-12)
+    uneven = np.array([0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])  # the peer weighs all levels alike
+    wanted = np.mean(peer.crps_quantile(y, quantiles, uneven, backend="numpy"))
+    found = quantile_crps(y, quantiles, levels=uneven, level_weights="equal")
+    assert found == pytest.approx(wanted, rel=1e-12)
 
 
 def test_crps_of_a_normal_distribution() -> None:
