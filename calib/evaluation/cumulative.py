@@ -43,6 +43,7 @@ def cumulative_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Compute the empirical cumulative calibration error (ECCE) without bins.
 
@@ -67,6 +68,8 @@ def cumulative_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; needed if `y_true` misses one and is not made of integers 0..K-1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def cumulative_calibration_error(
     def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
         return _excursion(walk_of(distinct_scores(score, event, weight)), kind)
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
+    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 def ks_calibration_error(
@@ -125,6 +128,7 @@ def ks_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     """Compute the Kolmogorov-Smirnov calibration error of Gupta et al.
 
@@ -143,6 +147,8 @@ def ks_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -170,7 +176,12 @@ def ks_calibration_error(
     0.125
     """
     return cumulative_calibration_error(
-        y_true, y_prob, average=average, sample_weight=sample_weight, labels=labels
+        y_true,
+        y_prob,
+        average=average,
+        sample_weight=sample_weight,
+        labels=labels,
+        pos_label=pos_label,
     )
 
 
@@ -196,6 +207,7 @@ def signed_cumulative_error(
     average: View = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> SignedCumulativeError:
     r"""Split the range form of the cumulative error by its direction.
 
@@ -216,6 +228,8 @@ def signed_cumulative_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -246,7 +260,7 @@ def signed_cumulative_error(
     >>> round(parts.overconfidence, 3), round(parts.underconfidence, 3)
     (0.15, 0.15)
     """
-    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     walk = walk_of(distinct_scores(*pairs))
     over = float(np.max(np.maximum.accumulate(walk) - walk))
     return SignedCumulativeError(over, float(np.max(walk - np.minimum.accumulate(walk))))
@@ -281,6 +295,7 @@ def cumulative_calibration_test(
     average: View = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> CumulativeTest:
     r"""Test calibration by the cumulative error and its Brownian law.
 
@@ -304,6 +319,8 @@ def cumulative_calibration_test(
         gives the statistic of a repeated row, but not its p-value.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -347,7 +364,7 @@ def cumulative_calibration_test(
     0.1681 is 8.2 sigma, p = 4e-16
     """
     check_option("kind", kind, KINDS)
-    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     statistic = _excursion(walk_of(distinct_scores(*pairs)), kind)
     scale = null_scale(pairs[0], pairs[2])
     tail = _brownian.excursion_tail if kind == "mad" else _brownian.range_tail
