@@ -205,7 +205,7 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         else:
             target = labels_.encode_labels(y_array, settled, "y")
         if order is not None:
-            array = np.concatenate([array[:, order], array[:, n_scores:]], axis=1)
+            array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
         if target.dtype.kind == "i" and target.min() == target.max():
             raise ValueError(
                 f"y has a single class ({settled[target[0]]!r}); calibration needs at least two "

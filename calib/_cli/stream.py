@@ -13,12 +13,12 @@ import numpy as np
 
 from calib._border.typing import Float64Array, FloatArray, InputKind, LabelArray
 from calib._cli import commands
-from calib._cli.columns import class_name, classes_in_names, missing, one_line, shorten, to_values
+from calib._cli.columns import missing, one_line, shorten, to_values
 from calib._cli.readers import _check_header
-from calib._cli.saved_scores import SavedScores
+from calib._cli.saved_scores import SavedScores, calibrate, settle
 from calib._cli.tables import Table, check_source, check_target, format_of
 from calib._cli.terminal import Progress, say
-from calib._core import labels
+from calib._core.columns import class_name
 from calib._core.optional import require
 from calib.base import BaseCalibrator
 
@@ -117,22 +117,25 @@ class _Model:
     name : str
     kind : {"logits", "proba"}
     columns : list of str
-        In the order of the classes, or of the fit.
+        In the order of the classes.
+    classes : ndarray of shape (n_classes,)
+        Classes of the columns.
     calibrator : BaseCalibrator or None
     """
 
     name: str
     kind: InputKind
     columns: list[str]
+    classes: LabelArray
     calibrator: BaseCalibrator | None = None
 
     def probabilities(self, numbers: dict[str, FloatArray]) -> FloatArray:
         parts = [numbers[name] for name in self.columns]
         matrix = parts[0][:, None] if len(parts) == 1 else np.stack(parts, axis=1)
-        if self.calibrator is not None:
-            proba: FloatArray = self.calibrator.transform(matrix)
-            return proba
-        return SavedScores(self.kind, self.columns, matrix, None).probabilities()
+        scored = SavedScores(self.kind, self.columns, matrix, self.classes)
+        if self.calibrator is None:
+            return scored.probabilities()
+        return calibrate(self.calibrator, scored)
 
 
 def _models(
@@ -142,24 +145,17 @@ def _models(
     from calib.persistence import load
 
     roles = {args.label, args.weight} - {None}
-    models, classes = [], None
+    models, classes, positive = [], None, args.positive
     for name, (kind, patterns) in zip(names, args.scores, strict=True):
         columns = file.table.select(patterns, exclude=roles)
-        told = classes_in_names(columns, found) if len(columns) > 1 else None
-        if told is not None:
-            order = np.argsort(told, kind="stable")
-            in_file, columns = columns, [columns[k] for k in order]
-            if columns != in_file:
-                say("note", f"columns are taken in the order of their classes: {shorten(columns)}")
-            told = told[order]
-        else:
-            told = labels.classes_of(found, max(2, len(columns)), "the label column", patterns)
+        columns, told, _, _ = settle(columns, len(columns), found, patterns, positive)
         if classes is not None and len(told) != len(classes):
             raise ValueError(f"{patterns} has {len(told)} classes, other scores {len(classes)}")
         classes = told if classes is None else classes
+        positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
         for column in columns:
             file.check_numeric(column)
-        models.append(_Model(name, kind, columns))
+        models.append(_Model(name, kind, columns, classes))
     assert classes is not None
     scored = list(models)
     for path in args.calibrator:
@@ -172,16 +168,10 @@ def _models(
                 f"--{calibrator.input}"
             )
         known = [class_name(label) for label in calibrator.classes_]
-        if known != [class_name(label) for label in classes]:
+        if set(known) != {class_name(label) for label in classes}:
             raise ValueError(f"{path.name} knows the classes {shorten(known)}, the columns do not")
-        columns = model.columns
-        recorded = getattr(calibrator, "feature_names_in_", None)
-        if recorded is not None:
-            if set(recorded) == set(columns):
-                columns = list(recorded)
-            del calibrator.feature_names_in_  # the matrix has no names to compare
         name = path.stem if path.stem not in names else str(path)
-        models.append(_Model(name, model.kind, columns, calibrator))
+        models.append(_Model(name, model.kind, model.columns, classes, calibrator))
     return models, classes
 
 

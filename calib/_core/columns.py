@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 
@@ -87,10 +86,12 @@ def _alone(names: Sequence[str], texts: Sequence[str]) -> tuple[str, ...] | None
 def _behind(names: Sequence[str], texts: Sequence[str]) -> tuple[str, ...] | None:
     """Return what follows the one common beginning after which all labels stand."""
     present = set(names)
-    common = os.path.commonprefix(list(names))
+    first, last = min(names), max(names)
     found = []
-    for length in range(1, len(common) + 1):
-        beginning = common[:length]
+    for length in range(1, len(first) + 1):
+        beginning = first[:length]
+        if not last.startswith(beginning):
+            break
         if all(beginning + text in present for text in texts):
             found.append(tuple(name[length:] for name in names))
     return found[0] if len(found) == 1 else None
@@ -153,8 +154,8 @@ def check_overlap(names: Sequence[str], labels: LabelArray, name: str, columns_o
 
 def order_of(told: LabelArray, classes: LabelArray) -> IntArray | None:
     """Return the places at which the columns of `classes` stand, None if they stand in order."""
-    place = {class_name(label): k for k, label in enumerate(told)}
-    order = np.array([place[class_name(label)] for label in classes], dtype=np.intp)
+    place = {label: k for k, label in enumerate(told.tolist())}
+    order = np.array([place[label] for label in classes.tolist()], dtype=np.intp)
     return None if np.array_equal(order, np.arange(len(order))) else order
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import describe
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -317,7 +316,7 @@ def in_class_order(
         check_overlap(names, classes, "y_true", name)
         return array
     order = order_of(told, classes if listed else np.sort(told))
-    return array if order is None else np.asarray(array[:, order])
+    return array if order is None else np.take(array, order, axis=1)
 
 
 def check_predictions(
@@ -364,7 +363,7 @@ def check_predictions(
         turn=True,
     )
     if order is not None:
-        proba = proba[:, order]
+        proba = np.take(proba, order, axis=1)
     if kept is not None and not _plainly_probabilities(proba[~kept]):
         proba = np.where(kept[:, None], proba, 1.0 / len(classes)).astype(proba.dtype)
     return codes, proba, check_weight(sample_weight, len(codes)), classes
