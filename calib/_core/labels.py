@@ -315,7 +315,9 @@ def settle_classes(
             f"pos_label={describe(pos_label)} names the positive one of two classes, but "
             f"{columns_of} has {n_columns} columns; leave it out (labels= gives their order)"
         )
-    classes = None if labels is None else check_classes(labels, n_classes, columns_of)
+    classes = (
+        None if labels is None else check_classes(labels, n_classes, f"columns of {columns_of}")
+    )
     if n_columns == 1:
         if classes is None:
             classes = _two_classes(y, pos_label, name, columns_of)
@@ -340,13 +342,12 @@ def settle_classes(
     return classes, order
 
 
-def check_classes(labels: ArrayLike, n_classes: int, columns_of: str) -> LabelArray:
-    """Return `labels` as an array that names every column of `columns_of` once."""
+def check_classes(labels: ArrayLike, n_classes: int, what: str) -> LabelArray:
+    """Return `labels` as an array that names everything once, such as ``columns of X``."""
     classes = check_vector(labels, "labels")
     if len(classes) != n_classes or len(np.unique(classes)) != n_classes:
         raise ValueError(
-            f"labels must name the {n_classes} columns (classes) of {columns_of} once each; got "
-            f"{describe(classes.tolist())}"
+            f"labels must name the {n_classes} {what} once each; got {describe(classes.tolist())}"
         )
     return classes
 

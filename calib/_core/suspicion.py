@@ -49,7 +49,7 @@ def suspicion(
     n_samples, n_columns = scores.shape
     rows = max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
     step = -(-n_samples // rows)
-    part = np.asarray(scores[::step], dtype=np.float64)
+    part = scores[::step] if n_columns > 2 else np.asarray(scores[::step], dtype=np.float64)
     y = target[::step]
     w = np.ones(len(y)) if weight is None else weight[::step] / weight.max()
     kept = w > 0
@@ -77,12 +77,8 @@ def _two_classes(
     if source == "logits" and part.shape[1] == 2:
         with np.errstate(invalid="ignore", over="ignore"):
             score = np.nan_to_num(part[:, 1] - part[:, 0])
-    positive, negative = w * y, w * (1.0 - y)
-    if positive.sum() == 0 or negative.sum() == 0:
-        return None
-    area = _area(score, positive, negative)
-    low, high = area_interval(area, _effective(positive), _effective(negative))
-    if high >= 0.5:
+    area, low, high = ranking(score, y, w)
+    if not high < 0.5:
         return None
     other, chosen = classes[0], classes[1]
     if part.shape[1] == 1:
@@ -101,6 +97,26 @@ def _two_classes(
         f"{what} an AUC of {area:.3f} ({LEVEL:.1%} interval {low:.3f} to {high:.3f}), where "
         f"chance is 0.5; {cure}"
     )
+
+
+def ranking(
+    score: Float64Array, y: LabelArray, weight: Float64Array | None
+) -> tuple[float, float, float]:
+    """Return the area under the ROC curve with its interval; NaN where one class has no rows.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples,)
+        0 or 1, or fractions.
+    weight : ndarray of shape (n_samples,) or None
+    """
+    w = np.ones(len(y)) if weight is None else weight / weight.max()
+    positive, negative = w * y, w * (1.0 - y)
+    if positive.sum() == 0 or negative.sum() == 0:
+        return np.nan, np.nan, np.nan
+    area = _area(score, positive, negative)
+    return area, *area_interval(area, _effective(positive), _effective(negative))
 
 
 def _area(score: Float64Array, positive: Float64Array, negative: Float64Array) -> float:
@@ -141,7 +157,7 @@ def area_interval(area: float, n_positive: float, n_negative: float) -> tuple[fl
 
 
 def _many_classes(
-    part: Float64Array, codes: IntArray, w: Float64Array, classes: LabelArray, name: str
+    part: FloatArray, codes: IntArray, w: Float64Array, classes: LabelArray, name: str
 ) -> str | None:
     n_classes = len(classes)
     chosen = part.argmax(axis=1)
@@ -180,7 +196,7 @@ def _many_classes(
     return _against_ranks(part, codes, w, name)
 
 
-def _against_ranks(part: Float64Array, codes: IntArray, w: Float64Array, name: str) -> str | None:
+def _against_ranks(part: FloatArray, codes: IntArray, w: Float64Array, name: str) -> str | None:
     """Return the evidence where right classes stand lower in their rows than others do."""
     n_classes = part.shape[1]
     place = np.empty(part.shape)

@@ -392,5 +392,10 @@ def check_both_predictions(
             )
         )
         classes = checked[0][3]
-        pos_label = classes[1] if len(classes) == 2 else None
+        if len(classes) == 2 and read_array(eager(after), "y_prob_after").shape[1:] in (
+            (),
+            (1,),
+            (2,),
+        ):
+            pos_label = classes[1]
     return checked

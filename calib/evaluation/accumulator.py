@@ -114,7 +114,7 @@ class CalibrationAccumulator:
         check_integer("n_classes", n_classes, low=2)
         check_integer("n_bins", n_bins, low=1)
         named = np.arange(n_classes) if labels is None else labels
-        classes = check_classes(named, n_classes, "y_prob")
+        classes = check_classes(named, n_classes, "classes")
         if pos_label is not None:
             classes = with_positive(classes, pos_label, None, "y_prob")
         self.n_classes = int(n_classes)

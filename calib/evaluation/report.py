@@ -171,6 +171,7 @@ def calibration_report(
     if not given:
         raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
     prepared, reference = {}, ""
+    first = np.empty(0)
     for name, array in given.items():
         if not isinstance(name, str) or not name:
             raise ValueError(f"names of models must be non-empty strings; got {describe(name)}")
@@ -178,8 +179,11 @@ def calibration_report(
             codes, proba, weight, classes = check_predictions(
                 y_true, array, labels=labels, pos_label=pos_label, sample_weight=sample_weight
             )
-            if len(classes) == 2:  # the same one for all models
-                pos_label = classes[1]
+            first = classes if not prepared else first
+            if len(classes) == len(first) == 2 and classes[1] != first[1]:  # named otherwise
+                codes, proba, weight, classes = check_predictions(
+                    y_true, array, labels=labels, pos_label=first[1], sample_weight=sample_weight
+                )
         except ValueError as error:
             raise ValueError(f"{error} (model {name!r})" if len(given) > 1 else error) from error
         group = None if groups is None else group_codes(groups, len(codes))

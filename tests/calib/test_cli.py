@@ -787,7 +787,10 @@ def test_bad_apply(data, tmp_path, fails, logits, y):
 
 def test_calibrator_of_other_classes_or_scores(data, tmp_path, fails, logits, y):
     options = ("--label", "y", "--logits", "z_*", "--calibrator")
-    words = save(TemperatureCalibrator(input="logits").fit(logits, WORDS[y], labels=WORDS), tmp_path / "w.json")
+    words = save(
+        TemperatureCalibrator(input="logits").fit(logits, WORDS[y], labels=WORDS),
+        tmp_path / "w.json",
+    )
     assert "w.json knows the classes crow" in fails("report", data, *options, words)
     proba = TemperatureCalibrator().fit(softmax(logits, axis=1), y)
     assert "was fitted with --proba" in fails(
