@@ -316,7 +316,7 @@ def test_matrices_become_columns(tmp_path, logits, y, succeeds):
 
 
 def test_csv_needs_no_pyarrow(tmp_path, logits, y, weight, succeeds, fails, monkeypatch):
-    columns = table(logits, WORDS[y], weight)
+    columns = table(logits[:, np.argsort(WORDS)], WORDS[y], weight)
     path = write(tmp_path / "data.csv", columns)
     other = write(tmp_path / "data.parquet", columns)
     cal, out = tmp_path / "cal.json", tmp_path / "out.csv.gz"

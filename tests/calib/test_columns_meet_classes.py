@@ -181,7 +181,7 @@ def test_two_columns_of_a_table_are_read_by_name(table: Maker) -> None:
 
 
 def test_names_know_classes_that_the_labels_lack(table: Maker) -> None:
-    z, p, y = three()
+    z, _p, y = three()
     kept = y != "cat"
     columns = columns_of(z[kept], CLASSES, [2, 0, 1])
     cal = TemperatureCalibrator(input="logits").fit(table(columns), y[kept])
@@ -193,9 +193,9 @@ def test_names_know_classes_that_the_labels_lack(table: Maker) -> None:
 def test_names_that_fit_only_some_labels_are_a_contradiction(table: Maker) -> None:
     z, p, y = three()
     names = ["bird", "cat", "dog"]
-    with pytest.raises(ValueError, match="'ant'.*no column"):
+    with pytest.raises(ValueError, match=r"'ant'.*no column"):
         TemperatureCalibrator(input="logits").fit(table(columns_of(z, names, [0, 1, 2])), y)
-    with pytest.raises(ValueError, match="'ant'.*no column"):
+    with pytest.raises(ValueError, match=r"'ant'.*no column"):
         loss(y, table(columns_of(p, names, [0, 1, 2])))
 
 
@@ -244,7 +244,9 @@ def test_labels_settle_absent_classes() -> None:
     with pytest.warns(DegenerateScoresWarning) as caught:
         TemperatureCalibrator(input="logits").fit(z[kept], y[kept])
     text = " ".join(str(warning.message) for warning in caught)
-    assert "labels=" in text and "1..4" in text and "shifted" in text
+    assert "labels=" in text
+    assert "1..4" in text
+    assert "shifted" in text
     cal = TemperatureCalibrator(input="logits").fit(z[kept], y[kept], labels=[1, 2, 3, 4])
     assert 0.5 < cal.temperature_ < 2
     for name in ("expected_calibration_error", "score_decomposition", "calibration_report"):
@@ -255,12 +257,12 @@ def test_labels_settle_absent_classes() -> None:
 @pytest.mark.parametrize("labels", [["ant", "cat"], ["ant", "cat", "cat"], ["ant", "cat", "emu"]])
 def test_labels_that_do_not_fit_are_refused(labels: list[str]) -> None:
     z, _, y = three()
-    with pytest.raises(ValueError, match="labels|emu|dog"):
+    with pytest.raises(ValueError, match=r"labels|emu|dog"):
         TemperatureCalibrator(input="logits").fit(z, y, labels=labels)
 
 
 def test_names_decide_over_the_order_of_labels(table: Maker) -> None:
-    z, p, y = three()
+    _z, p, y = three()
     columns = columns_of(p, CLASSES, [0, 1, 2])
     found = loss(y, table(columns), labels=CLASSES[[2, 0, 1]])
     assert found == pytest.approx(loss(y, p))
@@ -314,14 +316,14 @@ def test_pos_label_is_checked() -> None:
         lambda: TemperatureCalibrator().fit(p, y, pos_label="ill"),
         lambda: loss(y, p, pos_label="ill"),
     ):
-        with pytest.raises(ValueError, match="pos_label.*'ill'"):
+        with pytest.raises(ValueError, match=r"pos_label.*'ill'"):
             call()
-    z, q, truth = three()
+    _z, q, truth = three()
     for call in (
         lambda: TemperatureCalibrator().fit(q, truth, pos_label="ant"),
         lambda: loss(truth, q, pos_label="ant"),
     ):
-        with pytest.raises(ValueError, match="pos_label.*two classes"):
+        with pytest.raises(ValueError, match=r"pos_label.*two classes"):
             call()
 
 
