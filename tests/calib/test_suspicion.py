@@ -151,9 +151,9 @@ def test_marks_of_what_is_to_be_ignored(mark: int) -> None:
     marked = y.copy()
     marked[:50] = mark
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    with pytest.raises(ValueError, match="ignored.*sample_weight 0"):
+    with pytest.raises(ValueError, match=r"ignored.*sample_weight 0"):
         TemperatureCalibrator(input="logits").fit(z, marked)
-    with pytest.raises(ValueError, match="ignored.*sample_weight 0"):
+    with pytest.raises(ValueError, match=r"ignored.*sample_weight 0"):
         expected_calibration_error(marked, p)
     weight = (np.arange(len(y)) >= 50).astype(float)
     z[:3], p[:3] = np.nan, np.inf  # rows of weight 0 may hold anything
