@@ -351,12 +351,13 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if names is None:
             known = getattr(self, "feature_names_in_", None)
             told = None
-            if known is not None and n_scores > 1:
-                told = told_classes(list(known[:n_scores]), self.classes_)
+            known = [] if known is None else list(known)
+            if len(known) and n_scores > 1:
+                told = told_classes(known[:n_scores], self.classes_)
             if told is not None and order_of(told, self.classes_) is not None:
                 raise ValueError(
                     f"X has no column names, but this {type(self).__name__} was fitted on columns "
-                    f"in the order {describe(list(known))}, which is not that of classes_ "
+                    f"in the order {describe(known)}, which is not that of classes_ "
                     f"{describe(self.classes_.tolist())}; pass a table with these names"
                 )
             return None, False

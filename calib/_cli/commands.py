@@ -8,7 +8,7 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def report(args: argparse.Namespace) -> None:
                     table, kind, columns, y, roles, positive=positive, kept=_kept(weight)
                 )
             )
-            classes = scored[0].classes
+            classes = cast(LabelArray, scored[0].classes)
             positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
         probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
         progress.step("calibrating")

@@ -249,7 +249,7 @@ def calibrate(calibrator: BaseCalibrator, scored: SavedScores) -> FloatArray:
     ours = None if scored.classes is None else np.array(class_names(scored.classes))
     order = None if ours is None else order_of(theirs, ours)
     if ours is not None and order is not None:  # the same classes in another order
-        back = order_of(ours, theirs)
+        back = np.argsort(order)
         matrix = scored.turned() if len(theirs) == 2 else np.take(matrix, back, axis=1)
     recorded = getattr(calibrator, "feature_names_in_", None)
     if recorded is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def check_not_swapped(X: ArrayLike, y: ArrayLike) -> None:
 def _list_shape(x: ArrayLike) -> tuple[int, ...]:
     if not isinstance(x, (list, tuple)):
         return ()
-    first = x[0] if len(x) else None
+    first: Any = x[0] if len(x) else 0
     nested = isinstance(first, (list, tuple)) or np.ndim(first) == 1
     return (len(x), len(first)) if nested else (len(x),)  # type: ignore[arg-type]
 

@@ -58,7 +58,7 @@ def suspicion(
     if len(y) < 2:
         return None
     if n_columns <= 2:
-        return _two_classes(part, source, y, w, classes, name)
+        return _two_classes(part.astype(np.float64, copy=False), source, y, w, classes, name)
     return _many_classes(part, y.astype(np.intp), w, classes, name)
 
 

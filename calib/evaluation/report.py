@@ -170,7 +170,8 @@ def calibration_report(
     given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
         raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
-    prepared, reference = {}, ""
+    prepared: dict[str, core.Prepared] = {}
+    reference = ""
     first = np.empty(0)
     for name, array in given.items():
         if not isinstance(name, str) or not name:
