@@ -157,7 +157,7 @@ def _list_shape(x: ArrayLike) -> tuple[int, ...]:
         return ()
     first: Any = x[0] if len(x) else 0
     nested = isinstance(first, (list, tuple)) or np.ndim(first) == 1
-    return (len(x), len(first)) if nested else (len(x),)  # type: ignore[arg-type]
+    return (len(x), len(first)) if nested else (len(x),)
 
 
 def _flat(x: ArrayLike) -> LabelArray:
