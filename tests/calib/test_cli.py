@@ -791,7 +791,7 @@ def test_calibrator_of_other_classes_or_scores(data, tmp_path, fails, logits, y)
         TemperatureCalibrator(input="logits").fit(logits, WORDS[y], labels=WORDS),
         tmp_path / "w.json",
     )
-    assert "w.json knows the classes crow" in fails("report", data, *options, words)
+    assert "w.json knows the classes gull, crow" in fails("report", data, *options, words)
     proba = TemperatureCalibrator().fit(softmax(logits, axis=1), y)
     assert "was fitted with --proba" in fails(
         "report", data, *options, save(proba, tmp_path / "p.json")
