@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import check_option
+from calib._border.checks import check_option, describe
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -20,12 +20,22 @@ from calib._border.typing import (
     Namespace,
 )
 from calib._border.warn import warn
-from calib._core import labels, links, validation
+from calib._core import labels as labels_
+from calib._core import links, validation
+from calib._core.columns import (
+    check_overlap,
+    class_name,
+    column_names,
+    named_positive,
+    order_of,
+    told_classes,
+)
 from calib._core.fitted import FittedArray, check_arrays
-from calib._core.namespace import array_namespace, is_half, like, to_numpy
+from calib._core.namespace import array_namespace, is_half, like, take_columns, to_numpy
+from calib._core.reading import eager
 from calib._core.scores import Scores, row_blocks
 from calib._core.sklearn_compat import check_features
-from calib.warnings import ProbabilitiesAsLogitsWarning
+from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
 #: A pure function of scores (n, n_classes), fitted values with options, and a namespace.
 PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
@@ -107,20 +117,37 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ public methods
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike = None,
+        *,
+        labels: ArrayLike = None,
+        pos_label: object = None,
+    ) -> Self:
         """Fit the calibration map on scores of held-out samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
             Scores of samples the model was not trained on, as `input` declares. One column means
-            the positive class of two. Arrays, tensors, lists and tables are accepted.
+            the positive class of two. Arrays, tensors, lists and tables are accepted. Columns of a
+            table that are named by the labels, in any order and with any common text before or
+            behind them, belong to the classes of their names; so does a single column.
         y : array-like of shape (n_samples,)
             Labels. K distinct labels belong to K columns in sorted order; fewer are allowed if
             they are integers in 0..K-1. Where the class attribute ``soft_targets`` is True and
-            there are two classes, fractions in [0, 1] are accepted as well.
+            there are two classes, fractions in [0, 1] of the second are accepted as well.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights; an integer weight equals that many repetitions of the row.
+            Non-negative weights; an integer weight equals that many repetitions of the row. Rows
+            of weight 0 are not there: neither their scores nor their labels are looked at.
+        labels : array-like of shape (n_classes,), default=None
+            All classes, in the order of the columns of `X` where these have no names, which `y`
+            need not contain. They become ``classes_``. None takes the sorted labels.
+        pos_label : int, float, bool or str, default=None
+            Class that a single column belongs to; None means the second of the sorted labels (or
+            of `labels`). Of two columns each has its class already, so that it changes nothing.
 
         Returns
         -------
@@ -138,32 +165,53 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ProbabilitiesAsLogitsWarning
             If ``input="logits"`` but all scores look like probabilities.
         DegenerateScoresWarning
-            If all rows are equal, or a class that occurs in `y` has probability 0 everywhere.
+            If all rows are equal; if a class that occurs in `y` has probability 0 everywhere; if
+            scores rank against the labels, name the right class less often than chance, or fit the
+            labels far better in another order of the columns, all beyond noise (99.9 %); if labels
+            sort as text in another order than their numbers, or count from 1 and may lack the last
+            class. The text names the evidence and the likely cause.
         """
         check_option("input", self.input, ("proba", "logits"))
-        matrix = validation.check_matrix(X, "X")
-        check_features(self, X if hasattr(X, "columns") else matrix, reset=True)
+        labels_.check_not_swapped(X, y)
+        table = eager(X)
+        matrix = validation.read_matrix(table, "X")
+        names = column_names(table)
+        kept = labels_.positive_rows(sample_weight, matrix.shape[0])
         array = to_numpy(matrix)
-        y_array = labels.check_vector(y, "y")
-        labels.check_same_length(array.shape[0], y_array.shape[0], "X", "y")
-        weight = labels.check_weight(sample_weight, array.shape[0])
+        rows = None if kept is None else np.flatnonzero(kept)
+        if rows is not None:
+            array = array[rows]
+        validation.check_finite(array, "X", rows)
+        check_features(self, table if hasattr(table, "columns") else matrix, reset=True)
+        y_array = labels_.check_vector(y, "y", kept)
+        labels_.check_same_length(matrix.shape[0], y_array.shape[0], "X", "y")
+        weight = labels_.check_weight(sample_weight, matrix.shape[0])
+        if rows is not None and weight is not None:
+            y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
         n_scores = self._n_scores(array.shape[1])
         validation.check_scores(array[:, :n_scores], self.input, "X")
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
-        n_classes = self._n_classes(n_scores)
-        if labels.is_soft_target(y_array) and self.soft_targets:
-            target: Any = labels.check_soft_target(y_array, n_classes)
-            classes: LabelArray = np.arange(2)
+        target: Any
+        soft = self.soft_targets and labels_.is_soft_target(y_array)
+        settled, order = labels_.settle_classes(
+            np.arange(2) if soft else y_array,
+            n_scores,
+            None if names is None else names[:n_scores],
+            labels=labels,
+            pos_label=pos_label,
+            name="y",
+            columns_of="X",
+        )
+        if soft:
+            target = labels_.check_soft_target(y_array, len(settled))
         else:
-            classes = labels.classes_of(y_array, n_classes, "y", "X")
-            target = labels.encode_labels(y_array, classes, "y")
-        if weight is not None and not weight.all():
-            array, target = array[weight > 0], target[weight > 0]
-            weight = weight[weight > 0]
+            target = labels_.encode_labels(y_array, settled, "y")
+        if order is not None:
+            array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
         if target.dtype.kind == "i" and target.min() == target.max():
             raise ValueError(
-                f"y has a single class ({classes[target[0]]!r}); calibration needs at least two "
+                f"y has a single class ({settled[target[0]]!r}); calibration needs at least two "
                 f"classes among the samples (with positive weight)"
             )
         scores = array[:, :n_scores]
@@ -174,9 +222,13 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 + ") but input='logits'; pass input='proba' if they are",
                 ProbabilitiesAsLogitsWarning,
             )
-        validation.check_columns_against_labels(scores, self.input, target, classes)
-        self.classes_ = classes
-        self._fit(Scores(array, self.input, self._domain), target, weight)
+        doubt = validation.check_columns_against_labels(scores, self.input, target, weight, settled)
+        self.classes_ = settled
+        whole = Scores(array, self.input, self._domain)
+        self._fit(whole, target, weight)
+        doubt = "; ".join(filter(None, [doubt, self._suspicion(whole, target, weight)]))
+        if doubt:
+            warn(doubt, DegenerateScoresWarning)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -185,7 +237,8 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
-            Scores of the same kind and number of columns as at fit.
+            Scores of the same kind and number of columns as at fit, in the order of ``classes_``
+            or, in a table whose columns are named by the classes, in any order.
 
         Returns
         -------
@@ -199,7 +252,8 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If the calibrator is not fitted.
         ValueError
             If `X` is not finite, has another number of columns than at fit, or contradicts
-            ``input``.
+            ``input``; if names of its columns tell other classes; or if it has no names, although
+            those of the fit stood in another order than ``classes_``.
         """
         array = self._checked(X)
         if not isinstance(array, np.ndarray) or not self._row_wise:
@@ -256,6 +310,12 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Number of classes that `n_scores` columns of scores stand for."""
         return max(2, n_scores)
 
+    def _suspicion(
+        self, scores: Scores, target: Float64Array, weight: Float64Array | None
+    ) -> str | None:
+        """Return what the fitted values say against the scores, None where they say nothing."""
+        return None
+
     def _fitted_values(self) -> dict[str, Any]:
         """Fitted attributes that feed `_map`, as NumPy values."""
         return {name: getattr(self, name) for name in self._fitted}
@@ -279,11 +339,56 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"{self.n_features_in_} columns. Reshape your data: one row per sample, for a "
                 f"single sample X.reshape(1, -1)"
             )
-        array = validation.check_matrix(X, "X")
-        check_features(self, X if hasattr(X, "columns") else array, reset=False)
+        table = eager(X)
+        array = validation.check_matrix(table, "X")
         n_scores = self._n_scores(self.n_features_in_)
+        names = column_names(table)
+        order, sure = self._order_of(names, n_scores, array.shape[1])
+        if not sure:
+            check_features(self, table if hasattr(table, "columns") else array, reset=False)
+        if order is not None:
+            array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
         validation.check_scores(array[:, :n_scores], self.input, "X")
         return array
+
+    def _order_of(
+        self, names: list[str] | None, n_scores: int, n_columns: int
+    ) -> tuple[LabelArray | None, bool]:
+        """Return the order of the columns by their names, and whether these are surely classes.
+
+        Numbered names (``x0, x1``) may be features or places, for which scikit-learn demands the
+        order of the fit.
+        """
+        if n_columns != self.n_features_in_:
+            return None, False
+        if names is None:
+            known = getattr(self, "feature_names_in_", None)
+            told = None
+            known = [] if known is None else list(known)
+            if len(known) and n_scores > 1:
+                told = told_classes(known[:n_scores], self.classes_)
+            if told is not None and order_of(told, self.classes_) is not None:
+                raise ValueError(
+                    f"X has no column names, but this {type(self).__name__} was fitted on columns "
+                    f"in the order {describe(known)}, which is not that of classes_ "
+                    f"{describe(self.classes_.tolist())}; pass a table with these names"
+                )
+            return None, False
+        if n_scores == 1:
+            if named_positive(names[0], self.classes_) == 0:
+                raise ValueError(
+                    f"X is a column named {names[0]!r}, but this {type(self).__name__} reads the "
+                    f"score of {self.classes_[1]!r}; pass that one, or another name"
+                )
+            return None, False
+        told = told_classes(names[:n_scores], self.classes_)
+        if told is None:
+            check_overlap(names[:n_scores], self.classes_, "the fit", "X")
+            return None, False
+        alone = set(names) == {class_name(label) for label in self.classes_}
+        return order_of(told, self.classes_), n_scores == n_columns and (
+            alone or self.classes_.dtype.kind not in "iuf"
+        )
 
     def _apply(self, array: Array) -> Array:
         """Map a checked block of any namespace to probabilities of the same floating type."""

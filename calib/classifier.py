@@ -325,7 +325,9 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         self, scores: FloatArray, codes: IntArray, weight: Float64Array | None
     ) -> BaseCalibrator:
         source: InputKind = "logits" if self.response_ == "decision_function" else "proba"
-        return self._new_calibrator(source).fit(scores, codes, sample_weight=weight)
+        labels = np.arange(len(self.classes_))
+        calibrator = self._new_calibrator(source)
+        return calibrator.fit(scores, codes, sample_weight=weight, labels=labels)
 
     def _cross_fit(
         self, X: Any, y: Any, codes: IntArray, weight: Float64Array | None, groups: ArrayLike

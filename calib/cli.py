@@ -25,9 +25,9 @@ _COLUMNS = """\
 Columns are named by shell-style globs or comma-separated lists. A glob takes
 columns in the order of the file, except where their names end with the labels
 (p_cat, p_dog), which then say the class of each column. One column means the
-positive class (the second of two). Arrays of an .npz file may have two dimensions, and
-a column of a table may hold a list in every row. Text files may be separated by commas,
-semicolons, tabs or bars; gzip is recognised by content. Quote globs: 'p_*'.
+positive class (--positive, or the second of two). Arrays of an .npz file may have two
+dimensions, and a column of a table may hold a list in every row. Text files may be separated
+by commas, semicolons, tabs or bars; gzip is recognised by content. Quote globs: 'p_*'.
 """
 _EXAMPLES = """\
 examples:
@@ -255,6 +255,11 @@ def _add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
         )
         parser.add_argument("--weight", help="column (or file) of sample weights")
     default = "" if required else " (default: as at fit)"
+    parser.add_argument(
+        "--positive",
+        metavar="LABEL",
+        help=f"class that a single column of scores belongs to{default or ' (second in order)'}",
+    )
     parser.set_defaults(scores=[])
     parser.add_argument(
         "--proba", action=_Scores, metavar="COLUMNS", help=f"columns of probabilities{default}"

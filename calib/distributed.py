@@ -23,6 +23,7 @@ from calib._distributed.partitions import (
     check_columns,
     check_frame,
     check_names,
+    naming_partitions,
     numbered,
     partitions_of,
     reduce,
@@ -47,6 +48,7 @@ def accumulate(
     proba: str | Sequence[str],
     weight: str | None = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     n_bins: int = 15,
 ) -> CalibrationAccumulator:
     """Gather the sums of a calibration report from all partitions.
@@ -64,7 +66,9 @@ def accumulate(
         Column of non-negative weights.
     labels : array-like of shape (n_classes,), default=None
         Class of every column. None finds it from the distinct labels of all partitions, which
-        takes a pass over the label column.
+        takes a pass over the label column. Names of columns that are the labels decide.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column belongs to; None means the second, or the one of its name.
     n_bins : int >= 1, default=15
         Number of bins of the calibration errors.
 
@@ -97,10 +101,11 @@ def accumulate(
     """
     frame = check_frame(ddf, "calib.distributed.accumulate")
     columns = check_columns(frame, label, proba, weight)
-    classes = classes_in(frame, columns, labels)
-    empty = CalibrationAccumulator(len(classes), labels=classes, n_bins=n_bins)
-    parts = partitions_of(frame[columns.names])
-    (total,) = reduce(numbered(parts), accumulate_part, columns, empty)
+    with naming_partitions(frame, columns.names):
+        columns, classes = classes_in(frame, columns, labels, pos_label)
+        empty = CalibrationAccumulator(len(classes), labels=classes, n_bins=n_bins)
+        parts = partitions_of(frame[columns.names])
+        (total,) = reduce(numbered(parts), accumulate_part, columns, empty)
     return cast(CalibrationAccumulator, total)
 
 
@@ -111,6 +116,7 @@ def evaluate(
     proba: str | Sequence[str],
     weight: str | None = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     n_bins: int = 15,
     confidence_level: float = 0.95,
     n_resamples: int = 200,
@@ -130,6 +136,8 @@ def evaluate(
         Column of non-negative weights.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, as for `accumulate`.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column belongs to; None means the second, or the one of its name.
     n_bins : int >= 1, default=15
         Number of bins of the calibration errors.
     confidence_level : float in (0, 1), default=0.95
@@ -161,7 +169,15 @@ def evaluate(
     >>> round(report.models["model"].measures["brier"].value, 3)
     0.15
     """
-    total = accumulate(ddf, label=label, proba=proba, weight=weight, labels=labels, n_bins=n_bins)
+    total = accumulate(
+        ddf,
+        label=label,
+        proba=proba,
+        weight=weight,
+        labels=labels,
+        pos_label=pos_label,
+        n_bins=n_bins,
+    )
     return total.report(
         confidence_level=confidence_level, n_resamples=n_resamples, random_state=random_state
     )
@@ -243,6 +259,8 @@ def fit(
     scores: str | Sequence[str],
     input: InputKind = "proba",
     weight: str | None = None,
+    labels: ArrayLike = None,
+    pos_label: object = None,
     **params: Any,
 ) -> BaseCalibrator:
     """Fit a calibrator on a collection without bringing its rows together.
@@ -262,6 +280,10 @@ def fit(
         What the scores are.
     weight : str, default=None
         Column of non-negative weights.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column, as for `accumulate`.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column belongs to; None means the second, or the one of its name.
     **params : object
         Further parameters of the method.
 
@@ -283,6 +305,8 @@ def fit(
     -----
     ProbabilitiesAsLogitsWarning
         If ``input="logits"`` but all scores look like probabilities.
+    DegenerateScoresWarning
+        If scores rank against the labels or fit them far better in another order of the columns.
     ConvergenceWarning
         If the solver does not meet its tolerance.
 
@@ -295,8 +319,7 @@ def fit(
     rows up to the rounding of sums, however they are split.
 
     Scores (and for two classes and one-vs-rest methods their log-odds) are read once and kept in
-    the memory of the workers. There are about 5 to 15 passes. Constant scores and columns that
-    contradict the labels are not warned of.
+    the memory of the workers. There are about 5 to 15 passes. Constant scores are not warned of.
 
     Examples
     --------
@@ -320,8 +343,9 @@ def fit(
     columns = check_columns(frame, label, scores, weight)
     calibrator = make_calibrator(method, input=input, **params)
     check_parameters(calibrator)
-    classes = classes_in(frame, columns, None)
-    rows = read_rows(frame, columns, classes, input)
+    with naming_partitions(frame, columns.names):
+        columns, classes = classes_in(frame, columns, labels, pos_label)
+        rows = read_rows(frame, columns, classes, input)
     calibrator.classes_ = classes
     check_features(calibrator, frame._meta_nonempty[columns.scores], reset=True)
     failed = FITS[method](calibrator, rows)

@@ -38,6 +38,7 @@ def certainty_curve(
     shares: ArrayLike = SHARES,
     min_kept: int = 10,
     labels: ArrayLike = None,
+    pos_label: object = None,
     n_simulations: int = 200,
     random_state: RandomState = None,
 ) -> CertaintyCurve:
@@ -60,6 +61,8 @@ def certainty_curve(
         Metrics of fewer samples are NaN.
     labels : array-like of shape (2,), default=None
         Both classes in column order, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     n_simulations : int, 0 or >= 2, default=200
         Label vectors redrawn for the calibration error a calibrated model would show; 0 leaves
         it out (NaN).
@@ -136,7 +139,10 @@ def certainty_curve(
     n_samples = 0
     for name, given in named.items():
         codes, proba, _, classes = check_predictions(
-            y_true, y_prob[name] if isinstance(y_prob, Mapping) else y_prob, labels=labels
+            y_true,
+            y_prob[name] if isinstance(y_prob, Mapping) else y_prob,
+            labels=labels,
+            pos_label=pos_label,
         )
         if len(classes) != 2:
             raise ValueError(

@@ -10,9 +10,10 @@ from calib._border.checks import check_option, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.warn import warn
+from calib._core.columns import column_names, told_classes
 from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
+from calib._core.reading import eager, read_array
 from calib._core.validation import check_matrix
 from uq._vectors import check_numbers, percent_hint
 from uq.category_table import CategoryTable
@@ -151,7 +152,8 @@ def mondrian_p_values(
         Finite scores of the test samples, one per hypothetical label.
     test_category : array-like of shape (n_test,) or (n_classes,)
         Category of each row, or, where `test_scores` has columns and `n_classes` entries are given,
-        of each column (label-conditional p-values). With as many rows as columns, rows are meant.
+        of each column (label-conditional p-values), unless the columns of a table are named by
+        them. With as many rows as columns, rows are meant.
     smoothed : bool, default=False
         See `conformal_p_values`.
     tau : float or array-like of shape (n_test,), default=None
@@ -195,8 +197,13 @@ def mondrian_p_values(
     names = check_vector(calibration_category, "calibration_category")
     check_same_length(len(scores), len(names), "calibration_scores", "calibration_category")
     known, codes = np.unique(names, return_inverse=True)
-    wanted = codes_of_known(check_vector(test_category, "test_category"), known, "test_category")
-    by_column = len(wanted) != len(tests)
+    given = check_vector(test_category, "test_category")
+    by_column = len(given) != len(tests)
+    columns = column_names(eager(test_scores))
+    if by_column and columns is not None and len(columns) == len(given) == len(np.unique(given)):
+        told = told_classes(columns, given)
+        given = given if told is None else told  # names decide
+    wanted = codes_of_known(given, known, "test_category")
     if by_column and (len(shape) == 1 or len(wanted) != tests.shape[1]):
         raise ValueError(
             f"test_category must have one entry per row ({len(tests)}) or per column of "
@@ -229,7 +236,8 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     p_values : array-like of shape (n_samples, n_classes)
         p-values in [0, 1] of every label, two columns or more.
     labels : array-like of shape (n_classes,), default=None
-        Label of each column; None numbers them.
+        Label of each column; None takes the names of a table, or else numbers them. In a table
+        whose columns are named by the labels, the names decide.
 
     Returns
     -------
@@ -252,6 +260,7 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     >>> forced.labels.tolist(), forced.credibility.tolist(), forced.confidence.tolist()
     (['no', 'yes'], [0.75, 0.4], [0.8, 0.75])
     """
+    p_values = eager(p_values)
     given = check_numbers(p_values, "p_values")
     matrix = np.asarray(to_numpy(check_matrix(given, "p_values")), dtype=np.float64)
     if matrix.shape[1] < 2:
@@ -264,11 +273,16 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
             f"{percent_hint(matrix)}"
         )
     n_classes = matrix.shape[1]
+    columns = column_names(p_values)
+    if labels is None and columns is not None:
+        labels = columns
     names = np.arange(n_classes) if labels is None else check_vector(labels, "labels")
     if len(names) != n_classes:
         raise ValueError(f"labels must name the {n_classes} columns; got {len(names)} labels")
     if len(set(names.tolist())) != n_classes:
         raise ValueError(f"labels must name every column once; got {describe(names.tolist())}")
+    told = None if columns is None else told_classes(columns, names)
+    names = names if told is None else told
     best = matrix.argmax(axis=1)
     top = np.partition(matrix, n_classes - 2, axis=1)
     return ForcedPrediction(names[best], top[:, -1].copy(), 1 - top[:, -2])

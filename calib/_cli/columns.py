@@ -1,4 +1,4 @@
-"""Columns of a file as arrays: numbers, labels, and the classes that column names tell."""
+"""Columns of a file as arrays: numbers and labels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any, cast
 import numpy as np
 
 from calib._border.typing import FloatArray, LabelArray
+from calib._core.columns import INTEGER
 
 #: Columns named in an error text before it is cut.
 N_LISTED = 20
-#: Text that stands for an integer and loses nothing when it is read as one.
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 #: Beginning of a code such as 007 that would lose its zeros as a number.
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 
@@ -212,7 +211,7 @@ def _parse(texts: list[str]) -> LabelArray:
     present = [text for text in distinct.values() if text]
     numbers = [text for text in present if text.lower() not in _NO_VALUE]
     read: Callable[[str], Any] = str
-    if numbers and all(_INTEGER.fullmatch(text) for text in numbers):
+    if numbers and all(INTEGER.fullmatch(text) for text in numbers):
         read = int
     elif numbers and (as_float := _reads_floats(numbers)) is not None:
         read = as_float
@@ -249,39 +248,6 @@ def to_list(column: Any) -> list[Any]:
         return column
     values: list[Any] = column.tolist() if isinstance(column, np.ndarray) else column.to_pylist()
     return values
-
-
-def class_name(label: object) -> str:
-    """Return a label as it stands in column names: ``1`` for 1, 1.0 and NumPy's ones."""
-    value = label.item() if isinstance(label, np.generic) else label
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)
-
-
-def classes_in_names(names: list[str], y: LabelArray) -> LabelArray | None:
-    """Return the class that each column name ends with, None where names do not tell.
-
-    ``p_ant, p_cat, p_dog`` with labels out of these three are telling, ``p_0, p_1, p_2`` are not.
-    """
-    labels = np.unique(y)
-    texts = [class_name(label) for label in labels]
-    found: list[LabelArray] = []
-    for prefix in {name.removesuffix(texts[0]) for name in names if name.endswith(texts[0])}:
-        if not all(name.startswith(prefix) for name in names):  # ends at the first that does not
-            continue
-        ends = [name.removeprefix(prefix) for name in names]
-        if not set(texts) <= set(ends):
-            continue
-        if labels.dtype.kind == "b":
-            found.append(np.array([end == "True" for end in ends]))
-        elif labels.dtype.kind not in "iuf":
-            found.append(np.array(ends))
-        elif all(_INTEGER.fullmatch(end) for end in ends):
-            found.append(np.array([int(end) for end in ends]))
-    if len(found) != 1 or len(np.unique(found[0])) < len(names):
-        return None
-    return found[0]
 
 
 def shorten(names: list[str], limit: int = N_LISTED) -> str:

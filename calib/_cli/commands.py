@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import ast
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from calib._cli.targets import check_source, check_targets
 from calib._cli.terminal import Progress, print_table, say
 from calib._cli.writers import writable_format, write_report, write_table
 from calib._core import labels, links
+from calib._core.columns import class_name
 from calib.base import BaseCalibrator
 from calib.registry import CALIBRATORS, get_entry, make_calibrator
 
@@ -96,22 +98,27 @@ def report(args: argparse.Namespace) -> None:
         table, y, weight = _read(args)
         roles = {args.label, args.weight, args.group} - {None}
         groups = None if args.group is None else table.labels(args.group)
-        scored = [labelled_scores(table, kind, columns, y, roles) for kind, columns in args.scores]
-        classes = next((one.classes for one in scored if one.classes is not None), None)
+        scored, positive = [], args.positive
+        for kind, columns in args.scores:
+            scored.append(
+                labelled_scores(
+                    table, kind, columns, y, roles, positive=positive, kept=_kept(weight)
+                )
+            )
+            classes = cast(LabelArray, scored[0].classes)
+            positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
         probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
         progress.step("calibrating")
         for path in args.calibrator:
             calibrator = _load(path)
             name = path.stem if path.stem not in probas else str(path)
-            probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
-            if classes is None:
-                classes = calibrator.classes_
-            elif class_names(classes) != class_names(calibrator.classes_):
-                known, found = class_names(calibrator.classes_), class_names(classes)
+            known, found = class_names(calibrator.classes_), class_names(classes)
+            if set(known) != set(found):
                 raise ValueError(
                     f"{path.name} knows the classes {shorten(known)}, the columns are "
                     f"{shorten(found)}"
                 )
+            probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
         progress.step("resampling")
         result = calibration_report(
             y,
@@ -146,14 +153,14 @@ def fit(args: argparse.Namespace) -> None:
         progress.step(f"reading {args.file.name}")
         table, y, weight = _read(args)
         roles = {args.label, args.weight} - {None}
-        scored = labelled_scores(table, kind, columns, y, roles)
+        kept = _kept(weight)
+        scored = labelled_scores(table, kind, columns, y, roles, positive=args.positive, kept=kept)
+        classes, matrix = scored.classes, scored.matrix
+        if kept is not None and weight is not None:  # rows of weight 0 are not there
+            y, weight, matrix = y[kept], weight[kept], matrix[kept]
+            scored = replace(scored, matrix=matrix)
         progress.step(f"fitting {args.method}")
-        if scored.classes is None:
-            calibrator.fit(scored.matrix, y, sample_weight=weight)
-        else:  # the names know classes that the labels may lack
-            codes = labels.encode_labels(y, scored.classes, args.label)
-            calibrator.fit(scored.matrix, codes, sample_weight=weight)
-            calibrator.classes_ = scored.classes
+        calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
         if len(scored.names) == scored.matrix.shape[1]:
             calibrator.feature_names_in_ = np.array(scored.names, dtype=object)
         codes = labels.encode_labels(y, calibrator.classes_, args.label)
@@ -164,7 +171,7 @@ def fit(args: argparse.Namespace) -> None:
         except TypeError as error:
             raise ValueError(str(error)) from error
     print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
-    if scored.classes is None and len(scored.names) > 1:
+    if not scored.told and len(scored.names) > 1:
         pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
         print(f"columns: {shorten([f'{name} = class {label}' for name, label in pairs])}")
     before = _measures(scored.probabilities(), codes, weight)
@@ -187,7 +194,7 @@ def apply(args: argparse.Namespace) -> None:
         progress.step(f"reading {args.file.name}")
         calibrator = _load(args.calibrator)
         table = read_table(args.file)
-        scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None))
+        scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None), args.positive)
         progress.step("calibrating")
         proba = calibrate(calibrator, scored)
         progress.step(f"writing {out.name}")
@@ -256,6 +263,10 @@ def _column(table: Table, name: str) -> tuple[Table, str]:
         return table, name
     source, only = single_column(Path(name))
     return source, only
+
+
+def _kept(weight: Float64Array | None) -> LabelArray | None:
+    return None if weight is None or weight.all() else weight > 0
 
 
 def _beside(path: Path) -> Path:
@@ -339,10 +350,11 @@ def _held_out(
     from sklearn.base import clone
     from sklearn.model_selection import StratifiedKFold
 
+    classes = np.arange(len(calibrator.classes_))
     used = np.arange(len(codes)) if weight is None else np.flatnonzero(weight > 0)
     counts = np.sort(np.bincount(codes[used]))
     if len(used) < MIN_SAMPLES or counts[-2] < N_FOLDS:
-        fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight)
+        fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
         return fitted.transform(matrix), "in-sample (optimistic)"
     n_classes = len(calibrator.classes_)  # samples without weight count nowhere: uniform
     proba = np.full((len(codes), n_classes), 1.0 / n_classes)
@@ -353,7 +365,9 @@ def _held_out(
             progress.step(f"checking on held-out part {number}")
             rows, out = used[train], used[test]
             part = None if weight is None else weight[rows]
-            fitted = clone(calibrator).fit(matrix[rows], codes[rows], sample_weight=part)
+            fitted = clone(calibrator).fit(
+                matrix[rows], codes[rows], sample_weight=part, labels=classes
+            )
             proba[out] = fitted.transform(matrix[out])
     return proba, f"cross-fitted ({N_FOLDS} folds)"
 

@@ -10,13 +10,13 @@ import numpy as np
 from calib._border.typing import FloatArray, InputKind, LabelArray
 from calib._cli import batches, commands
 from calib._cli.batches import LargeFile, open_batches
-from calib._cli.columns import class_name, classes_in_names, shorten
+from calib._cli.columns import shorten
 from calib._cli.contents import kind_of
-from calib._cli.saved_scores import SavedScores
+from calib._cli.saved_scores import SavedScores, calibrate, settle
 from calib._cli.targets import check_source
 from calib._cli.terminal import Progress, say
 from calib._cli.writers import write_report
-from calib._core import labels
+from calib._core.columns import class_name
 from calib.base import BaseCalibrator
 
 #: Rows from which a parquet file is read in batches without being told to.
@@ -106,22 +106,24 @@ class _Model:
     name : str
     kind : {"logits", "proba"}
     columns : list of str
-        In the order of the classes, or of the fit.
+        In the order of the classes.
+    classes : ndarray of shape (n_classes,)
+        Classes of the columns.
     calibrator : BaseCalibrator or None
     """
 
     name: str
     kind: InputKind
     columns: list[str]
+    classes: LabelArray
     calibrator: BaseCalibrator | None = None
 
     def probabilities(self, numbers: dict[str, FloatArray]) -> FloatArray:
         parts = [numbers[name] for name in self.columns]
-        matrix = np.column_stack(parts)
-        if self.calibrator is not None:
-            proba: FloatArray = self.calibrator.transform(matrix)
-            return proba
-        return SavedScores(self.kind, self.columns, matrix, None).probabilities()
+        scored = SavedScores(self.kind, self.columns, np.column_stack(parts), self.classes)
+        if self.calibrator is None:
+            return scored.probabilities()
+        return calibrate(self.calibrator, scored)
 
 
 def _models(
@@ -131,7 +133,7 @@ def _models(
     from calib.persistence import load
 
     roles = {args.label, args.weight} - {None}
-    models, classes = [], None
+    models, classes, positive = [], None, args.positive
     for name, (kind, patterns) in zip(names, args.scores, strict=True):
         columns = file.table.select(patterns, exclude=roles)
         widths = [file.width(column) for column in columns]
@@ -140,21 +142,14 @@ def _models(
                 f"{patterns} names several columns and {columns[widths.index(max(widths))]!r} "
                 f"holds lists; name one column of lists or several of numbers"
             )
-        told = classes_in_names(columns, found) if len(columns) > 1 else None
-        if told is not None:
-            order = np.argsort(told, kind="stable")
-            in_file, columns = columns, [columns[k] for k in order]
-            if columns != in_file:
-                say("note", f"columns are taken in the order of their classes: {shorten(columns)}")
-            told = told[order]
-        else:
-            told = labels.classes_of(found, max(2, sum(widths)), "the label column", patterns)
+        columns, told, _, _ = settle(columns, sum(widths), found, patterns, positive)
         if classes is not None and len(told) != len(classes):
             raise ValueError(f"{patterns} has {len(told)} classes, other scores {len(classes)}")
         classes = told if classes is None else classes
+        positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
         for column in columns:
             file.check_numeric(column)
-        models.append(_Model(name, kind, columns))
+        models.append(_Model(name, kind, columns, classes))
     assert classes is not None
     scored = list(models)
     for path in args.calibrator:
@@ -167,14 +162,8 @@ def _models(
                 f"--{calibrator.input}"
             )
         known = [class_name(label) for label in calibrator.classes_]
-        if known != [class_name(label) for label in classes]:
+        if set(known) != {class_name(label) for label in classes}:
             raise ValueError(f"{path.name} knows the classes {shorten(known)}, the columns do not")
-        columns = model.columns
-        recorded = getattr(calibrator, "feature_names_in_", None)
-        if recorded is not None:
-            if set(recorded) == set(columns):
-                columns = list(recorded)
-            del calibrator.feature_names_in_  # the matrix has no names to compare
         name = path.stem if path.stem not in names else str(path)
-        models.append(_Model(name, model.kind, columns, calibrator))
+        models.append(_Model(name, model.kind, model.columns, classes, calibrator))
     return models, classes

@@ -62,6 +62,16 @@ def like(value: Any, reference: Array, xp: Namespace) -> Array:
     return xp.asarray(array, dtype=dtype, device=device(reference))
 
 
+def take_columns(x: Array, order: LabelArray) -> Array:
+    """Return the columns of a matrix of any namespace in another order."""
+    if isinstance(x, np.ndarray):
+        return np.take(x, order, axis=1)
+    xp = array_namespace(x)
+    from array_api_compat import device
+
+    return xp.take(x, xp.asarray(order, device=device(x)), axis=1)
+
+
 def is_half(x: Array) -> bool:
     """Tell whether the elements of `x` are 16-bit floats (float16 or bfloat16)."""
     return str(x.dtype).rpartition(".")[2] in {"float16", "bfloat16"}

@@ -24,6 +24,7 @@ def read_array(x: ArrayLike, name: str) -> Array:
         return np.asarray(x) if not np.ma.isMaskedArray(x) else _refuse_mask(name)
     if is_foreign_array(x):
         return x
+    x = eager(x)
     if hasattr(x, "toarray") and hasattr(x, "nnz"):
         raise ValueError(f"{name} is a sparse matrix; pass a dense array, e.g. {name}.toarray()")
     table = _read_table(x)
@@ -33,6 +34,23 @@ def read_array(x: ArrayLike, name: str) -> Array:
         return np.asarray(x)
     except ValueError as error:
         raise ValueError(f"{name} is ragged: its rows have different lengths ({error})") from error
+
+
+def eager(x: ArrayLike) -> ArrayLike:
+    """Return lazy frames as computed ones and batches of Arrow as tables, all else as it is."""
+    if isinstance(x, (np.ndarray, list, tuple, str, bytes, dict)) or np.isscalar(x):
+        return x
+    root, kind = type(x).__module__.partition(".")[0], type(x).__name__
+    if root == "pyarrow" and kind == "RecordBatch":
+        import pyarrow
+
+        return pyarrow.Table.from_batches([x])
+    if kind in ("LazyFrame", "DuckDBPyRelation") or root in ("dask", "dask_expr"):
+        import narwhals as nw
+
+        native: Any = nw.from_native(x, pass_through=True)
+        return nw.to_native(native.collect()) if isinstance(native, nw.LazyFrame) else x
+    return x
 
 
 def _refuse_mask(name: str) -> Array:
@@ -46,8 +64,6 @@ def _read_table(x: ArrayLike) -> LabelArray | None:
     import narwhals as nw
 
     native: Any = nw.from_native(x, pass_through=True, allow_series=True)
-    if isinstance(native, nw.LazyFrame):
-        native = native.collect()
     if isinstance(native, (nw.DataFrame, nw.Series)):
         return cast(LabelArray, native.to_numpy())
     return None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import describe
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -18,12 +17,19 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
+from calib._core.columns import (
+    check_overlap,
+    column_names,
+    named_positive,
+    order_of,
+    told_classes,
+)
 from calib._core.labels import (
     check_same_length,
     check_vector,
     check_weight,
-    classes_of,
-    encode_labels,
+    column_codes,
+    positive_rows,
 )
 from calib._core.links import PROBA_FLOOR
 from calib._core.namespace import (
@@ -32,13 +38,16 @@ from calib._core.namespace import (
     to_numpy,
     without_gradient,
 )
-from calib._core.reading import read_array
+from calib._core.reading import eager, read_array
 from calib._core.scores import row_blocks
+from calib._core.suspicion import suspicion
 from calib.warnings import DegenerateScoresWarning
 
 #: How far a row of probabilities may be from summing to 1: covers float32 softmax over thousands
 #: of classes and numbers printed with four decimals. Half precision gets ten times as much.
 ROW_SUM_TOLERANCE = 1e-3
+#: Rows that are looked at to find out what refused numbers are.
+ADVICE_ROWS = 10_000
 #: How far beyond [0, 1] rounding may push a probability.
 RANGE_TOLERANCE = 1e-6
 
@@ -53,6 +62,14 @@ def _as_floating(array: Array, name: str) -> Array:
         return array if floating else xp.astype(array, xp.float64)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
+    if array.dtype.kind in "MmV":
+        what = {"M": "datetimes", "m": "timedeltas", "V": "a structured array"}[array.dtype.kind]
+        advice = (
+            "; pass its fields as columns (numpy.lib.recfunctions.structured_to_unstructured)"
+            if array.dtype.kind == "V"
+            else ""
+        )
+        raise ValueError(f"{name} must hold numbers; got {what} ({array.dtype}){advice}")
     if array.dtype.kind == "f":
         return array if array.dtype.itemsize <= 8 else array.astype(np.float64)
     if array.dtype.kind in "iub":
@@ -68,12 +85,12 @@ def check_matrix(x: ArrayLike, name: str) -> Array:
 
     The array is copied only where its type has to change.
     """
-    array = _read_matrix(x, name)
-    _check_finite(array, name)
+    array = read_matrix(x, name)
+    check_finite(array, name)
     return array
 
 
-def _read_matrix(x: ArrayLike, name: str) -> Array:
+def read_matrix(x: ArrayLike, name: str) -> Array:
     array = _as_floating(read_array(x, name), name)
     if array.ndim == 1:
         array = array[:, None]
@@ -92,7 +109,8 @@ def _read_matrix(x: ArrayLike, name: str) -> Array:
     return array
 
 
-def _check_finite(array: Array, name: str) -> None:
+def check_finite(array: Array, name: str, kept: IntArray | None = None) -> None:
+    """Raise for NaN and inf; `kept` holds the numbers of the rows where some were left out."""
     array = without_gradient(array)
     xp = array_namespace(array)
     whole = not isinstance(array, np.ndarray)
@@ -107,9 +125,11 @@ def _check_finite(array: Array, name: str) -> None:
         if bad.any():  # otherwise only the sum overflowed
             row, column = (int(i) for i in np.argwhere(bad)[0])
             value = float(block[row, column])
+            place = row + (rows.start or 0)
             raise ValueError(
-                f"{name} contains NaN or inf: {value} in row {row + (rows.start or 0)}, column "
-                f"{column}; remove or repair such rows"
+                f"{name} contains NaN or inf: {value} in row "
+                f"{place if kept is None else kept[place]}, column {column}; remove or repair "
+                f"such rows"
             )
 
 
@@ -125,7 +145,7 @@ def check_probabilities(array: Array, name: str, *, hint: str) -> None:
         if low < -RANGE_TOLERANCE or high > 1 + (tolerance if is_half(array) else RANGE_TOLERANCE):
             raise ValueError(
                 f"{name} has values outside [0, 1] (min={low:.6g}, max={high:.6g} in rows "
-                f"{rows.start or 0}..) {hint}"
+                f"{rows.start or 0}..) {_advice(array, name, hint)}"
             )
         if block.shape[1] == 1:
             continue
@@ -137,9 +157,46 @@ def check_probabilities(array: Array, name: str, *, hint: str) -> None:
             total = float(xp.sum(block[worst]))
             raise ValueError(
                 f"{name} has rows that do not sum to 1 (row {worst + (rows.start or 0)} sums to "
-                f"{total:.6g}) {hint}; divide by the row sums if these are unnormalised "
-                f"probabilities"
+                f"{total:.6g}) {_advice(array, name, hint)}"
             )
+
+
+def _advice(array: Array, name: str, hint: str) -> str:
+    """Return the cure that fits what the first rows of refused probabilities look like."""
+    seen = np.asarray(to_numpy(array[:ADVICE_ROWS]), dtype=np.float64)
+    low, high = float(seen.min()), float(seen.max())
+    single = seen.shape[1] == 1
+    if -0.01 < low and high < 1.01 and (low < 0 or high > 1):
+        bounded = f"np.clip({name}, 0, 1)"
+        return f"; if this is rounding, pass {bounded}{'' if single else ' with rows summing to 1'}"
+    if single:
+        if low >= 0 and high <= 100:
+            return f"; divide by 100 if these are percentages {hint}"
+        if high <= 0:
+            return f"; pass np.exp({name}) if these are logarithms of probabilities {hint}"
+        return hint
+    sums = seen.sum(axis=1)
+    constant = float(np.median(sums))
+    if low >= 0 and constant > 1.5 and np.abs(sums - constant).max() <= 0.011 * constant:
+        kind = "percentages" if abs(constant - 100) < 1.5 else "shares of a constant"
+        divisor = "100" if kind == "percentages" else f"{constant:.6g}"
+        return f"; all rows sum to about {divisor}, so these are {kind}: divide by {divisor}"
+    if high <= RANGE_TOLERANCE and np.abs(np.exp(seen).sum(axis=1) - 1).max() < 0.01:
+        way = " or input='logits'" if "input=" in hint else ""
+        return f"; these are log-probabilities: pass np.exp({name}){way}"
+    if low < 0 or high > 1:
+        many = "; divide by the row sums if these are counts or unnormalised probabilities"
+        return f"{hint}{many if low >= 0 else ''}"
+    if np.abs(sums - 1).max() < 0.02:
+        return (
+            f"; this looks like half precision or rounded numbers: divide by the row sums, "
+            f"{name} / {name}.sum(axis=1, keepdims=True)"
+        )
+    return (
+        f"{hint}; divide by the row sums if these are unnormalised probabilities; if every column "
+        f"is a probability of its own (several labels per sample, one against the rest), treat "
+        f"the columns one by one"
+    )
 
 
 def _plainly_probabilities(array: FloatArray) -> bool:
@@ -198,25 +255,68 @@ def zero_columns(array: FloatArray) -> IntArray:
 
 
 def check_columns_against_labels(
-    array: FloatArray, source: InputKind, target: LabelArray, classes: LabelArray
-) -> None:
-    """Warn about scores without information and about labels of impossible classes."""
+    array: FloatArray,
+    source: InputKind,
+    target: LabelArray,
+    weight: Float64Array | None,
+    classes: LabelArray,
+) -> str | None:
+    """Warn about scores without information and about labels of impossible classes.
+
+    Returns what else speaks against the match of scores and labels, to be said after the fit.
+    """
     if is_constant(array):
         warn(
             "X has the same scores in every row; calibration can only learn the class frequencies",
             DegenerateScoresWarning,
         )
-        return
-    if source != "proba" or array.shape[1] == 1:
-        return
-    counts = np.bincount(target.astype(np.intp), minlength=len(classes))
-    for column in zero_columns(array):
-        if counts[column]:
-            warn(
-                f"X gives probability 0 to class {classes[column]!r} (column {column}) in every "
-                f"row, although y contains it {counts[column]} times; check the column order",
-                DegenerateScoresWarning,
-            )
+        return None
+    if source == "proba" and array.shape[1] > 1:
+        counts = np.bincount(target.astype(np.intp), minlength=len(classes))
+        for column in zero_columns(array):
+            if counts[column]:
+                warn(
+                    f"X gives probability 0 to class {classes[column]!r} (column {column}) in "
+                    f"every row, although y contains it {counts[column]} times; check the column "
+                    f"order",
+                    DegenerateScoresWarning,
+                )
+    return suspicion(array, source, target, weight, classes, "X")
+
+
+def in_class_order(
+    y_prob: ArrayLike, labels: LabelArray | None, name: str, *, listed: bool = False
+) -> LabelArray:
+    """Return predictions as they came, but with their columns in the order of the classes.
+
+    Columns change places only in a table whose names are the labels; one column that is named like
+    the first of two classes becomes the probability of the second.
+
+    Parameters
+    ----------
+    y_prob : array-like of shape (n_samples,) or (n_samples, n_columns)
+    labels : ndarray or None
+        Labels that occur, whose sorted order is wanted, or None where there are none.
+    name : str
+        Of the predictions.
+    listed : bool, default=False
+        Whether `labels` holds every class once, in the wanted order.
+    """
+    table = eager(y_prob)
+    array = to_numpy(read_array(table, name))
+    names = column_names(table)
+    if names is None or labels is None:
+        return array
+    classes = labels if listed else np.unique(labels)
+    if len(names) == 1:
+        first = len(classes) == 2 and named_positive(names[0], classes) == 0
+        return np.asarray(1.0 - array) if first else array
+    told = told_classes(names, classes)
+    if told is None:
+        check_overlap(names, classes, "y_true", name)
+        return array
+    order = order_of(told, classes if listed else np.sort(told))
+    return array if order is None else np.take(array, order, axis=1)
 
 
 def check_predictions(
@@ -224,9 +324,14 @@ def check_predictions(
     y_prob: ArrayLike,
     *,
     labels: ArrayLike = None,
+    pos_label: object = None,
     sample_weight: ArrayLike = None,
+    name: str = "y_prob",
 ) -> tuple[IntArray, FloatArray, Float64Array | None, LabelArray]:
     """Check the arguments of a metric.
+
+    Columns are returned in the order of the classes: names of a table decide, see
+    `settle_classes`. Rows of weight 0 are not looked at; they have code 0.
 
     Returns
     -------
@@ -237,21 +342,60 @@ def check_predictions(
     weight : ndarray of shape (n_samples,) or None
     classes : ndarray of shape (n_classes,)
     """
-    proba = to_numpy(_read_matrix(y_prob, "y_prob"))
-    if not _plainly_probabilities(proba):
-        _check_finite(proba, "y_prob")
-        check_probabilities(proba, "y_prob", hint="; metrics take probabilities, not logits")
-    y = check_vector(y_true, "y_true")
-    check_same_length(proba.shape[0], y.shape[0], "y_prob", "y_true")
-    n_classes = max(2, proba.shape[1])
-    if labels is None:
-        classes = classes_of(y, n_classes, "y_true", "y_prob")
-    else:
-        classes = check_vector(labels, "labels")
-        if len(classes) != n_classes or len(np.unique(classes)) != n_classes:
-            raise ValueError(
-                f"labels must name the {n_classes} columns of y_prob once each; got "
-                f"{describe(classes.tolist())}"
-            )
-    codes = encode_labels(y, classes, "y_true")
+    table = eager(y_prob)
+    proba = to_numpy(read_matrix(table, name))
+    kept = positive_rows(sample_weight, len(proba))
+    part = proba if kept is None else proba[kept]
+    if not _plainly_probabilities(part):
+        check_finite(part, name, None if kept is None else np.flatnonzero(kept))
+        check_probabilities(part, name, hint="; metrics take probabilities, not logits")
+    y = check_vector(y_true, "y_true", kept)
+    check_same_length(proba.shape[0], y.shape[0], name, "y_true")
+    codes, classes, order = column_codes(
+        y,
+        kept,
+        proba.shape[1],
+        column_names(table),
+        labels=labels,
+        pos_label=pos_label,
+        name="y_true",
+        columns_of=name,
+        turn=True,
+    )
+    if order is not None:
+        proba = np.take(proba, order, axis=1)
+    if kept is not None and not _plainly_probabilities(proba[~kept]):
+        proba = np.where(kept[:, None], proba, 1.0 / len(classes)).astype(proba.dtype)
     return codes, proba, check_weight(sample_weight, len(codes)), classes
+
+
+def check_both_predictions(
+    y_true: ArrayLike,
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    labels: ArrayLike,
+    pos_label: object,
+    sample_weight: ArrayLike,
+) -> list[tuple[IntArray, FloatArray, Float64Array | None, LabelArray]]:
+    """Check two predictions of the same samples, with the same positive class of two."""
+    checked = []
+    for name, y_prob in (("y_prob_before", before), ("y_prob_after", after)):
+        checked.append(
+            check_predictions(
+                y_true,
+                y_prob,
+                labels=labels,
+                pos_label=pos_label,
+                sample_weight=sample_weight,
+                name=name,
+            )
+        )
+        classes = checked[0][3]
+        if len(classes) == 2 and read_array(eager(after), "y_prob_after").shape[1:] in (
+            (),
+            (1,),
+            (2,),
+        ):
+            pos_label = classes[1]
+    return checked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -96,10 +97,11 @@ def check_columns(
 
 
 def check_names(frame: Any, names: Sequence[str]) -> None:
-    known = list(frame.columns)
+    known = set(frame.columns)
     for name in names:
         if name not in known:
-            raise ValueError(f"ddf has no column {name!r}; it has {describe(known)}")
+            listed = describe(list(frame.columns))
+            raise ValueError(f"ddf has no column {name!r}; it has {listed}")
 
 
 def partitions_of(frame: Any) -> list[Any]:
@@ -141,6 +143,33 @@ def reduce(
     return cast(Sums, dask().compute(level[0])[0])
 
 
+def check_partitions(frame: Any, names: Sequence[str]) -> None:
+    """Raise, naming the partition, if one lacks a column that the collection announces."""
+    lacking = tasks_of(_lacking)
+    found = dask().compute(*[lacking(part, list(names)) for part in partitions_of(frame)])
+    for number, columns in enumerate(found):
+        if columns:
+            raise ValueError(
+                f"partition {number} (the first is 0) has no column {columns[0]!r}, although ddf "
+                f"announces it; make all partitions alike"
+            )
+
+
+@contextmanager
+def naming_partitions(frame: Any, names: Sequence[str]) -> Iterator[None]:
+    """Say which partition lacks a column, where a computation inside fails for want of it."""
+    try:
+        yield
+    except KeyError:
+        check_partitions(frame, names)
+        raise
+
+
+def _lacking(frame: Any, names: list[str]) -> list[str]:
+    known = set(frame.columns)
+    return [name for name in names if name not in known]
+
+
 def numbered(parts: Sequence[Any]) -> list[Any]:
     """Return every delayed part with its number."""
     pair = tasks_of(_pair)
@@ -167,20 +196,23 @@ def largest(parts: list[Sums]) -> Sums:
 # ---------------------------------------------------------------------- checking where the rows are
 
 
-def distinct_labels(frame: Any, label: str) -> LabelArray:
-    """Return the distinct labels of all partitions."""
-    (found,) = reduce(numbered(partitions_of(frame[[label]])), _distinct, label, combine=join)
+def distinct_labels(frame: Any, label: str, weight: str | None = None) -> LabelArray:
+    """Return the distinct labels of all rows of positive weight."""
+    parts = numbered(partitions_of(frame[[label, *([weight] if weight else [])]]))
+    (found,) = reduce(parts, _distinct, label, weight, combine=join)
     if not found:
-        raise ValueError("ddf has no rows")
+        raise ValueError("ddf has no rows" + (" of positive weight" if weight else ""))
     return np.unique(np.array(found))
 
 
-def _distinct(numbered: tuple[int, Any], label: str) -> Sums:
+def _distinct(numbered: tuple[int, Any], label: str, weight: str | None) -> Sums:
     number, frame = numbered
     if not len(frame):
         return ([],)
     with naming(number):
-        return (np.unique(labels_of(frame, label)).tolist(),)
+        if weight is not None:
+            frame = frame[weights_of(frame, weight) > 0]
+        return (np.unique(labels_of(frame, label)).tolist() if len(frame) else [],)
 
 
 class naming:
@@ -192,6 +224,11 @@ class naming:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, KeyError):
+            raise ValueError(
+                f"partition {self.number} (the first is 0) has no column {error}, although ddf "
+                f"announces it; make all partitions alike"
+            ) from error
         if isinstance(error, (ValueError, TypeError)):
             raise ValueError(f"partition {self.number} (the first is 0): {error}") from error
 
@@ -242,11 +279,13 @@ def check_part(
         if not len(frame):
             empty = np.empty((0, len(columns.scores)))
             return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), None)
+        weight = None if columns.weight is None else weights_of(frame, columns.weight)
+        if weight is not None and not weight.all():
+            frame, weight = frame[weight > 0], weight[weight > 0]
+        if not len(frame):
+            empty = np.empty((0, len(columns.scores)))
+            return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), weight)
         matrix = numbers_of(frame, columns.scores)
         validation.check_scores(matrix, source, "scores")
         codes = labels.encode_labels(labels_of(frame, columns.label), classes, columns.label)
-        weight = None if columns.weight is None else weights_of(frame, columns.weight)
-        if weight is not None and not weight.all():
-            kept = weight > 0
-            matrix, codes, weight = matrix[kept], codes[kept], weight[kept]
         return Part(Scores(matrix, source, "logits"), codes, weight)

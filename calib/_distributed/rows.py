@@ -12,6 +12,7 @@ from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
 from calib._core import validation
 from calib._core.logistic import one_vs_rest_problems
+from calib._core.suspicion import MOST_ROWS, suspicion
 from calib._distributed.partitions import (
     Columns,
     Part,
@@ -23,7 +24,7 @@ from calib._distributed.partitions import (
     reduce,
     tasks_of,
 )
-from calib.warnings import ProbabilitiesAsLogitsWarning
+from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def read_rows(frame: Any, columns: Columns, classes: LabelArray, source: InputKi
             + ") but input='logits'; pass input='proba' if they are",
             ProbabilitiesAsLogitsWarning,
         )
-    return Rows(
+    rows = Rows(
         parts=[parts[k] for k in kept],
         sizes=[sizes[k] for k in kept],
         total=float(sum(totals)),
@@ -118,6 +119,11 @@ def read_rows(frame: Any, columns: Columns, classes: LabelArray, source: InputKi
         n_classes=n_classes,
         source=source,
     )
+    seen = gather(rows.sample(sample_of_part, -(-rows.n_samples // MOST_ROWS)))
+    doubt = suspicion(seen.scores.array, source, seen.codes, seen.weight, classes, "scores")
+    if doubt:
+        warn(doubt, DegenerateScoresWarning)
+    return rows
 
 
 def _count(part: Part, n_classes: int) -> Sums:

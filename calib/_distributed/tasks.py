@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from calib._border.checks import describe
 from calib._border.typing import ArrayLike, LabelArray
-from calib._core.labels import check_vector, classes_of
+from calib._core.labels import check_vector, settle_classes
 from calib._distributed.partitions import (
     Columns,
     Sums,
@@ -22,18 +22,29 @@ from calib.base import BaseCalibrator
 from calib.evaluation.accumulator import CalibrationAccumulator
 
 
-def classes_in(frame: Any, columns: Columns, labels: ArrayLike) -> LabelArray:
-    """Return the class of every column."""
-    n_classes = max(2, len(columns.scores))
-    if labels is None:
-        found = distinct_labels(frame, columns.label)
-        return classes_of(found, n_classes, columns.label, "scores")
-    classes = check_vector(labels, "labels")
-    if len(classes) != n_classes or len(np.unique(classes)) != n_classes:
-        raise ValueError(
-            f"labels must name the {n_classes} classes once each; got {describe(classes.tolist())}"
-        )
-    return classes
+def classes_in(
+    frame: Any, columns: Columns, labels: ArrayLike, pos_label: object = None
+) -> tuple[Columns, LabelArray]:
+    """Return the columns in the order of the classes, and the class of every column."""
+    names = columns.scores
+    known = (
+        distinct_labels(frame, columns.label, columns.weight)
+        if labels is None
+        else check_vector(labels, "labels")
+    )
+    classes, order = settle_classes(
+        known,
+        len(names),
+        names,
+        labels=labels,
+        pos_label=pos_label,
+        name=columns.label if labels is None else "labels",
+        columns_of="scores",
+        turn=True,
+    )
+    if order is not None:
+        columns = replace(columns, scores=[names[k] for k in order])
+    return columns, classes
 
 
 def accumulate_part(
@@ -44,11 +55,12 @@ def accumulate_part(
     total = empty.copy()
     if len(frame):
         with naming(number):
-            total.update(
-                labels_of(frame, columns.label),
-                numbers_of(frame, columns.scores),
-                None if columns.weight is None else weights_of(frame, columns.weight),
-            )
+            weight = None if columns.weight is None else weights_of(frame, columns.weight)
+            if weight is not None and not weight.all():
+                frame, weight = frame[weight > 0], weight[weight > 0]
+            if len(frame):
+                matrix = numbers_of(frame, columns.scores)
+                total.update(labels_of(frame, columns.label), matrix, weight)
     return (total,)
 
 

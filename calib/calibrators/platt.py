@@ -22,6 +22,7 @@ from calib._core.logistic import (
 )
 from calib._core.newton import Minimum
 from calib._core.scores import Scores
+from calib._core.suspicion import LEVEL, ranking
 from calib.base import BaseCalibrator
 
 
@@ -163,6 +164,18 @@ class PlattCalibrator(BaseCalibrator):
         s = links.bounded_log_odds(links.log_odds_one_vs_rest(scores, xp), share, xp)
         q = links.expit(a + b * s, xp)
         return links.renormalise(q, links.softmax(scores, xp), xp)
+
+    def _suspicion(
+        self, scores: Scores, target: Float64Array, weight: Float64Array | None
+    ) -> str | None:
+        if scores.n_classes > 2 or self.slope_[0] >= 0:
+            return None
+        area, low, high = ranking(scores.log_odds(), target, weight)
+        return (
+            f"the slope is negative ({self.slope_[0]:.3g}), so that the map reverses the ranking "
+            f"of the scores (AUC {area:.3f}, {LEVEL:.1%} interval {low:.3f} to {high:.3f}); check "
+            f"which class is positive (pos_label=), the order of the columns (labels=) and outliers"
+        )
 
 
 def _goals(

@@ -31,6 +31,12 @@ LEAST_DECREASE = 1e-9
 Derivatives = Callable[[float], tuple[float, float, float]]
 
 
+#: Spread of the logits of the median row, divided by the temperature, that counts as none.
+FLAT = 1e-4
+#: Logits that this is looked at on at most.
+MEDIAN_ELEMENTS = 50_000
+
+
 class TemperatureCalibrator(BaseCalibrator):
     """Divide all logits by one temperature that minimises the log loss.
 
@@ -187,6 +193,23 @@ class TemperatureCalibrator(BaseCalibrator):
             (scores - xp.max(scores, axis=1, keepdims=True)) / fitted["temperature_"], xp
         )
         return links.smooth(proba, fitted["smoothing_"])
+
+    def _suspicion(
+        self, scores: Scores, target: Float64Array, weight: Float64Array | None
+    ) -> str | None:
+        step = max(1, scores.n_samples * scores.n_classes // MEDIAN_ELEMENTS)
+        z = scores.in_domain("logits").every(step).dense()
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = np.median(z.max(axis=1) - z.min(axis=1)) / self.temperature_
+        if not spread < FLAT:
+            return None
+        return (
+            f"the temperature ({self.temperature_:.3g}) is at its bound, so that every row gets "
+            f"the same probability for all classes: no positive temperature fits better, because "
+            f"larger scores do not go with the labels. Check the order of the columns (labels=), "
+            f"the positive class (pos_label=) and the labels; if scores are only shifted, a map "
+            f"with an intercept (platt, vector_scaling) can use them"
+        )
 
 
 def choose_share(

@@ -88,11 +88,12 @@ def measure_pairs(
     average: Average,
     sample_weight: ArrayLike,
     labels: ArrayLike,
+    pos_label: object,
 ) -> float:
     """Check the arguments of a metric and measure its view; the mean over classes if class-wise."""
     check_option("average", average, _views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if average != "classwise":
         score, event = _views.pairs(proba, codes, average)
@@ -111,10 +112,11 @@ def checked_pairs(
     average: Average,
     sample_weight: ArrayLike,
     labels: ArrayLike,
+    pos_label: object,
 ) -> tuple[Float64Array, LabelArray, Float64Array | None]:
     """Check the arguments of a measure of one view; return score, event and positive weight."""
     check_option("average", average, ("top_label", "binary"))
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     return positive_rows(*_views.pairs(proba, codes, average), weight)

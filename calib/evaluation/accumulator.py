@@ -11,9 +11,9 @@ from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib._core.binning import BinTable
-from calib._core.labels import check_same_length, check_vector, check_weight
+from calib._core.labels import check_classes, check_same_length, check_weight, with_positive
 from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
+from calib._core.reading import eager, read_array
 from calib._core.validation import check_predictions
 from calib.evaluation import measures
 from calib.evaluation._accumulated import AccumulatedReport, model_report
@@ -37,6 +37,8 @@ class CalibrationAccumulator:
         be learned from the data, because a batch may lack classes.
     n_bins : int >= 1, default=15
         Number of bins of the calibration errors.
+    pos_label : int, float, bool or str, default=None
+        Which of two classes a single column belongs to; None means the second of `labels`.
 
     Attributes
     ----------
@@ -101,15 +103,20 @@ class CalibrationAccumulator:
     0.05
     """
 
-    def __init__(self, n_classes: int, *, labels: ArrayLike = None, n_bins: int = 15) -> None:
+    def __init__(
+        self,
+        n_classes: int,
+        *,
+        labels: ArrayLike = None,
+        n_bins: int = 15,
+        pos_label: object = None,
+    ) -> None:
         check_integer("n_classes", n_classes, low=2)
         check_integer("n_bins", n_bins, low=1)
-        classes = np.arange(n_classes) if labels is None else check_vector(labels, "labels")
-        if len(classes) != n_classes or len(np.unique(classes)) != n_classes:
-            raise ValueError(
-                f"labels must name the {n_classes} classes once each; got "
-                f"{describe(classes.tolist())}"
-            )
+        named = np.arange(n_classes) if labels is None else labels
+        classes = check_classes(named, n_classes, "classes")
+        if pos_label is not None:
+            classes = with_positive(classes, pos_label, None, "y_prob")
         self.n_classes = int(n_classes)
         self.n_bins = int(n_bins)
         self.classes: LabelArray = classes
@@ -124,9 +131,10 @@ class CalibrationAccumulator:
             True labels, among `classes`.
         y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
             Probabilities in [0, 1], rows sum to 1 within 1e-3; one column means the probability of
-            the second of two classes.
+            the second of two classes. Columns of a table that are named by the classes may stand in
+            any order.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights; rows of weight 0 are checked and left out.
+            Non-negative weights; rows of weight 0 are not there, whatever they hold.
 
         Returns
         -------
@@ -139,7 +147,8 @@ class CalibrationAccumulator:
             If an argument is not finite, of the wrong shape or length, if `y_prob` holds no
             probabilities, or if a label is unknown; the accumulator is then as it was.
         """
-        proba = read_array(y_prob, "y_prob")
+        table = eager(y_prob)
+        proba = read_array(table, "y_prob")
         n_columns = 1 if proba.ndim == 1 else proba.shape[-1]
         if n_columns != self.n_classes and not (n_columns == 1 and self.n_classes == 2):
             raise ValueError(
@@ -151,12 +160,18 @@ class CalibrationAccumulator:
             check_same_length(0, len(y), "y_prob", "y_true")
             return self
         weight = _weight(sample_weight, int(proba.shape[0]))
-        codes, checked, _, _ = check_predictions(y_true, proba, labels=self.classes)
+        if weight is not None and not weight.any():
+            check_same_length(len(weight), len(read_array(y_true, "y_true")), "y_prob", "y_true")
+            return self
+        codes, checked, _, classes = check_predictions(
+            y_true, table, labels=self.classes, sample_weight=weight
+        )
+        if classes[0] != self.classes[0]:  # one column, named like the other class
+            codes, checked = 1 - codes, 1 - checked
         if weight is not None and not weight.all():
             kept = weight > 0
             codes, checked, weight = codes[kept], checked[kept], weight[kept]
-        if len(codes):
-            add_rows(self._layout, self.sums, checked, codes, weight)
+        add_rows(self._layout, self.sums, checked, codes, weight)
         return self
 
     def merge(self, other: CalibrationAccumulator) -> Self:

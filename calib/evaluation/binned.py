@@ -20,13 +20,14 @@ def tabulated(
     average: Average,
     sample_weight: ArrayLike,
     labels: ArrayLike,
+    pos_label: object,
 ) -> BinTable:
     """Check all arguments of a binned metric and return its table."""
     check_integer("n_bins", n_bins, low=1)
     check_option("strategy", strategy, _views.STRATEGIES)
     check_option("average", average, _views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     return _views.table(proba, codes, weight, n_bins=n_bins, strategy=strategy, average=average)
 
@@ -42,6 +43,7 @@ def expected_calibration_error(
     debias: bool = False,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Compute the expected calibration error (ECE).
 
@@ -75,6 +77,8 @@ def expected_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; needed if `y_true` misses one and is not made of integers 0..K-1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def expected_calibration_error(
     check_option("debias", debias, (True, False))
     if debias and norm == "max":
         raise ValueError("debias=True takes norm=1 or norm=2; the largest gap has no known bias")
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
     if not debias:
         return float(table.error(norm).mean())
     error = table.debiased_error() if norm == 1 else table.debiased_square()
@@ -145,6 +149,7 @@ def adaptive_calibration_error(
     threshold: float = 0.0,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     """Compute the adaptive calibration error (ACE) of Nixon et al., class-wise with equal mass.
 
@@ -165,6 +170,8 @@ def adaptive_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -204,7 +211,7 @@ def adaptive_calibration_error(
         raise ValueError(f"threshold must be a number in [0, 1); got {threshold!r}")
     check_integer("n_bins", n_bins, low=1)
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     table = tabulate_classes(
         _views.all_columns(proba), codes, weight, n_bins, "quantile", float(threshold)
@@ -226,6 +233,7 @@ def average_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     """Compute the average calibration error: the unweighted mean gap over non-empty bins.
 
@@ -246,6 +254,8 @@ def average_calibration_error(
         Non-negative weights; they act inside the bins only.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -274,7 +284,7 @@ def average_calibration_error(
     >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
     0.433
     """
-    table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels, pos_label)
     return float(table.mean_gap().mean())
 
 
@@ -288,6 +298,7 @@ def maximum_calibration_error(
     min_weight: float = 0.0,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     """Compute the maximum calibration error (MCE): the largest gap of any bin.
 
@@ -313,6 +324,8 @@ def maximum_calibration_error(
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -337,7 +350,7 @@ def maximum_calibration_error(
     """
     if isinstance(min_weight, (bool, str)) or not 0 <= min_weight < np.inf:
         raise ValueError(f"min_weight must be a number >= 0; got {min_weight!r}")
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
     largest = table.largest_gap(float(min_weight))
     if np.isnan(largest).all():
         raise ValueError(f"no bin has a weight of at least min_weight={min_weight}; lower it")

@@ -45,6 +45,7 @@ def score_decomposition(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> ScoreDecomposition:
     r"""Split a proper score into miscalibration, discrimination and uncertainty (CORP).
 
@@ -68,6 +69,8 @@ def score_decomposition(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def score_decomposition(
             "refinement_decomposition"
         )
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if weight is not None:
         kept = weight > 0

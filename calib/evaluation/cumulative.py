@@ -46,6 +46,7 @@ def cumulative_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Compute the empirical cumulative calibration error (ECCE) without bins.
 
@@ -70,6 +71,8 @@ def cumulative_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; needed if `y_true` misses one and is not made of integers 0..K-1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def cumulative_calibration_error(
     def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
         return _excursion(walk_of(distinct_scores(score, event, weight)), kind)
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
+    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 def ks_calibration_error(
@@ -128,6 +131,7 @@ def ks_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     """Compute the Kolmogorov-Smirnov calibration error of Gupta et al.
 
@@ -146,6 +150,8 @@ def ks_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -173,7 +179,12 @@ def ks_calibration_error(
     0.125
     """
     return cumulative_calibration_error(
-        y_true, y_prob, average=average, sample_weight=sample_weight, labels=labels
+        y_true,
+        y_prob,
+        average=average,
+        sample_weight=sample_weight,
+        labels=labels,
+        pos_label=pos_label,
     )
 
 
@@ -199,6 +210,7 @@ def signed_cumulative_error(
     average: View = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> SignedCumulativeError:
     r"""Split the range form of the cumulative error by its direction.
 
@@ -219,6 +231,8 @@ def signed_cumulative_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -249,7 +263,7 @@ def signed_cumulative_error(
     >>> round(parts.overconfidence, 3), round(parts.underconfidence, 3)
     (0.15, 0.15)
     """
-    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     walk = walk_of(distinct_scores(*pairs))
     over = float(np.max(np.maximum.accumulate(walk) - walk))
     return SignedCumulativeError(over, float(np.max(walk - np.minimum.accumulate(walk))))
@@ -285,6 +299,7 @@ def cumulative_calibration_test(
     n_resamples: int = 999,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     random_state: RandomState = 0,
 ) -> CumulativeTest:
     r"""Test calibration by the cumulative error and its Brownian law.
@@ -311,6 +326,8 @@ def cumulative_calibration_test(
         gives the statistic of a repeated row, but not its p-value.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     random_state : int, RandomState, Generator or None, default=0
         Seed of the redrawn labels.
 
@@ -361,7 +378,7 @@ def cumulative_calibration_test(
     check_option("kind", kind, KINDS)
     check_integer("n_resamples", n_resamples, low=19)
     rng = generator(random_state)
-    score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     order = np.argsort(score, kind="stable")
     p, y = np.clip(score[order], 0.0, 1.0), event[order].astype(np.float64)
     w = np.ones(len(p)) if weight is None else weight[order] / weight.max()

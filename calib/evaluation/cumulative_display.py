@@ -10,6 +10,7 @@ import numpy as np
 from calib._border.checks import check_fraction, check_option
 from calib._border.typing import ArrayLike, Float64Array
 from calib._core.optional import require
+from calib._core.reading import eager
 from calib._core.validation import check_matrix
 from calib.evaluation import _brownian
 from calib.evaluation._distinct import checked_pairs, distinct_scores
@@ -69,6 +70,7 @@ def cumulative_calibration_curve(
     average: View = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> CumulativeCurve:
     """Add up events minus predictions in the order of the predictions.
 
@@ -86,6 +88,8 @@ def cumulative_calibration_curve(
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def cumulative_calibration_curve(
     >>> curve.difference.round(3)
     array([ 0.   , -0.025,  0.125, -0.025,  0.   ])
     """
-    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     scores = distinct_scores(*pairs)
     share = np.concatenate([[0.0], np.cumsum(scores.weight) / scores.weight.sum()])
     value = np.concatenate([[np.nan], scores.value])
@@ -180,6 +184,7 @@ class CumulativeDisplay:
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
+        pos_label: object = None,
         name: str | None = None,
         ax: Any = None,
         band: bool = True,
@@ -201,6 +206,8 @@ class CumulativeDisplay:
             Non-negative weights.
         labels : array-like of shape (n_classes,), default=None
             Class of every column, where `y_true` does not tell.
+        pos_label : int, float, bool or str, default=None
+            Class that a single column, and the binary view, belong to; None means the second.
         name : str or None, default=None
             Name in the legend.
         ax : matplotlib Axes, default=None
@@ -221,12 +228,18 @@ class CumulativeDisplay:
         """
         check_option("average", average, ("auto", "binary", "top_label"))
         check_fraction("confidence_level", confidence_level)
-        array = check_matrix(y_prob, "y_prob")
+        table = eager(y_prob)
+        n_columns = check_matrix(table, "y_prob").shape[1]
         view: Literal["binary", "top_label"] = (
-            average if average != "auto" else "binary" if array.shape[1] <= 2 else "top_label"
+            average if average != "auto" else "binary" if n_columns <= 2 else "top_label"
         )
         curve = cumulative_calibration_curve(
-            y_true, array, average=view, sample_weight=sample_weight, labels=labels
+            y_true,
+            table,
+            average=view,
+            sample_weight=sample_weight,
+            labels=labels,
+            pos_label=pos_label,
         )
         display = cls(curve, name=name, average=view, confidence_level=confidence_level)
         return display.plot(ax, band=band)

@@ -35,6 +35,7 @@ def density_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Compute the calibration error from kernel density estimates (KDE-ECE).
 
@@ -57,6 +58,8 @@ def density_calibration_error(
         bandwidth, n is the sum of integer weights, and Kish's effective number otherwise.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def density_calibration_error(
     def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
         return _triweight_error(score, event, weight, width)
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
+    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 def _triweight_error(
@@ -151,6 +154,7 @@ def dirichlet_calibration_error(
     norm: Literal[1, 2] = 1,
     bandwidth: float | Literal["likelihood"] = "likelihood",
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Estimate the canonical calibration error with Dirichlet kernels (ECE-KDE).
 
@@ -170,6 +174,8 @@ def dirichlet_calibration_error(
         and 1 by the leave-one-out likelihood of the predictions.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -217,7 +223,7 @@ def dirichlet_calibration_error(
     width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
     if width is None:
         check_option("bandwidth", bandwidth, ("likelihood",))
-    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels)
+    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if len(codes) < 2:
         raise ValueError("dirichlet_calibration_error leaves one sample out and needs at least 2")
     columns = _views.all_columns(proba).astype(np.float64)

@@ -10,6 +10,7 @@ from calib._border.checks import check_fraction, check_option
 from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
 from calib._core.optional import require
+from calib._core.reading import eager
 from calib._core.validation import check_matrix
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 
@@ -89,6 +90,7 @@ class ReliabilityDisplay:
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
+        pos_label: object = None,
         name: str | None = None,
         ax: Any = None,
         band: bool = True,
@@ -116,6 +118,8 @@ class ReliabilityDisplay:
             Non-negative weights.
         labels : array-like of shape (n_classes,), default=None
             Class of every column, where `y_true` does not tell.
+        pos_label : int, float, bool or str, default=None
+            Class that a single column, and the binary view, belong to; None means the second.
         name : str or None, default=None
             Name in the legend.
         ax : matplotlib Axes, default=None
@@ -138,18 +142,20 @@ class ReliabilityDisplay:
         """
         check_option("average", average, ("auto", "binary", "top_label"))
         confidence_level = check_fraction("confidence_level", confidence_level)
-        array = check_matrix(y_prob, "y_prob")
+        table = eager(y_prob)
+        n_columns = check_matrix(table, "y_prob").shape[1]
         view: Literal["binary", "top_label"] = (
-            average if average != "auto" else "binary" if array.shape[1] <= 2 else "top_label"
+            average if average != "auto" else "binary" if n_columns <= 2 else "top_label"
         )
         table = binned_calibration_table(
             y_true,
-            array,
+            table,
             n_bins=n_bins,
             strategy=strategy,
             average=view,
             sample_weight=sample_weight,
             labels=labels,
+            pos_label=pos_label,
         )
         display = cls(table, name=name, average=view, confidence_level=confidence_level)
         return display.plot(ax, band=band, histogram=histogram)

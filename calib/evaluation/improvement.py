@@ -12,7 +12,7 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.optional import require
 from calib._core.scores import row_blocks
-from calib._core.validation import check_predictions
+from calib._core.validation import check_both_predictions
 from calib.evaluation import measures
 from calib.evaluation._losses import sample_losses
 from calib.evaluation.resampling import Interval, group_codes, interval_of
@@ -108,6 +108,7 @@ def post_hoc_improvement(
     groups: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     confidence_level: float = 0.95,
     n_resamples: int = 1000,
     random_state: RandomState = None,
@@ -132,6 +133,8 @@ def post_hoc_improvement(
         Non-negative weights that travel with their samples.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     confidence_level : float in (0, 1), default=0.95
         Nominal coverage of the intervals, each score by itself.
     n_resamples : int >= 2, default=1000
@@ -181,10 +184,14 @@ def post_hoc_improvement(
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2)
-    both = [
-        check_predictions(y_true, y_prob, labels=labels, sample_weight=sample_weight)
-        for y_prob in (y_prob_before, y_prob_after)
-    ]
+    both = check_both_predictions(
+        y_true,
+        y_prob_before,
+        y_prob_after,
+        labels=labels,
+        pos_label=pos_label,
+        sample_weight=sample_weight,
+    )
     (codes, before, weight, classes), (_, after, _, _) = both
     if max(2, before.shape[1]) != max(2, after.shape[1]):
         raise ValueError(

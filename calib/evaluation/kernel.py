@@ -39,6 +39,7 @@ def maximum_mean_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Compute the maximum mean calibration error (MMCE).
 
@@ -59,6 +60,8 @@ def maximum_mean_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def maximum_mean_calibration_error(
         square = exponential_sum(scores.value, scores.residual, width)
         return float(np.sqrt(max(square, 0.0)) / scores.weight.sum())
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
+    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 def kernel_calibration_error(
@@ -112,6 +115,7 @@ def kernel_calibration_error(
     bandwidth: float | Literal["median"] = "median",
     average: KernelView = "canonical",
     labels: ArrayLike = None,
+    pos_label: object = None,
     random_state: RandomState = None,
 ) -> float:
     r"""Estimate the squared kernel calibration error (SKCE).
@@ -136,6 +140,8 @@ def kernel_calibration_error(
         The whole vector; or one prediction per sample as for `expected_calibration_error`.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the pairing; ``"linear"`` only.
 
@@ -188,7 +194,7 @@ def kernel_calibration_error(
     width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
     if width is None:
         check_option("bandwidth", bandwidth, ("median",))
-    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels)
+    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if estimator != "biased":
         _at_least_two(len(codes), estimator)
     columns = _views.all_columns(proba)
@@ -232,6 +238,7 @@ def kernel_calibration_test(
     bandwidth: float | Literal["median"] = "median",
     n_resamples: int = 999,
     labels: ArrayLike = None,
+    pos_label: object = None,
     random_state: RandomState = None,
 ) -> KernelTest:
     r"""Test calibration of whole probability vectors by disjoint pairs of samples.
@@ -248,6 +255,8 @@ def kernel_calibration_test(
         Redrawn label vectors where the normal law is not to be relied on.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the pairing and of the redrawn labels.
 
@@ -294,7 +303,7 @@ def kernel_calibration_test(
     if width is None:
         check_option("bandwidth", bandwidth, ("median",))
     check_integer("n_resamples", n_resamples, low=19)
-    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels)
+    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if len(codes) < 4:
         raise ValueError(f"kernel_calibration_test needs at least 4 samples; got {len(codes)}")
     columns = _views.all_columns(proba).astype(np.float64)

@@ -48,6 +48,7 @@ def integrated_calibration_index(
     average: View = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> CalibrationCurveSummary:
     r"""Compute the integrated calibration index (ICI) with E50, E90 and Emax.
 
@@ -69,6 +70,8 @@ def integrated_calibration_index(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -114,7 +117,9 @@ def integrated_calibration_index(
     number = isinstance(span, (int, float, np.integer, np.floating)) and not isinstance(span, bool)
     if not number or not 0 < span <= 1:
         raise ValueError(f"span must be a number in (0, 1]; got {describe(span)}")
-    scores = distinct_scores(*checked_pairs(y_true, y_prob, average, sample_weight, labels))
+    scores = distinct_scores(
+        *checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
+    )
     gap = np.abs(scores.value - calibration_curve_at(scores, float(span)))
     order = np.argsort(gap, kind="stable")
     reached = np.cumsum(scores.weight[order])

@@ -13,7 +13,7 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy
 from calib._core.optional import require
-from calib._core.validation import check_matrix, check_predictions
+from calib._core.validation import check_both_predictions, check_matrix
 from calib.evaluation import _views, measures
 from calib.evaluation._losses import sample_losses
 from calib.evaluation.cumulative import ks_calibration_error
@@ -128,6 +128,7 @@ def measurement_table(
     scores_out: Mapping[str, ArrayLike] | None = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> MeasurementTable:
     """Compute the 90 binned and 12 other measurements of the benchmark study in one call.
 
@@ -152,6 +153,8 @@ def measurement_table(
         repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -206,10 +209,14 @@ def measurement_table(
     >>> round(table["pre_ECE_15"], 3), round(table["post_ECE_15"], 3)
     (0.148, 0.019)
     """
-    both = [
-        check_predictions(y_true, y_prob, labels=labels, sample_weight=sample_weight)
-        for y_prob in (y_prob_before, y_prob_after)
-    ]
+    both = check_both_predictions(
+        y_true,
+        y_prob_before,
+        y_prob_after,
+        labels=labels,
+        pos_label=pos_label,
+        sample_weight=sample_weight,
+    )
     columns = [_views.all_columns(proba) for _, proba, _, _ in both]
     codes, _, weight, _ = both[0]
     if columns[0].shape[1] != columns[1].shape[1]:

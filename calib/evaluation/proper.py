@@ -64,6 +64,7 @@ def brier_decomposition(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> BrierDecomposition:
     r"""Split the Brier score into reliability, resolution and uncertainty by bins.
 
@@ -91,6 +92,8 @@ def brier_decomposition(
         the debiased terms, where copies are no further evidence.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def brier_decomposition(
     check_option("strategy", strategy, _views.STRATEGIES)
     check_option("average", average, _views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if average != "classwise":
         prediction, event = _views.pairs(proba, codes, average)

@@ -52,6 +52,7 @@ def refinement_decomposition(
     n_folds: int = 5,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     random_state: RandomState = None,
 ) -> RefinementDecomposition:
     """Split a proper score into refinement and calibration by cross-fitting a calibrator.
@@ -77,6 +78,8 @@ def refinement_decomposition(
         Non-negative weights, in fits and scores.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the folds, which are stratified by class.
 
@@ -126,7 +129,7 @@ def refinement_decomposition(
     check_option("score", score, SCORES)
     check_integer("n_folds", n_folds, low=2)
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if weight is not None:
         kept = weight > 0

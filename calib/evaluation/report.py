@@ -10,6 +10,8 @@ import numpy as np
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, RandomState
+from calib._border.warn import warn
+from calib._core.suspicion import suspicion
 from calib._core.validation import check_predictions
 from calib.evaluation import further_measures
 from calib.evaluation import measures as core
@@ -23,6 +25,7 @@ from calib.evaluation.results import CalibrationReport, MeasureResult, ModelRepo
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTests
 from calib.evaluation.tables import rows_of
+from calib.warnings import DegenerateScoresWarning
 
 _SCORES: tuple[Score, Score] = ("brier", "log_loss")
 
@@ -32,6 +35,7 @@ def calibration_report(
     y_prob: ArrayLike | Mapping[str, ArrayLike],
     *,
     labels: ArrayLike = None,
+    pos_label: object = None,
     sample_weight: ArrayLike = None,
     groups: ArrayLike = None,
     measures: MeasureChoice = "core",
@@ -57,6 +61,8 @@ def calibration_report(
     labels : array-like of shape (n_classes,), default=None
         Class of every column. Needed only if `y_true` holds fewer classes than there are columns
         and is not made of integers in 0..n_classes - 1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     groups : array-like of shape (n_samples,), default=None
@@ -97,7 +103,8 @@ def calibration_report(
     Warns
     -----
     DegenerateScoresWarning
-        As `calibration_tests`, if `tests` is True.
+        If predictions rank against the labels, or fit them far better in another order of the
+        columns, beyond noise; and as `calibration_tests`, if `tests` is True.
 
     See Also
     --------
@@ -163,14 +170,21 @@ def calibration_report(
     given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
         raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
-    prepared, reference = {}, ""
+    prepared: dict[str, core.Prepared] = {}
+    reference = ""
+    first = np.empty(0)
     for name, array in given.items():
         if not isinstance(name, str) or not name:
             raise ValueError(f"names of models must be non-empty strings; got {describe(name)}")
         try:
             codes, proba, weight, classes = check_predictions(
-                y_true, array, labels=labels, sample_weight=sample_weight
+                y_true, array, labels=labels, pos_label=pos_label, sample_weight=sample_weight
             )
+            first = classes if not prepared else first
+            if len(classes) == len(first) == 2 and classes[1] != first[1]:  # named otherwise
+                codes, proba, weight, classes = check_predictions(
+                    y_true, array, labels=labels, pos_label=first[1], sample_weight=sample_weight
+                )
         except ValueError as error:
             raise ValueError(f"{error} (model {name!r})" if len(given) > 1 else error) from error
         group = None if groups is None else group_codes(groups, len(codes))
@@ -178,6 +192,9 @@ def calibration_report(
             kept = weight > 0
             codes, proba, weight = codes[kept], proba[kept], weight[kept]
             group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
+        doubt = suspicion(proba, "proba", codes, weight, classes, "y_prob")
+        if doubt:
+            warn(f"{doubt} (model {name!r})" if len(given) > 1 else doubt, DegenerateScoresWarning)
         n_units = len(codes) if group is None else int(group.max()) + 1
         if n_units < 2:
             raise ValueError(

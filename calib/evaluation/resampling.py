@@ -19,10 +19,8 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._core.labels import check_same_length, check_vector, check_weight
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from calib._core.scores import row_blocks
-from calib._core.validation import check_predictions
+from calib._core.validation import check_predictions, in_class_order
 from calib.evaluation import _views
 from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
 
@@ -151,7 +149,8 @@ def metric_interval(
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2)
     check_option("method", method, ("double", "percentile", "basic", "BCa"))
-    y, p = check_vector(y_true, "y_true"), to_numpy(read_array(y_prob, "y_prob"))
+    y = check_vector(y_true, "y_true")
+    p = in_class_order(y_prob, y, "y_prob")
     check_same_length(len(p), len(y), "y_prob", "y_true")
     weight = check_weight(sample_weight, len(y))
     members = None if groups is None else _members(groups, len(y))
@@ -295,15 +294,15 @@ def consistency_interval(
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2)
-    given = to_numpy(read_array(y_prob, "y_prob"))
     names = None if labels is None else check_vector(labels, "labels")
     if groups is not None and y_true is None:
         raise ValueError(
             "groups needs y_true: how dependent the labels of a group are is taken from them"
         )
+    given = in_class_order(y_prob, names, "y_prob", listed=True)
     placeholder = np.zeros(len(given), dtype=np.intp) if names is None else names[[0] * len(given)]
     codes, proba, weight, classes = check_predictions(
-        placeholder if groups is None else y_true, y_prob, labels=names, sample_weight=sample_weight
+        placeholder if groups is None else y_true, given, labels=names, sample_weight=sample_weight
     )
     rng = generator(random_state)
     redraws = None if groups is None else _redraws(proba, codes, weight, groups, n_resamples, rng)

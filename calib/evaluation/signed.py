@@ -32,6 +32,7 @@ def signed_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> SignedCalibrationError:
     """Split the expected calibration error into over- and underconfidence.
 
@@ -54,6 +55,8 @@ def signed_calibration_error(
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -78,6 +81,6 @@ def signed_calibration_error(
     >>> round(over, 4), round(under, 4)
     (0.175, 0.1875)
     """
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
     over, under = table.signed_parts()
     return SignedCalibrationError(float(over.mean()), float(under.mean()))

@@ -53,6 +53,7 @@ def calibration_tests(
     groups: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     random_state: RandomState = None,
 ) -> CalibrationTests:
     r"""Test the hypothesis that predictions are calibrated, in nine ways.
@@ -91,6 +92,8 @@ def calibration_tests(
         scale of the weights is irrelevant. Repeat rows to count them as several observations.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the redrawn labels.
 
@@ -198,7 +201,7 @@ def calibration_tests(
     check_integer("n_resamples", n_resamples, low=19)
     check_option("average", average, ("top_label", "binary"))
     codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     members = None if groups is None else group_codes(groups, len(codes))
     if weight is not None:

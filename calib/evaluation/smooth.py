@@ -41,6 +41,7 @@ def smooth_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     r"""Compute the smooth expected calibration error (smECE).
 
@@ -65,6 +66,8 @@ def smooth_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; needed if `y_true` misses one and is not made of integers 0..K-1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def smooth_calibration_error(
     def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
         return smooth_error(score, event, weight, bandwidth)
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
+    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 def smooth_error(

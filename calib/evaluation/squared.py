@@ -34,6 +34,7 @@ def squared_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> SquaredCalibrationError:
     r"""Compute the mean squared gap of bins, as it is and debiased.
 
@@ -56,6 +57,8 @@ def squared_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; needed if `y_true` misses one and is not made of integers 0..K-1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def squared_calibration_error(
     >>> bool(error.debiased < 0 < error.plugin)
     True
     """
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
     return SquaredCalibrationError(
         float((table.error(2) ** 2).mean()), float(table.debiased_square().mean())
     )

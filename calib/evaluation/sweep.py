@@ -25,6 +25,7 @@ def sweep_calibration_error(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> float:
     """Compute the calibration error with the number of bins chosen by a monotonic sweep.
 
@@ -47,6 +48,8 @@ def sweep_calibration_error(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -94,7 +97,7 @@ def sweep_calibration_error(
         table = BinTable(edges[None], sums[0][None], prob[None], sums[1][None])
         return float(table.error(norm)[0])
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
+    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 def sweep_bin_count(
@@ -104,6 +107,7 @@ def sweep_bin_count(
     average: View = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> int:
     """Count the equal-mass bins that `sweep_calibration_error` chooses.
 
@@ -120,6 +124,8 @@ def sweep_bin_count(
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -137,7 +143,7 @@ def sweep_bin_count(
     >>> sweep_bin_count([0, 0, 1, 0, 1, 1], [0.1, 0.2, 0.4, 0.5, 0.8, 0.9], average="binary")
     4
     """
-    score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels)
+    score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     return _Sweep(distinct_scores(score, event, weight), len(score), weight).cuts()[0]
 
 

@@ -115,6 +115,7 @@ def binned_calibration_table(
     average: Average = "top_label",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> BinnedCalibrationTable:
     """Compare mean prediction and observed rate bin by bin.
 
@@ -138,6 +139,8 @@ def binned_calibration_table(
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
 
     Returns
     -------
@@ -167,7 +170,7 @@ def binned_calibration_table(
     check_option("strategy", strategy, _views.STRATEGIES)
     check_option("average", average, _views.AVERAGES)
     codes, proba, weight, classes = check_predictions(
-        y_true, y_prob, labels=labels, sample_weight=sample_weight
+        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if average == "classwise":
         columns = _views.all_columns(proba)

@@ -316,7 +316,7 @@ def test_matrices_become_columns(tmp_path, logits, y, succeeds):
 
 
 def test_csv_needs_no_pyarrow(tmp_path, logits, y, weight, succeeds, fails, monkeypatch):
-    columns = table(logits, WORDS[y], weight)
+    columns = table(logits[:, np.argsort(WORDS)], WORDS[y], weight)
     path = write(tmp_path / "data.csv", columns)
     other = write(tmp_path / "data.parquet", columns)
     cal, out = tmp_path / "cal.json", tmp_path / "out.csv.gz"
@@ -787,8 +787,11 @@ def test_bad_apply(data, tmp_path, fails, logits, y):
 
 def test_calibrator_of_other_classes_or_scores(data, tmp_path, fails, logits, y):
     options = ("--label", "y", "--logits", "z_*", "--calibrator")
-    words = save(TemperatureCalibrator(input="logits").fit(logits, WORDS[y]), tmp_path / "w.json")
-    assert "w.json knows the classes crow" in fails("report", data, *options, words)
+    words = save(
+        TemperatureCalibrator(input="logits").fit(logits, WORDS[y], labels=WORDS),
+        tmp_path / "w.json",
+    )
+    assert "w.json knows the classes gull, crow" in fails("report", data, *options, words)
     proba = TemperatureCalibrator().fit(softmax(logits, axis=1), y)
     assert "was fitted with --proba" in fails(
         "report", data, *options, save(proba, tmp_path / "p.json")

@@ -69,7 +69,8 @@ def test_one_column_and_feature_names(tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"score": rng.normal(size=50)})
-    cal = TemperatureCalibrator(input="logits").fit(frame, rng.integers(0, 2, 50))
+    y = (frame["score"] + rng.normal(size=50) > 0).astype(int)
+    cal = TemperatureCalibrator(input="logits").fit(frame, y)
     same = load(save(cal, tmp_path / "cal.json"))
     assert same.n_features_in_ == 1
     assert same.feature_names_in_.tolist() == ["score"]

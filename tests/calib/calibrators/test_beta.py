@@ -124,6 +124,7 @@ def test_negative_coefficient_becomes_zero_as_in_bounded_likelihood(side: float)
     assert (np.diff(cal.transform(np.linspace(-30, 30, 999))[:, 1]) >= -1e-15).all()
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_anti_informative_scores_give_the_share_of_the_class() -> None:
     s, y = skewed()
     cal = BetaCalibrator(input="logits").fit(-s, y)
@@ -134,6 +135,7 @@ def test_anti_informative_scores_give_the_share_of_the_class() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_separable_data_stay_finite(turned: bool) -> None:
     s = np.linspace(-3, 3, 41)
     y = ((s > 0.1) != turned).astype(int)

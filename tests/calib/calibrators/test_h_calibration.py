@@ -123,6 +123,7 @@ def test_guard_returns_temperature_where_nothing_is_to_gain() -> None:
     assert np.mean(kept) < 0.5, kept
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_separable_and_flat_scores() -> None:
     y = np.arange(1200) % 3
     separable = 5 * np.eye(3)[y] + 0.1 * np.random.default_rng(0).normal(size=(1200, 3))

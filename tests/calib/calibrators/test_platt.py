@@ -40,6 +40,7 @@ def test_maximum_likelihood(weighted: bool, smooth_targets: bool) -> None:
     np.testing.assert_allclose([cal.intercept_[0], cal.slope_[0]], expected, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_auto_is_maximum_likelihood_unless_separable() -> None:
     s, y = binary()
     auto = PlattCalibrator(input="logits").fit(s, y)

@@ -90,6 +90,7 @@ def test_integer_weights_equal_repetition(input: str) -> None:
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_vertex_in_the_range_is_cut_or_straightened(sign: float) -> None:
     s, y = bowl(sign=sign)
     grid = np.linspace(-12, 12, 2001)
@@ -112,6 +113,7 @@ def test_vertex_in_the_range_is_cut_or_straightened(sign: float) -> None:
     assert loss(guarded) >= loss(free)
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_anti_informative_scores_give_the_share_of_the_class() -> None:
     s, y = unequal()
     cal = QuadraticCalibrator(input="logits").fit(-s, y)
@@ -129,6 +131,7 @@ def test_scores_beyond_the_range_get_its_ends() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_separable_data_stay_finite(turned: bool) -> None:
     s = np.linspace(-3, 3, 41)
     y = ((s > 0.1) != turned).astype(int)

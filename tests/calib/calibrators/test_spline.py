@@ -152,6 +152,7 @@ def test_ends_are_linear_and_no_steeper_than_the_affine_map():
     np.testing.assert_allclose(np.diff(out), -cal.end_slopes_[0, 0], rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_reversed_scores_become_nearly_constant():
     s, y, _ = distorted(2000)
     p = SplineCalibrator(input="logits").fit(-s, y).transform(np.array([-4.0, 4.0]))[:, 1]

@@ -83,6 +83,7 @@ def test_wine(seed: int, shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("n", [10, 20, 50, 200])
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_useless_features_do_no_harm_however_few_the_samples(n: int) -> None:
     ratios = []
     for seed in range(40):

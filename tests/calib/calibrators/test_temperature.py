@@ -95,6 +95,7 @@ def test_nearly_separable_data_do_not_creep() -> None:
     assert np.isfinite(cal.temperature_)
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_backward_scores_become_uniform() -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(500, 4))

@@ -409,6 +409,7 @@ def test_options_without_a_form_are_mixed_rather_than_dropped() -> None:
 
 @pytest.mark.parametrize("name", ["platt", "temperature", "linear"])
 @pytest.mark.parametrize("per_class", [True, False, "shrink"])
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_scores_that_rank_backwards_give_a_constant(name: str, per_class: Any) -> None:
     found, truth = scene(seed=3)
     found = found.with_scores(1 - found.scores)

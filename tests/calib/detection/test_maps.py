@@ -50,6 +50,7 @@ def test_linear_is_least_squares() -> None:
     np.testing.assert_allclose([cal.slope_, cal.intercept_], [slope, intercept], rtol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 def test_linear_never_falls_and_stays_in_the_unit_interval() -> None:
     p = np.linspace(0, 1, 50)
     flat = LinearCalibrator().fit(p, 1 - p)

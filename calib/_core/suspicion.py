@@ -1,0 +1,298 @@
+"""Signs that scores and labels do not belong together, with the evidence and the likely cause."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
+from calib._core.columns import class_name
+
+#: Rows that are looked at, and numbers among which they are taken where classes are many.
+MOST_ROWS, MOST_NUMBERS = 20_000, 4_000_000
+#: Two-sided quantile of the normal law at the level at which evidence counts.
+LEVEL, QUANTILE = 0.999, 3.290526731
+#: Classes up to which another order of the columns is looked for.
+MOST_CLASSES = 1000
+#: Classes listed in a message.
+N_LISTED = 12
+
+
+def suspicion(
+    scores: FloatArray,
+    source: InputKind,
+    target: LabelArray,
+    weight: Float64Array | None,
+    classes: LabelArray,
+    name: str,
+) -> str | None:
+    """Return what speaks against scores and labels belonging together, None where nothing does.
+
+    Two classes: the area under the ROC curve lies below one half. More: the largest score names the
+    right class less often than chance has it, or another order of the columns fits far better on
+    rows that it was not chosen on. Chance is what the same predictions and labels would show if
+    they were independent, so that neither imbalance nor a biased model is suspicious.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_columns)
+        Logits or probabilities, at least one column.
+    source : {"logits", "proba"}
+    target : ndarray of shape (n_samples,)
+        Column indices, or fractions in [0, 1] for two classes.
+    weight : ndarray of shape (n_samples,) or None
+    classes : ndarray of shape (n_classes,)
+    name : str
+        Of the scores, for the text.
+    """
+    n_samples, n_columns = scores.shape
+    rows = max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
+    step = -(-n_samples // rows)
+    part = scores[::step] if n_columns > 2 else np.asarray(scores[::step], dtype=np.float64)
+    y = target[::step]
+    w = np.ones(len(y)) if weight is None else weight[::step] / weight.max()
+    kept = w > 0
+    if not kept.all():
+        part, y, w = part[kept], y[kept], w[kept]
+    if len(y) < 2:
+        return None
+    if n_columns <= 2:
+        return _two_classes(part.astype(np.float64, copy=False), source, y, w, classes, name)
+    return _many_classes(part, y.astype(np.intp), w, classes, name)
+
+
+# ---------------------------------------------------------------------- two classes
+
+
+def _two_classes(
+    part: Float64Array,
+    source: InputKind,
+    y: LabelArray,
+    w: Float64Array,
+    classes: LabelArray,
+    name: str,
+) -> str | None:
+    score = part[:, -1]
+    if source == "logits" and part.shape[1] == 2:
+        with np.errstate(invalid="ignore", over="ignore"):
+            score = np.nan_to_num(part[:, 1] - part[:, 0])
+    area, low, high = ranking(score, y, w)
+    if not high < 0.5:
+        return None
+    other, chosen = classes[0], classes[1]
+    if part.shape[1] == 1:
+        cure = (
+            f"if it belongs to {_shown(other)}, pass pos_label={_shown(other)} (on the command "
+            f"line --positive {class_name(other)}); if its sign is reversed, negate it"
+        )
+        what = f"{name} ranks against the labels: as a score of {_shown(chosen)} it has"
+    else:
+        cure = (
+            f"the columns probably stand in another order: pass labels=[{_shown(chosen)}, "
+            f"{_shown(other)}], or a table whose columns are named by the labels"
+        )
+        what = f"{name} ranks against the labels: for {_shown(chosen)} it has"
+    return (
+        f"{what} an AUC of {area:.3f} ({LEVEL:.1%} interval {low:.3f} to {high:.3f}), where "
+        f"chance is 0.5; {cure}"
+    )
+
+
+def ranking(
+    score: Float64Array, y: LabelArray, weight: Float64Array | None
+) -> tuple[float, float, float]:
+    """Return the area under the ROC curve with its interval; NaN where one class has no rows.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples,)
+    y : ndarray of shape (n_samples,)
+        0 or 1, or fractions.
+    weight : ndarray of shape (n_samples,) or None
+    """
+    w = np.ones(len(y)) if weight is None else weight / weight.max()
+    positive, negative = w * y, w * (1.0 - y)
+    if positive.sum() == 0 or negative.sum() == 0:
+        return np.nan, np.nan, np.nan
+    area = _area(score, positive, negative)
+    return area, *area_interval(area, _effective(positive), _effective(negative))
+
+
+def _area(score: Float64Array, positive: Float64Array, negative: Float64Array) -> float:
+    """Return the area under the ROC curve of weighted (or shared) rows, ties counting half."""
+    order = np.argsort(score, kind="stable")
+    ordered = score[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    ones = np.add.reduceat(positive[order], starts)
+    zeros = np.add.reduceat(negative[order], starts)
+    below = np.cumsum(zeros) - 0.5 * zeros
+    return float(ones @ below / (ones.sum() * zeros.sum()))
+
+
+def _effective(weight: Float64Array) -> float:
+    """Return how many rows of equal weight would be as informative."""
+    return float(weight.sum() ** 2 / (weight @ weight))
+
+
+def area_interval(area: float, n_positive: float, n_negative: float) -> tuple[float, float]:
+    """Return the score interval of an area under the ROC curve (Newcombe 2006, method 5)."""
+    middle = (n_positive + n_negative) / 2 - 1
+
+    def outside(x: float) -> bool:
+        spread = x * (1 - x) * (1 + middle * ((1 - x) / (2 - x) + x / (1 + x)))
+        return (area - x) ** 2 > QUANTILE**2 * spread / (n_positive * n_negative)
+
+    ends = []
+    for far in (0.0, 1.0):
+        near = area
+        for _ in range(40):
+            half = 0.5 * (near + far)
+            near, far = (near, half) if outside(half) else (half, far)
+        ends.append(far)
+    return ends[0], ends[1]
+
+
+# ---------------------------------------------------------------------- more classes
+
+
+def _many_classes(
+    part: FloatArray, codes: IntArray, w: Float64Array, classes: LabelArray, name: str
+) -> str | None:
+    n_classes = len(classes)
+    chosen = part.argmax(axis=1)
+    moves = _better_order(chosen, codes, w, n_classes) if n_classes <= MOST_CLASSES else None
+    right = float(w @ (chosen == codes) / w.sum())
+    n_rows = _effective(w)
+    called = np.bincount(chosen, w, n_classes) / w.sum()
+    rate = np.bincount(codes, w, n_classes) / w.sum()
+    chance = float(called @ rate)
+    variance = chance + chance**2 - float((called * rate) @ (called + rate))  # given both margins
+    spread = math.sqrt(max(variance, 0.0) / n_rows)
+    low, high = _share_interval(right, n_rows)
+    evidence = (
+        f"its largest score names the right class in {right:.1%} of the rows ({LEVEL:.1%} interval "
+        f"{low:.1%} to {high:.1%}), where chance is {chance:.1%}"
+    )
+    below = chance - right > QUANTILE * spread + 0.5 / n_rows
+    if below:
+        turned = float(w @ (part.argmin(axis=1) == codes) / w.sum())
+        if turned > (chance if moves is None else max(chance, moves[1])):
+            return (
+                f"{name} contradicts the labels: {evidence}, and {turned:.1%} for its smallest "
+                f"score; the sign of the scores is probably reversed: negate them"
+            )
+    if moves is not None:
+        belongs, rows_in_order = moves
+        cause = _cause(belongs, classes)
+        return f"{name} contradicts the labels: {evidence}, and {rows_in_order:.1%} if {cause}"
+    if below:
+        return (
+            f"{name} contradicts the labels: {evidence}; check the order of the columns (labels=), "
+            f"whether the labels are shifted, and the sign of the scores"
+        )
+    if right - chance > QUANTILE * spread:
+        return None
+    return _against_ranks(part, codes, w, name)
+
+
+def _against_ranks(part: FloatArray, codes: IntArray, w: Float64Array, name: str) -> str | None:
+    """Return the evidence where right classes stand lower in their rows than others do."""
+    n_classes = part.shape[1]
+    place = np.empty(part.shape)
+    step = max(1, MOST_ROWS * 10 // n_classes)
+    for start in range(0, len(part), step):
+        block = part[start : start + step]
+        np.put_along_axis(
+            place[start : start + step],
+            block.argsort(axis=1),
+            np.broadcast_to(np.arange(n_classes) / (n_classes - 1.0), block.shape),
+            axis=1,
+        )
+    rate = np.bincount(codes, w, n_classes) / w.sum()
+    gap = place[np.arange(len(codes)), codes] - place @ rate  # of mean 0 under independence
+    mean = float(w @ gap / w.sum())
+    error = math.sqrt(float(w**2 @ (gap - mean) ** 2)) / float(w.sum())
+    if mean + QUANTILE * error >= -0.01:
+        return None
+    own = float(w @ place[np.arange(len(codes)), codes] / w.sum())
+    return (
+        f"{name} ranks against the labels: on average the right class stands above {own:.1%} of "
+        f"the classes of its row, {-mean:.1%} less than by chance ({LEVEL:.1%} interval of the "
+        f"difference {mean - QUANTILE * error:.1%} to {mean + QUANTILE * error:.1%}); check the "
+        f"sign of the scores and the order of the columns"
+    )
+
+
+def _better_order(
+    chosen: IntArray, codes: IntArray, w: Float64Array, n_classes: int
+) -> tuple[IntArray, float] | None:
+    """Return the class each column would better belong to, with the share it would get right.
+
+    The order is chosen on every other row and judged on the rest; None where it is no better.
+    """
+    first = _lift(chosen[::2], codes[::2], w[::2], n_classes)
+    gain = first.max(axis=1) - first.diagonal()
+    if gain.sum() <= QUANTILE * math.sqrt(max(gain.sum(), 0.0) / max(_effective(w[::2]), 1.0)):
+        return None
+    from scipy.optimize import linear_sum_assignment
+
+    preferred = first + np.eye(n_classes) * (0.5 / len(chosen))  # of equal ones, the order as it is
+    belongs = linear_sum_assignment(preferred, maximize=True)[1].astype(np.intp)
+    moved = belongs != np.arange(n_classes)
+    if not moved.any():
+        return None
+    second = _lift(chosen[1::2], codes[1::2], w[1::2], n_classes)
+    own = float(second.diagonal()[moved].sum())
+    other = float(second[moved, belongs[moved]].sum())
+    mine, test = w[1::2], moved[chosen[1::2]]
+    differs = test & ((codes[1::2] == chosen[1::2]) | (codes[1::2] == belongs[chosen[1::2]]))
+    error = math.sqrt(float(mine**2 @ differs)) / float(mine.sum())
+    if other - own <= QUANTILE * error or own > 0.5 * other:
+        return None
+    return belongs, float(w @ (belongs[chosen] == codes) / w.sum())
+
+
+def _lift(chosen: IntArray, codes: IntArray, w: Float64Array, n_classes: int) -> Float64Array:
+    """Return by how much column and class coincide more often than if independent."""
+    pairs = np.bincount(chosen * n_classes + codes, w, n_classes**2) / w.sum()
+    table = pairs.reshape(n_classes, n_classes)
+    return np.asarray(table - np.outer(table.sum(axis=1), table.sum(axis=0)))
+
+
+def _cause(belongs: IntArray, classes: LabelArray) -> str:
+    n_classes = len(classes)
+    moved = np.flatnonzero(belongs != np.arange(n_classes))
+    for shift in (1, -1):
+        shifted = (moved + shift) % n_classes == belongs[moved]
+        if len(moved) >= 3 and shifted.mean() > 0.9 and len(moved) >= 0.9 * n_classes:
+            first = moved[0]
+            return (
+                f"the labels are shifted by one (column {first} belongs to class "
+                f"{_shown(classes[belongs[first]])}, not {_shown(classes[first])}): shift them "
+                f"back, or pass labels= in the order of the columns"
+            )
+    if len(moved) == 2:
+        return (
+            f"the columns of {_shown(classes[moved[0]])} and {_shown(classes[moved[1]])} change "
+            f"places: pass labels= in the order of the columns, or a table whose columns are named "
+            f"by the labels"
+        )
+    listed = ", ".join(_shown(label) for label in classes[belongs][:N_LISTED])
+    return (
+        f"the columns stand in another order: labels=[{listed}"
+        f"{', ...' if n_classes > N_LISTED else ''}]; pass labels= in the order of the columns, or "
+        f"a table whose columns are named by the labels"
+    )
+
+
+def _share_interval(share: float, n_rows: float) -> tuple[float, float]:
+    """Return the score (Wilson) interval of a share."""
+    square = QUANTILE**2 / n_rows
+    centre = (share + square / 2) / (1 + square)
+    reach = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def _shown(label: object) -> str:
+    return repr(label.item() if isinstance(label, np.generic) else label)
