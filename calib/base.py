@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option, describe
@@ -31,7 +31,14 @@ from calib._core.columns import (
     told_classes,
 )
 from calib._core.fitted import FittedArray, check_arrays
-from calib._core.namespace import array_namespace, is_half, like, take_columns, to_numpy
+from calib._core.namespace import (
+    array_namespace,
+    is_half,
+    like,
+    take_columns,
+    to_numpy,
+    without_gradient,
+)
 from calib._core.reading import eager
 from calib._core.scores import Scores, row_blocks
 from calib._core.sklearn_compat import check_features
@@ -41,8 +48,11 @@ from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
 
 
-class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Base of all calibrators: a transformer from scores to probabilities.
+
+    A calibrator is a classifier of scores as well, so that it can be cross-validated, searched and
+    combined with others where scores are at hand (``cross_val_predict``, ``VotingClassifier``).
 
     A method fills two hooks. ``_fit`` receives checked `Scores` (float64, in the domain the class
     declares), class indices and weights, and sets the attributes named in ``_fitted``. ``_map`` is
@@ -278,6 +288,21 @@ class BaseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         unwrapped = getattr(type(self).transform, "__wrapped__", type(self).transform)
         return unwrapped(self, X)
+
+    def predict(self, X: ArrayLike) -> LabelArray:
+        """Return the most probable class of each sample, after calibration.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            Scores of the same kind and number of columns as at fit.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        proba = to_numpy(without_gradient(self.predict_proba(X)))
+        return np.asarray(self.classes_[proba.argmax(axis=1)])
 
     def get_feature_names_out(self, input_features: ArrayLike = None) -> LabelArray:
         """Return the classes as column names, for ``set_output``.

@@ -7,14 +7,11 @@ from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import check_cv
-from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option, describe
 from calib._border.typing import (
@@ -27,12 +24,32 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
+from calib._core.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.labels import check_vector, check_weight, encode_labels
-from calib._core.responses import Response, choose_response, columns_by_class, fit_on_rows
+from calib._core.out_of_fold import (
+    check_estimator,
+    check_rows,
+    check_two_classes,
+    fit_on_rows,
+    folds_of,
+    input_tags_of,
+    is_frozen,
+    warn_if_trained,
+    warn_unused,
+)
+from calib._core.renamed import renamed
+from calib._core.responses import (
+    Response,
+    choose_response,
+    classes_of_model,
+    classes_of_models,
+    columns_by_class,
+    in_order,
+)
 from calib._core.sklearn_compat import take_rows
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
-from calib.warnings import RefitWarning
+from calib.warnings import FallbackWarning
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,16 +81,19 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator; its `input` parameter is
         set here, because the wrapper knows what the estimator emits.
     cv : int, splitter or iterable, default=5
-        Folds of the out-of-fold scores; integers mean stratified folds. Unused for a frozen
-        estimator.
+        Folds of the out-of-fold scores; integers mean stratified folds, of whole groups where
+        groups are passed to `fit`. Unused for a frozen estimator.
     ensemble : bool, default=False
         Keep the (estimator, calibrator) pair of every fold and average their probabilities instead
         of refitting: often a little better, at `cv` times the prediction cost. A calibrator with a
         merge of its own replaces the average (Venn-ABERS: geometric means, the cross predictor).
-        Unused for a frozen estimator.
+        Models whose held-out part has one class or one row take a calibrator of all out-of-fold
+        scores. Unused for a frozen estimator.
     response : {"auto", "decision_function", "predict_proba"}, default="auto"
         Which output of the estimator is calibrated. ``"auto"`` takes the decision function (as
-        logits) where there is one with a column per class, else the predicted probabilities.
+        logits) where there is one with a column per class, else the predicted probabilities. A
+        decision function that contradicts `predict` on the training rows (pairs of classes, columns
+        in another order) has no column per class.
     n_jobs : int, default=None
         Folds fitted in parallel; None means 1 outside a joblib context.
 
@@ -88,19 +108,28 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     response_ : {"decision_function", "predict_proba"}
         What is calibrated.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels, sorted; those a frozen model knows, whatever `y` holds.
     n_features_in_ : int
         Number of features the model has seen, where it says so.
 
     Raises
     ------
     ValueError
-        At fit, for labels the frozen model does not know, a single class, or an unknown option.
+        At fit, for labels the frozen model does not know, a single class, an unknown option, folds
+        that leave nothing to train on or to calibrate on, and a model whose columns are not its
+        classes.
+    TypeError
+        At fit, for what is no classifier, such as a network; at construction, for names that other
+        libraries use.
+    NotFittedError
+        At fit, for a frozen estimator that is not trained.
 
     Warns
     -----
     RefitWarning
         If `estimator` is already trained but not wrapped in ``FrozenEstimator``.
+    FallbackWarning
+        If ``ensemble=True`` and the held-out part of a fold cannot have a calibrator of its own.
     UserWarning
         If weights were given and the estimator takes none (they then serve calibration only), or
         if a class is missing from the training part of a fold.
@@ -137,6 +166,10 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     pairs_: list[tuple[Any, BaseCalibrator]]
     response_: str
 
+    #: Groups are for the folds, so a router above hands them on without being asked.
+    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+
+    @renamed(method="calibrator", base_estimator="estimator")
     def __init__(
         self,
         estimator: Any,
@@ -159,20 +192,28 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike = None,
+        *,
         groups: ArrayLike = None,
+        **fit_params: Any,
     ) -> Self:
         """Fit the calibrator, and the estimator unless it is frozen.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape (n_samples, ...), or mapping of str to such arrays
             Whatever the estimator accepts.
         y : array-like of shape (n_samples,)
             Labels of any type.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, used by the estimator (where it takes them) and the calibrator.
+            Non-negative weights, used by the estimator (where it takes them; in a pipeline, by its
+            last step) and the calibrator. With scikit-learn's metadata routing, the estimator gets
+            them if it requests them.
         groups : array-like of shape (n_samples,), default=None
-            Passed to the splitter `cv`.
+            Passed to the splitter `cv`; rows of a group are held out together.
+        **fit_params : dict
+            Passed to the `fit` of the estimator (with metadata routing: to where they are
+            requested). Those with one entry per sample are cut to the rows of each fold; others,
+            and those named as validation data (``eval_set``, ``X_val``), are passed whole.
 
         Returns
         -------
@@ -180,24 +221,37 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         """
         check_option("ensemble", self.ensemble, (True, False))
         check_option("response", self.response, ("auto", "decision_function", "predict_proba"))
-        X, y = indexable(X, y)
+        answers = ("decision_function", "predict_proba")
+        check_estimator(self.estimator, kind="classifier", answers=answers)
+        self._new_calibrator()
+        X, y = check_rows(X, y)
         y = check_vector(y, "y")
         check_classification_targets(y)
         weight = check_weight(sample_weight, len(y))
         for name in ("estimator_", "calibrator_"):
             self.__dict__.pop(name, None)
-        if isinstance(self.estimator, FrozenEstimator):
-            self.classes_ = np.asarray(self.estimator.classes_)
+        if is_frozen(self.estimator):
+            self.classes_ = in_order(classes_of_model(self.estimator))
             codes = encode_labels(y, self.classes_, "y")
+            warn_unused(fit_params)
             pairs = [self._calibrate_frozen(X, codes, weight)]
         else:
-            self._warn_if_trained()
-            self.classes_, codes = np.unique(y, return_inverse=True)
-            if len(self.classes_) < 2:
+            warn_if_trained(self.estimator)
+            classes = in_order(y)
+            if len(classes) < 2:
                 raise ValueError(
-                    f"y has one class ({self.classes_[0]!r}); a classifier needs at least two"
+                    f"y has one class ({classes.tolist()[0]!r}); a classifier needs at least two"
                 )
-            pairs = self._cross_fit(X, y, codes, weight, groups)
+            parameters = route_fit(
+                self,
+                [self.estimator],
+                len(y),
+                sample_weight=weight,
+                groups=groups,
+                fit_params=fit_params,
+                otherwise="the weights are used for calibration only",
+            )
+            pairs = self._cross_fit(X, y, classes, weight, parameters)
         self.pairs_ = pairs
         if len(pairs) == 1:
             self.estimator_, self.calibrator_ = pairs[0]
@@ -302,18 +356,6 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
             )
         return fresh if source is None else fresh.set_params(input=source)
 
-    def _warn_if_trained(self) -> None:
-        try:
-            check_is_fitted(self.estimator)
-        except (NotFittedError, TypeError):
-            return
-        if get_tags(self.estimator).requires_fit:
-            warn(
-                f"{type(self.estimator).__name__} is already trained and will be trained again on "
-                f"the data passed to fit; pass FrozenEstimator(model) to calibrate it as it is",
-                RefitWarning,
-            )
-
     def _calibrate_frozen(
         self, X: Any, codes: IntArray, weight: Float64Array | None
     ) -> tuple[Any, BaseCalibrator]:
@@ -330,58 +372,140 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         return calibrator.fit(scores, codes, sample_weight=weight, labels=labels)
 
     def _cross_fit(
-        self, X: Any, y: Any, codes: IntArray, weight: Float64Array | None, groups: ArrayLike
+        self,
+        X: Any,
+        y: LabelArray,
+        classes: LabelArray,
+        weight: Float64Array | None,
+        parameters: FitParameters,
     ) -> list[tuple[Any, BaseCalibrator]]:
-        if weight is not None and not has_fit_parameter(self.estimator, "sample_weight"):
+        codes = encode_labels(y, classes, "y")
+        folds = folds_of(
+            self.cv, X, codes, classifier=True, split=parameters.split, partition=False
+        )
+        for train, _ in folds:
+            check_two_classes(codes[train], classes, len(folds))
+        models = Parallel(n_jobs=self.n_jobs)(
+            delayed(fit_on_rows)(self.estimator, X, y, train, parameters) for train, _ in folds
+        )
+        whole = None if self.ensemble else fit_on_rows(self.estimator, X, y, None, parameters)
+        fitted = models if whole is None else [whole]
+        self.classes_ = classes_of_models([*models, *fitted], classes)
+        codes = encode_labels(y, self.classes_, "y")
+        richest = max(fitted, key=lambda model: len(classes_of_model(model)))
+        self.response_ = choose_response(richest, X, self.response)
+        held_out = self._held_out(X, codes, models, folds)
+        if self.ensemble:
+            return self._pairs(models, held_out, codes, weight)
+        return [(whole, self._pooled(held_out, codes, weight))]
+
+    def _held_out(
+        self, X: Any, codes: IntArray, models: list[Any], folds: list[tuple[IntArray, IntArray]]
+    ) -> list[tuple[IntArray, FloatArray]]:
+        """Return the rows of each fold that can calibrate, and their scores."""
+        held_out, missing, n_lost = [], np.zeros(len(self.classes_), dtype=bool), 0
+        for model, (_, test) in zip(models, folds, strict=True):
+            known = np.isin(self.classes_, classes_of_model(model))
+            usable = test[known[codes[test]]]
+            missing[np.unique(codes[test[~known[codes[test]]]])] = True
+            n_lost += len(test) - len(usable)
+            if len(usable):
+                scores = self._scores_of(model, take_rows(X, usable))
+            else:
+                scores = np.empty((0, len(self.classes_)))
+            held_out.append((usable, scores))
+        if n_lost:
+            names = self.classes_[missing].tolist()
+            if not any(len(rows) for rows, _ in held_out):
+                raise ValueError(
+                    f"cv leaves nothing to calibrate on: every held-out part holds only classes "
+                    f"that are missing from its training part ({describe(names)}), as folds in the "
+                    f"order of sorted labels do. Pass an integer or StratifiedKFold, or shuffle"
+                )
             warn(
-                f"{type(self.estimator).__name__}.fit takes no sample_weight; the weights are used "
-                f"for calibration only",
+                f"classes {describe(names)} are missing from the training part of a fold; their "
+                f"{n_lost} held-out samples cannot be used for calibration. Use fewer folds, "
+                f"stratified folds, or more samples of these classes",
                 UserWarning,
             )
-            estimator_weight = None
-        else:
-            estimator_weight = weight
-        splitter = check_cv(self.cv, codes, classifier=True)
-        folds = list(splitter.split(X, codes, groups))
-        parallel = Parallel(n_jobs=self.n_jobs)
-        models = parallel(
-            delayed(fit_on_rows)(self.estimator, X, y, estimator_weight, train)
-            for train, _ in folds
-        )
-        whole = None if self.ensemble else fit_on_rows(self.estimator, X, y, estimator_weight, None)
-        self.response_ = choose_response(models[0] if whole is None else whole, X, self.response)
-        held_out = []
-        for model, (_, test) in zip(models, folds, strict=True):
-            known = np.isin(self.classes_, model.classes_)
-            usable = test[known[codes[test]]]
-            if not known.all():
-                warn(
-                    f"classes {self.classes_[~known].tolist()} are missing from the training part "
-                    f"of a fold; their {len(test) - len(usable)} held-out samples cannot be used "
-                    f"for calibration. Use fewer folds or more samples of these classes",
-                    UserWarning,
-                )
-            held_out.append((usable, self._scores_of(model, take_rows(X, usable))))
-        if whole is None:
-            return [
-                (model, self._fit_calibrator(z, codes[i], None if weight is None else weight[i]))
-                for model, (i, z) in zip(models, held_out, strict=True)
-            ]
-        rows = np.concatenate([i for i, _ in held_out])
-        scores = np.concatenate([z for _, z in held_out])
-        part = None if weight is None else weight[rows]
-        return [(whole, self._fit_calibrator(scores, codes[rows], part))]
+        return held_out
+
+    def _pooled(
+        self,
+        held_out: list[tuple[IntArray, FloatArray]],
+        codes: IntArray,
+        weight: Float64Array | None,
+    ) -> BaseCalibrator:
+        """Return the calibrator of the scores of all folds."""
+        parts = [(rows, scores) for rows, scores in held_out if len(rows)]
+        rows = np.concatenate([rows for rows, _ in parts])
+        if not _can_calibrate(rows, codes, weight):
+            raise ValueError(
+                f"cv leaves {len(rows)} held-out sample(s) of one class "
+                f"({self.classes_.tolist()[codes[rows[0]]]!r}) to calibrate on; calibration needs "
+                f"at least two classes. Pass an integer or StratifiedKFold, or more samples"
+            )
+        scores = np.concatenate([scores for _, scores in parts])
+        return self._fit_calibrator(scores, codes[rows], None if weight is None else weight[rows])
+
+    def _pairs(
+        self,
+        models: list[Any],
+        held_out: list[tuple[IntArray, FloatArray]],
+        codes: IntArray,
+        weight: Float64Array | None,
+    ) -> list[tuple[Any, BaseCalibrator]]:
+        """Return every model with the calibrator of its own held-out part, where that has one."""
+        able = [_can_calibrate(rows, codes, weight) for rows, _ in held_out]
+        if not any(able):
+            raise ValueError(
+                f"ensemble=True fits one calibrator to the held-out part of each fold, and none of "
+                f"{len(models)} holds two classes (cv={describe(self.cv)}). Pass ensemble=False, "
+                f"which pools the held-out parts, or fewer, stratified folds"
+            )
+        pooled = None
+        if not all(able):
+            warn(
+                f"the held-out parts of {able.count(False)} of {len(able)} folds hold fewer than "
+                f"two classes and cannot have a calibrator of their own; their models take one "
+                f"that is fitted to all out-of-fold scores. Pass ensemble=False, or fewer, "
+                f"stratified folds",
+                FallbackWarning,
+            )
+            pooled = self._pooled(held_out, codes, weight)
+        pairs = []
+        for model, (rows, scores), own in zip(models, held_out, able, strict=True):
+            if own or pooled is None:
+                part = None if weight is None else weight[rows]
+                pairs.append((model, self._fit_calibrator(scores, codes[rows], part)))
+            else:
+                pairs.append((model, pooled))
+        return pairs
 
     def _scores_of(self, estimator: Any, X: Any) -> FloatArray:
         return columns_by_class(estimator, X, self.response_, self.classes_)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata `fit` takes, and hands on to the estimator and the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return routing_of(self, [self.estimator], self.cv)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "pairs_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
+        tags.input_tags = input_tags_of(self.estimator)
         tags.no_validation = True
         tags.classifier_tags.multi_label = False
         return tags
+
+
+def _can_calibrate(rows: IntArray, codes: IntArray, weight: Float64Array | None) -> bool:
+    """Return whether rows of positive weight hold two classes."""
+    counted = rows if weight is None else rows[weight[rows] > 0]
+    return len(counted) > 1 and bool((codes[counted] != codes[counted[0]]).any())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +132,60 @@ CALIBRATORS: dict[str, Entry] = {
 }
 
 
+#: What scikit-learn, netcal and papers call a method, in small letters alone -> its name here.
+OTHER_NAMES = {
+    "sigmoid": "platt",
+    "logistic": "platt",
+    "logisticcalibration": "platt",
+    "plattscaling": "platt",
+    "betacalibration": "beta",
+    "temperaturescaling": "temperature",
+    "ts": "temperature",
+    "ets": "ensemble_temperature",
+    "ensembletemperaturescaling": "ensemble_temperature",
+    "histogrambinning": "histogram",
+    "scalingbinning": "histogram",
+    "bbq": "histogram",
+    "isotonicregression": "isotonic",
+    "enir": "isotonic",
+    "nearisotonicregression": "isotonic",
+    "vectorscaling": "vector_scaling",
+    "svs": "vector_scaling",
+    "matrixscaling": "matrix_scaling",
+    "sms": "matrix_scaling",
+    "odir": "dirichlet",
+    "dirichletcalibration": "dirichlet",
+    "splinecalibration": "spline",
+    "va": "venn_abers",
+    "ivap": "venn_abers",
+    "cvap": "venn_abers",
+    "hcalibration": "h_calibration",
+}
+
+
+def closest_name(name: str) -> str | None:
+    """Return the registry name that another library's word, or a misspelt one, stands for."""
+    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    names = {row.replace("_", ""): row for row in CALIBRATORS}
+    names |= {row.class_name.lower(): key for key, row in CALIBRATORS.items()} | OTHER_NAMES
+    for candidate in (
+        letters,
+        letters.removesuffix("calibrator"),
+        letters.removesuffix("calibration"),
+    ):
+        if candidate in names:
+            return names[candidate]
+    close = difflib.get_close_matches(letters, names, n=1, cutoff=0.75)
+    return names[close[0]] if close else None
+
+
 def get_entry(name: str) -> Entry:
     """Return the row of a registry name, or raise a `ValueError` that lists the names."""
     if not isinstance(name, str) or name not in CALIBRATORS:
         known = ", ".join(CALIBRATORS)
-        raise ValueError(f"unknown calibrator {describe(name)}; known names: {known}")
+        meant = closest_name(name) if isinstance(name, str) else None
+        hint = "" if meant is None else f". Did you mean {meant!r}?"
+        raise ValueError(f"unknown calibrator {describe(name)}; known names: {known}{hint}")
     return CALIBRATORS[name]
 
 
@@ -156,7 +207,8 @@ def make_calibrator(name: str, **params: Any) -> BaseCalibrator:
     Raises
     ------
     ValueError
-        If the name is unknown; the text lists the known ones.
+        If the name is unknown; the text lists the known ones, and the one that is meant by a word
+        of scikit-learn or netcal.
     TypeError
         If the calibrator does not take one of the parameters.
 

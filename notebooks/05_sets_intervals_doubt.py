@@ -252,7 +252,7 @@ report
 # | you need | take | it promises, if new data are like the calibration data |
 # |---|---|---|
 # | a short list of labels | `ConformalClassifier` | the true one is in it in a share you choose |
-# | the same for every class or group | `mondrian="label"` or `groups` | the share in each of them |
+# | the same for every category | `mondrian="label"` or `categories` | the share in each of them |
 # | the same in a stream that changes | `AdaptiveConformal` | the share in the long run, always |
 # | a range for a number | `ConformalRegressor` | the label is inside in a share you choose |
 # | a range right on both sides | `SplitPointRegressor` | the share above and below |

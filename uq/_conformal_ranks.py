@@ -27,12 +27,12 @@ def check_levels(confidence_levels: ArrayLike) -> Float64Array:
     return np.array([check_fraction("confidence_levels", level) for level in array.tolist()])
 
 
-def check_level(confidence_level: object) -> float:
-    """Return a single level in (0, 1)."""
+def check_level(confidence_level: object, *, several: str | None = None) -> float:
+    """Return a single level in (0, 1); `several` is the method that takes more of them."""
     if np.ndim(confidence_level):  # type: ignore[arg-type]
+        hint = "" if several is None else f". For several levels call {several}"
         raise ValueError(
-            f"confidence_level must be one number in (0, 1); got {describe(confidence_level)}. "
-            f"For several levels call predict_intervals"
+            f"confidence_level must be one number in (0, 1); got {describe(confidence_level)}{hint}"
         )
     return check_fraction("confidence_level", confidence_level)
 

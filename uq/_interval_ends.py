@@ -10,6 +10,7 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
+from calib._core.labels import check_same_length
 from uq._bands import Ends
 from uq._conformal_ranks import (
     conformal_quantile,
@@ -21,6 +22,7 @@ from uq._conformal_ranks import (
 )
 from uq._cross_intervals import BLOCK_NUMBERS, ScoreLists, kth_smallest, select_by_block
 from uq._interval_fitting import Calibration, read_ratio
+from uq.p_values import codes_of_known
 from uq.warnings import (
     EffectiveSampleSizeWarning,
     EmptyIntervalWarning,
@@ -37,38 +39,40 @@ def interval_ends(
     calibration: Calibration,
     X: Any,
     levels: Float64Array,
-    groups: LabelArray | None,
+    names: LabelArray | None,
     ratio: ArrayLike,
     est: Any,
 ) -> Float64Array:
     """Return intervals of shape (n_samples, 2, n_levels) with the options of `est`."""
     bands = [band.ends(X) for band in calibration.bands]
     n = len(bands[0].low)
-    if groups is not None and len(groups) != n:
-        raise ValueError(f"X has {n} samples but groups has {len(groups)}")
+    codes = None
+    if names is not None and calibration.categories is not None:
+        check_same_length(n, len(names), "X", "categories")
+        codes = codes_of_known(names, calibration.categories, "categories")
     new_weight = read_ratio(est, X, ratio, n)
     if calibration.weight is not None:
         _warn_of_size(effective_size(calibration.weight), len(calibration.rows), levels)
     out = np.empty((n, 2, len(levels)))
     out[:, 0], out[:, 1] = -np.inf, np.inf
-    for members, rows in _by_category(calibration, groups, n):
+    for members, rows in _by_category(calibration, codes, n):
         part = _Part(calibration, members, bands, rows, new_weight, est)
         for j, level in enumerate(levels):
             out[rows, :, j] = part.interval(float(level))
-    _report_infinite(out, calibration, groups, levels, est)
-    return _without_empty(out)
+    _report_infinite(out, calibration, names, levels, est)
+    return _with_point(_without_empty(out), bands, est)
 
 
 def _by_category(
-    calibration: Calibration, groups: LabelArray | None, n: int
+    calibration: Calibration, codes: IntArray | None, n: int
 ) -> list[tuple[IntArray, IntArray]]:
     """Return calibration and new samples of every category that has both."""
     everything = np.arange(n)
-    if calibration.categories is None or groups is None:
+    if calibration.categories is None or codes is None:
         return [(np.arange(len(calibration.rows)), everything)]
     pairs = []
-    for k, category in enumerate(calibration.categories.tolist()):
-        rows = np.flatnonzero(groups == category)
+    for k in range(len(calibration.categories)):
+        rows = np.flatnonzero(codes == k)
         if len(rows):
             pairs.append((np.flatnonzero(calibration.codes == k), rows))
     return pairs
@@ -191,7 +195,7 @@ def _warn_of_size(effective: float, n: int, levels: Float64Array) -> None:
 def _report_infinite(
     out: Float64Array,
     calibration: Calibration,
-    groups: LabelArray | None,
+    names: LabelArray | None,
     levels: Float64Array,
     est: Any,
 ) -> None:
@@ -203,12 +207,12 @@ def _report_infinite(
     bad = levels[np.any(infinite, axis=0)]
     top = float(bad.max())
     needed = samples_needed(0.5 + 0.5 * top if est.tails == "asymmetric" else top)
-    if calibration.categories is None or groups is None:
+    if calibration.categories is None or names is None:
         have = f"{len(calibration.rows)} calibration samples"
     else:
-        unknown = np.setdiff1d(groups, calibration.categories)
+        unknown = np.setdiff1d(names, calibration.categories)
         rows = np.any(infinite, axis=1)
-        have = f"the calibration samples of groups {describe(np.unique(groups[rows]).tolist())}"
+        have = f"the calibration samples of categories {describe(np.unique(names[rows]).tolist())}"
         if len(unknown):
             have += f" (of which {describe(unknown.tolist())} were not seen at fit)"
     if calibration.weight is not None:
@@ -237,4 +241,14 @@ def _without_empty(out: Float64Array) -> Float64Array:
             f"are negative and larger than the band; both ends were put in the middle",
             EmptyIntervalWarning,
         )
+    return out
+
+
+def _with_point(out: Float64Array, bands: list[Ends], est: Any) -> Float64Array:
+    """Move ends of quantile models outwards to the point prediction, which covers no less."""
+    points = [band.point for band in bands if band.point is not None]
+    if points and est.tails in ("symmetric", "asymmetric"):
+        point = np.mean(points, axis=0)[:, None]
+        np.minimum(out[:, 0], point, out=out[:, 0])
+        np.maximum(out[:, 1], point, out=out[:, 1])
     return out

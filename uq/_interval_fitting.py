@@ -6,18 +6,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import check_cv, train_test_split
-from sklearn.utils import check_random_state, resample
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._core.labels import check_vector, encode_labels
+from calib._core.fit_parameters import FitParameters
+from calib._core.labels import check_vector
 from calib._core.namespace import to_numpy
+from calib._core.out_of_fold import draw_rows, fold_of_rows, folds_of, split_rows
 from calib._core.reading import read_array
 from calib._core.sklearn_compat import take_rows
+from calib._core.targets import as_numbers
 from uq._bands import Band, fit_band, is_frozen, predictions, with_scale
+from uq.p_values import known_categories
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,16 @@ class Calibration:
     categories: LabelArray | None = None
     codes: IntArray | None = None
 
-    def classified(self, groups: LabelArray | None) -> Calibration:
+    def classified(self, names: LabelArray | None) -> Calibration:
         """Add the categories of the calibration samples."""
-        if groups is None:
+        if names is None:
             return self
-        try:
-            categories = np.unique(groups)
-        except TypeError as error:
-            raise ValueError(f"groups mix values that cannot be sorted ({error})") from error
-        codes = encode_labels(groups, categories, "groups")
+        categories, codes = known_categories(names, "categories")
         return replace(self, categories=categories, codes=codes)
 
 
 def calibrate(
-    est: Any, X: Any, y: Float64Array, weight: Float64Array | None, ratio: ArrayLike
+    est: Any, X: Any, y: Float64Array, parameters: FitParameters, ratio: ArrayLike
 ) -> Calibration:
     """Fit the models that the options of a ConformalRegressor ask for, and score with them."""
     if len(y) < 2 and not is_frozen(est.estimator):
@@ -82,10 +80,10 @@ def calibrate(
             f"n_samples={len(y)}"
         )
     if est.method == "split":
-        return _split(est, X, y, weight, ratio)
+        return _split(est, X, y, parameters, ratio)
     if est.method == "cross":
-        return _cross(est, X, y, weight)
-    return _bootstrap(est, X, y, weight)
+        return _cross(est, X, y, parameters)
+    return _bootstrap(est, X, y, parameters)
 
 
 def read_ratio(est: Any, X: Any, given: ArrayLike, n_samples: int) -> Float64Array | None:
@@ -117,28 +115,24 @@ def check_target(y: ArrayLike) -> Float64Array:
             f"y has shape {np.shape(y)}, several outputs per sample; fit one ConformalRegressor "
             f"for each column"
         )
-    array = check_vector(y, "y")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"y must hold numbers; {error}") from error
+    return as_numbers(check_vector(y, "y"), "y")
 
 
 def _split(
-    est: Any, X: Any, y: Float64Array, weight: Float64Array | None, given: ArrayLike
+    est: Any, X: Any, y: Float64Array, parameters: FitParameters, given: ArrayLike
 ) -> Calibration:
     everything = np.arange(len(y))
     scale = _scale_estimator(est)
     if is_frozen(est.estimator):
         rows = everything
-        band = _fit_all(est, X, y, None, [None], scale if is_frozen(scale) else None)[0]
+        band = _fit_all(est, X, y, parameters, [None], scale if is_frozen(scale) else None)[0]
         if est.conformity_score == "normalised" and not is_frozen(scale):
-            learn, rows = _parts(est, len(y))
+            learn, rows = _parts(est, parameters)
             residuals = y[learn] - predictions(band.point, take_rows(X, learn))
             band = with_scale(band.point, scale, X, learn, residuals)
     else:
-        train, rows = _parts(est, len(y))
-        band = _fit_all(est, X, y, weight, [train], scale)[0]
+        train, rows = _parts(est, parameters)
+        band = _fit_all(est, X, y, parameters, [train], scale)[0]
     scores, seen = _score(band, take_rows(X, rows), y[rows])
     ratio = read_ratio(est, X, given, len(y))
     if ratio is not None:
@@ -152,31 +146,21 @@ def _split(
     return Calibration([band], rows, y[rows], scores, seen, fold, weight=ratio)
 
 
-def _cross(est: Any, X: Any, y: Float64Array, weight: Float64Array | None) -> Calibration:
-    folds = list(check_cv(est.cv, y, classifier=False).split(X, y))
-    fold = np.full(len(y), -1, dtype=np.intp)
-    times = np.zeros(len(y), dtype=np.intp)
-    for k, (_, test) in enumerate(folds):
-        fold[test] = k
-        times[test] += 1
-    if (times != 1).any():
-        row = int(np.argmax(times != 1))
-        raise ValueError(
-            f"cv must hold out every sample once; sample {row} is held out {times[row]} times. "
-            f"Pass a partition such as KFold"
-        )
-    bands = _fit_all(est, X, y, weight, [train for train, _ in folds], _scale_estimator(est))
+def _cross(est: Any, X: Any, y: Float64Array, parameters: FitParameters) -> Calibration:
+    folds = folds_of(est.cv, X, y, classifier=False, split=parameters.split, partition=True)
+    fold = fold_of_rows(folds, len(y))
+    bands = _fit_all(est, X, y, parameters, [train for train, _ in folds], _scale_estimator(est))
     scores, seen = np.empty((len(y), 2)), np.empty((len(y), 4))
     for band, (_, test) in zip(bands, folds, strict=True):
         scores[test], seen[test] = _score(band, take_rows(X, test), y[test])
     return Calibration(bands, np.arange(len(y)), y, scores, seen, fold)
 
 
-def _bootstrap(est: Any, X: Any, y: Float64Array, weight: Float64Array | None) -> Calibration:
+def _bootstrap(est: Any, X: Any, y: Float64Array, parameters: FitParameters) -> Calibration:
     rng = check_random_state(est.random_state)
     everything = np.arange(len(y))
-    draws = [resample(everything, random_state=rng) for _ in range(est.n_resamples)]
-    bands = _fit_all(est, X, y, weight, draws, None)
+    draws = [draw_rows(len(y), rng, parameters.groups) for _ in range(est.n_resamples)]
+    bands = _fit_all(est, X, y, parameters, [*draws], None)
     seen = np.full((len(y), len(draws)), np.nan)
     for b, (band, draw) in enumerate(zip(bands, draws, strict=True)):
         left = np.setdiff1d(everything, draw)
@@ -201,7 +185,12 @@ def _bootstrap(est: Any, X: Any, y: Float64Array, weight: Float64Array | None) -
 
 
 def _fit_all(
-    est: Any, X: Any, y: LabelArray, weight: Any, parts: list[IntArray | None], scale: Any
+    est: Any,
+    X: Any,
+    y: LabelArray,
+    parameters: FitParameters,
+    parts: list[IntArray | None],
+    scale: Any,
 ) -> list[Band]:
     score = (
         est.conformity_score
@@ -214,7 +203,7 @@ def _fit_all(
             score,
             X,
             y,
-            weight,
+            parameters,
             rows,
             quantiles=tuple(est.quantiles),
             scale_estimator=scale,
@@ -226,8 +215,9 @@ def _fit_all(
 
 def _score(band: Band, X: Any, y: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return scores and the held-out predictions they come from."""
+    band.check_order(X)
     ends = band.ends(X)
-    point = band.predict(X) if band.quantiles is not None else ends.low
+    point = ends.low if ends.point is None else ends.point
     scale = np.ones(len(y)) if ends.scale is None else ends.scale
     return ends.scores(y), np.stack([ends.low, point, ends.high, scale], axis=1)
 
@@ -245,19 +235,8 @@ def _scale_estimator(est: Any) -> Any:
     return est.estimator
 
 
-def _parts(est: Any, n_samples: int) -> tuple[IntArray, IntArray]:
+def _parts(est: Any, parameters: FitParameters) -> tuple[IntArray, IntArray]:
     """Draw the calibration samples; return the others and them, both in the original order."""
-    size = est.calibration_size
-    if isinstance(size, (float, np.floating)):
-        check_fraction("calibration_size", size)
-    else:
-        check_integer("calibration_size", size, low=1)
-        if size >= n_samples:
-            raise ValueError(
-                f"calibration_size={describe(size)} leaves nothing to fit: there are {n_samples} "
-                f"samples"
-            )
-    rest, chosen = train_test_split(
-        np.arange(n_samples), test_size=size, random_state=check_random_state(est.random_state)
+    return split_rows(
+        parameters.n_samples, est.calibration_size, est.random_state, groups=parameters.groups
     )
-    return np.sort(rest), np.sort(chosen)

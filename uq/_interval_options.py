@@ -7,27 +7,29 @@ from typing import Any
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.typing import ArrayLike, LabelArray
 from calib._core.labels import check_same_length, check_vector
-from uq._bands import is_frozen
+from calib._core.out_of_fold import check_estimator, warn_if_trained
+from uq._bands import is_frozen, members_of
 from uq._mapie_intervals import check_supported
-from uq.held_out import warn_if_trained
 
 
-def group_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:
-    """Return the groups of the samples, from the function or as given."""
+def category_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:
+    """Return the categories of the samples, from the function or as given."""
     if given is not None and est.mondrian is not None:
-        raise ValueError("groups were passed and mondrian is a function of X; choose one")
+        raise ValueError("categories were passed and mondrian is a function of X; choose one")
     if est.mondrian is not None:
         given = est.mondrian(X)
     if given is None:
         return None
-    names = check_vector(given, "groups")
+    names = check_vector(given, "categories")
     if n_samples is not None:
-        check_same_length(n_samples, len(names), "X", "groups")
+        check_same_length(n_samples, len(names), "X", "categories")
     return names
 
 
 def check_options(est: Any, weighted: bool) -> None:
     """Raise for options that are unknown or contradict each other."""
+    for member in members_of(est.estimator):
+        check_estimator(member, kind="regressor", answers=("predict",))
     check_option("method", est.method, ("split", "cross", "bootstrap"))
     check_option("conformity_score", est.conformity_score, ("absolute", "normalised", "quantile"))
     check_option("tails", est.tails, ("symmetric", "asymmetric", "lower", "upper"))
@@ -55,10 +57,13 @@ def check_options(est: Any, weighted: bool) -> None:
         raise ValueError(
             f"method='bootstrap' takes conformity_score='absolute'; got {est.conformity_score!r}"
         )
-    if not isinstance(est.estimator, (tuple, list)):
-        if not is_frozen(est.estimator):
-            warn_if_trained(est.estimator)
-    elif est.conformity_score != "quantile":
-        raise ValueError("three estimators go with conformity_score='quantile'")
+    if isinstance(est.estimator, (tuple, list)) and est.conformity_score != "quantile":
+        number = {2: "two", 3: "three"}.get(len(est.estimator), "several")
+        raise ValueError(
+            f"{number} estimators go with conformity_score='quantile'; got {est.conformity_score!r}"
+        )
+    for member in members_of(est.estimator):
+        if not is_frozen(member):
+            warn_if_trained(member)
     if est.backend == "mapie":
         check_supported(est, weighted)

@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import KFold, check_cv
-from sklearn.utils import get_tags
+from sklearn.model_selection import KFold
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from calib import RefitWarning
 from calib._border.checks import check_integer
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
+from calib._core.fit_parameters import FitParameters
 from calib._core.namespace import to_numpy
+from calib._core.out_of_fold import fit_on_rows, folds_of, is_frozen, split_rows
 from calib._core.reading import read_array
-from calib._core.responses import fit_on_rows
 from calib._core.sklearn_compat import take_rows
+from calib._core.targets import as_numbers
 from calib._core.validation import check_matrix
 from uq._head_inputs import HeadInputs, head_inputs, read_inputs
 from uq.warnings import InSampleResidualsWarning
@@ -55,13 +52,18 @@ def check_targets(y: ArrayLike) -> tuple[Float64Array, bool]:
     """Return finite targets of shape (n_samples, n_targets), and whether y was a vector."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
-    array = read_array(y, "y")
-    targets = np.asarray(to_numpy(check_matrix(array, "y")), dtype=np.float64)
+    array = as_numbers(to_numpy(read_array(y, "y")), "y")
+    targets = np.asarray(check_matrix(array, "y"), dtype=np.float64)
     return targets, array.ndim == 1
 
 
-def split_rows(
-    used: IntArray, size: float, random: np.random.RandomState, *, fewest: int
+def split_share(
+    used: IntArray,
+    size: float,
+    random: np.random.RandomState,
+    groups: LabelArray | None,
+    *,
+    fewest: int,
 ) -> tuple[IntArray, IntArray]:
     """Return the rows that train and the rows that calibrate, a share `size` of all (0: none).
 
@@ -77,6 +79,9 @@ def split_rows(
             f"n_samples={len(used)} leaves {n_rest} rows to train on beside {n_held} for "
             f"calibration; at least {fewest} are needed"
         )
+    if groups is not None and n_held:
+        rest, held = split_rows(len(used), n_held, random, groups=groups[used])
+        return used[rest], used[held]
     order = random.permutation(used)
     return np.sort(order[n_held:]), np.sort(order[:n_held])
 
@@ -93,37 +98,11 @@ def predictions(estimator: Any, X: Any, n_targets: int) -> Float64Array:
     return np.asarray(answer, dtype=np.float64)
 
 
-def _weight_for(estimator: Any, weight: Float64Array | None) -> Float64Array | None:
-    """Return the weights, None (and a warning) if the estimator takes none."""
-    if weight is None or has_fit_parameter(estimator, "sample_weight"):
-        return weight
-    warn(
-        f"{type(estimator).__name__}.fit takes no sample_weight; the weights are used for "
-        f"intervals and uncertainty only",
-        UserWarning,
-    )
-    return None
-
-
-def _warn_if_trained(estimator: Any) -> None:
-    """Warn that a trained model without `FrozenEstimator` is trained again."""
-    try:
-        check_is_fitted(estimator)
-    except (NotFittedError, TypeError):
-        return
-    if get_tags(estimator).requires_fit:
-        warn(
-            f"{type(estimator).__name__} is already trained and will be trained again on the data "
-            f"passed to fit; pass FrozenEstimator(model) to use it as it is",
-            RefitWarning,
-        )
-
-
 def out_of_fold(
     estimator: Any,
     X: Any,
     y: LabelArray,
-    weight: Float64Array | None,
+    parameters: FitParameters,
     *,
     cv: Any,
     random: np.random.RandomState,
@@ -136,10 +115,11 @@ def out_of_fold(
     estimator : estimator
     X : array-like of shape (n_rows, ...)
     y : ndarray of shape (n_rows,) or (n_rows, n_targets)
-    weight : ndarray of shape (n_rows,) or None
+    parameters : FitParameters
         Of the training.
     cv : int, splitter or iterable
-        An integer means that many shuffled folds, one per row if there are fewer rows.
+        An integer means that many shuffled folds, one per row if there are fewer rows, or folds of
+        whole groups.
     random : RandomState
         Shuffles the folds of an integer `cv`.
     n_jobs : int or None
@@ -154,18 +134,14 @@ def out_of_fold(
         If the test parts of `cv` do not hold every row once.
     """
     n_rows, n_targets = len(y), 1 if y.ndim == 1 else y.shape[1]
-    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
+    whole_number = isinstance(cv, (int, np.integer)) and not isinstance(cv, bool)
+    if whole_number and parameters.groups is None:
         cv = KFold(min(check_integer("cv", cv, low=2), n_rows), shuffle=True, random_state=random)
-    folds = list(check_cv(cv, y).split(X, y))
+    folds = folds_of(cv, X, y, classifier=False, split=parameters.split, partition=True)
     rows: IntArray = np.concatenate([test for _, test in folds])
-    if not np.array_equal(np.sort(rows), np.arange(n_rows)):
-        raise ValueError(
-            "cv must hold every row in exactly one test part, as KFold does; repeated or random "
-            "splits do not"
-        )
 
     def one(train: IntArray, test: IntArray) -> Float64Array:
-        model = fit_on_rows(estimator, X, y, weight, train)
+        model = fit_on_rows(estimator, X, y, train, parameters)
         return predictions(model, take_rows(X, test), n_targets)
 
     parts = Parallel(n_jobs=n_jobs)(delayed(one)(train, test) for train, test in folds)
@@ -179,6 +155,7 @@ def take_residuals(
     X: Any,
     targets: Float64Array,
     weight: Float64Array | None,
+    parameters: FitParameters,
     *,
     features: HeadInputs,
     calibration_size: float,
@@ -197,6 +174,8 @@ def take_residuals(
     targets : ndarray of shape (n_samples, n_targets)
     weight : ndarray of shape (n_samples,) or None
         Rows of weight 0 take no part.
+    parameters : FitParameters
+        Of the training, for all rows.
     features : {"X+pred", "X", "pred"} or callable
         Inputs of the heads.
     calibration_size : float
@@ -215,9 +194,10 @@ def take_residuals(
     calibrated : RowSet or None
     """
     matrix = read_inputs(features, X, len(targets))
-    frozen = isinstance(estimator, FrozenEstimator)
+    frozen = is_frozen(estimator)
     used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight > 0)
-    rest, held = split_rows(used, calibration_size, random, fewest=0 if frozen else 2)
+    groups = None if frozen else parameters.groups
+    rest, held = split_share(used, calibration_size, random, groups, fewest=0 if frozen else 2)
 
     def row_set(rows: IntArray, predicted: Float64Array) -> RowSet:
         inputs = head_inputs(features, None if matrix is None else matrix[rows], predicted)
@@ -230,11 +210,9 @@ def take_residuals(
 
     predicted = None
     if not frozen:
-        _warn_if_trained(estimator)
         part, y = take_rows(X, rest), targets[rest]
         y = y if y.shape[1] > 1 else y[:, 0]
-        own = _weight_for(estimator, weight)
-        own = None if own is None else own[rest]
+        own = parameters.restricted(rest)
         if residuals == "cv":
             predicted = out_of_fold(estimator, part, y, own, cv=cv, random=random, n_jobs=n_jobs)
         else:
@@ -244,6 +222,6 @@ def take_residuals(
                 "residuals='cv'",
                 InSampleResidualsWarning,
             )
-        estimator = fit_on_rows(estimator, part, y, own, None)
+        estimator = fit_on_rows(estimator, part, y, None, own)
     trained = row_set(rest, predict(rest) if predicted is None else predicted)
     return estimator, held, trained, row_set(held, predict(held)) if len(held) else None

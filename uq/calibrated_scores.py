@@ -30,15 +30,15 @@ class CalibratedScores:
     Attributes
     ----------
     table : CategoryTable
-        One category per (group, label category), and a last one without samples.
+        One category per (category of rows, label category), and a last one without samples.
     pool : CategoryTable
         All samples as one category.
     pooled : ndarray of shape (n_categories,)
         Categories that use `pool`.
     pool_unknown : bool
-        Whether groups unseen at calibration do.
-    groups : ndarray of shape (n_groups,) or None
-        Names of the groups, sorted.
+        Whether categories of rows unseen at calibration do.
+    row_categories : ndarray of shape (n_row_categories,) or None
+        Categories of the rows, sorted.
     labels : ndarray of shape (n_label_categories,) or None
         Names of the label categories.
     label_codes : ndarray of shape (n_classes,) or None
@@ -51,7 +51,7 @@ class CalibratedScores:
     pool: CategoryTable
     pooled: LabelArray
     pool_unknown: bool
-    groups: LabelArray | None
+    row_categories: LabelArray | None
     labels: LabelArray | None
     label_codes: IntArray | None
     small: SmallPolicy
@@ -64,8 +64,8 @@ class CalibratedScores:
         *,
         fold: IntArray,
         n_folds: int,
-        group_codes: IntArray | None,
-        groups: LabelArray | None,
+        row_codes: IntArray | None,
+        row_categories: LabelArray | None,
         label_codes: IntArray | None,
         labels: LabelArray | None,
         weight: Float64Array | None,
@@ -74,21 +74,21 @@ class CalibratedScores:
         small: SmallPolicy,
     ) -> CalibratedScores:
         """Sort the scores of calibration samples with classes `codes`."""
-        n_groups = 1 if groups is None else len(groups)
+        n_row_categories = 1 if row_categories is None else len(row_categories)
         n_labels = 1 if labels is None else len(labels)
         category = np.zeros(len(scores), dtype=np.intp)
-        if group_codes is not None:
-            category += group_codes * n_labels
+        if row_codes is not None:
+            category += row_codes * n_labels
         if label_codes is not None:
             category += label_codes[codes]
-        n_categories = n_groups * n_labels
+        n_categories = n_row_categories * n_labels
         table = CategoryTable.build(
             scores, category, n_categories + 1, fold=fold, n_folds=n_folds, weight=weight
         )
         everything = np.zeros(len(scores), dtype=np.intp)
         pool = CategoryTable.build(scores, everything, 1, fold=fold, n_folds=n_folds, weight=weight)
         pooled = table.counts[:-1] < pool_below
-        names = cls(table, pool, pooled, pool_below > 0, groups, labels, label_codes, small)
+        names = cls(table, pool, pooled, pool_below > 0, row_categories, labels, label_codes, small)
         if pooled.any():
             names.warn_pooled(np.flatnonzero(pooled))
         if pool_last_label:
@@ -100,17 +100,17 @@ class CalibratedScores:
     def sets(
         self,
         score_folds: Iterable[Float64Array],
-        groups: IntArray | None,
+        row_codes: IntArray | None,
         own: Float64Array | None,
         levels: list[float],
     ) -> LabelArray:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
-        whole = self._scores_or_below(score_folds, groups)
+        whole = self._scores_or_below(score_folds, row_codes)
         out = np.empty((*whole.shape, len(levels)), dtype=bool)
         for position, level in enumerate(levels):
             hopeless: list[int] = []
             outweighed = 0
-            for rows, index, category in self._cells(groups):
+            for rows, index, category in self._cells(row_codes):
                 table, row = self._route(category)
                 mine = None if own is None else own[rows]
                 if self._is_small(table, row, level):
@@ -133,16 +133,16 @@ class CalibratedScores:
     def p_values(
         self,
         score_folds: Iterable[Float64Array],
-        groups: IntArray | None,
+        row_codes: IntArray | None,
         own: Float64Array | None,
         shares: Float64Array | None,
     ) -> Float64Array:
         """Return p-values, shape (n_samples, n_classes); smoothed where `shares` is given."""
         held = list(score_folds) if shares is not None else score_folds
-        below = self._below(held, groups, "left")
-        upper = None if shares is None else self._below(held, groups, "right")
+        below = self._below(held, row_codes, "left")
+        upper = None if shares is None else self._below(held, row_codes, "right")
         out = np.empty_like(below)
-        for rows, index, category in self._cells(groups):
+        for rows, index, category in self._cells(row_codes):
             table, row = self._route(category)
             out[index] = table.p_value(
                 row,
@@ -155,9 +155,9 @@ class CalibratedScores:
 
     # ------------------------------------------------------------------ private parts
 
-    def _cells(self, groups: IntArray | None) -> Iterator[tuple[Any, Any, int]]:
+    def _cells(self, row_codes: IntArray | None) -> Iterator[tuple[Any, Any, int]]:
         n_labels = 1 if self.labels is None else len(self.labels)
-        return cells(groups, self.label_codes, n_labels)
+        return cells(row_codes, self.label_codes, n_labels)
 
     def _route(self, category: int) -> tuple[CategoryTable, int]:
         if category < 0:
@@ -165,23 +165,23 @@ class CalibratedScores:
         return (self.pool, 0) if self.pooled[category] else (self.table, category)
 
     def _scores_or_below(
-        self, score_folds: Iterable[Float64Array], groups: IntArray | None
+        self, score_folds: Iterable[Float64Array], row_codes: IntArray | None
     ) -> Float64Array:
         """Return the scores of one fold, or the weight below those of several."""
         if self.table.n_folds == 1:
             return next(iter(score_folds))
-        return self._below(score_folds, groups, "left")
+        return self._below(score_folds, row_codes, "left")
 
     def _below(
         self,
         score_folds: Iterable[Float64Array],
-        groups: IntArray | None,
+        row_codes: IntArray | None,
         side: Literal["left", "right"],
     ) -> Float64Array:
         out: Float64Array | None = None
         for fold, scores in enumerate(score_folds):
             out = np.zeros_like(scores) if out is None else out
-            for _, index, category in self._cells(groups):
+            for _, index, category in self._cells(row_codes):
                 table, row = self._route(category)
                 out[index] += table.below(row, fold, scores[index], side)
         if out is None:
@@ -194,11 +194,11 @@ class CalibratedScores:
 
     def _name(self, category: int) -> str:
         if category < 0:
-            return "a group unseen at fit"
+            return "a category unseen at fit"
         n_labels = 1 if self.labels is None else len(self.labels)
         parts = []
-        if self.groups is not None:
-            parts.append(f"group {self.groups[category // n_labels]!s}")
+        if self.row_categories is not None:
+            parts.append(f"category {self.row_categories[category // n_labels]!s}")
         if self.labels is not None:
             parts.append(f"label {self.labels[category % n_labels]!s}")
         count = self.table.counts[category]

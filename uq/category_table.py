@@ -136,13 +136,13 @@ class CategoryTable:
 
 
 def cells(
-    groups: IntArray | None, label_codes: IntArray | None, n_codes: int = 1
+    row_codes: IntArray | None, label_codes: IntArray | None, n_codes: int = 1
 ) -> Iterator[Cell]:
     """Yield the parts of a test matrix (n_samples, n_classes) by category.
 
     Parameters
     ----------
-    groups : ndarray of shape (n_samples,) or None
+    row_codes : ndarray of shape (n_samples,) or None
         Group of each row, -1 for unknown ones; None for one group.
     label_codes : ndarray of shape (n_classes,) or None
         Category of each column, below `n_codes`; None for one category.
@@ -152,17 +152,17 @@ def cells(
     Yields
     ------
     cell : tuple
-        Rows, an index of the matrix, and the category: group-major, -1 for unknown groups.
+        Rows, an index of the matrix, and the category: category-major, -1 for unknown ones.
     """
     everything = slice(None)
     members: list[tuple[int, Any]] = [(0, everything)]
-    if groups is not None:
-        members = [(int(g), np.flatnonzero(groups == g)) for g in np.unique(groups)]
+    if row_codes is not None:
+        members = [(int(g), np.flatnonzero(row_codes == g)) for g in np.unique(row_codes)]
     for group, rows in members:
         if label_codes is None or group < 0:
             yield rows, (rows, everything), group
             continue
         for code in np.unique(label_codes):
             columns = np.flatnonzero(label_codes == code)
-            part = (rows, columns) if groups is None else np.ix_(rows, columns)
+            part = (rows, columns) if row_codes is None else np.ix_(rows, columns)
             yield rows, part, group * n_codes + int(code)

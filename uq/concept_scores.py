@@ -184,7 +184,7 @@ def select_negatives(
     *,
     quantile: float = 0.95,
     fraction: float = 0.15,
-    groups: ArrayLike = None,
+    categories: ArrayLike = None,
 ) -> IntArray:
     """Choose the texts that are farthest from all classes, as negatives (NegMining).
 
@@ -198,9 +198,9 @@ def select_negatives(
         Which quantile (interpolated) of a candidate's cosines to the classes ranks it; below 1 so
         that one close class does not decide.
     fraction : float in (0, 1), default=0.15
-        Share of candidates to keep, rounded down but at least one per group.
-    groups : array-like of shape (n_candidates,), default=None
-        Group of every candidate, for instance its part of speech; the share is kept in each group
+        Share of candidates to keep, rounded down but at least one per category.
+    categories : array-like of shape (n_candidates,), default=None
+        Category of every candidate, for instance its part of speech; the share is kept in each
         separately. None ranks all together.
 
     Returns
@@ -240,13 +240,13 @@ def select_negatives(
     closeness = np.empty(len(candidates))
     for rows in _blocks(candidates, len(texts)):
         closeness[rows] = np.quantile(candidates[rows] @ texts.T, quantile, axis=1)
-    if groups is None:
+    if categories is None:
         codes = np.zeros(len(candidates), dtype=np.intp)
     else:
-        codes = unit_codes(groups, len(candidates), "groups", "candidate_embeddings")
+        codes = unit_codes(categories, len(candidates), "categories", "candidate_embeddings")
     chosen = []
-    for group in range(int(codes.max()) + 1):
-        members = np.flatnonzero(codes == group)
+    for category in range(int(codes.max()) + 1):
+        members = np.flatnonzero(codes == category)
         n_kept = max(1, int(fraction * len(members) + 1e-9))
         chosen.append(members[np.argsort(closeness[members], kind="stable")[:n_kept]])
     return np.sort(np.concatenate(chosen))

@@ -7,18 +7,28 @@ from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._core.labels import check_vector, encode_labels
+from calib._core.fit_parameters import route_fit, routing_of
+from calib._core.labels import check_vector, check_weight, encode_labels
+from calib._core.out_of_fold import (
+    check_estimator,
+    check_rows,
+    input_tags_of,
+    is_frozen,
+    warn_if_trained,
+    warn_unused,
+)
+from calib._core.renamed import renamed
+from calib._core.responses import classes_of_model, in_order
 from uq import held_out
-from uq._conformal_ranks import check_levels
+from uq._conformal_ranks import check_level, check_levels
 from uq.calibrated_scores import SmallPolicy
-from uq.conformal_state import ConformalState, check_level, check_options, seed_of
+from uq.conformal_state import ConformalState, check_options, seed_of
 from uq.nonconformity import ConformityScore
 from uq.p_values import ForcedPrediction, forced_prediction
 
@@ -44,17 +54,19 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
     mondrian : {"label", "cluster"}, callable or None, default=None
         Coverage inside categories. ``"label"``: for each true label. ``"cluster"``: labels with
         similar scores share a category (many classes, few samples each). A callable returns the
-        group of each row of `X`. Groups can also be passed to `fit` and the predictions, alone or
-        together with ``"label"`` (then each pair is a category).
+        category of each row of `X`. Categories can also be passed to `fit` and the predictions,
+        alone or together with ``"label"`` (then each pair is a category).
     likelihood_ratio : callable or None, default=None
         Function of `X` that returns dP_new / dP_calibration for each row, up to a factor: weighted
         conformal prediction under covariate shift. Ratios can also be passed as arrays.
     backend : {"native", "mapie"}, default="native"
         Who computes the sets: this package, or MAPIE (same sets; see Notes).
     calibration_size : float or int, default=0.25
-        Share in (0, 1), or number, of the samples that calibrate, for ``method="split"``.
+        Share in (0, 1), or number, of the samples that calibrate, for ``method="split"``; groups
+        passed to `fit` stay whole.
     cv : int, splitter or iterable, default=5
-        Folds for ``method="cross"``; each sample is held out once. Integers mean stratified folds.
+        Folds for ``method="cross"``; each sample is held out once. Integers mean stratified folds,
+        of whole groups where groups are passed to `fit`.
     aggregation : {"cv_plus", "mean"}, default="cv_plus"
         For ``method="cross"``: compare each calibration score with the score under the same fold's
         model (coverage at least ``2 level - 1 - O(1 / sqrt(n))``, near `level` in practice), or
@@ -81,7 +93,7 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels, one per column of a set.
+        Class labels, sorted, one per column of a set.
     estimators_ : list of estimator
         The fitted model, or one per fold.
     conformity_scores_ : ndarray of shape (n_calibration,)
@@ -92,12 +104,18 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
     Raises
     ------
     ValueError
-        At fit, for unknown labels, a single class, options that are unknown or exclude each other.
+        At fit, for unknown labels, a single class, options that are unknown or exclude each other,
+        and a model whose columns are not its classes.
+    TypeError
+        At fit, for what is no classifier, such as a network; at construction, for names that other
+        libraries use.
 
     Warns
     -----
     RefitWarning
         If `estimator` is trained but not frozen.
+    UserWarning
+        If weights or fit parameters are given that nothing takes.
     SmallCalibrationSetWarning, EffectiveSampleSizeWarning, PooledCategoryWarning
         If a category has too few samples for the level, likelihood ratios leave few, or
         `pool_below` takes effect.
@@ -144,6 +162,14 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
     classes_: LabelArray
     estimators_: list[Any]
 
+    #: Groups are for the folds, so a router above hands them on without being asked.
+    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+
+    @renamed(
+        prefit="pass a trained model as FrozenEstimator(model)",
+        confidence_level="pass it to predict_set",
+        confidence_levels="pass them to predict_sets",
+    )
     def __init__(
         self,
         estimator: Any,
@@ -187,22 +213,34 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         self,
         X: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike = None,
         *,
         groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
+        **fit_params: Any,
     ) -> Self:
         """Train the estimator unless it is frozen, and calibrate.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape (n_samples, ...), or mapping of str to such arrays
             Whatever the estimator accepts.
         y : array-like of shape (n_samples,)
             Labels of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights for the estimator (in a pipeline: its last step). Calibration
+            counts every sample once; for weighted calibration pass `likelihood_ratio`.
         groups : array-like of shape (n_samples,), default=None
-            Group of each sample inside which coverage shall hold. They are not passed to `cv`.
+            Rows of a group are held out together, by the split or by `cv`.
+        categories : array-like of shape (n_samples,), default=None
+            Category of each sample inside which coverage shall hold.
         likelihood_ratio : array-like of shape (n_samples,), default=None
             dP_new / dP_calibration of each sample, >= 0, up to a factor.
+        **fit_params : dict
+            Passed to the `fit` of the estimator (with metadata routing: to where they are
+            requested). Those with one entry per sample are cut to the rows of each fit; others,
+            and those named as validation data (``eval_set``, ``X_val``), are passed whole.
 
         Returns
         -------
@@ -210,24 +248,37 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         """
         params = self.get_params(deep=False)
         check_options(params)
-        X, y = indexable(X, y)
+        check_estimator(self.estimator, kind="classifier", answers=("predict_proba",))
+        X, y = check_rows(X, y)
         y = check_vector(y, "y")
         check_classification_targets(y)
+        weight = check_weight(sample_weight, len(y))
         seed = seed_of(self.random_state)
-        if isinstance(self.estimator, FrozenEstimator):
-            self.classes_ = np.asarray(self.estimator.classes_)
-            codes = encode_labels(y, self.classes_, "y")
-            held = held_out.frozen(self.estimator, X, self.classes_)
+        if is_frozen(self.estimator):
+            classes = in_order(classes_of_model(self.estimator))
+            encode_labels(y, classes, "y")
+            warn_unused(fit_params, weight)
+            held = held_out.frozen(self.estimator, X, classes)
         else:
-            held_out.warn_if_trained(self.estimator)
-            self.classes_, codes = held_out.classes_and_codes(y)
-            task = (self.estimator, X, codes, y, self.classes_)
+            warn_if_trained(self.estimator)
+            parameters = route_fit(
+                self,
+                [self.estimator],
+                len(y),
+                sample_weight=weight,
+                groups=groups,
+                fit_params=fit_params,
+                otherwise="they have no effect, because calibration counts every sample once",
+            )
             if self.method == "split":
-                held = held_out.split(*task, self.calibration_size, seed)
+                size = self.calibration_size
+                held = held_out.split(self.estimator, X, y, size, seed, parameters)
             else:
-                held = held_out.cross(*task, self.cv, self.n_jobs)
+                held = held_out.cross(self.estimator, X, y, self.cv, self.n_jobs, parameters)
+        self.classes_ = held.classes
+        codes = encode_labels(y, self.classes_, "y")
         self._state = ConformalState.calibrate(
-            params, self.classes_, held, X, codes, groups, likelihood_ratio, seed
+            params, self.classes_, held, X, codes, categories, likelihood_ratio, seed
         )
         self.estimators_ = held.models
         self.conformity_scores_ = self._state.scores
@@ -240,7 +291,7 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         X: ArrayLike,
         confidence_level: float = 0.9,
         *,
-        groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
     ) -> LabelArray:
         """Return which labels are in the set of each sample.
@@ -251,8 +302,8 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
             Whatever the estimator accepts.
         confidence_level : float, default=0.9
             Probability in (0, 1) with which a set shall hold the true label.
-        groups : array-like of shape (n_samples,), default=None
-            Groups, if they were given at fit; unseen ones count as categories without samples.
+        categories : array-like of shape (n_samples,), default=None
+            Categories, if they were given at fit, of the same type; unseen ones have no samples.
         likelihood_ratio : array-like of shape (n_samples,), default=None
             Ratios, if they were given at fit, with the same factor.
 
@@ -261,22 +312,22 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         sets : ndarray of bool of shape (n_samples, n_classes)
         """
         check_is_fitted(self)
-        level = check_level(confidence_level)
-        return self._state.sets(X, [level], groups, likelihood_ratio)[:, :, 0]
+        level = check_level(confidence_level, several="predict_sets")
+        return self._state.sets(X, [level], categories, likelihood_ratio)[:, :, 0]
 
     def predict_sets(
         self,
         X: ArrayLike,
         confidence_levels: ArrayLike,
         *,
-        groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
     ) -> LabelArray:
         """Return the sets of several levels, as `predict_set` does for one.
 
         Parameters
         ----------
-        X, groups, likelihood_ratio
+        X, categories, likelihood_ratio
             See `predict_set`.
         confidence_levels : array-like of shape (n_levels,)
             Levels in (0, 1), in any order, repetitions allowed.
@@ -288,21 +339,21 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         """
         check_is_fitted(self)
         levels = check_levels(confidence_levels).tolist()
-        return self._state.sets(X, levels, groups, likelihood_ratio)
+        return self._state.sets(X, levels, categories, likelihood_ratio)
 
     def predict_p(
         self,
         X: ArrayLike,
         *,
         smoothed: bool = False,
-        groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
     ) -> Float64Array:
         """Return the p-value of every label.
 
         Parameters
         ----------
-        X, groups, likelihood_ratio
+        X, categories, likelihood_ratio
             See `predict_set`.
         smoothed : bool, default=False
             Break ties at random, so that p-values of true labels are exactly uniform.
@@ -314,23 +365,23 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         """
         check_is_fitted(self)
         check_option("smoothed", smoothed, (True, False))
-        return self._state.p_values(X, smoothed, groups, likelihood_ratio)
+        return self._state.p_values(X, smoothed, categories, likelihood_ratio)
 
     def predict_credibility_confidence(
-        self, X: ArrayLike, *, groups: ArrayLike = None, likelihood_ratio: ArrayLike = None
+        self, X: ArrayLike, *, categories: ArrayLike = None, likelihood_ratio: ArrayLike = None
     ) -> ForcedPrediction:
         """Return one label per sample with its credibility and confidence.
 
         Parameters
         ----------
-        X, groups, likelihood_ratio
+        X, categories, likelihood_ratio
             See `predict_set`.
 
         Returns
         -------
         prediction : ForcedPrediction
         """
-        p_values = self.predict_p(X, groups=groups, likelihood_ratio=likelihood_ratio)
+        p_values = self.predict_p(X, categories=categories, likelihood_ratio=likelihood_ratio)
         return forced_prediction(p_values, self.classes_)
 
     def predict_scores(self, X: ArrayLike) -> Float64Array:
@@ -385,9 +436,18 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         best = self.predict_proba(X).argmax(axis=1)
         return cast(LabelArray, self.classes_[best])
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata `fit` takes, and hands on to the estimator and the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return routing_of(self, [self.estimator], self.cv)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.estimator).input_tags
+        tags.input_tags = input_tags_of(self.estimator)
         tags.no_validation = True
         tags.classifier_tags.multi_label = False
         return tags

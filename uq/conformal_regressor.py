@@ -7,16 +7,19 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._core.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.labels import check_weight
-from uq._bands import Band, Score
+from calib._core.out_of_fold import check_rows, input_tags_of, warn_unused
+from calib._core.renamed import renamed
+from uq._bands import Band, Score, is_frozen, members_of
 from uq._conformal_ranks import check_level, check_levels, effective_size
 from uq._interval_ends import Tails, interval_ends
 from uq._interval_fitting import Calibration, calibrate, check_target
-from uq._interval_options import check_options, group_names
+from uq._interval_options import category_names, check_options
 
 Method = Literal["split", "cross", "bootstrap"]
 
@@ -30,11 +33,12 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
 
     Parameters
     ----------
-    estimator : estimator, or tuple of three estimators
+    estimator : estimator, or tuple of two or three estimators
         A regressor or a pipeline that ends in one; `X` is handed on untouched. A model wrapped in
         ``FrozenEstimator`` is not fitted again, and all data calibrate it. For
-        ``conformity_score="quantile"``, a quantile regressor (its level is set here) or three
-        models (low, median, high).
+        ``conformity_score="quantile"``, a quantile regressor (its level is set here), two models
+        (low, high) or three (low, median, high). Models that state their levels (as scikit-learn's
+        do) may come in any order; the middle of two is their mean.
     method : {"split", "cross", "bootstrap"}, default="split"
         Where unseen residuals come from: a part of the data set aside; the folds of a
         cross-validation (CV+, or jackknife+ with one sample per fold); the samples left out by
@@ -50,12 +54,14 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         Of the models of ``"cross"`` and ``"bootstrap"``: every residual goes with its own model,
         or with the lowest and highest prediction of any model (wider, guaranteed at the level).
     calibration_size : float in (0, 1) or int >= 1, default=0.25
-        Share or number of samples set aside by ``"split"``; unused for a frozen estimator, except
-        that ``"normalised"`` then fits an unfrozen scale model on the others.
+        Share or number of samples set aside by ``"split"``, in whole groups where groups are passed
+        to `fit`; unused for a frozen estimator, except that ``"normalised"`` then fits an unfrozen
+        scale model on the others.
     cv : int >= 2 or splitter, default=5
-        Folds of ``"cross"``; every sample has to be held out once. Integers mean unshuffled folds.
+        Folds of ``"cross"``; every sample has to be held out once. Integers mean unshuffled folds,
+        of whole groups where groups are passed to `fit`.
     n_resamples : int >= 2, default=30
-        Bootstrap draws of ``"bootstrap"``.
+        Bootstrap draws of ``"bootstrap"``, of samples or of groups.
     quantiles : tuple of two floats, default=(0.05, 0.95)
         Levels of the quantile models, ascending, in (0, 1). Coverage holds at every confidence
         level; intervals adapt best where the level is the distance of the two.
@@ -63,8 +69,8 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         For ``"normalised"``: regressor of the logarithm of absolute held-out residuals, or a frozen
         model that predicts a scale > 0 itself. None means a clone of `estimator`.
     mondrian : callable, default=None
-        ``mondrian(X)`` gives the group of each row: coverage then holds within every group. Groups
-        that are no function of X go to `fit` and `predict_interval`.
+        ``mondrian(X)`` gives the category of each row: coverage then holds within every category.
+        Categories that are no function of X go to `fit` and `predict_interval`.
     likelihood_ratio : callable, default=None
         ``likelihood_ratio(X)`` gives dP_new / dP_calibration of each row, >= 0, up to a factor
         (covariate shift), for ``method="split"``. Ratios can also be passed as arrays.
@@ -73,8 +79,8 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         or an error.
     backend : {"native", "mapie"}, default="native"
         Who computes the ends from the fitted models. MAPIE gives the same numbers (where rounding
-        makes ``(n + 1) level`` exceed an integer, the next larger score), slower, without groups,
-        ratios and one-sided bounds.
+        makes ``(n + 1) level`` exceed an integer, the next larger score), slower, without
+        categories, ratios and one-sided bounds.
     n_jobs : int, default=None
         Models fitted in parallel; None means 1 outside a joblib context.
     random_state : int, RandomState or None, default=None
@@ -93,8 +99,8 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         Which rows of the data passed to `fit` calibrate.
     n_calibration_ : int
         Number of calibration samples.
-    groups_ : ndarray of shape (n_groups,) or None
-        Groups seen at fit.
+    categories_ : ndarray of shape (n_categories,) or None
+        Categories seen at fit.
     effective_calibration_size_ : float
         ``(sum w)**2 / sum w**2`` of the calibration ratios; `n_calibration_` without them.
     n_features_in_ : int
@@ -103,13 +109,18 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     Raises
     ------
     ValueError
-        At fit, for labels that are not one finite number per sample, an unknown or contradictory
-        option, folds that do not hold out every sample once, or models that predict NaN.
+        At fit, for labels that are not one finite number per sample (dates and texts are none), an
+        unknown or contradictory option, folds that do not hold out every sample once, models that
+        predict NaN, or three models whose middle one is not the median.
+    TypeError
+        At fit, for what is no regressor; at construction, for names that other libraries use.
 
     Warns
     -----
     RefitWarning
         At fit, if `estimator` is trained but not frozen.
+    UserWarning
+        At fit, if weights or fit parameters are given that nothing takes.
     SmallCalibrationSetWarning
         At prediction, if an end is infinite for want of calibration samples.
     CrossingQuantilesWarning
@@ -165,9 +176,17 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     side_scores_: Float64Array
     calibration_rows_: IntArray
     n_calibration_: int
-    groups_: LabelArray | None
+    categories_: LabelArray | None
     effective_calibration_size_: float
 
+    #: Groups are for the folds, so a router above hands them on without being asked.
+    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+
+    @renamed(
+        prefit="pass a trained model as FrozenEstimator(model)",
+        confidence_level="pass it to predict_interval",
+        confidence_levels="pass them to predict_intervals",
+    )
     def __init__(
         self,
         estimator: Any,
@@ -212,45 +231,56 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         sample_weight: ArrayLike = None,
         *,
         groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
+        **fit_params: Any,
     ) -> Self:
         """Fit the models and compute the scores of samples they have not seen.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape (n_samples, ...), or mapping of str to such arrays
             Whatever the estimator accepts.
         y : array-like of shape (n_samples,)
             Labels, finite numbers.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights for the estimator. Calibration does not use them.
+            Non-negative weights for the estimator (in a pipeline: its last step). Calibration
+            counts every sample once; for weighted calibration pass `likelihood_ratio`.
         groups : array-like of shape (n_samples,), default=None
-            Group of each sample, in place of the callable `mondrian`. Not passed to `cv`.
+            Rows of a group are held out, or drawn, together.
+        categories : array-like of shape (n_samples,), default=None
+            Category of each sample inside which coverage shall hold, in place of the callable
+            `mondrian`.
         likelihood_ratio : array-like of shape (n_samples,), default=None
             dP_new / dP_calibration of each sample, in place of the callable.
+        **fit_params : dict
+            Passed to the `fit` of the estimator (with metadata routing: to where they are
+            requested). Those with one entry per sample are cut to the rows of each fit; others,
+            and those named as validation data (``eval_set``, ``X_val``), are passed whole.
 
         Returns
         -------
         self : object
         """
         check_options(self, likelihood_ratio is not None)
-        X, labels = indexable(X, y)
+        X, labels = check_rows(X, y)
         labels = check_target(labels)
         weight = check_weight(sample_weight, len(labels))
-        names = group_names(self, X, groups, len(labels))
+        names = category_names(self, X, categories, len(labels))
         if names is not None and self.backend == "mapie":
-            raise ValueError("backend='mapie' takes no groups; pass backend='native'")
-        calibration = calibrate(self, X, labels, weight, likelihood_ratio)
+            raise ValueError("backend='mapie' takes no categories; pass backend='native'")
+        parameters = self._parameters(len(labels), weight, groups, fit_params)
+        calibration = calibrate(self, X, labels, parameters, likelihood_ratio)
         self._calibration: Calibration = calibration.classified(
             None if names is None else names[calibration.rows]
         )
-        self._by_array = (groups is not None, likelihood_ratio is not None)
+        self._by_array = (categories is not None, likelihood_ratio is not None)
         self.bands_ = calibration.bands
         self.side_scores_ = calibration.scores
         self.conformity_scores_ = calibration.scores.max(axis=1)
         self.calibration_rows_ = calibration.rows
         self.n_calibration_ = len(calibration.rows)
-        self.groups_ = self._calibration.categories
+        self.categories_ = self._calibration.categories
         ratio = calibration.weight
         self.effective_calibration_size_ = (
             float(self.n_calibration_) if ratio is None else effective_size(ratio)
@@ -279,7 +309,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         X: ArrayLike,
         confidence_level: float = 0.9,
         *,
-        groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
     ) -> Float64Array:
         """Return intervals of one level.
@@ -290,31 +320,32 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
             Whatever the estimator accepts.
         confidence_level : float in (0, 1), default=0.9
             Probability that a new label lies inside.
-        groups, likelihood_ratio : array-like of shape (n_samples,), default=None
+        categories, likelihood_ratio : array-like of shape (n_samples,), default=None
             Of the new samples, if `fit` was given such arrays; ratios with the same factor.
 
         Returns
         -------
         interval : ndarray of shape (n_samples, 2)
             Lower and upper ends (closed), in units of y; infinite where calibration samples do not
-            suffice and for groups not seen at fit.
+            suffice and for categories not seen at fit. Two ends of quantile models hold the
+            point prediction.
 
         Raises
         ------
         ValueError
-            For a level outside (0, 1), groups or ratios that are missing or not wanted, or, with
-            ``small="raise"``, an infinite end.
+            For a level outside (0, 1), categories or ratios that are missing or not wanted,
+            categories of another type than at fit, or, with ``small="raise"``, an infinite end.
         """
         check_is_fitted(self)
-        levels = np.array([check_level(confidence_level)])
-        return self._intervals(X, levels, groups, likelihood_ratio)[:, :, 0]
+        levels = np.array([check_level(confidence_level, several="predict_intervals")])
+        return self._intervals(X, levels, categories, likelihood_ratio)[:, :, 0]
 
     def predict_intervals(
         self,
         X: ArrayLike,
         confidence_levels: ArrayLike,
         *,
-        groups: ArrayLike = None,
+        categories: ArrayLike = None,
         likelihood_ratio: ArrayLike = None,
     ) -> Float64Array:
         """Return intervals of several levels; the models predict once.
@@ -325,7 +356,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
             Whatever the estimator accepts.
         confidence_levels : array-like of shape (n_levels,)
             Numbers in (0, 1), in any order, repetitions allowed.
-        groups, likelihood_ratio : array-like of shape (n_samples,), default=None
+        categories, likelihood_ratio : array-like of shape (n_samples,), default=None
             As for `predict_interval`.
 
         Returns
@@ -340,21 +371,25 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         """
         check_is_fitted(self)
         levels = check_levels(confidence_levels)
-        return self._intervals(X, levels, groups, likelihood_ratio)
+        return self._intervals(X, levels, categories, likelihood_ratio)
 
     @property
     def n_features_in_(self) -> int:
         """Number of features the model has seen."""
         if not hasattr(self, "bands_"):
             raise AttributeError(f"{type(self).__name__} is not fitted: it has no n_features_in_")
-        return int(self.bands_[0].point.n_features_in_)
+        band = self.bands_[0]
+        model = band.point if band.quantiles is None else band.quantiles[0]
+        return int(model.n_features_in_)
 
     # ------------------------------------------------------------------ private parts
 
     def _intervals(
-        self, X: Any, levels: Float64Array, groups: ArrayLike, ratio: ArrayLike
+        self, X: Any, levels: Float64Array, categories: ArrayLike, ratio: ArrayLike
     ) -> Float64Array:
-        given = zip(("groups", "likelihood_ratio"), self._by_array, (groups, ratio), strict=True)
+        given = zip(
+            ("categories", "likelihood_ratio"), self._by_array, (categories, ratio), strict=True
+        )
         for name, at_fit, now in given:
             if at_fit != (now is not None):
                 told = (
@@ -362,8 +397,38 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
                 )
                 raise ValueError(f"{name} {told} for the new samples")
         return interval_ends(
-            self._calibration, X, levels, group_names(self, X, groups, None), ratio, self
+            self._calibration, X, levels, category_names(self, X, categories, None), ratio, self
         )
+
+    def _parameters(
+        self,
+        n_samples: int,
+        weight: Float64Array | None,
+        groups: ArrayLike,
+        fit_params: dict[str, Any],
+    ) -> FitParameters:
+        members = members_of(self.estimator)
+        if is_frozen(self.estimator):
+            warn_unused(fit_params, weight)
+            weight, fit_params = None, {}
+        return route_fit(
+            self,
+            members,
+            n_samples,
+            sample_weight=weight,
+            groups=groups,
+            fit_params=fit_params,
+            otherwise="they have no effect, because calibration counts every sample once",
+        )
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata `fit` takes, and hands on to the estimators and the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return routing_of(self, members_of(self.estimator), self.cv)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "bands_")
@@ -371,6 +436,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         if not isinstance(self.estimator, (tuple, list)):
-            tags.input_tags = get_tags(self.estimator).input_tags
+            tags.input_tags = input_tags_of(self.estimator)
         tags.no_validation = True
         return tags

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.labels import check_same_length, check_vector
@@ -19,7 +19,7 @@ from uq.calibrated_scores import CalibratedScores
 from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio
 from uq.held_out import HeldOut, class_probabilities
 from uq.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
-from uq.p_values import codes_of_known
+from uq.p_values import codes_of_known, known_categories
 from uq.score_clusters import cluster_labels
 
 OPTIONS = {
@@ -52,16 +52,6 @@ def check_options(params: dict[str, Any]) -> None:
         )
     if params["backend"] == "mapie":
         _check_mapie(params)
-
-
-def check_level(confidence_level: object) -> float:
-    """Return a single level in (0, 1)."""
-    if isinstance(confidence_level, (list, tuple, np.ndarray)):
-        raise ValueError(
-            f"confidence_level must be one number in (0, 1); got {describe(confidence_level)}. "
-            f"For several levels call predict_sets"
-        )
-    return check_fraction("confidence_level", confidence_level)
 
 
 def seed_of(random_state: Any) -> int:
@@ -109,8 +99,8 @@ class ConformalState:
     scores : ndarray of shape (n_calibration,)
         Nonconformity of the true labels.
     calibrated : CalibratedScores
-    group_of : callable or None
-        Group of each row of `X`.
+    category_of : callable or None
+        Category of each row of `X`.
     ratio_of : callable or None
         Likelihood ratio of each row of `X`.
     ratio_scale : float or None
@@ -124,7 +114,7 @@ class ConformalState:
     seed: int
     scores: Float64Array
     calibrated: CalibratedScores
-    group_of: Callable[[Any], ArrayLike] | None
+    category_of: Callable[[Any], ArrayLike] | None
     ratio_of: Callable[[Any], ArrayLike] | None
     ratio_scale: float | None
 
@@ -136,29 +126,29 @@ class ConformalState:
         held: HeldOut,
         X: Any,
         codes: IntArray,
-        groups: ArrayLike,
+        categories: ArrayLike,
         ratio: ArrayLike,
         seed: int,
     ) -> ConformalState:
-        """Compute and sort calibration scores; `codes`, `groups` and `ratio` belong to all of X."""
+        """Compute and sort calibration scores; the arrays belong to all rows of X."""
         mondrian, ratio_of = params["mondrian"], params["likelihood_ratio"]
-        group_of = mondrian if callable(mondrian) else None
-        if group_of is not None and groups is not None:
-            raise ValueError("groups were passed and mondrian is a function of X; choose one")
+        category_of = mondrian if callable(mondrian) else None
+        if category_of is not None and categories is not None:
+            raise ValueError("categories were passed and mondrian is a function of X; choose one")
         if ratio_of is not None and ratio is not None:
             raise ValueError(
                 "likelihood_ratio was passed to the constructor and to fit; choose one"
             )
-        if params["backend"] == "mapie" and (groups is not None or ratio is not None):
-            raise ValueError("backend='mapie' takes neither groups nor likelihood_ratio")
+        if params["backend"] == "mapie" and (categories is not None or ratio is not None):
+            raise ValueError("backend='mapie' takes neither categories nor likelihood_ratio")
         n_samples = len(codes)
         whole = len(held.rows) == n_samples
         names = weight = scale = None
-        if group_of is not None:
-            groups = group_of(X)
-        if groups is not None:
-            names = check_vector(groups, "groups")
-            check_same_length(n_samples, len(names), "X", "groups")
+        if category_of is not None:
+            categories = category_of(X)
+        if categories is not None:
+            names = check_vector(categories, "categories")
+            check_same_length(n_samples, len(names), "X", "categories")
             names = names[held.rows]
         if ratio_of is not None:
             ratio = ratio_of(X if whole else take_rows(X, held.rows))
@@ -174,7 +164,7 @@ class ConformalState:
         )
         calibrated = _sorted(params, classes, held, codes, scores, names, weight, seed)
         return cls(
-            params, classes, held, codes, seed, scores, calibrated, group_of, ratio_of, scale
+            params, classes, held, codes, seed, scores, calibrated, category_of, ratio_of, scale
         )
 
     # ------------------------------------------------------------------ answers
@@ -183,10 +173,12 @@ class ConformalState:
         """Return the probabilities of every model."""
         return [class_probabilities(model, X, self.classes) for model in self.held.models]
 
-    def sets(self, X: Any, levels: list[float], groups: ArrayLike, ratio: ArrayLike) -> LabelArray:
+    def sets(
+        self, X: Any, levels: list[float], categories: ArrayLike, ratio: ArrayLike
+    ) -> LabelArray:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
         probas = self.probabilities(X)
-        codes, own = self._categories(X, len(probas[0]), groups, ratio)
+        codes, own = self._categories(X, len(probas[0]), categories, ratio)
         folds = self.score_folds(probas)
         if self.params["backend"] == "native":
             out = self.calibrated.sets(folds, codes, own, levels)
@@ -197,10 +189,12 @@ class ConformalState:
             out[row, np.mean(probas, axis=0).argmax(axis=1)[row], level] = True
         return out
 
-    def p_values(self, X: Any, smoothed: bool, groups: ArrayLike, ratio: ArrayLike) -> Float64Array:
+    def p_values(
+        self, X: Any, smoothed: bool, categories: ArrayLike, ratio: ArrayLike
+    ) -> Float64Array:
         """Return p-values, shape (n_samples, n_classes)."""
         probas = self.probabilities(X)
-        codes, own = self._categories(X, len(probas[0]), groups, ratio)
+        codes, own = self._categories(X, len(probas[0]), categories, ratio)
         shares = generator(self.seed + 1).random(len(probas[0])) if smoothed else None
         return self.calibrated.p_values(self.score_folds(probas), codes, own, shares)
 
@@ -218,22 +212,24 @@ class ConformalState:
     # ------------------------------------------------------------------ private parts
 
     def _categories(
-        self, X: Any, n_samples: int, groups: ArrayLike, ratio: ArrayLike
+        self, X: Any, n_samples: int, categories: ArrayLike, ratio: ArrayLike
     ) -> tuple[IntArray | None, Float64Array | None]:
-        """Return the group and the scaled likelihood ratio of each new sample."""
-        if self.group_of is not None and groups is None:
-            groups = self.group_of(X)
-        elif self.group_of is not None:
-            raise ValueError("groups were passed and mondrian is a function of X; choose one")
-        known = self.calibrated.groups
-        if (groups is None) != (known is None):
-            told = "without groups" if known is None else "with groups; pass groups here as well"
+        """Return the category and the scaled likelihood ratio of each new sample."""
+        if self.category_of is not None and categories is None:
+            categories = self.category_of(X)
+        elif self.category_of is not None:
+            raise ValueError("categories were passed and mondrian is a function of X; choose one")
+        known = self.calibrated.row_categories
+        if (categories is None) != (known is None):
+            told = "without categories"
+            if known is not None:
+                told = "with categories; pass them here as well"
             raise ValueError(f"this classifier was fitted {told}")
         codes = None
         if known is not None:
-            names = check_vector(groups, "groups")
-            check_same_length(n_samples, len(names), "X", "groups")
-            codes = codes_of_known(names, known, "groups")
+            names = check_vector(categories, "categories")
+            check_same_length(n_samples, len(names), "X", "categories")
+            codes = codes_of_known(names, known, "categories")
         if self.ratio_of is not None and ratio is None:
             ratio = self.ratio_of(X)
         elif self.ratio_of is not None:
@@ -297,17 +293,17 @@ def _sorted(
         found = cluster_labels(scores, codes, len(classes), generator(seed + 2))
         label_codes, kept = found.cluster, found.kept
         labels = np.array([f"cluster {code}" for code in range(found.n_clusters)] + ["too rare"])
-    groups = group_codes = None
+    categories = row_codes = None
     if names is not None:
-        groups, group_codes = np.unique(names[kept], return_inverse=True)
+        categories, row_codes = known_categories(names[kept], "categories")
     several = params["aggregation"] == "cv_plus" and len(held.models) > 1
     return CalibratedScores.build(
         scores[kept],
         codes[kept],
         fold=held.fold[kept] if several else np.zeros(int(kept.sum()), dtype=np.intp),
         n_folds=len(held.models) if several else 1,
-        group_codes=group_codes,
-        groups=groups,
+        row_codes=row_codes,
+        row_categories=categories,
         label_codes=label_codes,
         labels=labels,
         weight=None if weight is None else weight[kept],

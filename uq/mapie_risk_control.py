@@ -7,8 +7,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +15,8 @@ from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.warn import warn
 from calib._core.labels import check_same_length, check_vector, encode_labels
 from calib._core.namespace import to_numpy
+from calib._core.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
+from calib._core.responses import classes_of_model, in_order
 from calib._core.validation import check_matrix, check_probabilities
 from uq._mapie_thresholds import (
     Risk,
@@ -25,7 +25,7 @@ from uq._mapie_thresholds import (
     risks_and_targets,
     search_thresholds,
 )
-from uq.held_out import class_probabilities, classes_and_codes
+from uq.held_out import check_probability_model, class_probabilities, classes_and_codes
 from uq.warnings import RiskNotControlledWarning
 
 
@@ -174,13 +174,14 @@ sequence of them, default="precision"
         level = check_fraction("confidence_level", self.confidence_level)
         objective = check_search(risks, self.objective, self.procedure)
         thresholds = check_thresholds(self.thresholds)
-        X, y = indexable(X, y)
+        X, y = check_rows(X, y)
         labels = check_vector(y, "y")
         check_classification_targets(labels)
-        if isinstance(self.estimator, FrozenEstimator):
-            check_is_fitted(self.estimator)
-            classes = np.asarray(self.estimator.classes_)
+        if is_frozen(self.estimator):
+            check_estimator(self.estimator, kind="classifier", answers=("predict_proba",))
+            classes = in_order(classes_of_model(self.estimator))
             codes = encode_labels(labels, classes, "y")
+            check_probability_model(self.estimator, X)
         elif callable(self.estimator):
             classes, codes = classes_and_codes(labels)
         else:
@@ -264,7 +265,7 @@ sequence of them, default="precision"
     # ------------------------------------------------------------------ private parts
 
     def _proba(self, X: ArrayLike, classes: LabelArray) -> Float64Array:
-        if isinstance(self.estimator, FrozenEstimator):
+        if is_frozen(self.estimator):
             return class_probabilities(self.estimator, X, classes)
         name = "the answer of estimator(X)"
         matrix = np.asarray(to_numpy(check_matrix(self.estimator(X), name)), dtype=np.float64)
@@ -277,6 +278,6 @@ sequence of them, default="precision"
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.no_validation = True
-        if isinstance(self.estimator, FrozenEstimator):
-            tags.input_tags = get_tags(self.estimator).input_tags
+        if is_frozen(self.estimator):
+            tags.input_tags = input_tags_of(self.estimator)
         return tags

@@ -140,7 +140,7 @@ def mondrian_p_values(
 ) -> Float64Array:
     """Return p-values that compare each test score with its own category alone.
 
-    Categories may be labels, groups of samples or both; validity then holds inside each of them.
+    Categories may be labels, sorts of samples or both; validity then holds inside each of them.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def mondrian_p_values(
     tests, shape = _test_matrix(test_scores)
     names = check_vector(calibration_category, "calibration_category")
     check_same_length(len(scores), len(names), "calibration_scores", "calibration_category")
-    known, codes = np.unique(names, return_inverse=True)
+    known, codes = known_categories(names, "calibration_category")
     given = check_vector(test_category, "test_category")
     by_column = len(given) != len(tests)
     columns = column_names(eager(test_scores))
@@ -288,10 +288,25 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     return ForcedPrediction(names[best], top[:, -1].copy(), 1 - top[:, -2])
 
 
+def known_categories(names: LabelArray, name: str) -> tuple[LabelArray, IntArray]:
+    """Return the sorted categories and the position of every sample's among them."""
+    try:
+        known, codes = np.unique(names, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"{name} mix values that cannot be sorted ({error})") from error
+    return known, codes.astype(np.intp)
+
+
+def _kind(values: LabelArray) -> str:
+    """Return what sort of values an array holds: truth values, numbers, or its own kind."""
+    kind = values.dtype.kind
+    return "number" if kind in "iuf" else "text or object" if kind in "UTO" else kind
+
+
 def codes_of_known(values: LabelArray, known: LabelArray, name: str) -> IntArray:
     """Return positions among sorted `known` values, -1 for others."""
-    message = f"{name} holds labels of another type than at calibration"
-    if (values.dtype.kind in "iufb") != (known.dtype.kind in "iufb"):
+    message = f"{name} holds values of another type than at calibration"
+    if _kind(values) != _kind(known):
         raise ValueError(
             f"{message}: {describe(values[:3].tolist())} and {describe(known[:3].tolist())}"
         )

@@ -7,16 +7,27 @@ from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags, indexable
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_option, describe
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
+from calib._core.fit_parameters import route_fit, routing_of
 from calib._core.labels import check_vector, encode_labels
+from calib._core.out_of_fold import (
+    check_estimator,
+    check_rows,
+    fit_on_rows,
+    input_tags_of,
+    is_frozen,
+    split_rows,
+    warn_if_trained,
+    warn_unused,
+)
+from calib._core.responses import classes_of_model, classes_of_models, in_order, predicted_codes
 from calib._core.sklearn_compat import take_rows
 from uq._vectors import check_score_vector
 from uq.risk_control import Procedure, SelectiveThreshold, control_selective_risk
@@ -58,7 +69,8 @@ default="max_probability"
     min_coverage : float in (0, 1), default=0.2
         Coverage at which testing starts, see `control_selective_risk`.
     calibration_fraction : float in (0, 1), default=0.3
-        Share of the data that sets the threshold, drawn at random; unused for a frozen estimator.
+        Share of the data that sets the threshold, drawn at random (in whole groups where groups
+        are passed to `fit`); unused for a frozen estimator.
     abstain_label : label or None, default=None
         What `predict` returns where the model abstains; must not be a class. None means -1 (for
         boolean labels too), or the smallest class minus 1 where -1 is a class; NaN for float
@@ -126,6 +138,9 @@ default="max_probability"
     answered 0.77, wrong 0.036
     """
 
+    #: Groups are for the split, so a router above hands them on without being asked.
+    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+
     estimator_: Any
     classes_: LabelArray
     control_: SelectiveThreshold
@@ -155,15 +170,23 @@ default="max_probability"
         self.abstain_label = abstain_label
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike = None, **fit_params: Any
+    ) -> Self:
         """Fit the estimator unless it is frozen, and set the threshold on held-out samples.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
+        X : array-like of shape (n_samples, ...), or mapping of str to such arrays
             Whatever the estimator accepts.
         y : array-like of shape (n_samples,)
             Labels of any type.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of a group are held out together.
+        **fit_params : dict
+            Passed to the `fit` of the estimator (with metadata routing: to where they are
+            requested). Those with one entry per sample are cut to the rows that train; others,
+            and those named as validation data (``eval_set``, ``X_val``), are passed whole.
 
         Returns
         -------
@@ -172,32 +195,47 @@ default="max_probability"
         if not callable(self.confidence):
             check_option("confidence", self.confidence, tuple(SCORES))
         fraction = check_fraction("calibration_fraction", self.calibration_fraction)
-        X, y = indexable(X, y)
+        check_estimator(self.estimator, kind="classifier", answers=("predict",))
+        if "sample_weight" in fit_params:
+            raise TypeError(
+                "fit takes no sample_weight: weights have no binomial guarantee. Train the "
+                "estimator with them first and pass FrozenEstimator(estimator)"
+            )
+        X, y = check_rows(X, y)
         labels = check_vector(y, "y")
         check_classification_targets(labels)
-        if isinstance(self.estimator, FrozenEstimator):
+        if is_frozen(self.estimator):
+            warn_unused(fit_params)
             self.estimator_ = self.estimator
-            self.classes_ = np.asarray(self.estimator.classes_)
-            encode_labels(labels, self.classes_, "y")
+            self.classes_ = in_order(classes_of_model(self.estimator))
             held_out = np.arange(len(labels))
         else:
-            self.classes_ = np.unique(labels)
-            if len(self.classes_) < 2:
+            warn_if_trained(self.estimator)
+            classes = np.unique(labels)
+            if len(classes) < 2:
                 raise ValueError(
-                    f"y has one class ({self.classes_[0]!r}); a classifier needs at least two"
+                    f"y has one class ({classes.tolist()[0]!r}); a classifier needs at least two"
                 )
-            order = generator(self.random_state).permutation(len(labels))
-            n_held_out = max(1, round(fraction * len(labels)))
-            held_out, train = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+            parameters = route_fit(
+                self,
+                [self.estimator],
+                len(labels),
+                groups=groups,
+                fit_params=fit_params,
+                otherwise="",
+            )
+            train, held_out = self._split(len(labels), fraction, parameters.groups)
             if len(np.unique(labels[train])) < 2:
                 raise ValueError(
                     f"y has {len(labels)} samples, whose training part of {len(train)} holds fewer "
                     f"than 2 classes; pass more samples or lower calibration_fraction"
                 )
-            self.estimator_ = clone(self.estimator).fit(take_rows(X, train), labels[train])
+            self.estimator_ = fit_on_rows(self.estimator, X, labels, train, parameters)
+            self.classes_ = classes_of_models([self.estimator_], classes)
+        codes = encode_labels(labels, self.classes_, "y")
         self.abstain_label_ = _abstain_label(self.abstain_label, self.classes_)
         part = X if len(held_out) == len(labels) else take_rows(X, held_out)
-        wrong = np.asarray(self.estimator_.predict(part)) != labels[held_out]
+        wrong = predicted_codes(self.estimator_, part, self.classes_) != codes[held_out]
         self.control_ = control_selective_risk(
             wrong,
             self._confidence_of(part),
@@ -260,7 +298,7 @@ default="max_probability"
         return self._confidence_of(X)
 
     def accepts(self, X: ArrayLike) -> BoolArray:
-        """Tell which samples are answered.
+        """Return which samples are answered.
 
         Parameters
         ----------
@@ -301,6 +339,16 @@ default="max_probability"
 
     # ------------------------------------------------------------------ private parts
 
+    def _split(self, n_samples: int, fraction: float, groups: Any) -> tuple[IntArray, IntArray]:
+        """Return the rows that train and those that set the threshold."""
+        n_held_out = max(1, round(fraction * n_samples))
+        random = generator(self.random_state)
+        if groups is not None:
+            seed = int(random.integers(2**31 - 1))
+            return split_rows(n_samples, n_held_out, seed, groups=groups)
+        order = random.permutation(n_samples)
+        return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
+
     def _delegate(self, name: str) -> Any:
         if not hasattr(self, "estimator_"):
             raise AttributeError(f"{type(self).__name__} is not fitted, so it has no {name}")
@@ -321,12 +369,21 @@ default="max_probability"
             )
         return values
 
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata `fit` takes, and hands on to the estimator.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return routing_of(self, [self.estimator], None)
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "control_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self.estimator).input_tags
+        tags.input_tags = input_tags_of(self.estimator)
         tags.no_validation = True
         tags.classifier_tags.multi_label = False
         return tags

@@ -6,12 +6,21 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
+from calib._core.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.labels import check_weight
+from calib._core.out_of_fold import (
+    check_estimator,
+    check_rows,
+    is_frozen,
+    warn_if_trained,
+    warn_unused,
+)
 from calib._core.sklearn_compat import check_features
 from uq._head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
 from uq._residuals import check_targets, predictions, take_residuals
@@ -153,6 +162,9 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
            [-0.1,  4. ]])
     """
 
+    #: Groups are for the folds, so a router above hands them on without being asked.
+    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+
     estimator_: Any
     models_: tuple[SideModel, ...]
     calibration_rows_: IntArray
@@ -189,7 +201,15 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike = None,
+        *,
+        groups: ArrayLike = None,
+        **fit_params: Any,
+    ) -> Self:
         """Train the estimator (unless frozen), fit the heads, calibrate the intervals.
 
         Parameters
@@ -200,7 +220,14 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
             Finite numbers. Targets are treated one by one.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative; rows of weight 0 are left out. Used by the estimator (where it takes
-            weights), the heads and the calibration, where a weight counts as that many rows.
+            weights; in a pipeline: its last step), the heads and the calibration, where a weight
+            counts as that many rows.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of a group are held out together, for calibration and in the folds.
+        **fit_params : dict
+            Passed to the `fit` of the estimator (with metadata routing: to where they are
+            requested). Those with one entry per sample are cut to the rows of each fit; others,
+            and those named as validation data (``eval_set``, ``X_val``), are passed whole.
 
         Returns
         -------
@@ -212,14 +239,30 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         names = SideOptions.__dataclass_fields__
         options = SideOptions.checked(**{name: getattr(self, name) for name in names})
         targets, is_vector = check_targets(y)
-        X, _ = indexable(X, targets)
+        check_estimator(self.estimator, kind="regressor", answers=("predict",))
+        X, _ = check_rows(X, targets)
         weight = check_weight(sample_weight, len(targets))
+        if is_frozen(self.estimator):
+            warn_unused(fit_params)
+            parameters = FitParameters(len(targets))
+        else:
+            warn_if_trained(self.estimator)
+            parameters = route_fit(
+                self,
+                [self.estimator],
+                len(targets),
+                sample_weight=weight,
+                groups=groups,
+                fit_params=fit_params,
+                otherwise="the weights are used for intervals and uncertainty only",
+            )
         random = check_random_state(self.random_state)
         self.estimator_, self.calibration_rows_, rows, held = take_residuals(
             self.estimator,
             X,
             targets,
             weight,
+            parameters,
             features=self.features,
             calibration_size=0.0 if self.conformal == "none" else self.calibration_size,
             residuals=self.residuals,
@@ -390,6 +433,15 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
     def _shaped(self, array: Float64Array) -> Float64Array:
         """Drop the axis of targets where y had none."""
         return array[:, 0] if self._n_targets is None else array
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return which metadata `fit` takes, and hands on to the estimator and the splitter.
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return routing_of(self, [self.estimator], self.cv)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "models_")

@@ -222,7 +222,7 @@ class StudyResult:
         """What was measured, in one line."""
         units = "" if self.groups is None else f" in {int(self.groups.max()) + 1:,} groups"
         left = "leave-one-out" if self.protocol.outer_folds is None else "stratified folds"
-        positive = describe(self.y_true[self.codes == 1][0].item())
+        positive = describe(self.y_true[self.codes == 1][:1].tolist()[0])
         return (
             f"{len(self.codes):,} rows{units}, {int(self.codes.sum()):,} of class {positive}; "
             f"{left}, {self.protocol.n_repeats} repetition(s); "

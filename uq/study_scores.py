@@ -23,7 +23,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from calib._border.files import atomic_write
 from calib._border.typing import Float64Array, InputKind, IntArray
 from calib._core.optional import require
-from calib._core.responses import choose_response, columns_by_class
+from calib._core.responses import choose_response, columns_by_class, positive_score
 from calib._core.sklearn_compat import take_rows
 
 Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
@@ -224,8 +224,7 @@ def _score_split(
 
     def scores(model: Any, rows: IntArray) -> Float64Array:
         answer = columns_by_class(model, take_rows(table.X, rows), response, classes)
-        column = np.asarray(answer, dtype=np.float64)
-        return column if column.ndim == 1 else column[:, -1]
+        return positive_score(answer, logits=response == "decision_function")
 
     for k in range(protocol.inner_folds if protocol.scheme != "split" else 1):
         rest, held = train[inner != k], train[inner == k]

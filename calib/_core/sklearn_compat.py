@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
@@ -11,8 +13,20 @@ from calib._border.typing import ArrayLike
 
 
 def take_rows(x: ArrayLike, rows: Any) -> Any:
-    """Select rows of an array, list or table without changing its type."""
+    """Select rows of an array, list or table, or of all arrays of a mapping, keeping its type."""
+    if is_named_arrays(x):
+        return {name: take_rows(values, rows) for name, values in x.items()}
     return _safe_indexing(x, rows)
+
+
+def is_named_arrays(x: ArrayLike) -> bool:
+    """Return whether `x` maps names to arrays (a sparse matrix of scipy may be a dict, too)."""
+    return isinstance(x, Mapping) and not hasattr(x, "nnz")
+
+
+def is_search(estimator: object) -> bool:
+    """Return whether an estimator is a search over parameters, whose `fit` hands parameters on."""
+    return isinstance(estimator, BaseSearchCV)
 
 
 def check_features(estimator: object, x: ArrayLike, *, reset: bool) -> None:

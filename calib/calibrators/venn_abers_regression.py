@@ -15,6 +15,7 @@ from calib._core.bridge import StepTables, step_tables
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.namespace import to_numpy
 from calib._core.sklearn_compat import check_features
+from calib._core.targets import as_numbers
 from calib._core.validation import check_matrix
 
 
@@ -117,10 +118,7 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
         scores = self._scores(X, reset=True)
         values = check_vector(y, "y")
         check_same_length(len(scores), len(values), "X", "y")
-        try:
-            labels = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"y must hold numbers; {error}") from error
+        labels = as_numbers(values, "y")
         weight = check_weight(sample_weight, len(scores))
         if weight is not None:
             kept = weight > 0

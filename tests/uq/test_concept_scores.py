@@ -95,7 +95,7 @@ def test_select_negatives(embeddings: tuple[np.ndarray, ...]) -> None:
     found = select_negatives(u, t, fraction=0.3)
     np.testing.assert_array_equal(found, np.sort(np.argsort(closeness)[:6]))
     groups = np.array(["noun"] * 10 + ["adjective"] * 13)
-    found = select_negatives(u, t, fraction=0.3, groups=groups)
+    found = select_negatives(u, t, fraction=0.3, categories=groups)
     expected = np.concatenate([np.argsort(closeness[:10])[:3], 10 + np.argsort(closeness[10:])[:3]])
     np.testing.assert_array_equal(found, np.sort(expected))
     assert len(select_negatives(u, t, fraction=0.001)) == 1
@@ -119,7 +119,7 @@ def test_select_negatives(embeddings: tuple[np.ndarray, ...]) -> None:
         (lambda v, t, u: negative_label_score(v, t, u, n_groups=2, random_state="a"), "random"),
         (lambda v, t, u: select_negatives(u, t, quantile=1.0), "quantile"),
         (lambda v, t, u: select_negatives(u, t, fraction=0.0), "fraction"),
-        (lambda v, t, u: select_negatives(u, t, groups=[1, 2]), "groups has 2"),
+        (lambda v, t, u: select_negatives(u, t, categories=[1, 2]), "categories has 2"),
         (lambda v, t, u: select_negatives(u[:, :3], t), "dimensions"),
     ],
 )

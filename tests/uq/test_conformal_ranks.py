@@ -83,4 +83,4 @@ def test_levels_keep_their_order() -> None:
         with pytest.raises(ValueError, match="confidence_levels must be a list"):
             check_levels(wrong)
     with pytest.raises(ValueError, match="For several levels call predict_intervals"):
-        check_level([0.9, 0.5])
+        check_level([0.9, 0.5], several="predict_intervals")

@@ -190,12 +190,12 @@ def test_unit_ratios_and_one_group_change_nothing() -> None:
     np.testing.assert_array_equal(ones.fit(X, y).predict_intervals(new, [0.5, 0.8]), wanted)
     np.testing.assert_array_equal(one.fit(X, y).predict_intervals(new, [0.5, 0.8]), wanted)
     assert plain.effective_calibration_size_ == 30
-    assert one.groups_.tolist() == ["a"]
+    assert one.categories_.tolist() == ["a"]
     again = ConformalRegressor(Ridge(), random_state=0).fit(
-        X, y, groups=np.zeros(120), likelihood_ratio=np.full(120, 7.0)
+        X, y, categories=np.zeros(120), likelihood_ratio=np.full(120, 7.0)
     )
     got = again.predict_intervals(
-        new, [0.5, 0.8], groups=np.zeros(40), likelihood_ratio=np.full(40, 7.0)
+        new, [0.5, 0.8], categories=np.zeros(40), likelihood_ratio=np.full(40, 7.0)
     )
     np.testing.assert_array_equal(got, wanted)
 
@@ -405,18 +405,18 @@ def test_margins_larger_than_the_band() -> None:
 def test_groups_unseen_at_fit() -> None:
     X, y = data(200)
     g = np.repeat(["a", "b"], 100)
-    model = ConformalRegressor(ZERO).fit(X, y, groups=g)
+    model = ConformalRegressor(ZERO).fit(X, y, categories=g)
     with pytest.warns(SmallCalibrationSetWarning, match=r"of which \['c'\] were not seen at fit"):
-        interval = model.predict_interval(X[:3], groups=["a", "c", "b"])
+        interval = model.predict_interval(X[:3], categories=["a", "c", "b"])
     np.testing.assert_array_equal(np.isinf(interval).all(axis=1), [False, True, False])
-    with pytest.raises(ValueError, match="groups was given to fit; pass that for the new samples"):
+    with pytest.raises(ValueError, match="categories was given to fit; pass that for"):
         model.predict_interval(X)
-    with pytest.raises(ValueError, match="groups was not given to fit"):
-        ConformalRegressor(ZERO).fit(X, y).predict_interval(X, groups=g)
-    with pytest.raises(ValueError, match="X has 3 samples but groups has 2"):
-        model.predict_interval(X[:3], groups=["a", "b"])
+    with pytest.raises(ValueError, match="categories was not given to fit"):
+        ConformalRegressor(ZERO).fit(X, y).predict_interval(X, categories=g)
+    with pytest.raises(ValueError, match="X has 3 samples but categories has 2"):
+        model.predict_interval(X[:3], categories=["a", "b"])
     with pytest.raises(ValueError, match="choose one"):
-        ConformalRegressor(ZERO, mondrian=len).fit(X, y, groups=g)
+        ConformalRegressor(ZERO, mondrian=len).fit(X, y, categories=g)
 
 
 def test_ratios_zero_and_huge() -> None:
@@ -491,9 +491,9 @@ def test_samples_in_every_draw_are_reported() -> None:
         ({"conformity_score": "quantile"}, None, "has no quantile level that could be set"),
         ({"estimator": (ZERO, ZERO, ZERO)}, None, "three estimators go with"),
         (
-            {"estimator": (ZERO, ZERO), "conformity_score": "quantile"},
+            {"estimator": (ZERO,) * 4, "conformity_score": "quantile"},
             None,
-            "three models .* got 2",
+            "three .* got 4",
         ),
     ],
 )

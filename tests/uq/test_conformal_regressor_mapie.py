@@ -212,5 +212,5 @@ def test_where_floating_point_moves_the_rank_of_mapie() -> None:
 def test_what_mapie_cannot_do(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ConformalRegressor(Ridge(), backend="mapie", **options).fit(*data(50))
-    with pytest.raises(ValueError, match="takes no groups"):
-        ConformalRegressor(Ridge(), backend="mapie").fit(*data(50), groups=[0] * 50)
+    with pytest.raises(ValueError, match="takes no categories"):
+        ConformalRegressor(Ridge(), backend="mapie").fit(*data(50), categories=[0] * 50)
