@@ -38,7 +38,7 @@ def expected_calibration_error(
     n_bins: int = 15,
     strategy: Strategy = "uniform",
     norm: Norm = 1,
-    average: Average = "top_label",
+    average: Average = "auto",
     debias: bool = False,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
@@ -63,10 +63,12 @@ def expected_calibration_error(
     norm : {1, 2, "max"}, default=1
         Weighted mean of the gaps (ECE), root of their weighted mean square (RMS calibration error,
         arXiv:1812.04606), or largest gap (maximum calibration error).
-    average : {"top_label", "classwise", "binary"}, default="top_label"
-        What is compared: the largest probability with "the prediction was right"; every column
-        with "this is the class", averaged over classes (unweighted; also of norms 2 and "max");
-        or, for two classes, the probability of the second class with its occurrence.
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
+        What is compared. ``"top_label"``: the largest probability with "the prediction was right",
+        the convention of most papers on networks. ``"classwise"``: every column with "this is the
+        class", averaged over classes (unweighted; also of norms 2 and "max"). ``"binary"``: for two
+        classes, the probability of the second class with its occurrence. ``"auto"`` is binary for
+        two classes and top label beyond, in all measures and reports.
     debias : bool, default=False
         Whether to subtract an estimate of the upward bias, for norms 1 and 2; a negative result
         becomes 0 (`squared_calibration_error` keeps it). Class-wise errors of norm 2 are then
@@ -223,7 +225,7 @@ def average_calibration_error(
     y_prob: ArrayLike,
     *,
     n_bins: int = 15,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -240,7 +242,7 @@ def average_calibration_error(
         Probabilities in [0, 1], rows sum to 1 within 1e-3.
     n_bins : int >= 1, default=15
         Number of equal-width bins.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; they act inside the bins only.
@@ -284,7 +286,7 @@ def maximum_calibration_error(
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
     min_weight: float = 0.0,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
@@ -304,7 +306,7 @@ def maximum_calibration_error(
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`, except that ``"classwise"`` takes the largest gap over
         all classes and bins (``expected_calibration_error(norm="max")`` averages over classes).
     min_weight : float >= 0, default=0.0

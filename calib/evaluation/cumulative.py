@@ -15,10 +15,9 @@ from calib.evaluation._distinct import (
     distinct_scores,
     measure_pairs,
 )
-from calib.evaluation._views import Average
+from calib.evaluation._views import Average, PairView
 
 Kind: TypeAlias = Literal["mad", "range"]
-View: TypeAlias = Literal["top_label", "binary"]
 KINDS = ("mad", "range")
 
 
@@ -40,7 +39,7 @@ def cumulative_calibration_error(
     y_prob: ArrayLike,
     *,
     kind: Kind = "mad",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -61,7 +60,7 @@ def cumulative_calibration_error(
         Largest absolute sum (Kolmogorov-Smirnov, "maximum absolute deviation"), or largest minus
         smallest sum (Kuiper): the most that any interval of scores adds. Only the range is the same
         after exchanging two classes, because the sum starts at the lowest score.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
@@ -122,7 +121,7 @@ def ks_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -137,7 +136,7 @@ def ks_calibration_error(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
@@ -193,7 +192,7 @@ def signed_cumulative_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> SignedCumulativeError:
@@ -209,7 +208,7 @@ def signed_cumulative_error(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -278,7 +277,7 @@ def cumulative_calibration_test(
     y_prob: ArrayLike,
     *,
     kind: Kind = "mad",
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> CumulativeTest:
@@ -296,7 +295,7 @@ def cumulative_calibration_test(
     kind : {"mad", "range"}, default="mad"
         Statistic, as for `cumulative_calibration_error`. The range has more power where gaps of
         both signs follow each other.
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -11,10 +11,10 @@ from calib._border.checks import check_fraction, check_option
 from calib._border.typing import ArrayLike, Float64Array
 from calib._core.optional import require
 from calib._core.validation import check_matrix
-from calib.evaluation import _brownian
+from calib.evaluation import _brownian, _views
 from calib.evaluation._distinct import checked_pairs, distinct_scores
-from calib.evaluation.cumulative import View, null_scale, walk_of
-from calib.evaluation.display import View as DisplayView
+from calib.evaluation._views import PairView
+from calib.evaluation.cumulative import null_scale, walk_of
 from calib.evaluation.display import probabilities_of
 
 
@@ -66,7 +66,7 @@ def cumulative_calibration_curve(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> CumulativeCurve:
@@ -80,7 +80,7 @@ def cumulative_calibration_curve(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
@@ -162,7 +162,7 @@ class CumulativeDisplay:
         curve: CumulativeCurve,
         *,
         name: str | None = None,
-        average: View = "top_label",
+        average: PairView = "top_label",
         confidence_level: float = 0.95,
     ) -> None:
         self.curve = curve
@@ -176,7 +176,7 @@ class CumulativeDisplay:
         y_true: ArrayLike,
         y_prob: ArrayLike,
         *,
-        average: DisplayView = "auto",
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
@@ -219,12 +219,10 @@ class CumulativeDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, ("auto", "binary", "top_label"))
+        check_option("average", average, _views.PAIR_VIEWS)
         check_fraction("confidence_level", confidence_level)
         array = check_matrix(y_prob, "y_prob")
-        view: Literal["binary", "top_label"] = (
-            average if average != "auto" else "binary" if array.shape[1] <= 2 else "top_label"
-        )
+        view = _views.natural_view(array.shape[1]) if average == "auto" else average
         curve = cumulative_calibration_curve(
             y_true, array, average=view, sample_weight=sample_weight, labels=labels
         )
@@ -238,7 +236,7 @@ class CumulativeDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        average: DisplayView = "auto",
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         name: str | None = None,

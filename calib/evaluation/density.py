@@ -32,7 +32,7 @@ def density_calibration_error(
     y_prob: ArrayLike,
     *,
     bandwidth: float | Literal["normal"] = "normal",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -50,7 +50,7 @@ def density_calibration_error(
     bandwidth : float > 0 or "normal", default="normal"
         Half-width of the kernel on the scale of probabilities. "normal" is
         ``1.06 sd n^(-1/5)`` with the standard deviation of the scores.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row. For the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
 from calib._core.optional import require
 from calib._core.validation import check_matrix
+from calib.evaluation import _views
+from calib.evaluation._views import PairView
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 
-View: TypeAlias = Literal["auto", "binary", "top_label"]
 
 
 class ReliabilityDisplay:
@@ -85,7 +86,7 @@ class ReliabilityDisplay:
         *,
         n_bins: int = 15,
         strategy: Strategy = "uniform",
-        average: View = "auto",
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
@@ -136,12 +137,10 @@ class ReliabilityDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, ("auto", "binary", "top_label"))
+        check_option("average", average, _views.PAIR_VIEWS)
         confidence_level = check_fraction("confidence_level", confidence_level)
         array = check_matrix(y_prob, "y_prob")
-        view: Literal["binary", "top_label"] = (
-            average if average != "auto" else "binary" if array.shape[1] <= 2 else "top_label"
-        )
+        view = _views.natural_view(array.shape[1]) if average == "auto" else average
         table = binned_calibration_table(
             y_true,
             array,
@@ -163,7 +162,7 @@ class ReliabilityDisplay:
         *,
         n_bins: int = 15,
         strategy: Strategy = "uniform",
-        average: View = "auto",
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         name: str | None = None,

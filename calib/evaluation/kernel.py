@@ -33,7 +33,7 @@ def maximum_mean_calibration_error(
     y_prob: ArrayLike,
     *,
     bandwidth: float = 0.4,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -50,7 +50,7 @@ def maximum_mean_calibration_error(
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
     bandwidth : float > 0, default=0.4
         Width of the kernel on the scale of probabilities.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.

@@ -61,7 +61,7 @@ def brier_decomposition(
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> BrierDecomposition:
@@ -82,7 +82,7 @@ def brier_decomposition(
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass. Equal scores always share a bin.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         What is scored: the largest probability against "the prediction was right"; every column
         against "this is the class", **summed** over classes, so that `score` is the Brier score of
         all classes in [0, 2]; or the probability of the second of two classes.

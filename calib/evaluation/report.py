@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
-
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer, check_option, describe
@@ -15,11 +13,13 @@ from calib.evaluation import further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._differences import paired_differences
 from calib.evaluation._losses import Score
+from calib.evaluation._views import natural_view
+from calib.evaluation._measure_results import measure_results
 from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice
-from calib.evaluation.resampling import group_codes, interval_of
-from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+from calib.evaluation.resampling import group_codes
+from calib.evaluation.results import CalibrationReport, ModelReport
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTests
 from calib.evaluation.tables import rows_of
@@ -183,7 +183,7 @@ def calibration_report(
             raise ValueError(
                 f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
             )
-        view: Literal["binary", "top_label"] = "binary" if len(classes) == 2 else "top_label"
+        view = natural_view(len(classes))
         prepared[name] = core.prepare(proba, codes, weight, n_bins, view)
         reference = reference or name
         expected = prepared[reference].columns.shape[1]
@@ -202,41 +202,21 @@ def calibration_report(
     )
     information = core.describe_measures(n_bins, view, classes[1])
     information |= further_measures.information(further, n_bins)
+    results = measure_results(replicates, prepared, information, weight, group, confidence_level)
     models: dict[str, ModelReport] = {}
     tested: dict[str, CalibrationTests] = {}
     decomposed: dict[str, dict[str, ScoreDecomposition]] = {}
     for name, model in prepared.items():
-        results = {}
-        for column, (key, info) in enumerate(information.items()):
-            draws = replicates[name]
-            value = float(draws.value[column])
-            calibrated = draws.calibrated[:, column]
-            results[key] = MeasureResult(
-                interval_of(
-                    value,
-                    draws.bootstrap[:, column],
-                    confidence_level,
-                    reflect=info.reflect,
-                    bounds=info.bounds,
-                ),
-                interval_of(
-                    float(calibrated.mean()),
-                    calibrated,
-                    confidence_level,
-                    reflect=False,
-                    bounds=info.bounds,
-                ),
-            )
         own = model.columns[np.arange(len(codes)), model.codes]
         event, certain = model.event.astype(np.intp), np.clip(model.prediction, 0.0, 1.0)
         label = classes[1:2] if view == "binary" else np.array([None])
         models[name] = ModelReport(
-            measures=results,
+            measures=results[name],
             table=rows_of(replicates[name].table, model.prediction[:, None], weight, label),
             mean_prediction=float(np.average(model.prediction, weights=weight)),
             mean_event=float(np.average(model.event, weights=weight)),
             n_impossible=int((own <= 0).sum()),
-            class_table=rows_of(draws.class_table, model.columns, weight, classes),
+            class_table=rows_of(replicates[name].class_table, model.columns, weight, classes),
             curve=cumulative_calibration_curve(
                 event, certain, average="binary", sample_weight=weight
             ),

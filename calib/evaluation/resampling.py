@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,15 +37,21 @@ class Interval:
     Attributes
     ----------
     value : float
-        The metric of the sample; for `consistency_interval` the mean of the replicates.
+        The number that the interval holds. Of an error that chance alone keeps above 0, what is
+        left without the part of chance; else the metric of the sample. For `consistency_interval`
+        the mean of the replicates.
     low, high : float
-        Ends of the central interval.
+        Ends of the interval.
     confidence_level : float in (0, 1)
         Nominal probability of the interval.
     mean, median, standard_deviation : float
         Of the replicates. For a bootstrap, ``mean - value`` estimates the bias of the metric.
     n_resamples : int
         Number of replicates.
+    usual : float
+        The metric of the sample as papers print it (the plug-in value).
+    floor, floor_low, floor_high : float
+        What a calibrated model would show: mean and range. NaN where it is not known.
     """
 
     value: float
@@ -55,9 +62,17 @@ class Interval:
     median: float
     standard_deviation: float
     n_resamples: int
+    usual: float = math.nan
+    floor: float = math.nan
+    floor_low: float = math.nan
+    floor_high: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.usual):
+            object.__setattr__(self, "usual", self.value)
 
     def __contains__(self, number: float) -> bool:
-        """Tell whether a number lies in the closed interval."""
+        """Return whether a number lies in the closed interval."""
         return self.low <= number <= self.high
 
 

@@ -37,10 +37,12 @@ class MeasureResult:
     Attributes
     ----------
     interval : Interval
-        The value and its bootstrap interval.
+        Confidence interval. Its ``value`` is the number that it holds: of a calibration error what
+        is left without the part of chance, of other measures the value of the sample.
     calibrated : Interval
         The same measure with labels redrawn from the predictions: ``mean`` is what the model would
-        show on average if its probabilities were right.
+        show on average if its probabilities were right. ``low`` and ``high`` bound what chance
+        explains, for all measures of the report together at its confidence level.
     """
 
     interval: Interval
@@ -48,11 +50,50 @@ class MeasureResult:
 
     @property
     def value(self) -> float:
-        """The measure on the sample."""
+        """The measure on the sample, as the function of its name returns it (the usual value)."""
+        return self.interval.usual
+
+    @property
+    def usual(self) -> float:
+        """The same as `value`."""
+        return self.interval.usual
+
+    @property
+    def debiased(self) -> float:
+        """The number that the interval holds: without the part of chance, for errors."""
         return self.interval.value
 
+    @property
+    def low(self) -> float:
+        """Lower end of the interval; of an error above 0 exactly if it is beyond chance."""
+        return self.interval.low
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.interval.high
+
+    @property
+    def floor(self) -> float:
+        """What a calibrated model would show on average."""
+        return self.calibrated.mean
+
+    @property
+    def floor_low(self) -> float:
+        """Lower end of what chance explains, for all measures of the report together."""
+        return self.calibrated.low
+
+    @property
+    def floor_high(self) -> float:
+        """Upper end of what chance explains, for all measures of the report together."""
+        return self.calibrated.high
+
     def surprises(self, name: str) -> bool:
-        """Tell whether a calibrated model would rarely show this value."""
+        """Return whether a calibrated model would rarely show this value.
+
+        Rarely means: in no more than ``1 - confidence_level`` of samples, for any measure of the
+        report; there is one error rate for all of them.
+        """
         above = self.value > self.calibrated.high + ROUNDING
         return above if name in ERRORS else above or self.value < self.calibrated.low - ROUNDING
 
@@ -302,8 +343,9 @@ class CalibrationReport:
         Returns
         -------
         frame : pandas.DataFrame
-            First the values, one column per measure; then for each measure ``<measure>_low`` and
-            ``_high`` (interval), ``_floor``, ``_floor_low`` and ``_floor_high`` (if calibrated).
+            First the usual values, one column per measure; then for each measure
+            ``<measure>_debiased`` with ``_low`` and ``_high`` (its interval), ``_floor``,
+            ``_floor_low`` and ``_floor_high`` (if calibrated).
 
         Raises
         ------
@@ -352,12 +394,13 @@ class CalibrationReport:
         return ax
 
 
-_PARTS = ("value", "low", "high", "floor", "floor_low", "floor_high")
+_PARTS = ("value", "debiased", "low", "high", "floor", "floor_low", "floor_high")
 
 
 def _numbers(measure: MeasureResult) -> tuple[float, ...]:
     interval, calibrated = measure.interval, measure.calibrated
     return (
+        interval.usual,
         interval.value,
         interval.low,
         interval.high,

@@ -29,7 +29,7 @@ def signed_calibration_error(
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> SignedCalibrationError:
@@ -47,7 +47,7 @@ def signed_calibration_error(
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`. Under the last two, overconfidence means that
         probabilities are larger than the observed rates.
     sample_weight : array-like of shape (n_samples,), default=None

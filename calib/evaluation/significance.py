@@ -13,7 +13,8 @@ from calib.evaluation import _moment_tests, _views
 from calib.evaluation._moment_tests import Outcome
 from calib.evaluation._redrawn_pairs import kernel_pairs_test
 from calib.evaluation._redrawn_tests import redrawn_tests
-from calib.evaluation.cumulative import Kind, View, cumulative_calibration_test
+from calib.evaluation._views import PairView
+from calib.evaluation.cumulative import Kind, cumulative_calibration_test
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
 from calib.warnings import DegenerateScoresWarning
 
@@ -34,7 +35,7 @@ def calibration_tests(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     n_groups: int = 10,
     fitted_on_same_data: bool = False,
     n_bins: int = 15,
@@ -56,7 +57,7 @@ def calibration_tests(
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3. One column means the probability of the
         second of two classes.
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         What is tested: the largest probability as that of being right, or the probability of the
         second of two classes. For one class of many pass ``y_true == k`` and its column.
     n_groups : int >= 1, default=10
@@ -161,14 +162,15 @@ def calibration_tests(
     check_option("fitted_on_same_data", fitted_on_same_data, (True, False))
     check_integer("n_bins", n_bins, low=1)
     check_integer("n_resamples", n_resamples, low=19)
-    check_option("average", average, ("top_label", "binary"))
+    check_option("average", average, _views.PAIR_VIEWS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, sample_weight=sample_weight
     )
     if weight is not None:
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
-    score, event = _views.pairs(proba, codes, average)
+    view = _views.natural_view(proba.shape[1]) if average == "auto" else average
+    score, event = _views.pairs(proba, codes, view)
     p, y = np.clip(score, 0.0, 1.0), event.astype(np.float64)
     w = np.ones(len(p)) if weight is None else weight / weight.max()
     outcomes: dict[str, Outcome] = {}
@@ -202,4 +204,4 @@ def calibration_tests(
         )
         for name, found in outcomes.items()
     }
-    return CalibrationTests(tests, len(p), average, notes)
+    return CalibrationTests(tests, len(p), view, notes)

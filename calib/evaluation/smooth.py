@@ -38,7 +38,7 @@ def smooth_calibration_error(
     y_prob: ArrayLike,
     *,
     bandwidth: float | None = None,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -58,7 +58,7 @@ def smooth_calibration_error(
     bandwidth : float >= 1e-5 or None, default=None
         Standard deviation of the kernel on the scale of probabilities. None finds the one at which
         the error equals the bandwidth, which is what the name smECE stands for.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes,
         each with its own bandwidth.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -31,7 +31,7 @@ def squared_calibration_error(
     *,
     n_bins: int = 15,
     strategy: Strategy = "quantile",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> SquaredCalibrationError:
@@ -50,7 +50,7 @@ def squared_calibration_error(
         Number of bins.
     strategy : {"quantile", "uniform"}, default="quantile"
         Bins of equal mass, or of equal width.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         What is compared, as in `expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.

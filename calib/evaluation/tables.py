@@ -112,7 +112,7 @@ def binned_calibration_table(
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> BinnedCalibrationTable:
@@ -132,7 +132,7 @@ def binned_calibration_table(
         Number of bins, per class for ``average="classwise"``.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` gives `n_bins` rows per class.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
@@ -175,7 +175,8 @@ def binned_calibration_table(
         return rows_of(table, columns, weight, classes)
     prediction, event = _views.pairs(proba, codes, average)
     table = binning.tabulate(prediction, event, weight, n_bins, strategy)
-    label = classes[1:2] if average == "binary" else np.array([None])
+    view = _views.resolved(average, proba.shape[1])
+    label = classes[1:2] if view == "binary" else np.array([None])
     return rows_of(table, prediction[:, None], weight, label)
 
 
