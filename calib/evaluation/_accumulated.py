@@ -68,15 +68,16 @@ class AccumulatedReport(CalibrationReport):
         return [
             "From sums over one pass. Exact: log loss, Brier score, accuracy, ECE and its two "
             f"parts, the diagram. Approximate: ACE, whose ranges end at {grid}.{adaptive}",
-            "Interval: Poisson bootstrap of the cells of the table, edges of the bins held fixed; "
-            "normal approximation for log loss, Brier score and accuracy. For calibration errors "
-            "it is reflected about the value, because draws repeat their upward bias; it may "
-            "therefore lie below the value.",
+            "Value: as the function of that name returns it. Interval: for errors from a Poisson "
+            "bootstrap of the cells of the table, edges of the bins held fixed. Chance "
+            "alone keeps a calibration error above 0, so its interval is of what is left without the part "
+            "of chance (second column), and starts above 0 exactly where there is a star; it need "
+            "not hold the value itself.",
             "If calibrated: the same model and sample size with labels redrawn from its own "
             "probabilities, cell by cell. For a calibration error this is the floor that even a "
             "perfect model shows; for log loss, Brier score and accuracy it is what the model "
             "promises. It assumes independent samples.",
-            "* marks a value that a calibrated model would rarely show.",
+            super().notes[-1],
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,9 +105,7 @@ def model_report(
     losses = dict(zip(LOSSES, layout.losses(sums), strict=True))
     results = {}
     for column, (key, info) in enumerate(information.items()):
-        moments = (
-            _moments(losses[key], weight, square, cube, n_samples) if key in losses else None
-        )
+        moments = _moments(losses[key], weight, square, cube, n_samples) if key in losses else None
         results[key] = measure_result(
             key,
             float(replicates.value[column]),
@@ -147,9 +146,7 @@ def replicates_of(
             value[column] = moments.mean
             normal = rng.standard_normal((2, n_resamples))
             bootstrap[:, column] = moments.mean + math.sqrt(max(0.0, moments.square)) * normal[0]
-            calibrated[:, column] = (
-                expected + math.sqrt(max(0.0, variance)) * normal[1]
-            ) / weight
+            calibrated[:, column] = (expected + math.sqrt(max(0.0, variance)) * normal[1]) / weight
             laws.append(None)
         else:
             place = _BINNED[key]

@@ -151,8 +151,10 @@ def _scaled(
         mean = float(shown.mean())
         ends = _ends(shown, tail)
         spread = 1.0 + (SHAPE_SPREAD - 1.0) * share
-        quantiles[:, place] = mean, mean + spread * (ends[0] - mean), mean + spread * (
-            ends[1] - mean
+        quantiles[:, place] = (
+            mean,
+            mean + spread * (ends[0] - mean),
+            mean + spread * (ends[1] - mean),
         )
     return errors, *quantiles
 
@@ -212,7 +214,9 @@ def chance_ranges(
     n_resamples = len(calibrated)
     middle = np.median(calibrated, axis=0)
     away = calibrated - middle
-    up, down = (np.sqrt(2.0 * np.mean(np.maximum(side, 0.0) ** 2, axis=0)) for side in (away, -away))
+    up, down = (
+        np.sqrt(2.0 * np.mean(np.maximum(side, 0.0) ** 2, axis=0)) for side in (away, -away)
+    )
     distance = np.zeros_like(away)
     np.divide(away, up, out=distance, where=(away > 0) & (up > 0))
     np.divide(-away, down, out=distance, where=(away < 0) & (down > 0) & ~one_sided)

@@ -1,7 +1,7 @@
 """The interval of a mean of losses from three sums, corrected for their skewness.
 
 The same for samples, groups and streams: units enter by the sums of their weighted deviations, of
-the squares and of the cubes. P. Hall. On the Removal of Skewness by Transformation. JRSS B 54, 1992.
+the squares and of the cubes. P. Hall. On the Removal of Skewness by Transformation. JRSS B 1992.
 """
 
 from __future__ import annotations

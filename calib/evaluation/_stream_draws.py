@@ -88,9 +88,7 @@ def draw(layout: Layout, sums: Float64Array, n_resamples: int, rng: np.random.Ge
     observed = _gathered(own, bins, n_bins)
     nothing = drawn[0, :, 0].sum(axis=1) <= 0  # no row drawn: happens to samples of a few rows
     drawn[:, nothing] = observed
-    calibrated = np.concatenate(
-        [np.broadcast_to(observed[:2], (2, *redrawn.shape)), redrawn[None]]
-    )
+    calibrated = np.concatenate([np.broadcast_to(observed[:2], (2, *redrawn.shape)), redrawn[None]])
     ece, over, under = view_laws(
         np.concatenate([observed[:, :, 0], drawn[:, :, 0]], axis=1), redrawn[:, 0]
     )

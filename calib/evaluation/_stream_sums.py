@@ -17,7 +17,7 @@ from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.scores import row_blocks
 from calib.evaluation import _views
-from calib.evaluation.measures import zero_floor
+from calib.evaluation._losses import zero_floor
 
 #: Cells of the equal-width table: the first multiple of the number of bins from here on.
 CELLS = 7500
@@ -32,8 +32,8 @@ GROUP_NUMBERS = 1_800_000
 #: Rows of a block of two classes: a few dozen arrays of it fit in a core's cache.
 BINARY_ROWS = 1 << 14
 
-#: Scalar sums: rows, weight, squared and cubed weight, impossible labels, prediction, event; then for
-#: each loss its sum, its sums with squared weight (of itself, of its square) and with cubed weight
+#: Scalar sums: rows, weight, squared and cubed weight, impossible labels, prediction, event; then
+#: for each loss its sum, its sums with squared weight (of itself, its square) and with cubed weight
 #: (of itself, its square, its cube), and under calibration its expectation and its variance with
 #: squared weight.
 SCALARS, PER_LOSS, N_LOSSES = 7, 8, 3

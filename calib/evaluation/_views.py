@@ -78,9 +78,12 @@ def table(
     n_bins: int,
     strategy: binning.Strategy,
     average: Average,
+    own_edges: Float64Array | None = None,
 ) -> binning.BinTable:
     """Bin checked predictions: one table, or one per class for ``average="classwise"``."""
     if average == "classwise":
-        return binning.tabulate_classes(all_columns(proba), codes, weight, n_bins, strategy)
+        return binning.tabulate_classes(
+            all_columns(proba), codes, weight, n_bins, strategy, own_edges=own_edges
+        )
     prediction, event = pairs(proba, codes, average)
-    return binning.tabulate(prediction, event, weight, n_bins, strategy)
+    return binning.tabulate(prediction, event, weight, n_bins, strategy, own_edges)

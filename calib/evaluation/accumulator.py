@@ -18,9 +18,9 @@ from calib._core.validation import check_predictions
 from calib.evaluation import measures
 from calib.evaluation._accumulated import AccumulatedReport, model_report, replicates_of
 from calib.evaluation._measure_results import joint_ranges
-from calib.evaluation._views import natural_view
 from calib.evaluation._stream_draws import fine_table
 from calib.evaluation._stream_sums import Layout, add_rows
+from calib.evaluation._views import natural_view
 
 
 class CalibrationAccumulator:

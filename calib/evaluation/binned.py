@@ -6,9 +6,10 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.typing import ArrayLike
-from calib._core.binning import BinTable, Norm, Strategy, tabulate_classes
+from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
 from calib._core.validation import check_predictions
 from calib.evaluation import _views
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 
 
@@ -20,6 +21,7 @@ def tabulated(
     average: Average,
     sample_weight: ArrayLike,
     labels: ArrayLike,
+    bins: ArrayLike = None,
 ) -> BinTable:
     """Check all arguments of a binned metric and return its table."""
     check_integer("n_bins", n_bins, low=1)
@@ -28,9 +30,18 @@ def tabulated(
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, sample_weight=sample_weight
     )
-    return _views.table(proba, codes, weight, n_bins=n_bins, strategy=strategy, average=average)
+    return _views.table(
+        proba,
+        codes,
+        weight,
+        n_bins=n_bins,
+        strategy=strategy,
+        average=average,
+        own_edges=None if bins is None else check_edges(bins),
+    )
 
 
+@measure
 def expected_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
@@ -40,6 +51,7 @@ def expected_calibration_error(
     norm: Norm = 1,
     average: Average = "auto",
     debias: bool = False,
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -73,6 +85,8 @@ def expected_calibration_error(
         Whether to subtract an estimate of the upward bias, for norms 1 and 2; a negative result
         becomes 0 (`squared_calibration_error` keeps it). Class-wise errors of norm 2 are then
         averaged before the root is taken.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
@@ -131,7 +145,7 @@ def expected_calibration_error(
     check_option("debias", debias, (True, False))
     if debias and norm == "max":
         raise ValueError("debias=True takes norm=1 or norm=2; the largest gap has no known bias")
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, bins)
     if not debias:
         return float(table.error(norm).mean())
     error = table.debiased_error() if norm == 1 else table.debiased_square()
@@ -139,6 +153,7 @@ def expected_calibration_error(
     return mean if norm == 1 else float(np.sqrt(mean))
 
 
+@measure
 def adaptive_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
@@ -220,12 +235,76 @@ def adaptive_calibration_error(
     return float(errors[counted].mean())
 
 
+@measure
+def classwise_calibration_error(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    n_bins: int = 15,
+    strategy: Strategy = "uniform",
+    bins: ArrayLike = None,
+    sample_weight: ArrayLike = None,
+    labels: ArrayLike = None,
+) -> float:
+    """Compute the class-wise calibration error: the mean over classes of the error of each column.
+
+    The same number as ``expected_calibration_error(average="classwise")``, under the name that it
+    has in reports (in papers also static calibration error, SCE or cwECE).
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
+    n_bins : int >= 1, default=15
+        Number of bins.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Bins of equal width, or of equal mass.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column, where `y_true` does not tell.
+
+    Returns
+    -------
+    error : float
+        In [0, 2 / n_classes], lower is better, 0 is perfect.
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> from calib.evaluation import classwise_calibration_error
+    >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
+    >>> round(classwise_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
+    0.362
+    """
+    return expected_calibration_error(
+        y_true,
+        y_prob,
+        n_bins=n_bins,
+        strategy=strategy,
+        average="classwise",
+        bins=bins,
+        sample_weight=sample_weight,
+        labels=labels,
+    )
+
+
+@measure
 def average_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     n_bins: int = 15,
     average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -244,6 +323,8 @@ def average_calibration_error(
         Number of equal-width bins.
     average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; they act inside the bins only.
     labels : array-like of shape (n_classes,), default=None
@@ -276,10 +357,11 @@ def average_calibration_error(
     >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
     0.433
     """
-    table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels, bins)
     return float(table.mean_gap().mean())
 
 
+@measure
 def maximum_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
@@ -288,6 +370,7 @@ def maximum_calibration_error(
     strategy: Strategy = "uniform",
     average: Average = "auto",
     min_weight: float = 0.0,
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> float:
@@ -311,6 +394,8 @@ def maximum_calibration_error(
         all classes and bins (``expected_calibration_error(norm="max")`` averages over classes).
     min_weight : float >= 0, default=0.0
         Bins with a smaller sum of weights (fewer samples, without weights) are left out.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
@@ -339,7 +424,7 @@ def maximum_calibration_error(
     """
     if isinstance(min_weight, (bool, str)) or not 0 <= min_weight < np.inf:
         raise ValueError(f"min_weight must be a number >= 0; got {min_weight!r}")
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, bins)
     largest = table.largest_gap(float(min_weight))
     if np.isnan(largest).all():
         raise ValueError(f"no bin has a weight of at least min_weight={min_weight}; lower it")

@@ -15,6 +15,7 @@ from calib.evaluation._distinct import (
     distinct_scores,
     measure_pairs,
 )
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average, PairView
 
 Kind: TypeAlias = Literal["mad", "range"]
@@ -117,6 +118,7 @@ def cumulative_calibration_error(
     return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels)
 
 
+@measure
 def ks_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
@@ -170,6 +172,50 @@ def ks_calibration_error(
     """
     return cumulative_calibration_error(
         y_true, y_prob, average=average, sample_weight=sample_weight, labels=labels
+    )
+
+
+@measure
+def classwise_ks_calibration_error(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    sample_weight: ArrayLike = None,
+    labels: ArrayLike = None,
+) -> float:
+    """Compute the mean over classes of the Kolmogorov-Smirnov error of each column.
+
+    The same number as ``ks_calibration_error(average="classwise")``, under its name in reports.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column, where `y_true` does not tell.
+
+    Returns
+    -------
+    error : float
+        In [0, 1], lower is better, 0 is perfect.
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> from calib.evaluation import classwise_ks_calibration_error
+    >>> round(classwise_ks_calibration_error([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]), 3)
+    0.125
+    """
+    return ks_calibration_error(
+        y_true, y_prob, average="classwise", sample_weight=sample_weight, labels=labels
     )
 
 

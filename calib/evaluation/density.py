@@ -14,6 +14,7 @@ from calib.evaluation import _views
 from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
 
@@ -27,6 +28,7 @@ LIKELIHOOD_ROWS = 1024
 GRID: tuple[float, ...] = (*np.logspace(-5, -1, 15).tolist(), 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
+@measure
 def density_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,

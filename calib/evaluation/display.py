@@ -16,7 +16,6 @@ from calib.evaluation._views import PairView
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 
 
-
 class ReliabilityDisplay:
     """Reliability diagram: observed rate against mean prediction, bin by bin.
 
@@ -86,6 +85,7 @@ class ReliabilityDisplay:
         *,
         n_bins: int = 15,
         strategy: Strategy = "uniform",
+        bins: ArrayLike = None,
         average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
@@ -107,6 +107,9 @@ class ReliabilityDisplay:
             Number of bins.
         strategy : {"uniform", "quantile"}, default="uniform"
             Bins of equal width, or of equal mass.
+        bins : array-like of shape (n_edges,), default=None
+            Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and
+            `strategy`.
         average : {"auto", "binary", "top_label"}, default="auto"
             Probability of the second class, or the largest probability against accuracy. "auto"
             takes the first for two classes. For one class of many pass ``y_true == k`` and its
@@ -146,6 +149,7 @@ class ReliabilityDisplay:
             array,
             n_bins=n_bins,
             strategy=strategy,
+            bins=bins,
             average=view,
             sample_weight=sample_weight,
             labels=labels,
@@ -162,6 +166,7 @@ class ReliabilityDisplay:
         *,
         n_bins: int = 15,
         strategy: Strategy = "uniform",
+        bins: ArrayLike = None,
         average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
@@ -180,7 +185,7 @@ class ReliabilityDisplay:
             What the estimator takes.
         y : array-like of shape (n_samples,)
             True labels.
-        n_bins, strategy, average, confidence_level, sample_weight, ax, band, histogram
+        n_bins, strategy, bins, average, confidence_level, sample_weight, ax, band, histogram
             As for `from_predictions`.
         name : str or None, default=None
             Name in the legend; None means the class of the estimator.
@@ -201,6 +206,7 @@ class ReliabilityDisplay:
             probabilities_of(estimator, X),
             n_bins=n_bins,
             strategy=strategy,
+            bins=bins,
             average=average,
             confidence_level=confidence_level,
             sample_weight=sample_weight,

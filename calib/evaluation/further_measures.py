@@ -85,13 +85,13 @@ FURTHER = {
         True,
     ),
     "classwise_calibration_error": Further(
-        "Class-wise ECE", "class-wise ECE", _BINNED, "expected_calibration_error", True, True
+        "Class-wise ECE", "class-wise ECE", _BINNED, "classwise_calibration_error", True, True
     ),
     "classwise_ks_calibration_error": Further(
         "Class-wise Kolmogorov-Smirnov error",
         "class-wise KS error",
         _CUMULATIVE,
-        "ks_calibration_error",
+        "classwise_ks_calibration_error",
         False,
         True,
     ),
@@ -281,7 +281,6 @@ def _classwise(
         function(
             codes,
             model.columns[rows],
-            average="classwise",
             sample_weight=weight,
             labels=np.arange(model.columns.shape[1]),
             **options,

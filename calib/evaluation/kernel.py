@@ -20,6 +20,7 @@ from calib.evaluation._kernel_sums import (
     scalar_error,
     sum_of_pairs,
 )
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
 
@@ -28,6 +29,7 @@ KernelView: TypeAlias = Literal["canonical", "top_label", "binary", "classwise"]
 KERNEL_VIEWS = ("canonical", *_views.AVERAGES)
 
 
+@measure
 def maximum_mean_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,

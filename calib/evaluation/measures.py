@@ -18,7 +18,6 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
-from calib._core.links import PROBA_FLOOR
 from calib._core.scores import row_blocks
 from calib.evaluation import _views
 from calib.evaluation._inversion import (
@@ -28,6 +27,7 @@ from calib.evaluation._inversion import (
     positive_sum,
     smooth_gaps,
 )
+from calib.evaluation._losses import zero_floor
 from calib.evaluation._views import Average
 from calib.evaluation.resampling import draw_labels
 
@@ -68,15 +68,6 @@ def describe_measures(n_bins: int, view: Average, positive: object) -> dict[str,
             "Underconfidence (part of ECE: predictions too small)", "lower", (0.0, 1.0), True
         ),
     }
-
-
-def zero_floor(dtype: np.dtype[np.floating]) -> float:
-    """Return what a probability of exactly 0 counts as in the log loss.
-
-    The smallest normal float32, or the smallest number of a shorter type: small enough to leave
-    every honest probability alone and to keep the loss monotone, the same for float32 and float64.
-    """
-    return max(PROBA_FLOOR, float(np.finfo(dtype).smallest_subnormal))
 
 
 @dataclass(frozen=True, eq=False)

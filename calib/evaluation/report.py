@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer, check_option, describe
@@ -13,8 +14,8 @@ from calib.evaluation import further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._differences import paired_differences
 from calib.evaluation._losses import Score
-from calib.evaluation._views import natural_view
 from calib.evaluation._measure_results import measure_results
+from calib.evaluation._views import natural_view
 from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice

@@ -191,6 +191,8 @@ class CalibrationReport:
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show."""
+        from calib.evaluation._findings import SHORT
+
         result = self.models[model]
         errors = result.measures
         ece, ace = errors["expected_calibration_error"], errors["adaptive_calibration_error"]
@@ -212,6 +214,14 @@ class CalibrationReport:
         sentences.append(
             f"ACE {ace.value:.4f} is {place} that range (up to {ace.calibrated.high:.4f})."
         )
+        others = [
+            SHORT[key]
+            for key, found in errors.items()
+            if key not in ("expected_calibration_error", "adaptive_calibration_error")
+            and found.surprises(key)
+        ]
+        if others:
+            sentences.append(f"Beyond chance too: {', '.join(others)}.")
         if result.n_impossible:
             sentences.append(
                 f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss "
@@ -254,14 +264,17 @@ class CalibrationReport:
         """What the columns mean, one sentence or two each."""
         unit = "samples" if self.n_groups is None else "groups"
         return [
-            f"Interval: bootstrap over {unit}, the same draws for all models, edges of the bins "
-            f"held fixed. For calibration errors it is reflected about the value, because draws "
-            f"repeat their upward bias; it may therefore lie below the value.",
+            f"Value: as the function of that name returns it. Interval: over {unit}, edges of the "
+            f"bins held fixed. Chance alone keeps a calibration error above 0, so its interval is of "
+            f"what is left without the part of chance (second column), and starts above 0 exactly "
+            f"where there is a star; it need not hold the value itself.",
             "If calibrated: the same model and sample size with labels redrawn from its own "
             "probabilities. For a calibration error this is the floor that even a perfect model "
             "shows; for log loss, Brier score and accuracy it is what the model promises. It "
             "assumes independent samples.",
-            "* marks a value that a calibrated model would rarely show.",
+            "* marks a value beyond what chance explains. The range in brackets allows for all "
+            "numbers of the report together: a report on calibrated models has a star anywhere in "
+            f"at most {100 * (1 - self.confidence_level):g} % of samples.",
         ]
 
     # ------------------------------------------------------------------------------------ outputs

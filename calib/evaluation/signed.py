@@ -30,6 +30,7 @@ def signed_calibration_error(
     n_bins: int = 15,
     strategy: Strategy = "uniform",
     average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> SignedCalibrationError:
@@ -50,6 +51,8 @@ def signed_calibration_error(
     average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`. Under the last two, overconfidence means that
         probabilities are larger than the observed rates.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
@@ -78,6 +81,6 @@ def signed_calibration_error(
     >>> round(over, 4), round(under, 4)
     (0.175, 0.1875)
     """
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels)
+    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, bins)
     over, under = table.signed_parts()
     return SignedCalibrationError(float(over.mean()), float(under.mean()))

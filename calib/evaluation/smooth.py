@@ -10,6 +10,7 @@ from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 
 #: Cells of [0, 1]; the error of the grid is about ``1 / (12 N_CELLS^2 bandwidth)``.
@@ -33,6 +34,7 @@ def check_bandwidth(bandwidth: object, *, low: float = 0.0) -> float:
     return value
 
 
+@measure
 def smooth_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,

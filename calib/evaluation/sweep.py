@@ -13,9 +13,11 @@ from calib.evaluation._distinct import (
     distinct_scores,
     measure_pairs,
 )
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average, PairView
 
 
+@measure
 def sweep_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,

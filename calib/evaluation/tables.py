@@ -113,6 +113,7 @@ def binned_calibration_table(
     n_bins: int = 15,
     strategy: Strategy = "uniform",
     average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
 ) -> BinnedCalibrationTable:
@@ -134,6 +135,8 @@ def binned_calibration_table(
         Bins of equal width, or of equal mass.
     average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` gives `n_bins` rows per class.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
@@ -169,12 +172,13 @@ def binned_calibration_table(
     codes, proba, weight, classes = check_predictions(
         y_true, y_prob, labels=labels, sample_weight=sample_weight
     )
+    edges = None if bins is None else binning.check_edges(bins)
     if average == "classwise":
         columns = _views.all_columns(proba)
-        table = binning.tabulate_classes(columns, codes, weight, n_bins, strategy)
+        table = binning.tabulate_classes(columns, codes, weight, n_bins, strategy, own_edges=edges)
         return rows_of(table, columns, weight, classes)
     prediction, event = _views.pairs(proba, codes, average)
-    table = binning.tabulate(prediction, event, weight, n_bins, strategy)
+    table = binning.tabulate(prediction, event, weight, n_bins, strategy, edges)
     view = _views.resolved(average, proba.shape[1])
     label = classes[1:2] if view == "binary" else np.array([None])
     return rows_of(table, prediction[:, None], weight, label)
