@@ -69,8 +69,9 @@ class CalibrationAccumulator:
 
     *Intervals.* In the Poisson bootstrap every row counts Poisson(1) times. The counts of rows in
     one cell with the same label sum to one Poisson variable, so replicates of the binned errors
-    are drawn from the table when the report is made, without cost per row. Log loss, Brier score
-    and accuracy have the normal limit of the same bootstrap. The adaptive error of three and more
+    are drawn from the table when the report is made, without cost per row. Intervals are
+    built from them as in `calibration_report`; those of log loss, Brier score and accuracy are the
+    same numbers, from sums of powers. The adaptive error of three and more
     classes needs the dependence between classes: rows fall into 16 groups by a hash of their
     values, and groups are resampled. Equal rows share a group, so that this interval is too wide
     where scores have few distinct values. Beyond 100 classes the groups would not fit in memory and

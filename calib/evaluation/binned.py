@@ -282,8 +282,8 @@ def classwise_calibration_error(
     --------
     >>> from calib.evaluation import classwise_calibration_error
     >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
-    >>> round(classwise_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
-    0.362
+    >>> round(classwise_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 4)
+    0.3625
     """
     return expected_calibration_error(
         y_true,
@@ -354,7 +354,7 @@ def average_calibration_error(
     --------
     >>> from calib.evaluation import average_calibration_error
     >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
-    >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
+    >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5, average="top_label"), 3)
     0.433
     """
     table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels, bins)

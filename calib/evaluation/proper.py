@@ -173,7 +173,7 @@ def _decompose(
     p, y = prediction.astype(np.float64), event.astype(np.float64)
     w = np.ones(len(p)) if weight is None else weight
     table = binning.tabulate(p, event, weight, n_bins, strategy, edges)
-    cells = binning.cells_between(p, table.edges[0])
+    n_bins, cells = table.n_bins, binning.cells_between(p, table.edges[0])
     total = float(w.sum())
     share = table.weight[0] / total
     mean, rate, gap = (

@@ -115,18 +115,22 @@ def calibration_report(
     and the two signed parts of the ECE.
 
     The bootstrap reweights precomputed losses and bin memberships, so the edges of equal-mass bins
-    are those of the sample in every replicate. Log loss, Brier score and accuracy get percentile
-    intervals. Calibration errors get basic (reflected) intervals, cut at their bounds, because
-    replicates are as biased about the value as the value is about the truth. In simulations with
-    1,000 and 5,000 samples these covered the binned error of moderately miscalibrated models 78 to
-    90 % of the time at a nominal 95 % (percentile intervals: 0 to 94 %). Near 0 neither is valid;
-    read the value under calibration instead.
+    are those of the sample in every replicate. Intervals are those of `metric_interval`: log loss,
+    Brier score and accuracy from the moments of the losses, calibration errors by inversion. Chance
+    alone keeps an error above 0; ``debiased`` is what is left without it, the number that the
+    interval holds, and ``value`` the usual one, as the function of that name returns it. In
+    simulations at n = 200, 1,000 and 5,000 the intervals of clearly miscalibrated models held the
+    truth in 92 to 98 % at a nominal 95 %.
 
-    Further measures take the view of the ECE or all classes, with their default options and
-    reflected intervals; their rows are drawn anew, the same for all models. A difference of two
-    models is taken draw by draw, so that what is hard for both cancels. A finding names a range of
-    predictions if rates lie outside the band of calibrated ones, at the level of the report for all
-    bins of a diagram together.
+    One error rate: the ranges under calibration are those that all measures of all models keep
+    together in a share `confidence_level` of redrawn samples. A star marks a value outside, the
+    lower end of an error is above 0 exactly where there is one, and a finding names all of them; it
+    names a range of predictions too if rates lie outside the band of calibrated ones.
+
+    Further measures take the view of the ECE or all classes, with their default options; those
+    without gaps of their own take the floor in quadrature; their rows are drawn anew, the same for
+    all models. A difference of two models is taken draw by draw, so that what is hard for both
+    cancels; differences of errors are reflected about the value.
 
     Time: about n_samples (n_classes + 20) n_resamples elementary steps per model.
 
