@@ -75,7 +75,10 @@ class PostHocImprovement:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as dictionaries and numbers, for JSON."""
-        return asdict(self)
+        out = asdict(self)
+        for score in ("log_loss", "brier"):  # a difference has no floor
+            out[score] = {k: v for k, v in out[score].items() if not k.startswith("floor")}
+        return out
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row each for log loss and Brier score.
@@ -177,8 +180,8 @@ def post_hoc_improvement(
     >>> gain = post_hoc_improvement(y, q**2 / (q**2 + (1 - q) ** 2), q, random_state=0)
     >>> print(gain)
     Improvement by recalibration: 2,000 samples; 95 % intervals from 1,000 paired draws
-    log loss (nats)       0.55348 -> 0.48968: +0.06380 (+0.04459 to +0.08398)
-    Brier score (0 to 2)  0.34920 -> 0.32650: +0.02269 (+0.01487 to +0.03050)
+    log loss (nats)       0.55348 -> 0.48968: +0.06380 (+0.04525 to +0.08451)
+    Brier score (0 to 2)  0.34920 -> 0.32650: +0.02269 (+0.01497 to +0.03079)
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2)

@@ -79,7 +79,7 @@ def signed_calibration_error(
     >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
     >>> over, under = signed_calibration_error([0, 1, 1, 1], y_prob, n_bins=5)
     >>> round(over, 4), round(under, 4)
-    (0.175, 0.1875)
+    (0.025, 0.3375)
     """
     table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, bins)
     over, under = table.signed_parts()
