@@ -96,7 +96,7 @@ def measure_result(
     floor = float(calibrated.mean())
     if moments is not None:
         low, high = mean_ends(moments, confidence_level, info.bounds, share=key == "accuracy")
-        value = usual
+        value, low, high = usual, min(low, usual), max(high, usual)  # sums in another order
     elif np.isnan(bootstrap).any():  # too many classes for the draws of a stream
         value = low = high = np.nan
     else:

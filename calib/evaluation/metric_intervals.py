@@ -295,6 +295,8 @@ def measure_interval(
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
         groups = None if groups is None else np.unique(groups[kept], return_inverse=True)[1]
+    if len(codes) < 2 or (groups is not None and not groups.any()):
+        raise ValueError("a bootstrap needs at least 2 samples or groups of positive weight; got 1")
     models = {"model": core.prepare(proba, codes, weight, n_bins, view)}
     further = (key,) if key in further_measures.FURTHER else ()
     replicates = further_measures.add_further(
