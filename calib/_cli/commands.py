@@ -332,10 +332,10 @@ def _measures(
     from calib.evaluation import brier_score, expected_calibration_error, log_loss
 
     columns = links.both_columns(proba, "proba", np) if proba.shape[1] == 1 else proba
-    options = {"sample_weight": weight, "labels": np.arange(columns.shape[1])}
+    labels = np.arange(columns.shape[1])
     return (
-        log_loss(codes, columns, **options),
-        brier_score(codes, columns, **options),
-        expected_calibration_error(codes, columns, **options),
+        log_loss(codes, columns, sample_weight=weight, labels=labels),
+        brier_score(codes, columns, sample_weight=weight, labels=labels),
+        expected_calibration_error(codes, columns, sample_weight=weight, labels=labels),
         float(np.average(columns.argmax(axis=1) == codes, weights=weight)),
     )

@@ -15,7 +15,7 @@ from calib.evaluation._mean_intervals import Moments
 from calib.evaluation._measure_results import LOSSES, measure_result
 from calib.evaluation._stream_sums import Layout
 from calib.evaluation.measures import MeasureInfo
-from calib.evaluation.results import CalibrationReport, ModelReport
+from calib.evaluation.results import ERROR_NOTE, CalibrationReport, ModelReport
 from calib.evaluation.tables import BinnedCalibrationTable
 
 #: Place of the binned errors among the draws.
@@ -68,11 +68,8 @@ class AccumulatedReport(CalibrationReport):
         return [
             "From sums over one pass. Exact: log loss, Brier score, accuracy, ECE and its two "
             f"parts, the diagram. Approximate: ACE, whose ranges end at {grid}.{adaptive}",
-            "Value: as the function of that name returns it. Interval: for errors from a Poisson "
-            "bootstrap of the cells of the table, edges of the bins held fixed. Chance "
-            "alone keeps a calibration error above 0, so its interval is of what is left without the part "
-            "of chance (second column), and starts above 0 exactly where there is a star; it need "
-            "not hold the value itself.",
+            "Interval: for errors from a Poisson bootstrap of the cells of the table, edges of the "
+            f"bins held fixed. {ERROR_NOTE}",
             "If calibrated: the same model and sample size with labels redrawn from its own "
             "probabilities, cell by cell. For a calibration error this is the floor that even a "
             "perfect model shows; for log loss, Brier score and accuracy it is what the model "
@@ -137,7 +134,8 @@ def replicates_of(
     draws = _stream_draws.draw(layout, sums, n_resamples, rng)
     weight, square, cube = layout.scalars(sums)[1:4]
     losses = dict(zip(LOSSES, layout.losses(sums), strict=True))
-    value, laws = np.empty(len(information)), []
+    value = np.empty(len(information))
+    laws: list[GapLaw | None] = []
     bootstrap, calibrated = np.empty((2, n_resamples, len(information)))
     for column, key in enumerate(information):
         if key in losses:

@@ -134,7 +134,7 @@ def _table(report: CalibrationReport) -> str:
     level = f"{100 * report.confidence_level:g} %"
     rows = [
         f"<table><thead><tr><th scope='col'>Model</th><th scope='col'>Value</th>"
-        f"<th scope='col'>Without chance</th><th scope='col'>{level} interval</th>"
+        f"<th scope='col'>Debiased</th><th scope='col'>{level} interval</th>"
         f"<th scope='col'>If calibrated "
         f"<span class='range'>({level} range)</span></th></tr></thead>"
     ]

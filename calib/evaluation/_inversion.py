@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calib._border.typing import Float64Array
+from calib._border.typing import Float64Array, LabelArray
 
 #: How much wider the draws spread than for known gaps, because the shape of the gaps is estimated.
 SHAPE_SPREAD = 1.08
@@ -191,7 +191,7 @@ def _crossing(errors: Float64Array, curve: Float64Array, level: float) -> float:
 
 
 def chance_ranges(
-    calibrated: Float64Array, one_sided: Float64Array, level: float
+    calibrated: Float64Array, one_sided: LabelArray, level: float
 ) -> tuple[Float64Array, Float64Array]:
     """Return the ranges that all measures keep together, in a share `level` of redrawn samples.
 
@@ -219,7 +219,7 @@ def chance_ranges(
     )
     distance = np.zeros_like(away)
     np.divide(away, up, out=distance, where=(away > 0) & (up > 0))
-    np.divide(-away, down, out=distance, where=(away < 0) & (down > 0) & ~one_sided)
+    np.divide(-away, down, out=distance, where=(away < 0) & (down > 0) & np.logical_not(one_sided))
     largest = np.sort(distance.max(axis=1))
     rank = min(n_resamples, int(np.ceil(level * (n_resamples + 1) - 1e-9)))
     reach = float(largest[rank - 1])

@@ -43,7 +43,7 @@ def moments_of(
     mean = float(w @ values) / total
     deviation = w * (values - mean) / total
     if groups is not None:
-        deviation, w = np.bincount(groups, deviation), np.bincount(groups, w)
+        deviation, w = (np.bincount(groups, part).astype(np.float64) for part in (deviation, w))
     return Moments(
         mean,
         float(np.einsum("i,i->", deviation, deviation)),

@@ -20,6 +20,11 @@ from calib.evaluation.tables import BinnedCalibrationTable
 DOMINANCE = 3.0
 #: How far sums in another order may push a value out of a range that has no width.
 ROUNDING = 1e-12
+ERROR_NOTE = (
+    "Value: as the function of that name returns it. Chance alone keeps a calibration error above "
+    "0, so its interval is of what is left without the part of chance (debiased) and starts above "
+    "0 exactly where there is a star; it need not hold the value itself."
+)
 #: Measures whose value under calibration is a floor: only values above it speak against the model.
 ERRORS = (
     "expected_calibration_error",
@@ -264,10 +269,7 @@ class CalibrationReport:
         """What the columns mean, one sentence or two each."""
         unit = "samples" if self.n_groups is None else "groups"
         return [
-            f"Value: as the function of that name returns it. Interval: over {unit}, edges of the "
-            f"bins held fixed. Chance alone keeps a calibration error above 0, so its interval is of "
-            f"what is left without the part of chance (second column), and starts above 0 exactly "
-            f"where there is a star; it need not hold the value itself.",
+            f"Interval: over {unit}, edges of the bins held fixed. {ERROR_NOTE}",
             "If calibrated: the same model and sample size with labels redrawn from its own "
             "probabilities. For a calibration error this is the floor that even a perfect model "
             "shows; for log loss, Brier score and accuracy it is what the model promises. It "
