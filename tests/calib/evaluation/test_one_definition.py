@@ -359,11 +359,20 @@ def test_intervals_hold_the_truth_away_from_the_floor(n_classes: int, slope: flo
     y, p = draw([9, 9], 1_000_000)
     whole = calibration_report(y, p, n_resamples=2, **options).models["model"].measures
     n_trials = 300
-    held = np.zeros(len(names))
+    held, floor = np.zeros(len(names)), np.zeros(len(names))
     for trial in range(n_trials):
         y, p = draw([31_415, trial, n, n_classes], n)
         found = calibration_report(y, p, random_state=trial, **options).models["model"].measures
         held += [found[name].low <= whole[name].value <= found[name].high for name in names]
+        floor += [found[name].floor for name in names]
+    # below the floor (the class-wise error of ten classes at n = 200) 88 % were held
+    near = [
+        name
+        for name, mean in zip(names, floor / n_trials, strict=True)
+        if whole[name].value < mean and name not in ("log_loss", "brier")
+    ]
+    assert near == (["adaptive_calibration_error"] if (n, n_classes) == (200, 10) else [])
     share = dict(zip(names, held / n_trials, strict=True))
     # 92 to 98 %, with two standard errors of 300 trials
-    assert all(0.92 - 0.025 <= part <= 0.98 + 0.016 for part in share.values()), share
+    away = {name: part for name, part in share.items() if name not in near}
+    assert all(0.92 - 0.025 <= part <= 0.98 + 0.016 for part in away.values()), away
