@@ -106,9 +106,9 @@ def metric_interval(
     error M(t) and quantiles L(t) and H(t). The value is the true error at which M equals the
     observed error, 0 if that is not above the floor; the lower end that at which H does, the upper
     end that at which L does, or equals the floor for an error below it. In simulations at n = 200,
-    1,000 and 5,000 (two classes and the top label of ten) mostly 92 to 98 % of the intervals held the
-    expected, adaptive and Kolmogorov-Smirnov errors of clearly miscalibrated models at a nominal 95
-    %. Errors without bins take the floor in quadrature.
+    1,000 and 5,000 (two classes and the top label of ten) mostly 92 to 98 % of the intervals held
+    the expected, adaptive and Kolmogorov-Smirnov errors of clearly miscalibrated models at a
+    nominal 95 %. Errors without bins take the floor in quadrature.
 
     *Means.* Log loss, Brier score and accuracy: the t interval corrected for skewness, for
     accuracy Wilson's.
