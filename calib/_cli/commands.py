@@ -376,20 +376,13 @@ def _measures(
     proba: FloatArray, codes: IntArray, weight: Float64Array | None
 ) -> tuple[float, float, float, float]:
     """Return log loss, Brier score, expected calibration error and accuracy."""
-    from calib.evaluation import expected_calibration_error
+    from calib.evaluation import brier_score, expected_calibration_error, log_loss
 
     columns = links.both_columns(proba, "proba", np) if proba.shape[1] == 1 else proba
-    own = columns[np.arange(len(codes)), codes].astype(np.float64)
-    loss = -np.log(np.maximum(own, links.PROBA_FLOOR))
-    brier = np.einsum("ij,ij->i", columns, columns) - 2 * own + 1
-    right = columns.argmax(axis=1) == codes
-    error = expected_calibration_error(
-        codes,
-        columns,
-        average="binary" if columns.shape[1] == 2 else "top_label",  # as in a report
-        sample_weight=weight,
+    labels = np.arange(columns.shape[1])
+    return (
+        log_loss(codes, columns, sample_weight=weight, labels=labels),
+        brier_score(codes, columns, sample_weight=weight, labels=labels),
+        expected_calibration_error(codes, columns, sample_weight=weight, labels=labels),
+        float(np.average(columns.argmax(axis=1) == codes, weights=weight)),
     )
-    log_loss, mean_brier, accuracy = (
-        float(np.average(part, weights=weight)) for part in (loss, brier, right)
-    )
-    return log_loss, mean_brier, error, accuracy

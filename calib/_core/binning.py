@@ -21,7 +21,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, LabelArray
+from calib._core.namespace import to_numpy
+from calib._core.reading import read_array
 from calib._core.scores import row_blocks
 
 Norm: TypeAlias = Literal[1, 2, "max"]
@@ -164,6 +166,40 @@ class BinTable:
 # ---------------------------------------------------------------------------------- edges and cells
 
 
+def check_edges(bins: ArrayLike) -> Float64Array:
+    """Return the edges of a caller's own bins: ascending, from 0 or below to 1 or above.
+
+    Raises
+    ------
+    ValueError
+        If they are not a vector of two or more finite, increasing numbers that covers [0, 1].
+    """
+    try:
+        edges = np.asarray(to_numpy(read_array(bins, "bins")), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"bins must hold the edges of bins as numbers; {error}") from error
+    if edges.ndim != 1 or len(edges) < 2:
+        raise ValueError(
+            f"bins must hold the edges of one or more bins, 0 and 1 included; got shape "
+            f"{edges.shape}; a number of bins is n_bins"
+        )
+    if not np.isfinite(edges).all():
+        raise ValueError("bins contains NaN or infinity; the outer edges are 0 and 1")
+    falling = np.flatnonzero(np.diff(edges) <= 0)
+    if len(falling):
+        first, second = edges[falling[0]], edges[falling[0] + 1]
+        raise ValueError(
+            f"bins must increase from edge to edge; {second:g} follows {first:g} at position "
+            f"{falling[0] + 1}; sort them and leave out duplicates"
+        )
+    if edges[0] > 0 or edges[-1] < 1:
+        raise ValueError(
+            f"bins must cover [0, 1], so that no prediction is lost; they go from {edges[0]:g} to "
+            f"{edges[-1]:g}; add 0 and 1 as outer edges"
+        )
+    return edges
+
+
 def uniform_edges(n_bins: int) -> Float64Array:
     """Return the floats ``j / n_bins`` for j = 0..n_bins."""
     edges: Float64Array = np.arange(n_bins + 1) / n_bins
@@ -226,6 +262,7 @@ def tabulate(
     weight: Float64Array | None,
     n_bins: int,
     strategy: Strategy,
+    own_edges: Float64Array | None = None,
 ) -> BinTable:
     """Bin pairs of prediction and event; one table.
 
@@ -237,13 +274,16 @@ def tabulate(
     weight : ndarray of shape (n_samples,) or None
     n_bins : int
     strategy : {"uniform", "quantile"}
+    own_edges : ndarray of shape (n_edges,) or None
+        Used in the place of both.
     """
-    uniform = strategy == "uniform"
-    edges = (
-        uniform_edges(n_bins)
-        if uniform
-        else quantile_edges(np.asarray(prob, np.float64), n_bins, weight)
-    )
+    uniform = strategy == "uniform" and own_edges is None
+    if own_edges is not None:
+        edges, n_bins = own_edges, len(own_edges) - 1
+    elif uniform:
+        edges = uniform_edges(n_bins)
+    else:
+        edges = quantile_edges(np.asarray(prob, np.float64), n_bins, weight)
     sums = np.zeros((3, n_bins))
     for rows in row_blocks(len(prob), 1):
         p = np.asarray(prob[rows], dtype=np.float64)
@@ -267,6 +307,7 @@ def tabulate_classes(
     n_bins: int,
     strategy: Strategy,
     threshold: float = 0.0,
+    own_edges: Float64Array | None = None,
 ) -> BinTable:
     """Bin every column against "this is the class"; one table per class.
 
@@ -280,8 +321,10 @@ def tabulate_classes(
     strategy : {"uniform", "quantile"}
     threshold : float, default=0
         Entries below it are left out (quantile only).
+    own_edges : ndarray of shape (n_edges,) or None
+        Used in the place of `n_bins` and `strategy`, for every class.
     """
-    if strategy == "uniform":
+    if strategy == "uniform" and own_edges is None:
         return _tabulate_uniform_classes(proba, codes, weight, n_bins)
     tables = []
     for k in range(proba.shape[1]):
@@ -290,7 +333,7 @@ def tabulate_classes(
             kept = p >= threshold
             p, event, w = p[kept], event[kept], None if w is None else w[kept]
         if len(p) and (w is None or w.any()):
-            tables.append(tabulate(p, event, w, n_bins, "quantile"))
+            tables.append(tabulate(p, event, w, n_bins, "quantile", own_edges))
         else:
             empty = np.zeros((1, n_bins))
             tables.append(BinTable(uniform_edges(n_bins)[None, :], empty, empty, empty))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from calib.evaluation.binned import (
         adaptive_calibration_error,
         average_calibration_error,
+        classwise_calibration_error,
         expected_calibration_error,
         maximum_calibration_error,
     )
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from calib.evaluation.cumulative import (
         CumulativeTest,
         SignedCumulativeError,
+        classwise_ks_calibration_error,
         cumulative_calibration_error,
         cumulative_calibration_test,
         ks_calibration_error,
@@ -70,8 +72,14 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.loess import CalibrationCurveSummary, integrated_calibration_index
     from calib.evaluation.measurements import Measurement, MeasurementTable, measurement_table
+    from calib.evaluation.metric_intervals import metric_interval
     from calib.evaluation.overlap_error import score_iou_squared_error
-    from calib.evaluation.proper import BrierDecomposition, brier_decomposition
+    from calib.evaluation.proper import (
+        BrierDecomposition,
+        brier_decomposition,
+        brier_score,
+        log_loss,
+    )
     from calib.evaluation.quantiles import (
         PitUniformity,
         pit_uniformity,
@@ -86,7 +94,7 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.refinement import RefinementDecomposition, refinement_decomposition
     from calib.evaluation.report import calibration_report
-    from calib.evaluation.resampling import Interval, consistency_interval, metric_interval
+    from calib.evaluation.resampling import Interval, consistency_interval
     from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
     from calib.evaluation.signed import SignedCalibrationError, signed_calibration_error
     from calib.evaluation.significance import calibration_tests
@@ -144,8 +152,11 @@ _MODULE_OF = {
     "average_precision": "calib.evaluation.coco_precision",
     "binned_calibration_table": "calib.evaluation.tables",
     "brier_decomposition": "calib.evaluation.proper",
+    "brier_score": "calib.evaluation.proper",
     "calibration_report": "calib.evaluation.report",
     "calibration_tests": "calib.evaluation.significance",
+    "classwise_calibration_error": "calib.evaluation.binned",
+    "classwise_ks_calibration_error": "calib.evaluation.cumulative",
     "consistency_interval": "calib.evaluation.resampling",
     "cumulative_calibration_curve": "calib.evaluation.cumulative_display",
     "cumulative_calibration_error": "calib.evaluation.cumulative",
@@ -170,11 +181,12 @@ _MODULE_OF = {
     "localization_recall_precision": "calib.evaluation.recall_precision",
     "localization_recall_precision_of": "calib.evaluation.recall_precision",
     "localization_table": "calib.evaluation.localization",
+    "log_loss": "calib.evaluation.proper",
     "maximum_calibration_error": "calib.evaluation.binned",
     "maximum_mean_calibration_error": "calib.evaluation.kernel",
     "mean_interval_width": "calib.evaluation.intervals",
     "measurement_table": "calib.evaluation.measurements",
-    "metric_interval": "calib.evaluation.resampling",
+    "metric_interval": "calib.evaluation.metric_intervals",
     "optimal_localization_recall_precision": "calib.evaluation.recall_precision",
     "pit_uniformity": "calib.evaluation.quantiles",
     "post_hoc_improvement": "calib.evaluation.improvement",
@@ -238,8 +250,11 @@ __all__ = [
     "average_precision",
     "binned_calibration_table",
     "brier_decomposition",
+    "brier_score",
     "calibration_report",
     "calibration_tests",
+    "classwise_calibration_error",
+    "classwise_ks_calibration_error",
     "consistency_interval",
     "cumulative_calibration_curve",
     "cumulative_calibration_error",
@@ -264,6 +279,7 @@ __all__ = [
     "localization_recall_precision",
     "localization_recall_precision_of",
     "localization_table",
+    "log_loss",
     "maximum_calibration_error",
     "maximum_mean_calibration_error",
     "mean_interval_width",

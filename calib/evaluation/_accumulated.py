@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from calib._border.typing import Float64Array, LabelArray
 from calib.evaluation import _stream_draws
-from calib.evaluation._stream_draws import Draws
+from calib.evaluation._inversion import GapLaw
+from calib.evaluation._mean_intervals import Moments
+from calib.evaluation._measure_results import LOSSES, measure_result
 from calib.evaluation._stream_sums import Layout
 from calib.evaluation.measures import MeasureInfo
-from calib.evaluation.resampling import Interval, interval_of
-from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+from calib.evaluation.results import ERROR_NOTE, CalibrationReport, ModelReport
 from calib.evaluation.tables import BinnedCalibrationTable
 
 #: Place of the binned errors among the draws.
@@ -67,15 +68,13 @@ class AccumulatedReport(CalibrationReport):
         return [
             "From sums over one pass. Exact: log loss, Brier score, accuracy, ECE and its two "
             f"parts, the diagram. Approximate: ACE, whose ranges end at {grid}.{adaptive}",
-            "Interval: Poisson bootstrap of the cells of the table, edges of the bins held fixed; "
-            "normal approximation for log loss, Brier score and accuracy. For calibration errors "
-            "it is reflected about the value, because draws repeat their upward bias; it may "
-            "therefore lie below the value.",
+            "Interval: for errors from a Poisson bootstrap of the cells of the table, edges of the "
+            f"bins held fixed. {ERROR_NOTE}",
             "If calibrated: the same model and sample size with labels redrawn from its own "
             "probabilities, cell by cell. For a calibration error this is the floor that even a "
             "perfect model shows; for log loss, Brier score and accuracy it is what the model "
             "promises. It assumes independent samples.",
-            "* marks a value that a calibrated model would rarely show.",
+            super().notes[-1],
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,21 +92,28 @@ def model_report(
     sums: Float64Array,
     label: object,
     information: dict[str, MeasureInfo],
+    replicates: StreamReplicates,
+    chance: tuple[Float64Array, Float64Array],
     confidence_level: float,
-    n_resamples: int,
-    rng: np.random.Generator,
 ) -> ModelReport:
     """Return the results of one model; `label` is the class of the diagram, None for the top."""
-    draws = _stream_draws.draw(layout, sums, n_resamples, rng)
-    weight, square, n_impossible, prediction, event = layout.scalars(sums)[1:]
-    losses = dict(zip(("log_loss", "brier", "accuracy"), layout.losses(sums), strict=True))
+    weight, square, cube, n_impossible, prediction, event = layout.scalars(sums)[1:]
+    n_samples = layout.scalars(sums)[0]
+    losses = dict(zip(LOSSES, layout.losses(sums), strict=True))
     results = {}
-    for key, info in information.items():
-        if key in losses:
-            intervals = _loss(losses[key], weight, square, info, confidence_level, n_resamples)
-        else:
-            intervals = _binned(draws, _BINNED[key], info, confidence_level)
-        results[key] = MeasureResult(*intervals)
+    for column, (key, info) in enumerate(information.items()):
+        moments = _moments(losses[key], weight, square, cube, n_samples) if key in losses else None
+        results[key] = measure_result(
+            key,
+            float(replicates.value[column]),
+            replicates.bootstrap[:, column],
+            replicates.calibrated[:, column],
+            info,
+            confidence_level,
+            chance=(float(chance[0][column]), float(chance[1][column])),
+            moments=moments,
+            law=replicates.laws[column],
+        )
     return ModelReport(
         measures=results,
         table=_rows(layout, sums, label),
@@ -117,63 +123,59 @@ def model_report(
     )
 
 
-def _binned(
-    draws: Draws, column: int, info: MeasureInfo, confidence_level: float
-) -> tuple[Interval, Interval]:
-    value, calibrated = float(draws.value[column]), draws.calibrated[:, column]
-    return (
-        interval_of(
-            value,
-            draws.bootstrap[:, column],
-            confidence_level,
-            reflect=info.reflect,
-            bounds=info.bounds,
-        ),
-        interval_of(
-            float(calibrated.mean()),
-            calibrated,
-            confidence_level,
-            reflect=False,
-            bounds=info.bounds,
-        ),
-    )
-
-
-def _loss(
+def replicates_of(
+    layout: Layout,
     sums: Float64Array,
-    weight: float,
-    square: float,
-    info: MeasureInfo,
-    confidence_level: float,
+    information: dict[str, MeasureInfo],
     n_resamples: int,
-) -> tuple[Interval, Interval]:
-    """Return the normal limits of the Poisson bootstrap and of redrawn labels."""
-    total, squared, squares, expected, variance = sums
-    value = total / weight
-    spread = squares - 2.0 * value * squared + value * value * square
-    return (
-        _normal(value, spread / weight**2, info, confidence_level, n_resamples),
-        _normal(expected / weight, variance / weight**2, info, confidence_level, n_resamples),
-    )
+    rng: np.random.Generator,
+) -> StreamReplicates:
+    """Return values and draws of all measures; the losses have the normal limit of their draws."""
+    draws = _stream_draws.draw(layout, sums, n_resamples, rng)
+    weight, square, cube = layout.scalars(sums)[1:4]
+    losses = dict(zip(LOSSES, layout.losses(sums), strict=True))
+    value = np.empty(len(information))
+    laws: list[GapLaw | None] = []
+    bootstrap, calibrated = np.empty((2, n_resamples, len(information)))
+    for column, key in enumerate(information):
+        if key in losses:
+            moments = _moments(losses[key], weight, square, cube, layout.scalars(sums)[0])
+            expected, variance = losses[key][-2:]
+            value[column] = moments.mean
+            normal = rng.standard_normal((2, n_resamples))
+            bootstrap[:, column] = moments.mean + math.sqrt(max(0.0, moments.square)) * normal[0]
+            calibrated[:, column] = (expected + math.sqrt(max(0.0, variance)) * normal[1]) / weight
+            laws.append(None)
+        else:
+            place = _BINNED[key]
+            value[column] = draws.value[place]
+            bootstrap[:, column] = draws.bootstrap[:, place]
+            calibrated[:, column] = draws.calibrated[:, place]
+            laws.append(draws.laws[place])
+    return StreamReplicates(value, bootstrap, calibrated, tuple(laws))
 
 
-def _normal(
-    mean: float, variance: float, info: MeasureInfo, confidence_level: float, n_resamples: int
-) -> Interval:
-    from scipy.special import ndtri
+class StreamReplicates(NamedTuple):
+    """Values and draws of all measures of one model, as in `Replicates` of arrays."""
 
-    deviation = math.sqrt(max(0.0, variance))
-    reach = float(ndtri(0.5 + confidence_level / 2)) * deviation
-    low, high = (float(np.clip(mean + side, *info.bounds)) for side in (-reach, reach))
-    return Interval(
-        value=float(mean),
-        low=low,
-        high=high,
-        confidence_level=confidence_level,
-        mean=float(mean),
-        median=float(mean),
-        standard_deviation=deviation,
-        n_resamples=n_resamples,
+    value: Float64Array
+    bootstrap: Float64Array
+    calibrated: Float64Array
+    laws: tuple[GapLaw | None, ...]
+
+
+def _moments(
+    sums: Float64Array, weight: float, square: float, cube: float, n_samples: float
+) -> Moments:
+    """Return the moments of a mean loss from its sums."""
+    total, w2x, w2xx, w3x, w3xx, w3xxx = sums[:6]
+    mean = float(total / weight)
+    return Moments(
+        mean,
+        float(w2xx - 2.0 * mean * w2x + mean**2 * square) / weight**2,
+        float(w3xxx - 3.0 * mean * w3xx + 3.0 * mean**2 * w3x - mean**3 * cube) / weight**3,
+        float(n_samples),
+        float(weight**2 / square),
     )
 
 

@@ -26,7 +26,7 @@ def paired_differences(
                 float(replicates[name].value[column] - first.value[column]),
                 replicates[name].bootstrap[:, column] - first.bootstrap[:, column],
                 confidence_level,
-                reflect=info.reflect,
+                reflect=info.error,
                 bounds=(info.bounds[0] - info.bounds[1], info.bounds[1] - info.bounds[0]),
             )
             for column, (key, info) in enumerate(information.items())

@@ -115,7 +115,7 @@ def checked_pairs(
     pos_label: object,
 ) -> tuple[Float64Array, LabelArray, Float64Array | None]:
     """Check the arguments of a measure of one view; return score, event and positive weight."""
-    check_option("average", average, ("top_label", "binary"))
+    check_option("average", average, _views.PAIR_VIEWS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )

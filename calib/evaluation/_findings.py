@@ -20,9 +20,13 @@ SHORT = {
     "accuracy": "accuracy",
     "expected_calibration_error": "ECE",
     "adaptive_calibration_error": "ACE",
+    "overconfidence": "overconfidence",
+    "underconfidence": "underconfidence",
     **{name: measure.short for name, measure in FURTHER.items()},
 }
 HIGHER_IS_BETTER = ("accuracy",)
+#: No measures of their own where models are compared.
+_PARTS_OF_ECE = ("overconfidence", "underconfidence")
 
 
 def findings(report: CalibrationReport) -> list[str]:
@@ -73,6 +77,10 @@ def deviating_ranges(
 
 def _about(report: CalibrationReport, name: str) -> str:
     result = report.models[name]
+    beyond = [key for key, found in result.measures.items() if found.surprises(key)]
+    if not beyond:
+        return f"{name}: no departure from calibration beyond chance."
+    listed = _listed([SHORT[key] for key in beyond])
     ranges = deviating_ranges(result.table, report.confidence_level)
     words = (
         ("probabilities too high", "probabilities too low")
@@ -85,17 +93,8 @@ def _about(report: CalibrationReport, name: str) -> str:
             f"(by {abs(gap):.3f} on average)"
             for low, high, gap in ranges
         ]
-        return f"{name}: {_listed(parts)}."
-    errors = ("expected_calibration_error", "adaptive_calibration_error", *FURTHER)
-    beyond = [
-        key for key in errors if key in result.measures and result.measures[key].surprises(key)
-    ]
-    if beyond:
-        return (
-            f"{name}: not calibrated by {_listed([SHORT[key] for key in beyond])}, but no single "
-            f"bin of the diagram stands out."
-        )
-    return f"{name}: no departure from calibration beyond chance."
+        return f"{name}: {_listed(parts)}; beyond chance in {listed}."
+    return f"{name}: not calibrated by {listed}, but no single bin of the diagram stands out."
 
 
 def _place(low: float, high: float) -> str:
@@ -113,9 +112,10 @@ def _between(name: str, first: str, differences: dict[str, Interval]) -> str:
     better: list[str] = []
     worse: list[str] = []
     noise: list[str] = []
-    n_compared = sum(key in differences for key in SHORT)
+    compared = [key for key in SHORT if key in differences and key not in _PARTS_OF_ECE]
+    n_compared = len(compared)
     for key, words in SHORT.items():
-        if key not in differences:
+        if key not in compared:
             continue
         found = differences[key]
         if _within_noise(found, n_compared):
@@ -136,7 +136,7 @@ def _between(name: str, first: str, differences: dict[str, Interval]) -> str:
 
 
 def _within_noise(found: Interval, n_compared: int) -> bool:
-    """Tell whether chance may explain a difference, one of several that are looked at.
+    """Return whether chance may explain a difference, one of several that are looked at.
 
     It takes an interval without 0 and, for all of them together (Bonferroni), that many standard
     deviations.

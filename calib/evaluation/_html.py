@@ -134,12 +134,13 @@ def _table(report: CalibrationReport) -> str:
     level = f"{100 * report.confidence_level:g} %"
     rows = [
         f"<table><thead><tr><th scope='col'>Model</th><th scope='col'>Value</th>"
-        f"<th scope='col'>{level} interval</th><th scope='col'>If calibrated "
+        f"<th scope='col'>Debiased</th><th scope='col'>{level} interval</th>"
+        f"<th scope='col'>If calibrated "
         f"<span class='range'>({level} range)</span></th></tr></thead>"
     ]
     for key, title in report.titles.items():
         rows.append(
-            f"<tbody><tr><th class='measure' colspan='4' scope='rowgroup'>{escape(title)}</th></tr>"
+            f"<tbody><tr><th class='measure' colspan='5' scope='rowgroup'>{escape(title)}</th></tr>"
         )
         for name, result in report.models.items():
             m = result.measures[key]
@@ -147,6 +148,7 @@ def _table(report: CalibrationReport) -> str:
             low, high = m.calibrated.low, m.calibrated.high
             rows.append(
                 f"<tr><th scope='row'>{escape(name)}</th><td class='value'>{m.value:.4f}{mark}</td>"
+                f"<td class='value'>{m.debiased:.4f}</td>"
                 f"<td class='interval'>{m.interval.low:.4f}&ndash;{m.interval.high:.4f}</td><td>"
                 f"{m.calibrated.mean:.4f} <span class='range'>({low:.4f}&ndash;{high:.4f})</span>"
                 f"</td></tr>"

@@ -7,11 +7,21 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
+from calib._core.links import PROBA_FLOOR
 from calib._core.scores import row_blocks
 from calib.evaluation import _views
 
 Score: TypeAlias = Literal["brier", "log_loss"]
 SCORES = ("brier", "log_loss")
+
+
+def zero_floor(dtype: np.dtype[np.floating]) -> float:
+    """Return what a probability of exactly 0 counts as in the log loss.
+
+    The smallest normal float32, or the smallest number of a shorter type: small enough to leave
+    every honest probability alone and to keep the loss monotone, the same for float32 and float64.
+    """
+    return max(PROBA_FLOOR, float(np.finfo(dtype).smallest_subnormal))
 
 
 def sample_losses(proba: FloatArray, codes: IntArray, *, floor: float = 0.0) -> Float64Array:

@@ -30,7 +30,9 @@ def render(report: CalibrationReport) -> str:
     level = f"{100 * report.confidence_level:g} %"
     names = max(20, *(len(name) + 4 for name in report.models))
     lines = [f"Calibration report: {report.heading}", ""]
-    lines.append(f"{'':{names}}{'value':>9}   {level + ' interval':<20} if calibrated (range)")
+    lines.append(
+        f"{'':{names}}{'value':>9}   {'debiased':<9}{level + ' interval':<19} if calibrated (range)"
+    )
     for key, title in report.titles.items():
         lines.append(title)
         for name, result in report.models.items():
@@ -38,7 +40,7 @@ def render(report: CalibrationReport) -> str:
             mark = "*" if m.surprises(key) else " "
             lines.append(
                 f"{'  ' + name:{names}}{m.value:>9.4f} {mark} "
-                f"{f'{m.interval.low:.4f} to {m.interval.high:.4f}':<20} "
+                f"{m.debiased:<9.4f}{f'{m.low:.4f} to {m.high:.4f}':<19} "
                 f"{m.calibrated.mean:.4f} ({m.calibrated.low:.4f} to {m.calibrated.high:.4f})"
             )
     if report.differences:

@@ -15,7 +15,9 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import BinTable
+from calib.evaluation._inversion import GapLaw
 from calib.evaluation._stream_sums import Layout
+from calib.evaluation.measures import class_law, view_laws
 
 #: Numbers in a batch of replicates (32 MB).
 BATCH_NUMBERS = 1 << 22
@@ -27,6 +29,7 @@ class Draws(NamedTuple):
     value: Float64Array  # (4,)
     bootstrap: Float64Array  # (n_resamples, 4); NaN where it cannot be had
     calibrated: Float64Array  # (n_resamples, 4)
+    laws: tuple[GapLaw | None, ...]  # None where there is no bootstrap
 
 
 def fine_table(layout: Layout, sums: Float64Array) -> BinTable:
@@ -73,22 +76,33 @@ def draw(layout: Layout, sums: Float64Array, n_resamples: int, rng: np.random.Ge
         ascending = equal_mass_bins(mass, n_bins)
         descending = equal_mass_bins(mass[::-1], n_bins)[::-1]
         bins += [ascending[filled], descending[filled]]
-    drawn_bootstrap = np.empty((n_resamples, 4))
-    drawn_calibrated = np.empty((n_resamples, 4))
+    drawn = np.empty((3, n_resamples, len(bins), n_bins))
+    redrawn = np.empty((n_resamples, len(bins), n_bins))
     for start in range(0, n_resamples, step := max(1, BATCH_NUMBERS // (4 * len(filled)))):
         rows = slice(start, min(start + step, n_resamples))
         n = rows.stop - rows.start
-        drawn_bootstrap[rows] = _errors(_poisson(weight, square, prob, n, rng), bins, n_bins)
+        sums_of_draws = _poisson(weight, square, prob, n, rng)
+        drawn[:, rows] = _gathered(sums_of_draws, bins, n_bins)
         label = redraw(own[0, 0], own[1, 0], _variance(own[:2, 0], square.sum(axis=0)), n, rng)
-        fixed = (np.broadcast_to(part, label.shape) for part in own[:2])
-        drawn_calibrated[rows] = _errors(np.stack([*fixed, label]), bins, n_bins)
-    value = _errors(own, bins, n_bins)[0]
-    nothing = np.isnan(drawn_bootstrap[:, 0])  # no row drawn: happens to samples of a few rows
-    drawn_bootstrap[nothing] = value
-    out = Draws(value, drawn_bootstrap, drawn_calibrated)
+        redrawn[rows] = _gathered(label[None], bins, n_bins)[0]
+    observed = _gathered(own, bins, n_bins)
+    nothing = drawn[0, :, 0].sum(axis=1) <= 0  # no row drawn: happens to samples of a few rows
+    drawn[:, nothing] = observed
+    calibrated = np.concatenate([np.broadcast_to(observed[:2], (2, *redrawn.shape)), redrawn[None]])
+    ece, over, under = view_laws(
+        np.concatenate([observed[:, :, 0], drawn[:, :, 0]], axis=1), redrawn[:, 0]
+    )
+    value, drawn_bootstrap, drawn_calibrated = (
+        _errors(part, n_bins) for part in (observed, drawn, calibrated)
+    )
     if layout.n_classes > 2:
-        _adaptive(layout, sums, out, rng)
-    return out
+        ace = _adaptive(layout, sums, value[0], drawn_bootstrap, drawn_calibrated, rng)
+    else:
+        # of the second column; predictions and labels of the first are the rest of the weight
+        ace = class_law(
+            np.concatenate([observed[:, :, 1:], drawn[:, :, 1:]], axis=1), redrawn[:, 1:]
+        )
+    return Draws(value[0], drawn_bootstrap, drawn_calibrated, (ece, ace, over, under))
 
 
 def _poisson(
@@ -135,31 +149,41 @@ def redraw(
     return out * weight
 
 
-def _errors(sums: Float64Array, bins: list[IntArray], n_bins: int) -> Float64Array:
-    """Return the four errors of every replicate; `sums` has shape (3, n, cells).
+def _errors(sums: Float64Array, n_bins: int) -> Float64Array:
+    """Return the four errors of every replicate; `sums` has shape (3, n, n_tables, n_bins).
 
     The adaptive error of two classes is the mean over both columns; more than two classes have it
     from tables of their own, and NaN stands here.
     """
-    one = _gather(sums, bins[0], n_bins)
-    over, under = one.signed_parts()
-    adaptive = np.full(len(over), np.nan)
-    if len(bins) > 1:
-        adaptive = np.mean([_gather(sums, cells, n_bins).mean_gap() for cells in bins[1:]], axis=0)
-    return np.column_stack([one.error(1), adaptive, over, under])
-
-
-def _gather(sums: Float64Array, bins: IntArray, n_bins: int) -> BinTable:
-    """Add up the cells of each bin; replicates become tables."""
-    n = sums.shape[1]
-    indicator = np.zeros((len(bins), n_bins))
-    indicator[np.arange(len(bins)), bins] = 1.0
-    parts = [np.einsum("rc,cb->rb", part, indicator, optimize=True) for part in sums]
+    n, n_tables = sums.shape[1:3]
     edges = np.broadcast_to(binning.uniform_edges(n_bins), (n, n_bins + 1))
-    return BinTable(edges, *parts)
+    tables = [BinTable(edges, *sums[:, :, place]) for place in range(n_tables)]
+    over, under = tables[0].signed_parts()
+    adaptive = np.full(n, np.nan)
+    if n_tables > 1:
+        adaptive = np.mean([table.mean_gap() for table in tables[1:]], axis=0)
+    return np.column_stack([tables[0].error(1), adaptive, over, under])
 
 
-def _adaptive(layout: Layout, sums: Float64Array, draws: Draws, rng: np.random.Generator) -> None:
+def _gathered(sums: Float64Array, bins: list[IntArray], n_bins: int) -> Float64Array:
+    """Add up the cells of each bin of each table, (n_parts, n, cells) to (.., n_tables, n_bins)."""
+    out = np.empty((*sums.shape[:2], len(bins), n_bins))
+    for place, cells in enumerate(bins):
+        indicator = np.zeros((len(cells), n_bins))
+        indicator[np.arange(len(cells)), cells] = 1.0
+        for part, target in zip(sums, out, strict=True):
+            target[:, place] = np.einsum("rc,cb->rb", part, indicator, optimize=True)
+    return out
+
+
+def _adaptive(
+    layout: Layout,
+    sums: Float64Array,
+    value: Float64Array,
+    bootstrap: Float64Array,
+    calibrated: Float64Array,
+    rng: np.random.Generator,
+) -> GapLaw | None:
     """Fill in the adaptive error of three classes and more, from the class tables."""
     tables, m = layout.classes(sums), layout.n_bins
     n_groups, n_classes = tables.shape[1:3]
@@ -175,15 +199,19 @@ def _adaptive(layout: Layout, sums: Float64Array, draws: Draws, rng: np.random.G
             for g in range(n_groups):
                 out[g, k] = np.bincount(bins, part[g], minlength=m)
     weight, prob, label = binned.sum(axis=1)
-    draws.value[1] = _mean_gap(weight, prob - label)
-    n_resamples = len(draws.bootstrap)
+    value[1] = _mean_gap(weight, prob - label)
+    n_resamples = len(bootstrap)
+    labels = np.empty((n_resamples, n_classes, m))
+    drawn = np.empty((3, 1 + n_resamples if n_groups > 1 else 1, n_classes, m))
+    drawn[:, 0] = weight, prob, label
     for r in range(n_resamples):
-        redrawn = redraw(weight, prob, binned_variance, 1, rng)[0]
-        draws.calibrated[r, 1] = _mean_gap(weight, prob - redrawn)
+        labels[r] = redraw(weight, prob, binned_variance, 1, rng)[0]
+        calibrated[r, 1] = _mean_gap(weight, prob - labels[r])
         if n_groups > 1:
             times = rng.multinomial(n_groups, np.full(n_groups, 1.0 / n_groups))
-            w, p, y = np.einsum("agkm,g->akm", binned, times.astype(np.float64))
-            draws.bootstrap[r, 1] = _mean_gap(w, p - y)
+            drawn[:, 1 + r] = np.einsum("agkm,g->akm", binned, times.astype(np.float64))
+            bootstrap[r, 1] = _mean_gap(drawn[0, 1 + r], drawn[1, 1 + r] - drawn[2, 1 + r])
+    return class_law(drawn, labels) if n_groups > 1 else None
 
 
 def _mean_gap(weight: Float64Array, difference: Float64Array) -> float:

@@ -17,7 +17,7 @@ from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.scores import row_blocks
 from calib.evaluation import _views
-from calib.evaluation.measures import zero_floor
+from calib.evaluation._losses import zero_floor
 
 #: Cells of the equal-width table: the first multiple of the number of bins from here on.
 CELLS = 7500
@@ -32,10 +32,11 @@ GROUP_NUMBERS = 1_800_000
 #: Rows of a block of two classes: a few dozen arrays of it fit in a core's cache.
 BINARY_ROWS = 1 << 14
 
-#: Scalar sums: rows, weight, squared weight, impossible labels, prediction, event; then for each
-#: loss its sum, its sums with squared weight (of itself, of its square), and under calibration its
-#: expectation and its variance with squared weight.
-SCALARS, PER_LOSS, N_LOSSES = 6, 5, 3
+#: Scalar sums: rows, weight, squared and cubed weight, impossible labels, prediction, event; then
+#: for each loss its sum, its sums with squared weight (of itself, its square) and with cubed weight
+#: (of itself, its square, its cube), and under calibration its expectation and its variance with
+#: squared weight.
+SCALARS, PER_LOSS, N_LOSSES = 7, 8, 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Layout:
         return sums[:SCALARS]
 
     def losses(self, sums: Float64Array) -> Float64Array:
-        """Return the sums of the losses, shape (3, 5), a view."""
+        """Return the sums of the losses, shape (3, 8), a view."""
         return sums[SCALARS : self._view_start].reshape(N_LOSSES, PER_LOSS)
 
     def view(self, sums: Float64Array) -> Float64Array:
@@ -196,14 +197,19 @@ def _add_losses(
     for out, (loss, mean, variance) in zip(sums, (log_loss, brier, accuracy), strict=True):
         x = loss.astype(np.float64, copy=False)
         if weight is None:
-            total = x.sum()
-            out += [total, total, np.einsum("i,i->", x, x), mean.sum(), variance.sum()]
+            total, square = x.sum(), np.einsum("i,i->", x, x)
+            cube = np.einsum("i,i,i->", x, x, x)
+            out += [total, total, square, total, square, cube, mean.sum(), variance.sum()]
         else:
             wx = weight * x
+            w2x, w2 = weight * wx, weight * weight
             out += [
                 wx.sum(),
-                np.einsum("i,i->", weight, wx),
+                w2x.sum(),
                 np.einsum("i,i->", wx, wx),
+                np.einsum("i,i->", w2, wx),
+                np.einsum("i,i->", w2x, wx),
+                np.einsum("i,i,i->", wx, wx, wx),
                 np.einsum("i,i->", weight, mean),
                 np.einsum("i,i,i->", weight, weight, variance),
             ]
@@ -225,14 +231,19 @@ def _add_view(
         count = np.bincount(cells, minlength=2 * n_cells)
         view[:2] += count
         view[2] += np.bincount(cells, prediction, minlength=2 * n_cells)
-        parts = (len(own), len(own), prediction.sum(), event.sum())
+        n = len(own)
+        parts = (n, n, n, prediction.sum(), event.sum())
     else:
         for out, values in zip(view, (weight, weight * weight, weight * prediction), strict=True):
             out += np.bincount(cells, values, minlength=2 * n_cells)
-        totals = (weight.sum(), np.einsum("i,i->", weight, weight))
+        totals = (
+            weight.sum(),
+            np.einsum("i,i->", weight, weight),
+            np.einsum("i,i,i->", weight, weight, weight),
+        )
         parts = (*totals, np.einsum("i,i->", weight, prediction), weight[event].sum())
     scalars = layout.scalars(sums)
-    scalars += [len(own), parts[0], parts[1], np.count_nonzero(own <= 0), parts[2], parts[3]]
+    scalars += [len(own), *parts[:3], np.count_nonzero(own <= 0), *parts[3:]]
 
 
 def _add_classes(

@@ -11,9 +11,22 @@ from calib._core import binning
 from calib._core.links import both_columns
 from calib._core.scores import row_blocks
 
-Average: TypeAlias = Literal["top_label", "classwise", "binary"]
-AVERAGES = ("top_label", "classwise", "binary")
+Average: TypeAlias = Literal["auto", "top_label", "classwise", "binary"]
+#: Views with one prediction and one event per sample.
+PairView: TypeAlias = Literal["auto", "top_label", "binary"]
+AVERAGES = ("auto", "top_label", "classwise", "binary")
+PAIR_VIEWS = ("auto", "top_label", "binary")
 STRATEGIES = ("uniform", "quantile")
+
+
+def natural_view(n_classes: int) -> Literal["binary", "top_label"]:
+    """Return what ``average="auto"`` means: the second of two classes, else the top label."""
+    return "binary" if n_classes <= 2 else "top_label"
+
+
+def resolved(average: Average, n_columns: int) -> Literal["top_label", "classwise", "binary"]:
+    """Return the view that `average` names for a checked matrix of one or more columns."""
+    return natural_view(n_columns) if average == "auto" else average
 
 
 def all_columns(proba: FloatArray) -> FloatArray:
@@ -51,7 +64,7 @@ def positive_class(proba: FloatArray) -> Float64Array:
 
 def pairs(proba: FloatArray, codes: IntArray, average: Average) -> tuple[Float64Array, LabelArray]:
     """Return prediction and event of every sample under the binary or the top-label view."""
-    if average == "binary":
+    if resolved(average, proba.shape[1]) == "binary":
         return positive_class(proba), codes == 1
     confidence, top = top_label(proba)
     return confidence, top == codes
@@ -65,9 +78,12 @@ def table(
     n_bins: int,
     strategy: binning.Strategy,
     average: Average,
+    own_edges: Float64Array | None = None,
 ) -> binning.BinTable:
     """Bin checked predictions: one table, or one per class for ``average="classwise"``."""
     if average == "classwise":
-        return binning.tabulate_classes(all_columns(proba), codes, weight, n_bins, strategy)
+        return binning.tabulate_classes(
+            all_columns(proba), codes, weight, n_bins, strategy, own_edges=own_edges
+        )
     prediction, event = pairs(proba, codes, average)
-    return binning.tabulate(prediction, event, weight, n_bins, strategy)
+    return binning.tabulate(prediction, event, weight, n_bins, strategy, own_edges)

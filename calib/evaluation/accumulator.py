@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from calib._core.namespace import to_numpy
 from calib._core.reading import eager, read_array
 from calib._core.validation import check_predictions
 from calib.evaluation import measures
-from calib.evaluation._accumulated import AccumulatedReport, model_report
+from calib.evaluation._accumulated import AccumulatedReport, model_report, replicates_of
+from calib.evaluation._measure_results import joint_ranges
 from calib.evaluation._stream_draws import fine_table
 from calib.evaluation._stream_sums import Layout, add_rows
+from calib.evaluation._views import natural_view
 
 
 class CalibrationAccumulator:
@@ -69,8 +71,9 @@ class CalibrationAccumulator:
 
     *Intervals.* In the Poisson bootstrap every row counts Poisson(1) times. The counts of rows in
     one cell with the same label sum to one Poisson variable, so replicates of the binned errors
-    are drawn from the table when the report is made, without cost per row. Log loss, Brier score
-    and accuracy have the normal limit of the same bootstrap. The adaptive error of three and more
+    are drawn from the table when the report is made, without cost per row. Intervals are
+    built from them as in `calibration_report`; those of log loss, Brier score and accuracy are the
+    same numbers, from sums of powers. The adaptive error of three and more
     classes needs the dependence between classes: rows fall into 16 groups by a hash of their
     values, and groups are resampled. Equal rows share a group, so that this interval is too wide
     where scores have few distinct values. Beyond 100 classes the groups would not fit in memory and
@@ -328,15 +331,26 @@ def accumulated_report(
         raise ValueError(
             f"a report needs at least 2 samples of positive weight; got {first.n_samples}"
         )
-    view: Literal["binary", "top_label"] = "binary" if first.n_classes == 2 else "top_label"
+    view = natural_view(first.n_classes)
     information = measures.describe_measures(first.n_bins, view, first.classes[1])
     label = first.classes[1] if view == "binary" else None
+    replicates = {
+        name: replicates_of(one._layout, one.sums, information, n_resamples, rng)
+        for name, one in accumulators.items()
+    }
+    chance = joint_ranges(replicates, information, confidence_level)
     return AccumulatedReport(
         models={
             name: model_report(
-                one._layout, one.sums, label, information, confidence_level, n_resamples, rng
+                one._layout,
+                one.sums,
+                label,
+                information,
+                replicates[name],
+                (chance[0][row], chance[1][row]),
+                confidence_level,
             )
-            for name, one in accumulators.items()
+            for row, (name, one) in enumerate(accumulators.items())
         },
         n_samples=first.n_samples,
         n_groups=None,

@@ -6,9 +6,10 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.typing import ArrayLike
-from calib._core.binning import BinTable, Norm, Strategy, tabulate_classes
+from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
 from calib._core.validation import check_predictions
 from calib.evaluation import _views
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 
 
@@ -21,6 +22,7 @@ def tabulated(
     sample_weight: ArrayLike,
     labels: ArrayLike,
     pos_label: object,
+    bins: ArrayLike = None,
 ) -> BinTable:
     """Check all arguments of a binned metric and return its table."""
     check_integer("n_bins", n_bins, low=1)
@@ -29,9 +31,18 @@ def tabulated(
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
-    return _views.table(proba, codes, weight, n_bins=n_bins, strategy=strategy, average=average)
+    return _views.table(
+        proba,
+        codes,
+        weight,
+        n_bins=n_bins,
+        strategy=strategy,
+        average=average,
+        own_edges=None if bins is None else check_edges(bins),
+    )
 
 
+@measure
 def expected_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
@@ -39,8 +50,9 @@ def expected_calibration_error(
     n_bins: int = 15,
     strategy: Strategy = "uniform",
     norm: Norm = 1,
-    average: Average = "top_label",
+    average: Average = "auto",
     debias: bool = False,
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -65,14 +77,18 @@ def expected_calibration_error(
     norm : {1, 2, "max"}, default=1
         Weighted mean of the gaps (ECE), root of their weighted mean square (RMS calibration error,
         arXiv:1812.04606), or largest gap (maximum calibration error).
-    average : {"top_label", "classwise", "binary"}, default="top_label"
-        What is compared: the largest probability with "the prediction was right"; every column
-        with "this is the class", averaged over classes (unweighted; also of norms 2 and "max");
-        or, for two classes, the probability of the second class with its occurrence.
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
+        What is compared. ``"top_label"``: the largest probability with "the prediction was right",
+        the convention of most papers on networks. ``"classwise"``: every column with "this is the
+        class", averaged over classes (unweighted; also of norms 2 and "max"). ``"binary"``: for two
+        classes, the probability of the second class with its occurrence. ``"auto"`` is binary for
+        two classes and top label beyond, in all measures and reports.
     debias : bool, default=False
         Whether to subtract an estimate of the upward bias, for norms 1 and 2; a negative result
         becomes 0 (`squared_calibration_error` keeps it). Class-wise errors of norm 2 are then
         averaged before the root is taken.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
@@ -133,7 +149,9 @@ def expected_calibration_error(
     check_option("debias", debias, (True, False))
     if debias and norm == "max":
         raise ValueError("debias=True takes norm=1 or norm=2; the largest gap has no known bias")
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
+    table = tabulated(
+        y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
+    )
     if not debias:
         return float(table.error(norm).mean())
     error = table.debiased_error() if norm == 1 else table.debiased_square()
@@ -141,6 +159,7 @@ def expected_calibration_error(
     return mean if norm == 1 else float(np.sqrt(mean))
 
 
+@measure
 def adaptive_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
@@ -225,12 +244,80 @@ def adaptive_calibration_error(
     return float(errors[counted].mean())
 
 
+@measure
+def classwise_calibration_error(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    n_bins: int = 15,
+    strategy: Strategy = "uniform",
+    bins: ArrayLike = None,
+    sample_weight: ArrayLike = None,
+    labels: ArrayLike = None,
+    pos_label: object = None,
+) -> float:
+    """Compute the class-wise calibration error: the mean over classes of the error of each column.
+
+    The same number as ``expected_calibration_error(average="classwise")``, under the name that it
+    has in reports (in papers also static calibration error, SCE or cwECE).
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
+    n_bins : int >= 1, default=15
+        Number of bins.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Bins of equal width, or of equal mass.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
+
+    Returns
+    -------
+    error : float
+        In [0, 2 / n_classes], lower is better, 0 is perfect.
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> from calib.evaluation import classwise_calibration_error
+    >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
+    >>> round(classwise_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 4)
+    0.3625
+    """
+    return expected_calibration_error(
+        y_true,
+        y_prob,
+        n_bins=n_bins,
+        strategy=strategy,
+        average="classwise",
+        bins=bins,
+        sample_weight=sample_weight,
+        labels=labels,
+        pos_label=pos_label,
+    )
+
+
+@measure
 def average_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     n_bins: int = 15,
-    average: Average = "top_label",
+    average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -248,8 +335,10 @@ def average_calibration_error(
         Probabilities in [0, 1], rows sum to 1 within 1e-3.
     n_bins : int >= 1, default=15
         Number of equal-width bins.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; they act inside the bins only.
     labels : array-like of shape (n_classes,), default=None
@@ -281,21 +370,25 @@ def average_calibration_error(
     --------
     >>> from calib.evaluation import average_calibration_error
     >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
-    >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 3)
+    >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5, average="top_label"), 3)
     0.433
     """
-    table = tabulated(y_true, y_prob, n_bins, "uniform", average, sample_weight, labels, pos_label)
+    table = tabulated(
+        y_true, y_prob, n_bins, "uniform", average, sample_weight, labels, pos_label, bins
+    )
     return float(table.mean_gap().mean())
 
 
+@measure
 def maximum_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
     min_weight: float = 0.0,
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -315,11 +408,13 @@ def maximum_calibration_error(
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`, except that ``"classwise"`` takes the largest gap over
         all classes and bins (``expected_calibration_error(norm="max")`` averages over classes).
     min_weight : float >= 0, default=0.0
         Bins with a smaller sum of weights (fewer samples, without weights) are left out.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
@@ -350,7 +445,9 @@ def maximum_calibration_error(
     """
     if isinstance(min_weight, (bool, str)) or not 0 <= min_weight < np.inf:
         raise ValueError(f"min_weight must be a number >= 0; got {min_weight!r}")
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
+    table = tabulated(
+        y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
+    )
     largest = table.largest_gap(float(min_weight))
     if np.isnan(largest).all():
         raise ValueError(f"no bin has a weight of at least min_weight={min_weight}; lower it")

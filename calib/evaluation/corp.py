@@ -42,7 +42,7 @@ def score_decomposition(
     y_prob: ArrayLike,
     *,
     score: Score = "brier",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -61,7 +61,7 @@ def score_decomposition(
         second of two classes.
     score : {"brier", "log_loss"}, default="brier"
         Squared error of a probability of one event, in [0, 1], or its log loss in nats.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         What is scored: the largest probability against "the prediction was right"; every column
         against "this is the class", **summed** over classes (Brier only: in [0, 2]; one-vs-rest log
         losses do not add up to the log loss); or the probability of the second of two classes.

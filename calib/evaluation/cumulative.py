@@ -17,11 +17,11 @@ from calib.evaluation._distinct import (
     measure_pairs,
 )
 from calib.evaluation._moment_tests import sum_is_normal
+from calib.evaluation._recognition import measure
 from calib.evaluation._redrawn_tests import Walk, redrawn_statistics, share_as_large
-from calib.evaluation._views import Average
+from calib.evaluation._views import Average, PairView
 
 Kind: TypeAlias = Literal["mad", "range"]
-View: TypeAlias = Literal["top_label", "binary"]
 KINDS = ("mad", "range")
 
 
@@ -43,7 +43,7 @@ def cumulative_calibration_error(
     y_prob: ArrayLike,
     *,
     kind: Kind = "mad",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -65,7 +65,7 @@ def cumulative_calibration_error(
         Largest absolute sum (Kolmogorov-Smirnov, "maximum absolute deviation"), or largest minus
         smallest sum (Kuiper): the most that any interval of scores adds. Only the range is the same
         after exchanging two classes, because the sum starts at the lowest score.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
@@ -124,11 +124,12 @@ def cumulative_calibration_error(
     return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
+@measure
 def ks_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -144,7 +145,7 @@ def ks_calibration_error(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
@@ -188,6 +189,58 @@ def ks_calibration_error(
     )
 
 
+@measure
+def classwise_ks_calibration_error(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    sample_weight: ArrayLike = None,
+    labels: ArrayLike = None,
+    pos_label: object = None,
+) -> float:
+    """Compute the mean over classes of the Kolmogorov-Smirnov error of each column.
+
+    The same number as ``ks_calibration_error(average="classwise")``, under its name in reports.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
+
+    Returns
+    -------
+    error : float
+        In [0, 1], lower is better, 0 is perfect.
+
+    Raises
+    ------
+    ValueError
+        As `expected_calibration_error`.
+
+    Examples
+    --------
+    >>> from calib.evaluation import classwise_ks_calibration_error
+    >>> round(classwise_ks_calibration_error([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]), 3)
+    0.125
+    """
+    return ks_calibration_error(
+        y_true,
+        y_prob,
+        average="classwise",
+        sample_weight=sample_weight,
+        labels=labels,
+        pos_label=pos_label,
+    )
+
+
 class SignedCumulativeError(NamedTuple):
     """The largest excess of predictions and of events over any interval of scores.
 
@@ -207,7 +260,7 @@ def signed_cumulative_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -224,7 +277,7 @@ def signed_cumulative_error(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -295,7 +348,7 @@ def cumulative_calibration_test(
     y_prob: ArrayLike,
     *,
     kind: Kind = "mad",
-    average: View = "top_label",
+    average: PairView = "auto",
     n_resamples: int = 999,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
@@ -316,7 +369,7 @@ def cumulative_calibration_test(
     kind : {"mad", "range"}, default="mad"
         Statistic, as for `cumulative_calibration_error`. The range has more power where gaps of
         both signs follow each other.
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
     n_resamples : int >= 19, default=999

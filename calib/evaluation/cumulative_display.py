@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from calib._border.typing import ArrayLike, Float64Array
 from calib._core.optional import require
 from calib._core.reading import eager
 from calib._core.validation import check_matrix
-from calib.evaluation import _brownian
+from calib.evaluation import _brownian, _views
 from calib.evaluation._distinct import checked_pairs, distinct_scores
-from calib.evaluation.cumulative import View, null_scale, walk_of
-from calib.evaluation.display import View as DisplayView
+from calib.evaluation._views import PairView
+from calib.evaluation.cumulative import null_scale, walk_of
 from calib.evaluation.display import probabilities_of
 
 
@@ -67,7 +67,7 @@ def cumulative_calibration_curve(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -82,7 +82,7 @@ def cumulative_calibration_curve(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
@@ -166,7 +166,7 @@ class CumulativeDisplay:
         curve: CumulativeCurve,
         *,
         name: str | None = None,
-        average: View = "top_label",
+        average: PairView = "top_label",
         confidence_level: float = 0.95,
     ) -> None:
         self.curve = curve
@@ -180,7 +180,7 @@ class CumulativeDisplay:
         y_true: ArrayLike,
         y_prob: ArrayLike,
         *,
-        average: DisplayView = "auto",
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
@@ -226,13 +226,11 @@ class CumulativeDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, ("auto", "binary", "top_label"))
+        check_option("average", average, _views.PAIR_VIEWS)
         check_fraction("confidence_level", confidence_level)
         table = eager(y_prob)
         n_columns = check_matrix(table, "y_prob").shape[1]
-        view: Literal["binary", "top_label"] = (
-            average if average != "auto" else "binary" if n_columns <= 2 else "top_label"
-        )
+        view = _views.natural_view(n_columns) if average == "auto" else average
         curve = cumulative_calibration_curve(
             y_true,
             table,
@@ -251,7 +249,7 @@ class CumulativeDisplay:
         X: ArrayLike,
         y: ArrayLike,
         *,
-        average: DisplayView = "auto",
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         name: str | None = None,

@@ -14,6 +14,7 @@ from calib.evaluation import _views
 from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
 
@@ -27,12 +28,13 @@ LIKELIHOOD_ROWS = 1024
 GRID: tuple[float, ...] = (*np.logspace(-5, -1, 15).tolist(), 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
+@measure
 def density_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     bandwidth: float | Literal["normal"] = "normal",
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -51,7 +53,7 @@ def density_calibration_error(
     bandwidth : float > 0 or "normal", default="normal"
         Half-width of the kernel on the scale of probabilities. "normal" is
         ``1.06 sd n^(-1/5)`` with the standard deviation of the scores.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row. For the

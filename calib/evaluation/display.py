@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from calib._core.binning import Strategy
 from calib._core.optional import require
 from calib._core.reading import eager
 from calib._core.validation import check_matrix
+from calib.evaluation import _views
+from calib.evaluation._views import PairView
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
-
-View: TypeAlias = Literal["auto", "binary", "top_label"]
 
 
 class ReliabilityDisplay:
@@ -86,7 +86,8 @@ class ReliabilityDisplay:
         *,
         n_bins: int = 15,
         strategy: Strategy = "uniform",
-        average: View = "auto",
+        bins: ArrayLike = None,
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
@@ -108,6 +109,9 @@ class ReliabilityDisplay:
             Number of bins.
         strategy : {"uniform", "quantile"}, default="uniform"
             Bins of equal width, or of equal mass.
+        bins : array-like of shape (n_edges,), default=None
+            Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and
+            `strategy`.
         average : {"auto", "binary", "top_label"}, default="auto"
             Probability of the second class, or the largest probability against accuracy. "auto"
             takes the first for two classes. For one class of many pass ``y_true == k`` and its
@@ -140,18 +144,17 @@ class ReliabilityDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, ("auto", "binary", "top_label"))
+        check_option("average", average, _views.PAIR_VIEWS)
         confidence_level = check_fraction("confidence_level", confidence_level)
         table = eager(y_prob)
         n_columns = check_matrix(table, "y_prob").shape[1]
-        view: Literal["binary", "top_label"] = (
-            average if average != "auto" else "binary" if n_columns <= 2 else "top_label"
-        )
+        view = _views.natural_view(n_columns) if average == "auto" else average
         table = binned_calibration_table(
             y_true,
             table,
             n_bins=n_bins,
             strategy=strategy,
+            bins=bins,
             average=view,
             sample_weight=sample_weight,
             labels=labels,
@@ -169,7 +172,8 @@ class ReliabilityDisplay:
         *,
         n_bins: int = 15,
         strategy: Strategy = "uniform",
-        average: View = "auto",
+        bins: ArrayLike = None,
+        average: PairView = "auto",
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         name: str | None = None,
@@ -187,7 +191,7 @@ class ReliabilityDisplay:
             What the estimator takes.
         y : array-like of shape (n_samples,)
             True labels.
-        n_bins, strategy, average, confidence_level, sample_weight, ax, band, histogram
+        n_bins, strategy, bins, average, confidence_level, sample_weight, ax, band, histogram
             As for `from_predictions`.
         name : str or None, default=None
             Name in the legend; None means the class of the estimator.
@@ -208,6 +212,7 @@ class ReliabilityDisplay:
             probabilities_of(estimator, X),
             n_bins=n_bins,
             strategy=strategy,
+            bins=bins,
             average=average,
             confidence_level=confidence_level,
             sample_weight=sample_weight,

@@ -10,6 +10,8 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._core import binning
+from calib.evaluation._inversion import GapLaw, largest_sum, smooth_gaps
 from calib.evaluation.measures import (
     MeasureInfo,
     Prepared,
@@ -21,6 +23,9 @@ from calib.evaluation.resampling import draw_labels
 
 MeasureChoice: TypeAlias = Literal["core", "all"] | Sequence[str]
 
+#: Cells of equal mass, and bins of such cells, for the law of the Kolmogorov-Smirnov error.
+PATH_CELLS, PATH_BINS = 450, 15
+_WALKED = "ks_calibration_error"
 #: Label vectors that are drawn at once for measures of all classes.
 BLOCK_LABELS = 1 << 22
 
@@ -86,13 +91,13 @@ FURTHER = {
         True,
     ),
     "classwise_calibration_error": Further(
-        "Class-wise ECE", "class-wise ECE", _BINNED, "expected_calibration_error", True, True
+        "Class-wise ECE", "class-wise ECE", _BINNED, "classwise_calibration_error", True, True
     ),
     "classwise_ks_calibration_error": Further(
         "Class-wise Kolmogorov-Smirnov error",
         "class-wise KS error",
         _CUMULATIVE,
-        "ks_calibration_error",
+        "classwise_ks_calibration_error",
         False,
         True,
     ),
@@ -150,11 +155,18 @@ def add_further(
     n_samples = len(next(iter(models.values())).codes)
     bootstrap = {name: np.empty((n_resamples, len(names))) for name in models}
     calibrated = {name: np.empty((n_resamples, len(names))) for name in models}
+    paths = {
+        name: _Path(model, weight, n_resamples)
+        for name, model in models.items()
+        if _WALKED in names
+    }
     row_rng, uniform_rng = rng.spawn(2)
     for r, taken in enumerate(_draws(n_samples, groups, n_resamples, row_rng)):
         own = None if weight is None else weight[taken]
         for name, model in models.items():
             prediction = np.clip(model.prediction, 0.0, 1.0)
+            if name in paths:
+                paths[name].resampled[r] = paths[name].gaps(taken, model.event, own)
             for column, key in enumerate(names):
                 bootstrap[name][r, column] = (
                     _classwise(key, model, model.codes[taken], taken, own)
@@ -173,6 +185,10 @@ def add_further(
             )
             for offset, codes in enumerate(drawn):
                 event: LabelArray = codes == (1 if model.view == "binary" else model.top)
+                if name in paths:
+                    paths[name].calibrated[start + offset] = paths[name].gaps(
+                        slice(None), event, weight
+                    )
                 for column, key in enumerate(names):
                     calibrated[name][start + offset, column] = (
                         _classwise(key, model, codes, slice(None), weight)
@@ -193,8 +209,44 @@ def add_further(
             value=np.concatenate([found.value, value]),
             bootstrap=np.hstack([found.bootstrap, bootstrap[name]]),
             calibrated=np.hstack([found.calibrated, calibrated[name]]),
+            laws=(
+                *found.laws,
+                *(paths[name].law() if key == _WALKED else None for key in names),
+            ),
         )
     return out
+
+
+class _Path:
+    """The gaps whose partial sums make the Kolmogorov-Smirnov error, in cells of equal mass."""
+
+    def __init__(self, model: Prepared, weight: Float64Array | None, n_resamples: int) -> None:
+        self.prediction = np.clip(model.prediction, 0.0, 1.0)
+        edges = binning.quantile_edges(self.prediction, PATH_CELLS, weight)
+        self.cells = binning.cells_between(self.prediction, edges)
+        mass = np.bincount(self.cells, weight, minlength=PATH_CELLS)
+        self.share = mass / mass.sum()
+        self.observed = self.gaps(slice(None), model.event, weight)
+        self.resampled = np.empty((n_resamples, PATH_CELLS))
+        self.calibrated = np.empty((n_resamples, PATH_CELLS))
+
+    def gaps(
+        self, rows: IntArray | slice, event: LabelArray, weight: Float64Array | None
+    ) -> Float64Array:
+        """Return sums of predictions minus events by cell; `weight` is that of the rows."""
+        residual = self.prediction[rows] - event[rows]
+        total = float(len(residual))
+        if weight is not None:
+            residual, total = residual * weight, float(weight.sum())
+        return np.bincount(self.cells[rows], residual, minlength=PATH_CELLS) / total
+
+    def law(self) -> GapLaw:
+        coarse = (PATH_BINS, PATH_CELLS // PATH_BINS)
+        mass = self.share.reshape(coarse).sum(axis=1)
+        gap = np.zeros(PATH_BINS)
+        np.divide(self.observed.reshape(coarse).sum(axis=1), mass, out=gap, where=mass > 0)
+        direction = self.share * np.repeat(smooth_gaps(gap, mass), coarse[1])
+        return GapLaw(direction, self.calibrated, self.resampled - self.observed, largest_sum)
 
 
 def _draws(
@@ -238,7 +290,6 @@ def _classwise(
         function(
             codes,
             model.columns[rows],
-            average="classwise",
             sample_weight=weight,
             labels=np.arange(model.columns.shape[1]),
             **options,

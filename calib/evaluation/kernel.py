@@ -20,6 +20,7 @@ from calib.evaluation._kernel_sums import (
     scalar_error,
     sum_of_pairs,
 )
+from calib.evaluation._recognition import measure
 from calib.evaluation._redrawn_pairs import kernel_pairs_test
 from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
@@ -31,12 +32,13 @@ FEW_PRODUCTS = 5.0
 KERNEL_VIEWS = ("canonical", *_views.AVERAGES)
 
 
+@measure
 def maximum_mean_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     bandwidth: float = 0.4,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -54,7 +56,7 @@ def maximum_mean_calibration_error(
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
     bandwidth : float > 0, default=0.4
         Width of the kernel on the scale of probabilities.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.

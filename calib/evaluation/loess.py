@@ -9,7 +9,7 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation._distinct import DistinctScores, checked_pairs, distinct_scores
-from calib.evaluation.cumulative import View
+from calib.evaluation._views import PairView
 
 #: Distinct scores beyond this many are joined to groups of neighbours.
 MOST_SCORES = 4096
@@ -45,7 +45,7 @@ def integrated_calibration_index(
     y_prob: ArrayLike,
     *,
     span: float = 0.75,
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -63,7 +63,7 @@ def integrated_calibration_index(
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
     span : float in (0, 1], default=0.75
         Share of the sample that each local fit uses.
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
     sample_weight : array-like of shape (n_samples,), default=None

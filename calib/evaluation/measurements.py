@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from calib._border.checks import describe
+from calib._border.checks import check_option, describe
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy
 from calib._core.optional import require
 from calib._core.validation import check_both_predictions, check_matrix
-from calib.evaluation import _views, measures
-from calib.evaluation._losses import sample_losses
+from calib.evaluation import _views
+from calib.evaluation._losses import sample_losses, zero_floor
+from calib.evaluation._views import PairView
 from calib.evaluation.cumulative import ks_calibration_error
 from calib.evaluation.density import density_calibration_error
 from calib.evaluation.kernel import maximum_mean_calibration_error
@@ -126,6 +127,7 @@ def measurement_table(
     *,
     scores_in: ArrayLike = None,
     scores_out: Mapping[str, ArrayLike] | None = None,
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -148,6 +150,9 @@ def measurement_table(
     scores_out : dict of str to array-like of shape (n_out,), default=None
         The same scores of out-of-distribution sets by name; the study has two, ``"cifar10c"``
         (corrupted images) and ``"svhn"`` (another data set). None leaves these areas out.
+    average : {"auto", "top_label", "binary"}, default="auto"
+        View of all but the class-wise measures, as for `expected_calibration_error`. The study,
+        whose data have ten classes and more, takes the top label.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of `y_true` and both predictions; an integer weight equals that many
         repetitions of the row.
@@ -177,8 +182,8 @@ def measurement_table(
 
     Notes
     -----
-    ``em`` stands for bins of equal mass, ``cw`` for the mean over classes; the others take the top
-    label. All but ``NLL`` (nats) and ``Brier`` (summed over classes, 0 to 2) are defined by
+    ``em`` stands for bins of equal mass, ``cw`` for the mean over classes; the others take the view
+    of `average`. All but ``NLL`` (nats) and ``Brier`` (summed over classes, 0 to 2) are defined by
     `expected_calibration_error`, `maximum_calibration_error`, `ks_calibration_error`,
     `density_calibration_error` (triweight kernel) and `maximum_mean_calibration_error` (width 0.4);
     a probability of exactly 0 counts as the smallest normal float32 in ``NLL``. An area is the
@@ -209,6 +214,7 @@ def measurement_table(
     >>> round(table["pre_ECE_15"], 3), round(table["post_ECE_15"], 3)
     (0.148, 0.019)
     """
+    check_option("average", average, _views.PAIR_VIEWS)
     both = check_both_predictions(
         y_true,
         y_prob_before,
@@ -225,7 +231,7 @@ def measurement_table(
             f"{columns[1].shape[1]}; pass predictions of the same classes"
         )
     areas = _areas(scores_in, scores_out)
-    found = [_measure(proba, codes, weight) for proba in columns]
+    found = [_measure(proba, codes, weight, average) for proba in columns]
     rows = [
         Measurement(measure, m, stage, values[measure, m])
         for measure in BINNED
@@ -242,10 +248,10 @@ def measurement_table(
 
 
 def _measure(
-    proba: FloatArray, codes: IntArray, weight: Float64Array | None
+    proba: FloatArray, codes: IntArray, weight: Float64Array | None, average: PairView
 ) -> dict[tuple[str, int], float]:
     """Return the measurements of one stage by measure and number of bins (0: none)."""
-    score, event = _views.pairs(proba, codes, "top_label")
+    score, event = _views.pairs(proba, codes, average)
     values: dict[tuple[str, int], float] = {}
     for m in BIN_COUNTS:
         uniform = binning.tabulate(score, event, weight, m, "uniform")
@@ -262,7 +268,7 @@ def _measure(
     values["MMCE", 0] = maximum_mean_calibration_error(
         event, score, average="binary", sample_weight=weight
     )
-    losses = sample_losses(proba, codes, floor=measures.zero_floor(proba.dtype))
+    losses = sample_losses(proba, codes, floor=zero_floor(proba.dtype))
     nll, brier = np.average(losses, axis=0, weights=weight)
     values["NLL", 0], values["Brier", 0] = float(nll), float(brier)
     return values

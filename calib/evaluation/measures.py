@@ -18,10 +18,17 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
-from calib._core.links import PROBA_FLOOR
 from calib._core.scores import row_blocks
 from calib.evaluation import _views
 from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
+from calib.evaluation._inversion import (
+    GapLaw,
+    absolute_sum,
+    negative_sum,
+    positive_sum,
+    smooth_gaps,
+)
+from calib.evaluation._losses import zero_floor
 from calib.evaluation._views import Average
 from calib.evaluation.resampling import draw_labels
 
@@ -30,12 +37,12 @@ BLOCK_NUMBERS = 1 << 19
 
 
 class MeasureInfo(NamedTuple):
-    """What a reader has to know about a measure."""
+    """What a reader has to know about a measure; an `error` has a floor that chance makes."""
 
     title: str
     best: str
     bounds: tuple[float, float]
-    reflect: bool
+    error: bool
 
 
 def describe_measures(n_bins: int, view: Average, positive: object) -> dict[str, MeasureInfo]:
@@ -62,15 +69,6 @@ def describe_measures(n_bins: int, view: Average, positive: object) -> dict[str,
             "Underconfidence (part of ECE: predictions too small)", "lower", (0.0, 1.0), True
         ),
     }
-
-
-def zero_floor(dtype: np.dtype[np.floating]) -> float:
-    """Return what a probability of exactly 0 counts as in the log loss.
-
-    The smallest normal float32, or the smallest number of a shorter type: small enough to leave
-    every honest probability alone and to keep the loss monotone, the same for float32 and float64.
-    """
-    return max(PROBA_FLOOR, float(np.finfo(dtype).smallest_subnormal))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +149,7 @@ class Replicates(NamedTuple):
     calibrated: Float64Array  # (n_resamples, n_measures)
     table: BinTable  # the one the ECE of the sample comes from
     class_table: BinTable  # the one the ACE of the sample comes from
+    laws: tuple[GapLaw | None, ...]  # of every measure; None where gaps are not known
 
 
 def replicate(
@@ -296,7 +295,67 @@ class _Sums:
         )
         table = BinTable(edges[None, :], *top[:, :1, :])
         per_class = BinTable(model.class_edges, *classes[:, 0].reshape(3, -1, m))
-        return Replicates(own[0], own[1:], calibrated, table, per_class)
+        ece, over, under = view_laws(top, self.redrawn_top)
+        ace = class_law(
+            classes.reshape(3, 1 + n_resamples, -1, m),
+            self.redrawn_classes.reshape(n_resamples, -1, m),
+        )
+        laws = (None, None, None, ece, ace, over, under)
+        return Replicates(own[0], own[1:], calibrated, table, per_class, laws)
+
+
+def view_laws(sums: Float64Array, redrawn: Float64Array) -> tuple[GapLaw, GapLaw, GapLaw]:
+    """Return the laws of the expected error and of its two signed parts.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (3, 1 + n_resamples, n_bins)
+        Weight, prediction and label of the sample and of bootstrap draws.
+    redrawn : ndarray of shape (n_resamples, n_bins)
+        Labels under calibration.
+    """
+    total = sums[0].sum(axis=1, keepdims=True)
+    gaps = np.zeros(sums.shape[1:])  # a draw without weight shows none
+    np.divide(sums[1] - sums[2], total, out=gaps, where=total > 0)
+    share = sums[0, 0] / total[0]
+    smooth = share * smooth_gaps(_per_weight(sums[1, 0] - sums[2, 0], sums[0, 0]), share)
+    calibrated = (sums[1, 0] - redrawn) / total[0]
+    resampled = gaps[1:] - gaps[0]
+    ece, over, under = (
+        GapLaw(smooth, calibrated, resampled, norm)
+        for norm in (absolute_sum, positive_sum, negative_sum)
+    )
+    return ece, over, under
+
+
+def class_law(sums: Float64Array, redrawn: Float64Array) -> GapLaw:
+    """Return the law of the adaptive error: all bins of a class alike, all classes alike.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (3, 1 + n_resamples, n_classes, n_bins)
+    redrawn : ndarray of shape (n_resamples, n_classes, n_bins)
+    """
+    n_classes = sums.shape[2]
+    filled = (sums[0] > 0).sum(axis=-1, keepdims=True)
+    scale = 1.0 / (n_classes * np.maximum(filled, 1))
+    gaps = _per_weight(sums[1] - sums[2], sums[0]) * scale
+    smooth = smooth_gaps(_per_weight(sums[1, 0] - sums[2, 0], sums[0, 0]), sums[0, 0])
+    calibrated = _per_weight(sums[1, 0] - redrawn, sums[0, 0]) * scale[0]
+    return GapLaw(
+        ((sums[0, 0] > 0) * smooth * scale[0]).ravel(),
+        calibrated.reshape(len(redrawn), -1),
+        (gaps[1:] - gaps[0]).reshape(len(gaps) - 1, -1),
+        absolute_sum,
+    )
+
+
+def _per_weight(sums: Float64Array, weight: Float64Array) -> Float64Array:
+    """Return means per bin, 0 in empty ones."""
+    weight = np.broadcast_to(weight, sums.shape)
+    out = np.zeros(sums.shape)
+    np.divide(sums, weight, out=out, where=weight > 0)
+    return out
 
 
 def _measures(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
@@ -17,11 +16,13 @@ from calib.evaluation import further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._differences import paired_differences
 from calib.evaluation._losses import Score
+from calib.evaluation._measure_results import measure_results
+from calib.evaluation._views import natural_view
 from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice
-from calib.evaluation.resampling import group_codes, interval_of
-from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+from calib.evaluation.resampling import group_codes
+from calib.evaluation.results import CalibrationReport, ModelReport
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTests
 from calib.evaluation.tables import rows_of
@@ -121,18 +122,23 @@ def calibration_report(
     and the two signed parts of the ECE.
 
     The bootstrap reweights precomputed losses and bin memberships, so the edges of equal-mass bins
-    are those of the sample in every replicate. Log loss, Brier score and accuracy get percentile
-    intervals. Calibration errors get basic (reflected) intervals, cut at their bounds, because
-    replicates are as biased about the value as the value is about the truth. In simulations with
-    1,000 and 5,000 samples these covered the binned error of moderately miscalibrated models 78 to
-    90 % of the time at a nominal 95 % (percentile intervals: 0 to 94 %). Near 0 neither is valid;
-    read the value under calibration instead.
+    are those of the sample in every replicate. Intervals are those of `metric_interval`: log loss,
+    Brier score and accuracy from the moments of the losses, calibration errors by inversion. Chance
+    alone keeps an error above 0; ``debiased`` is what is left without it, the number that the
+    interval holds, and ``value`` the usual one, as the function of that name returns it. In
+    simulations at n = 200, 1,000 and 5,000 the intervals of clearly miscalibrated models held the
+    truth in mostly 92 to 98 % at a nominal 95 %, nearer to the floor in 88 % and more (a KS error
+    of 1.7 times the floor, an ACE of ten classes below it).
 
-    Further measures take the view of the ECE or all classes, with their default options and
-    reflected intervals; their rows are drawn anew, the same for all models. A difference of two
-    models is taken draw by draw, so that what is hard for both cancels. A finding names a range of
-    predictions if rates lie outside the band of calibrated ones, at the level of the report for all
-    bins of a diagram together.
+    One error rate: the ranges under calibration are those that all measures of all models keep
+    together in a share `confidence_level` of redrawn samples. A star marks a value outside, the
+    lower end of an error is above 0 exactly where there is one, and a finding names all of them; it
+    names a range of predictions too if rates lie outside the band of calibrated ones.
+
+    Further measures take the view of the ECE or all classes, with their default options; those
+    without gaps of their own take the floor in quadrature; their rows are drawn anew, the same for
+    all models. A difference of two models is taken draw by draw, so that what is hard for both
+    cancels; differences of errors are reflected about the value.
 
     Time: about n_samples (n_classes + 20) n_resamples elementary steps per model.
 
@@ -200,7 +206,7 @@ def calibration_report(
             raise ValueError(
                 f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
             )
-        view: Literal["binary", "top_label"] = "binary" if len(classes) == 2 else "top_label"
+        view = natural_view(len(classes))
         prepared[name] = core.prepare(proba, codes, weight, n_bins, view)
         reference = reference or name
         expected = prepared[reference].columns.shape[1]
@@ -219,41 +225,21 @@ def calibration_report(
     )
     information = core.describe_measures(n_bins, view, classes[1])
     information |= further_measures.information(further, n_bins)
+    results = measure_results(replicates, prepared, information, weight, group, confidence_level)
     models: dict[str, ModelReport] = {}
     tested: dict[str, CalibrationTests] = {}
     decomposed: dict[str, dict[str, ScoreDecomposition]] = {}
     for name, model in prepared.items():
-        results = {}
-        for column, (key, info) in enumerate(information.items()):
-            draws = replicates[name]
-            value = float(draws.value[column])
-            calibrated = draws.calibrated[:, column]
-            results[key] = MeasureResult(
-                interval_of(
-                    value,
-                    draws.bootstrap[:, column],
-                    confidence_level,
-                    reflect=info.reflect,
-                    bounds=info.bounds,
-                ),
-                interval_of(
-                    float(calibrated.mean()),
-                    calibrated,
-                    confidence_level,
-                    reflect=False,
-                    bounds=info.bounds,
-                ),
-            )
         own = model.columns[np.arange(len(codes)), model.codes]
         event, certain = model.event.astype(np.intp), np.clip(model.prediction, 0.0, 1.0)
         label = classes[1:2] if view == "binary" else np.array([None])
         models[name] = ModelReport(
-            measures=results,
+            measures=results[name],
             table=rows_of(replicates[name].table, model.prediction[:, None], weight, label),
             mean_prediction=float(np.average(model.prediction, weights=weight)),
             mean_event=float(np.average(model.event, weights=weight)),
             n_impossible=int((own <= 0).sum()),
-            class_table=rows_of(draws.class_table, model.columns, weight, classes),
+            class_table=rows_of(replicates[name].class_table, model.columns, weight, classes),
             curve=cumulative_calibration_curve(
                 event, certain, average="binary", sample_weight=weight
             ),

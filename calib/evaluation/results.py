@@ -21,6 +21,11 @@ from calib.evaluation.tables import BinnedCalibrationTable
 DOMINANCE = 3.0
 #: How far sums in another order may push a value out of a range that has no width.
 ROUNDING = 1e-12
+ERROR_NOTE = (
+    "Value: as the function of that name returns it. Chance alone keeps a calibration error above "
+    "0, so its interval is of what is left without the part of chance (debiased) and starts above "
+    "0 exactly where there is a star; it need not hold the value itself."
+)
 #: Measures whose value under calibration is a floor: only values above it speak against the model.
 ERRORS = (
     "expected_calibration_error",
@@ -38,10 +43,12 @@ class MeasureResult:
     Attributes
     ----------
     interval : Interval
-        The value and its bootstrap interval.
+        Confidence interval. Its ``value`` is the number that it holds: of a calibration error what
+        is left without the part of chance, of other measures the value of the sample.
     calibrated : Interval
         The same measure with labels redrawn from the predictions: ``mean`` is what the model would
-        show on average if its probabilities were right.
+        show on average if its probabilities were right. ``low`` and ``high`` bound what chance
+        explains, for all measures of the report together at its confidence level.
     """
 
     interval: Interval
@@ -49,11 +56,50 @@ class MeasureResult:
 
     @property
     def value(self) -> float:
-        """The measure on the sample."""
+        """The measure on the sample, as the function of its name returns it (the usual value)."""
+        return self.interval.usual
+
+    @property
+    def usual(self) -> float:
+        """The same as `value`."""
+        return self.interval.usual
+
+    @property
+    def debiased(self) -> float:
+        """The number that the interval holds: without the part of chance, for errors."""
         return self.interval.value
 
+    @property
+    def low(self) -> float:
+        """Lower end of the interval; of an error above 0 exactly if it is beyond chance."""
+        return self.interval.low
+
+    @property
+    def high(self) -> float:
+        """Upper end of the interval."""
+        return self.interval.high
+
+    @property
+    def floor(self) -> float:
+        """What a calibrated model would show on average."""
+        return self.calibrated.mean
+
+    @property
+    def floor_low(self) -> float:
+        """Lower end of what chance explains, for all measures of the report together."""
+        return self.calibrated.low
+
+    @property
+    def floor_high(self) -> float:
+        """Upper end of what chance explains, for all measures of the report together."""
+        return self.calibrated.high
+
     def surprises(self, name: str) -> bool:
-        """Tell whether a calibrated model would rarely show this value."""
+        """Return whether a calibrated model would rarely show this value.
+
+        Rarely means: in no more than ``1 - confidence_level`` of samples, for any measure of the
+        report; there is one error rate for all of them.
+        """
         above = self.value > self.calibrated.high + ROUNDING
         return above if name in ERRORS else above or self.value < self.calibrated.low - ROUNDING
 
@@ -151,6 +197,8 @@ class CalibrationReport:
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show."""
+        from calib.evaluation._findings import SHORT
+
         result = self.models[model]
         errors = result.measures
         ece, ace = errors["expected_calibration_error"], errors["adaptive_calibration_error"]
@@ -172,6 +220,14 @@ class CalibrationReport:
         sentences.append(
             f"ACE {ace.value:.4f} is {place} that range (up to {ace.calibrated.high:.4f})."
         )
+        others = [
+            SHORT[key]
+            for key, found in errors.items()
+            if key not in ("expected_calibration_error", "adaptive_calibration_error")
+            and found.surprises(key)
+        ]
+        if others:
+            sentences.append(f"Beyond chance too: {', '.join(others)}.")
         if result.n_impossible:
             sentences.append(
                 f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss "
@@ -214,14 +270,14 @@ class CalibrationReport:
         """What the columns mean, one sentence or two each."""
         unit = "samples" if self.n_groups is None else "groups"
         return [
-            f"Interval: bootstrap over {unit}, the same draws for all models, edges of the bins "
-            f"held fixed. For calibration errors it is reflected about the value, because draws "
-            f"repeat their upward bias; it may therefore lie below the value.",
+            f"Interval: over {unit}, edges of the bins held fixed. {ERROR_NOTE}",
             "If calibrated: the same model and sample size with labels redrawn from its own "
             "probabilities. For a calibration error this is the floor that even a perfect model "
             "shows; for log loss, Brier score and accuracy it is what the model promises. It "
             "assumes independent samples.",
-            "* marks a value that a calibrated model would rarely show.",
+            "* marks a value beyond what chance explains. The range in brackets allows for all "
+            "numbers of the report together: a report on calibrated models has a star anywhere in "
+            f"at most {100 * (1 - self.confidence_level):g} % of samples.",
         ]
 
     # ------------------------------------------------------------------------------------ outputs
@@ -304,8 +360,9 @@ class CalibrationReport:
         Returns
         -------
         frame : pandas.DataFrame
-            First the values, one column per measure; then for each measure ``<measure>_low`` and
-            ``_high`` (interval), ``_floor``, ``_floor_low`` and ``_floor_high`` (if calibrated).
+            First the usual values, one column per measure; then for each measure
+            ``<measure>_debiased`` with ``_low`` and ``_high`` (its interval), ``_floor``,
+            ``_floor_low`` and ``_floor_high`` (if calibrated).
 
         Raises
         ------
@@ -354,12 +411,13 @@ class CalibrationReport:
         return ax
 
 
-_PARTS = ("value", "low", "high", "floor", "floor_low", "floor_high")
+_PARTS = ("value", "debiased", "low", "high", "floor", "floor_low", "floor_high")
 
 
 def _numbers(measure: MeasureResult) -> tuple[float, ...]:
     interval, calibrated = measure.interval, measure.calibrated
     return (
+        interval.usual,
         interval.value,
         interval.low,
         interval.high,

@@ -29,7 +29,8 @@ def signed_calibration_error(
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -48,9 +49,11 @@ def signed_calibration_error(
         Number of bins.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`. Under the last two, overconfidence means that
         probabilities are larger than the observed rates.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
@@ -79,8 +82,10 @@ def signed_calibration_error(
     >>> y_prob = [[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
     >>> over, under = signed_calibration_error([0, 1, 1, 1], y_prob, n_bins=5)
     >>> round(over, 4), round(under, 4)
-    (0.175, 0.1875)
+    (0.025, 0.3375)
     """
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
+    table = tabulated(
+        y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
+    )
     over, under = table.signed_parts()
     return SignedCalibrationError(float(over.mean()), float(under.mean()))

@@ -23,7 +23,8 @@ from calib.evaluation._redrawn_tests import (
     redrawn_statistics,
     share_as_large,
 )
-from calib.evaluation.cumulative import Kind, View, brownian_test
+from calib.evaluation._views import PairView
+from calib.evaluation.cumulative import Kind, brownian_test
 from calib.evaluation.resampling import group_codes
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
 from calib.warnings import DegenerateScoresWarning
@@ -45,7 +46,7 @@ def calibration_tests(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     n_groups: int = 10,
     fitted_on_same_data: bool = False,
     n_bins: int = 15,
@@ -69,7 +70,7 @@ def calibration_tests(
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3. One column means the probability of the
         second of two classes.
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         What is tested: the largest probability as that of being right, or the probability of the
         second of two classes. For one class of many pass ``y_true == k`` and its column.
     n_groups : int >= 1, default=10
@@ -199,7 +200,7 @@ def calibration_tests(
     check_option("fitted_on_same_data", fitted_on_same_data, (True, False))
     check_integer("n_bins", n_bins, low=1)
     check_integer("n_resamples", n_resamples, low=19)
-    check_option("average", average, ("top_label", "binary"))
+    check_option("average", average, _views.PAIR_VIEWS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
@@ -208,7 +209,8 @@ def calibration_tests(
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
         members = None if members is None else np.unique(members[kept], return_inverse=True)[1]
-    score, event = _views.pairs(proba, codes, average)
+    view = _views.natural_view(proba.shape[1]) if average == "auto" else average
+    score, event = _views.pairs(proba, codes, view)
     order = np.argsort(score, kind="stable")
     members = None if members is None else members[order]
     p, y = np.clip(score[order], 0.0, 1.0), event[order].astype(np.float64)
@@ -245,7 +247,7 @@ def calibration_tests(
         for name, found in outcomes.items()
     }
     n_members = None if members is None else int(members.max()) + 1
-    return CalibrationTests(tests, len(p), average, notes, n_members)
+    return CalibrationTests(tests, len(p), view, notes, n_members)
 
 
 def _source(

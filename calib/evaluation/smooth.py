@@ -10,6 +10,7 @@ from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
+from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average
 
 #: Cells of [0, 1]; the error of the grid is about ``1 / (12 N_CELLS^2 bandwidth)``.
@@ -33,12 +34,13 @@ def check_bandwidth(bandwidth: object, *, low: float = 0.0) -> float:
     return value
 
 
+@measure
 def smooth_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     bandwidth: float | None = None,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -59,7 +61,7 @@ def smooth_calibration_error(
     bandwidth : float >= 1e-5 or None, default=None
         Standard deviation of the kernel on the scale of probabilities. None finds the one at which
         the error equals the bandwidth, which is what the name smECE stands for.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes,
         each with its own bandwidth.
     sample_weight : array-like of shape (n_samples,), default=None

@@ -31,7 +31,8 @@ def squared_calibration_error(
     *,
     n_bins: int = 15,
     strategy: Strategy = "quantile",
-    average: Average = "top_label",
+    average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -51,8 +52,10 @@ def squared_calibration_error(
         Number of bins.
     strategy : {"quantile", "uniform"}, default="quantile"
         Bins of equal mass, or of equal width.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         What is compared, as in `expected_calibration_error`.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights; an integer weight equals that many repetitions of the row.
     labels : array-like of shape (n_classes,), default=None
@@ -95,7 +98,9 @@ def squared_calibration_error(
     >>> bool(error.debiased < 0 < error.plugin)
     True
     """
-    table = tabulated(y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label)
+    table = tabulated(
+        y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
+    )
     return SquaredCalibrationError(
         float((table.error(2) ** 2).mean()), float(table.debiased_square().mean())
     )

@@ -13,16 +13,17 @@ from calib.evaluation._distinct import (
     distinct_scores,
     measure_pairs,
 )
-from calib.evaluation._views import Average
-from calib.evaluation.cumulative import View
+from calib.evaluation._recognition import measure
+from calib.evaluation._views import Average, PairView
 
 
+@measure
 def sweep_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
     norm: Norm = 1,
-    average: Average = "top_label",
+    average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -41,7 +42,7 @@ def sweep_calibration_error(
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
     norm : {1, 2, "max"}, default=1
         As for `expected_calibration_error`.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` is the unweighted mean over classes,
         each with its own number of bins.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -104,7 +105,7 @@ def sweep_bin_count(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    average: View = "top_label",
+    average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -117,7 +118,7 @@ def sweep_bin_count(
         True labels.
     y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
         Probabilities in [0, 1], rows sum to 1 within 1e-3; one column: P(second class).
-    average : {"top_label", "binary"}, default="top_label"
+    average : {"auto", "top_label", "binary"}, default="auto"
         As for `expected_calibration_error`; for one class of many pass ``y_true == k`` and its
         column.
     sample_weight : array-like of shape (n_samples,), default=None

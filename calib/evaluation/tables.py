@@ -112,7 +112,8 @@ def binned_calibration_table(
     *,
     n_bins: int = 15,
     strategy: Strategy = "uniform",
-    average: Average = "top_label",
+    average: Average = "auto",
+    bins: ArrayLike = None,
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
     pos_label: object = None,
@@ -133,8 +134,10 @@ def binned_calibration_table(
         Number of bins, per class for ``average="classwise"``.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width, or of equal mass.
-    average : {"top_label", "classwise", "binary"}, default="top_label"
+    average : {"auto", "top_label", "classwise", "binary"}, default="auto"
         As for `expected_calibration_error`; ``"classwise"`` gives `n_bins` rows per class.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1]; they replace `n_bins` and `strategy`.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights.
     labels : array-like of shape (n_classes,), default=None
@@ -172,13 +175,15 @@ def binned_calibration_table(
     codes, proba, weight, classes = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
+    edges = None if bins is None else binning.check_edges(bins)
     if average == "classwise":
         columns = _views.all_columns(proba)
-        table = binning.tabulate_classes(columns, codes, weight, n_bins, strategy)
+        table = binning.tabulate_classes(columns, codes, weight, n_bins, strategy, own_edges=edges)
         return rows_of(table, columns, weight, classes)
     prediction, event = _views.pairs(proba, codes, average)
-    table = binning.tabulate(prediction, event, weight, n_bins, strategy)
-    label = classes[1:2] if average == "binary" else np.array([None])
+    table = binning.tabulate(prediction, event, weight, n_bins, strategy, edges)
+    view = _views.resolved(average, proba.shape[1])
+    label = classes[1:2] if view == "binary" else np.array([None])
     return rows_of(table, prediction[:, None], weight, label)
 
 

@@ -224,7 +224,7 @@ def test_frame_and_dictionary(report) -> None:
     assert frame.loc["true", "expected_calibration_error_floor_low"] < floor
     assert floor < frame.loc["true", "expected_calibration_error_floor_high"]
     assert (frame["brier_low"] < frame["brier"]).all()
-    assert frame.shape == (2, 7 * 6)
+    assert frame.shape == (2, 7 * 7)  # with the number that the interval holds
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert content["models"]["raw"]["measures"]["brier"]["value"] == frame.loc["raw", "brier"]
     assert list(content["models"]["raw"]["measures"]) == MEASURES

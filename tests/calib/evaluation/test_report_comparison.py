@@ -188,7 +188,9 @@ def test_further_measures_are_the_functions(n_classes: int, weighted: bool) -> N
     assert "Smooth calibration error" in str(report)
     core = calibration_report(y, {"raw": sharp}, sample_weight=w, n_resamples=20)
     for name, found in core.models["raw"].measures.items():
-        assert raw[name] == found
+        assert (raw[name].value, raw[name].floor) == (found.value, found.floor)
+        assert raw[name].debiased == found.debiased
+        assert raw[name].high == found.high  # what chance explains depends on all measures
 
 
 def test_further_measures_by_name_and_group() -> None:

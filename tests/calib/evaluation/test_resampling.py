@@ -214,7 +214,7 @@ def test_double_bootstrap_corrects_a_bias(rng: np.random.Generator) -> None:
         return float(np.mean(y - p) ** 2)
 
     options = {"n_resamples": 400, "random_state": 0}
-    double = metric_interval(square, y, p, **options)
+    double = metric_interval(square, y, p, method="double", **options)
     assert (double.low + double.high) / 2 == pytest.approx(2 * double.value - double.mean)
     plain = metric_interval(square, y, p, method="percentile", **options)
     assert double.low < plain.low
