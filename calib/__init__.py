@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         NothingToMeasureWarning,
         ProbabilitiesAsLogitsWarning,
         RefitWarning,
+        ScarceLabelsWarning,
         UnknownImagesWarning,
     )
 
@@ -74,6 +75,7 @@ _MODULE_OF = {
     "ProbabilitiesAsLogitsWarning": "calib.warnings",
     "QuadraticCalibrator": "calib.calibrators.quadratic",
     "RefitWarning": "calib.warnings",
+    "ScarceLabelsWarning": "calib.warnings",
     "SplineCalibrator": "calib.calibrators.spline",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
@@ -115,6 +117,7 @@ __all__ = [
     "ProbabilitiesAsLogitsWarning",
     "QuadraticCalibrator",
     "RefitWarning",
+    "ScarceLabelsWarning",
     "SplineCalibrator",
     "SplitPointCalibrator",
     "TemperatureCalibrator",

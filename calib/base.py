@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
@@ -21,7 +22,7 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core import labels as labels_
-from calib._core import links, validation
+from calib._core import links, scarcity, validation
 from calib._core.columns import (
     check_overlap,
     class_name,
@@ -42,10 +43,22 @@ from calib._core.namespace import (
 from calib._core.reading import eager
 from calib._core.scores import Scores, row_blocks
 from calib._core.sklearn_compat import check_features
+from calib._core.tempering import possible_rows, unit_of
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
 #: A pure function of scores (n, n_classes), fitted values with options, and a namespace.
 PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
+
+#: Fitted attributes that older files lack, and what they stand for given the others.
+Added: TypeAlias = Mapping[str, Callable[[Mapping[str, Any]], Any]]
+
+
+def _one(_fitted: Mapping[str, Any]) -> float:
+    return 1.0
+
+
+#: What files without the attribute ``unit_`` stand for: logits as they are.
+ADDED_UNIT: Added = {"unit_": _one}
 
 
 class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -65,7 +78,9 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         What `X` holds; never guessed from its values. ``"proba"``: probabilities in [0, 1] whose
         rows sum to 1, or one column with the probability of the positive class. ``"logits"``:
         unnormalised log-probabilities (inputs of a softmax), or one column with the log-odds of
-        the positive class.
+        the positive class. Minus infinity is the logarithm of 0: a class that a row excludes
+        keeps probability 0 in every map. Probabilities of 0 are scores like others: maps that take
+        logarithms read them as 1.2e-38, and smoothing raises them.
 
     Attributes
     ----------
@@ -92,6 +107,18 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
     #: Whether rows are mapped independently, so that large inputs can be mapped in blocks.
     _row_wise: ClassVar[bool] = True
 
+    #: Whether only the order of the scores counts, so that no score is too small to be real.
+    _by_rank: ClassVar[bool] = False
+    #: Number of classes from which logits are divided by a fitted ``unit_`` first, so that any
+    #: scale is the same; 0 for maps that have no need of it.
+    _rescales_from: ClassVar[int] = 0
+    #: Labels a class below which a map that is fitted class by class says that they are few.
+    _least_per_class: ClassVar[int] = 0
+    #: Whether mean probabilities may be far from the frequencies of rare classes.
+    _may_miss_rates: ClassVar[bool] = False
+    #: Fitted attributes that older files lack, and what they stand for given the others.
+    _added: ClassVar[Added] = {}
+
     #: Fewest rows that are mapped together; maps that loop over classes want more.
     _block_rows: ClassVar[int] = 1
 
@@ -100,6 +127,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
 
     classes_: LabelArray
     n_features_in_: int
+    unit_: float = 1.0
 
     def __init__(self, *, input: Literal["proba", "logits"] = "proba") -> None:
         self.input = input
@@ -176,10 +204,14 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             If ``input="logits"`` but all scores look like probabilities.
         DegenerateScoresWarning
             If all rows are equal; if a class that occurs in `y` has probability 0 everywhere; if
+            the label of some rows is excluded or masked by `X` (these rows are left out); if
             scores rank against the labels, name the right class less often than chance, or fit the
             labels far better in another order of the columns, all beyond noise (99.9 %); if labels
             sort as text in another order than their numbers, or count from 1 and may lack the last
             class. The text names the evidence and the likely cause.
+        ScarceLabelsWarning
+            If a map that is fitted class by class sees few labels a class, or cannot follow a rare
+            one.
         """
         check_option("input", self.input, ("proba", "logits"))
         labels_.check_not_swapped(X, y)
@@ -191,7 +223,6 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         rows = None if kept is None else np.flatnonzero(kept)
         if rows is not None:
             array = array[rows]
-        validation.check_finite(array, "X", rows)
         check_features(self, table if hasattr(table, "columns") else matrix, reset=True)
         y_array = labels_.check_vector(y, "y", kept)
         labels_.check_same_length(matrix.shape[0], y_array.shape[0], "X", "y")
@@ -199,7 +230,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         if rows is not None and weight is not None:
             y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
         n_scores = self._n_scores(array.shape[1])
-        validation.check_scores(array[:, :n_scores], self.input, "X")
+        validation.check_scores(matrix, self.input, "X", n_scores)
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
         target: Any
@@ -219,6 +250,12 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             target = labels_.encode_labels(y_array, settled, "y")
         if order is not None:
             array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
+        if self.input == "logits":
+            logits = Scores(array[:, :n_scores], "logits", "logits")
+            possible = possible_rows(logits, target, weight, by_rank=self._by_rank)
+            if possible is not None:
+                array, target = array[possible], target[possible]
+                weight = None if weight is None else weight[possible]
         if target.dtype.kind == "i" and target.min() == target.max():
             raise ValueError(
                 f"y has a single class ({settled[target[0]]!r}); calibration needs at least two "
@@ -235,10 +272,17 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         doubt = validation.check_columns_against_labels(scores, self.input, target, weight, settled)
         self.classes_ = settled
         whole = Scores(array, self.input, self._domain)
-        self._fit(whole, target, weight)
-        doubt = "; ".join(filter(None, [doubt, self._suspicion(whole, target, weight)]))
+        if 0 < self._rescales_from <= len(settled):
+            self.unit_ = unit_of(replace(whole, array=scores), target, weight)
+            whole = whole.in_units(self.unit_)
+        elif self._rescales_from:
+            self.unit_ = 1.0
+        with np.errstate(over="ignore"):  # what is infinite is certain
+            self._fit(whole, target, weight)
+            doubt = "; ".join(filter(None, [doubt, self._suspicion(whole, target, weight)]))
         if doubt:
             warn(doubt, DegenerateScoresWarning)
+        self._check_scarcity(array, target, weight)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -341,9 +385,22 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """Return what the fitted values say against the scores, None where they say nothing."""
         return None
 
+    def _check_scarcity(
+        self, array: LabelArray, target: LabelArray, weight: Float64Array | None
+    ) -> None:
+        """Warn if there are too few labels for this map."""
+        name = type(self).__name__
+        if self._least_per_class:
+            total = float(len(target) if weight is None else weight.sum())
+            scarcity.warn_of_few_per_class(name, total, len(self.classes_), self._least_per_class)
+        if self._may_miss_rates:
+            apply = self._apply
+            scarcity.warn_of_missed_rates(name, apply, array, target, weight, self.classes_)
+
     def _fitted_values(self) -> dict[str, Any]:
         """Fitted attributes that feed `_map`, as NumPy values."""
-        return {name: getattr(self, name) for name in self._fitted}
+        known = {name: getattr(self, name) for name in self._fitted if hasattr(self, name)}
+        return completed(type(self), known)
 
     def _sizes(self) -> dict[str, int]:
         """Lengths that declarations of fitted arrays name."""
@@ -365,7 +422,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
                 f"single sample X.reshape(1, -1)"
             )
         table = eager(X)
-        array = validation.check_matrix(table, "X")
+        array = validation.check_matrix(table, "X", finite=False)
         n_scores = self._n_scores(self.n_features_in_)
         names = column_names(table)
         order, sure = self._order_of(names, n_scores, array.shape[1])
@@ -373,7 +430,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             check_features(self, table if hasattr(table, "columns") else array, reset=False)
         if order is not None:
             array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
-        validation.check_scores(array[:, :n_scores], self.input, "X")
+        validation.check_scores(array, self.input, "X", n_scores)
         return array
 
     def _order_of(
@@ -419,6 +476,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """Map a checked block of any namespace to probabilities of the same floating type."""
         return self._through(type(self)._map, array)
 
+    @np.errstate(over="ignore")  # what is infinite is certain
     def _through(self, function: PureMap, array: Array) -> Array:
         """Apply a pure function of scores and fitted values to a checked block."""
         xp = array_namespace(array)
@@ -438,7 +496,15 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "classes_") and all(hasattr(self, name) for name in self._fitted)
+        return hasattr(self, "classes_") and all(
+            hasattr(self, name) for name in self._fitted if name not in self._added
+        )
+
+
+def completed(method: type[BaseCalibrator], fitted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fitted values with those that older files lack."""
+    added = {name: make(fitted) for name, make in method._added.items() if name not in fitted}
+    return {**fitted, **added}
 
 
 def working_array(method: type[BaseCalibrator], array: Array, xp: Namespace) -> Array:
@@ -462,4 +528,15 @@ def map_columns(
     the namespace, floating type and device of `array`, and options.
     """
     columns = links.both_columns(array, source, xp) if array.shape[1] == 1 else array
-    return function(links.convert(columns, source, method._domain, xp), fitted, xp)
+    hidden = None
+    if source == "logits":
+        unit = fitted.get("unit_", 1.0)
+        hidden = links.excluded(columns, xp)
+        if xp is not np or unit != 1.0 or hidden.any():
+            columns = links.in_units(columns, unit, xp)
+    out = function(links.convert(columns, source, method._domain, xp), fitted, xp)
+    if hidden is None or (xp is np and not hidden.any()):
+        return out
+    if out.ndim == 3:  # intervals
+        return xp.where(xp.expand_dims(hidden, axis=2), xp.zeros_like(out), out)
+    return links.without_excluded(out, hidden, xp)

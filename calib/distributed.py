@@ -28,7 +28,7 @@ from calib._distributed.partitions import (
     partitions_of,
     reduce,
 )
-from calib._distributed.rows import read_rows
+from calib._distributed.rows import read_rows, unit_of_rows
 from calib._distributed.tasks import accumulate_part, apply_part, classes_in
 from calib.base import BaseCalibrator
 from calib.evaluation._accumulated import AccumulatedReport
@@ -348,6 +348,10 @@ def fit(
         rows = read_rows(frame, columns, classes, input)
     calibrator.classes_ = classes
     check_features(calibrator, frame._meta_nonempty[columns.scores], reset=True)
+    if calibrator._rescales_from:
+        calibrator.unit_ = 1.0
+        if calibrator._rescales_from <= len(classes):
+            calibrator.unit_, rows = unit_of_rows(rows)
     failed = FITS[method](calibrator, rows)
     if failed:
         warn(

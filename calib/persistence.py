@@ -15,7 +15,7 @@ from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._core import links
-from calib.base import BaseCalibrator
+from calib.base import BaseCalibrator, completed
 from calib.detection.map_table import stored_class, stored_name
 
 if TYPE_CHECKING:
@@ -283,10 +283,12 @@ def restored_map(document: dict[str, Any]) -> BaseCalibrator:
     if calibrator.input not in ("proba", "logits"):
         raise ValueError(f"input must be 'proba' or 'logits'; got {describe(calibrator.input)}")
     fitted = document["fitted"]
-    if not isinstance(fitted, dict) or set(fitted) != set(method._fitted):
+    required = set(method._fitted) - set(method._added)
+    if not isinstance(fitted, dict) or not required <= set(fitted) <= set(method._fitted):
         raise ValueError(f"{method.__name__} needs the fitted arrays {list(method._fitted)}")
-    for name, entry in fitted.items():
-        setattr(calibrator, name, _decode(name, entry))
+    arrays = {name: _decode(name, entry) for name, entry in fitted.items()}
+    for name, value in completed(method, arrays).items():
+        setattr(calibrator, name, value)
     calibrator.classes_ = _decode_labels(document["classes"])
     n_columns = document["n_features_in"]
     if type(n_columns) is not int or not 1 <= n_columns <= _MAX_CLASSES:

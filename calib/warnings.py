@@ -24,6 +24,10 @@ class DegenerateScoresWarning(CalibrationWarning):
     """Scores carry no information, or contradict the labels."""
 
 
+class ScarceLabelsWarning(CalibrationWarning):
+    """There are too few labels, of some class or of all, for the map that was asked for."""
+
+
 class CostWarning(CalibWarning):
     """A fit will take long where a related method is quick."""
 

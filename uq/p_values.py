@@ -14,7 +14,7 @@ from calib._core.columns import column_names, told_classes
 from calib._core.labels import check_same_length, check_vector
 from calib._core.namespace import to_numpy
 from calib._core.reading import eager, read_array
-from calib._core.validation import check_matrix
+from calib._core.validation import RANGE_TOLERANCE, check_matrix
 from uq._vectors import check_numbers, percent_hint
 from uq.category_table import CategoryTable
 from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
@@ -267,7 +267,7 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
         raise ValueError(
             f"p_values must have a column for each of two or more labels; got {matrix.shape}"
         )
-    if matrix.min() < 0 or matrix.max() > 1:
+    if matrix.min() < -RANGE_TOLERANCE or matrix.max() > 1 + RANGE_TOLERANCE:
         raise ValueError(
             f"p_values must lie in [0, 1]; got values from {matrix.min():.6g} to {matrix.max():.6g}"
             f"{percent_hint(matrix)}"

@@ -13,6 +13,7 @@ from calib._border.checks import check_fraction, check_integer, check_option, de
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core.labels import check_same_length
+from calib._core.validation import RANGE_TOLERANCE
 from uq._tied_risk import warn_if_reversed
 from uq._vectors import check_score_vector, percent_hint
 from uq.warnings import NothingKeptWarning
@@ -277,7 +278,7 @@ def abstention_utility(
     if not number or not 0 < penalty < math.inf:
         raise ValueError(f"penalty must be a finite number > 0; got {describe(penalty)}")
     if threshold is None:
-        if ranks.min() < 0 or ranks.max() > 1:
+        if ranks.min() < -RANGE_TOLERANCE or ranks.max() > 1 + RANGE_TOLERANCE:
             raise ValueError(
                 f"confidence has values outside [0, 1] (min={ranks.min():.6g}, "
                 f"max={ranks.max():.6g}); pass probabilities of being right, or a threshold"

@@ -19,6 +19,14 @@ from calib._border.typing import Array, Domain, InputKind, Namespace
 LOG_FLOOR = float(np.log(np.finfo(np.float32).tiny))
 #: The probability that belongs to it.
 PROBA_FLOOR = float(np.finfo(np.float32).tiny)
+#: Largest logit that is calculated with; below its negative a logit is the logarithm of 0.
+LOGIT_LIMIT = 1e305
+#: What stands for the logarithm of 0 in calculations: below every logit, and no difference of it
+#: overflows.
+EXCLUDED = -8e307
+
+#: Odds count up to this size.
+LARGEST_ODDS = 1e300
 
 
 def softmax(logits: Array, xp: Namespace) -> Array:
@@ -47,11 +55,57 @@ def logits_from_proba(proba: Array, xp: Namespace) -> Array:
 def both_columns(scores: Array, source: InputKind, xp: Namespace) -> Array:
     """Turn scores of the positive class, shape (n_samples, 1), into two columns.
 
-    Log-odds ``s`` become ``[0, s]``, a probability ``p`` becomes ``[1 - p, p]``.
+    Log-odds ``s`` become ``[0, s]``, a probability ``p`` becomes ``[1 - p, p]``. Infinite log-odds
+    of either sign exclude one class: ``[0, -inf]`` or ``[-inf, 0]``.
     """
     if source == "logits":
-        return xp.concat([xp.zeros_like(scores), scores], axis=1)
+        certain = scores > LOGIT_LIMIT if _reaches(scores, LOGIT_LIMIT, xp) else xp.isinf(scores)
+        certain = certain & (scores > 0)
+        zero = xp.zeros_like(scores)
+        other = xp.where(certain, xp.full_like(scores, -math.inf), zero)
+        return xp.concat([other, xp.where(certain, zero, scores)], axis=1)
     return xp.concat([1 - scores, scores], axis=1)
+
+
+def _reaches(array: Array, limit: float, xp: Namespace) -> bool:
+    """Return whether the floating type of the array goes up to a limit."""
+    return float(xp.finfo(array.dtype).max) > limit
+
+
+def excluded(logits: Array, xp: Namespace) -> Array:
+    """Return which logits stand for a probability of exactly 0."""
+    limit = LOGIT_LIMIT if _reaches(logits, LOGIT_LIMIT, xp) else math.inf
+    return logits < -limit if math.isfinite(limit) else logits == -math.inf
+
+
+def in_units(logits: Array, unit: Array, xp: Namespace) -> Array:
+    """Return logits divided by a unit, the logarithm of 0 as a number below all others.
+
+    The numbers are finite, and so are their differences.
+    """
+    wide = _reaches(logits, LOGIT_LIMIT, xp)
+    lowest = EXCLUDED if wide else 0.25 * float(xp.finfo(logits.dtype).min)
+    hidden = excluded(logits, xp)
+    with np.errstate(over="ignore"):
+        scaled = xp.clip(logits / unit, lowest, -lowest)
+    return xp.where(hidden, xp.full_like(scaled, lowest), scaled)
+
+
+def without_excluded(proba: Array, hidden: Array, xp: Namespace) -> Array:
+    """Give probability 0 to excluded classes and share out what they had.
+
+    Parameters
+    ----------
+    proba : array of shape (n_samples, n_classes)
+        Rows that exclude no class are returned as they are.
+    hidden : array of bool, shape (n_samples, n_classes)
+        At least one class of a row is not excluded.
+    """
+    kept = xp.where(hidden, xp.zeros_like(proba), proba)
+    n_left = xp.sum(xp.astype(~hidden, proba.dtype), axis=1, keepdims=True)
+    even = xp.where(hidden, xp.zeros_like(proba), 1.0 / n_left)
+    kept = renormalise(kept, even, xp)
+    return xp.where(xp.any(hidden, axis=1, keepdims=True), kept, proba)
 
 
 def convert(scores: Array, source: InputKind, domain: Domain, xp: Namespace) -> Array:
@@ -115,7 +169,7 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     decay = xp.exp(-xp.abs(s))
     half = 0.5 * share * (1 + decay)
     small = (1 - share) * decay + half
-    bounded = xp.log(((1 - share) + half) / xp.where(small > 0, small, xp.ones_like(small)))
+    bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, xp.ones_like(small)))
     return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)
 
 
@@ -145,6 +199,56 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
     width = xp.take(knots, right, axis=0) - x0
     flat = width <= 0
     share = (x - x0) / xp.where(flat, xp.ones_like(width), width)
+    return y0 + xp.clip(share, 0.0, 1.0) * (xp.take(values, right, axis=0) - y0)
+
+
+def signed_odds(p: Array, q: Array, xp: Namespace) -> Array:
+    """Return what orders probabilities p with complements q: ``p / q`` or, below 1, ``-q / p``.
+
+    It grows with p over the whole range of either number, where p itself ends at 1.
+    """
+    small, large = xp.minimum(p, q), xp.maximum(p, q)
+    empty = small <= 0
+    with np.errstate(over="ignore"):
+        odds = large / xp.where(empty, xp.ones_like(small), small)
+    odds = xp.clip(xp.where(empty, xp.full_like(odds, LARGEST_ODDS), odds), None, LARGEST_ODDS)
+    return xp.where(p < q, -odds, odds)
+
+
+def complements(proba: Array, xp: Namespace) -> Array:
+    """Return ``1 - p`` of every class, that of the largest as the sum of the others."""
+    order = xp.arange(proba.shape[1], device=getattr(proba, "device", None))
+    is_top = xp.expand_dims(order, axis=0) == xp.expand_dims(xp.argmax(proba, axis=1), axis=1)
+    rest = xp.sum(xp.where(is_top, xp.zeros_like(proba), proba), axis=1, keepdims=True)
+    return xp.where(is_top, rest, 1 - proba)
+
+
+def interpolate_pairs(pair: tuple[Array, Array], table: Sequence[Array], xp: Namespace) -> Array:
+    """Interpolate linearly in p, as `interpolate`, at probabilities known with complements.
+
+    Parameters
+    ----------
+    pair : (array, array) of shape (n,)
+        p and 1 - p.
+    table : knots, complements and values, array of shape (n_knots,) each
+        Ascending in p; a repeated last knot is padding and changes nothing.
+    """
+    p, q = pair
+    knots, complements, values = table
+    last = knots.shape[0] - 1
+    if last == 0:
+        return xp.zeros_like(p) + values[0]
+    key = 1.0 * signed_odds(p, q, xp)
+    right = xp.searchsorted(signed_odds(knots, complements, xp), key, side="right")
+    right = xp.clip(right, 1, last)
+    left = right - 1
+    p0, q0 = xp.take(knots, left, axis=0), xp.take(complements, left, axis=0)
+    p1, q1 = xp.take(knots, right, axis=0), xp.take(complements, right, axis=0)
+    above = p0 >= q0  # distances of the numbers that are known better
+    width = xp.where(above, q0 - q1, p1 - p0)
+    flat = width <= 0
+    share = xp.where(above, q0 - q, p - p0) / xp.where(flat, xp.ones_like(width), width)
+    y0 = xp.take(values, left, axis=0)
     return y0 + xp.clip(share, 0.0, 1.0) * (xp.take(values, right, axis=0) - y0)
 
 

@@ -22,6 +22,14 @@ START_ROWS = 1 << 14
 #: Log-odds held at a time (16 MB): as many classes as fit are solved side by side.
 CHUNK_ELEMENTS = 1 << 21
 
+#: How far outside the range of both targets log-odds count as they are, in widths of that range.
+FAR = 30.0
+#: Quantile of the distances from its middle that is typical, and rows that it is taken from.
+FAR_QUANTILE, FAR_ROWS = 0.3, 1024
+
+#: Log-odds of absent classes count up to this size, so that no sum overflows.
+LARGEST = 1e30
+
 #: Bounds of the log-odds that are tried, in units of ``log(2 n + 1)``; without a bound first.
 BOUNDS = (np.inf, 4.0, 2.0, 1.0, 0.7, 0.5, 0.35)
 
@@ -65,6 +73,72 @@ def one_vs_rest_problems(
         rest = peak[:, None] + np.log(total[:, None] - share)
         z -= np.where(is_top, rest_of_top[:, None], rest)
         yield columns, z, target[:, None] == index
+
+
+def confined_problems(
+    scores: Scores, target: Float64Array, weight: Float64Array | None
+) -> Iterator[tuple[slice, Float64Array, LabelArray]]:
+    """Yield the same with log-odds far beyond all that can matter, as of masks, brought nearer."""
+    for columns, s, t in one_vs_rest_problems(scores, target):
+        yield columns, confined(s, t, weight), t
+
+
+def confined(s: Float64Array, target: LabelArray, weight: Float64Array | None) -> Float64Array:
+    """Return log-odds cut where every increasing map that fits is certain, (n_samples, n_problems).
+
+    What matters is the range in which both targets occur; see `far_ends`.
+    """
+    step = max(1, len(s) // FAR_ROWS)
+    part = None if weight is None else weight[::step]
+    low, high = far_ends(class_extremes(s, target), s[::step], part)
+    if (s.min(axis=0) >= low).all() and (s.max(axis=0) <= high).all():
+        return s
+    return np.clip(s, low, high)
+
+
+def class_extremes(s: Float64Array, target: LabelArray) -> Float64Array:
+    """Return largest log-odds and negated smallest of target 0, then of 1, (4, n_problems)."""
+    zeros, ones = target < 1, target > 0
+    out = [
+        np.where(chosen, side, -np.inf).max(axis=0) for chosen in (zeros, ones) for side in (s, -s)
+    ]
+    return np.stack(out)
+
+
+def far_ends(
+    extremes: Float64Array, sample: Float64Array, weight: Float64Array | None
+) -> tuple[Float64Array, Float64Array]:
+    """Return the log-odds beyond which nothing can matter to a fit, each (n_problems,).
+
+    They lie `FAR` times as far outside the range in which both targets occur as that range is
+    wide, or as scores typically are from its middle. A map steep enough to matter inside it is
+    certain there.
+
+    Parameters
+    ----------
+    extremes : ndarray of shape (4, n_problems)
+        From `class_extremes`.
+    sample : ndarray of shape (n_rows, n_problems)
+        Some of the log-odds.
+    weight : ndarray of shape (n_rows,) or None
+        Their weights.
+    """
+    top0, bottom0, top1, bottom1 = extremes[0], -extremes[1], extremes[2], -extremes[3]
+    first, second = np.minimum(top0, top1), np.maximum(bottom0, bottom1)
+    known = np.isfinite(first) & np.isfinite(second)  # both targets occur
+    first, second = np.where(known, first, 0.0), np.where(known, second, 0.0)
+    middle, width = 0.5 * first + 0.5 * second, np.abs(0.5 * first - 0.5 * second)
+    with np.errstate(over="ignore"):
+        away = np.abs(sample - middle)
+    order = np.argsort(away, axis=0)
+    mass = np.cumsum(np.ones(away.shape) if weight is None else weight[order], axis=0)
+    place = (mass < FAR_QUANTILE * mass[-1] * (1.0 - 1e-12)).sum(axis=0)
+    problem = np.arange(away.shape[1])
+    typical = away[order[np.minimum(place, len(away) - 1), problem], problem]
+    with np.errstate(over="ignore"):
+        reach = FAR * (width + np.where(typical > 0, typical, away.max(axis=0)))
+    reach = np.where(known, reach, np.minimum(reach, LARGEST))
+    return middle - width - reach, middle + width + reach
 
 
 def fit_logistic(
@@ -222,14 +296,9 @@ def log_loss(
 
 
 def separable(s: Float64Array, target: LabelArray) -> LabelArray:
-    """Say which problems some threshold splits without error, shape (n_problems,)."""
-    infinite = np.inf
-    zeros, ones = target < 1, target > 0
-    top0 = np.where(zeros, s, -infinite).max(axis=0)
-    bottom0 = np.where(zeros, s, infinite).min(axis=0)
-    top1 = np.where(ones, s, -infinite).max(axis=0)
-    bottom1 = np.where(ones, s, infinite).min(axis=0)
-    return np.asarray((top0 <= bottom1) | (top1 <= bottom0))
+    """Return which problems some threshold splits without error, shape (n_problems,)."""
+    top0, bottom0, top1, bottom1 = class_extremes(s, target)
+    return np.asarray((top0 <= -bottom1) | (top1 <= -bottom0))
 
 
 def cautious_goals(

@@ -35,7 +35,7 @@ def to_numpy(x: Array) -> LabelArray:
         return x
     if hasattr(x, "detach"):
         x = x.detach().cpu()
-        if str(x.dtype) == "torch.bfloat16":  # NumPy has no such type
+        if is_half(x) and str(x.dtype) != "torch.float16":  # NumPy has no such type
             x = x.float()
         return cast(LabelArray, x.numpy())
     if hasattr(x, "get"):
@@ -54,6 +54,11 @@ def like(value: Any, reference: Array, xp: Namespace) -> Array:
     Integer values keep an integer type, so that they can index.
     """
     array = np.asarray(value)
+    if array.ndim == 0 and array.dtype.kind == "f":  # numbers that divide may not become 0
+        limits = xp.finfo(reference.dtype)
+        tiny, most = float(limits.smallest_normal), float(limits.max)
+        size = min(max(abs(float(array)), tiny), most)
+        array = np.asarray(np.copysign(size, array) if array else array)
     if xp is np:
         return array if array.dtype.kind in "iub" else array.astype(reference.dtype, copy=False)
     from array_api_compat import device
@@ -73,5 +78,6 @@ def take_columns(x: Array, order: LabelArray) -> Array:
 
 
 def is_half(x: Array) -> bool:
-    """Tell whether the elements of `x` are 16-bit floats (float16 or bfloat16)."""
-    return str(x.dtype).rpartition(".")[2] in {"float16", "bfloat16"}
+    """Return whether the elements of `x` are floats of 16 bits (float16, bfloat16) or of 8."""
+    name = str(x.dtype).rpartition(".")[2]
+    return name in {"float16", "bfloat16"} or name.startswith("float8")

@@ -9,11 +9,13 @@ import numpy as np
 
 from calib._border.typing import Domain, Float64Array, FloatArray, InputKind
 from calib._core.links import (
+    LOGIT_LIMIT,
     PROBA_FLOOR,
     binary_log_odds,
     both_columns,
     bounded_log_odds,
     convert,
+    in_units,
     logits_from_proba,
     smooth,
 )
@@ -43,12 +45,15 @@ class Scores:
         What `block` and the iteration return; ``"declared"`` means as received.
     share : float, default=0.0
         Share of the uniform distribution that is mixed into the probabilities first, in [0, 1].
+    unit : float, default=1.0
+        What logits are divided by first, > 0.
     """
 
     array: FloatArray
     source: InputKind
     domain: Domain
     share: float = 0.0
+    unit: float = 1.0
 
     @property
     def n_samples(self) -> int:
@@ -66,6 +71,7 @@ class Scores:
         part = np.asarray(self.array[rows], dtype=np.float64)
         if part.shape[1] == 1:
             part = both_columns(part, self.source, np)
+        part = self._in_units(part)
         source = self.source
         if self.share > 0:
             part, source = smooth(convert(part, source, "proba", np), self.share), "proba"
@@ -93,7 +99,8 @@ class Scores:
         array = self.array
         if array.shape[1] == 1:
             if self.source == "logits":
-                return array[:, 0].astype(np.float64)
+                s = array[:, 0].astype(np.float64)[:, None]
+                return np.asarray(in_units(s, self.unit, np) if self._wild(s) else s)[:, 0]
             positive = array[:, 0].astype(np.float64)
             return np.asarray(
                 np.log(np.maximum(positive, PROBA_FLOOR))
@@ -105,24 +112,44 @@ class Scores:
             out[rows] = binary_log_odds(block)
         return out
 
-    def columns(self) -> Iterator[Float64Array]:
-        """Yield the scores of one class after the other in the wanted domain, (n_samples,)."""
-        if self.share > 0:
-            yield from self.dense().T.copy()
+    def pairs(self) -> Iterator[tuple[Float64Array, Float64Array]]:
+        """Yield probability and complement of one class after the other, (n_samples,) each.
+
+        Of two classes only those of the second. The complement is a sum over the other classes,
+        so that it does not vanish where the probability is 1 to working precision.
+        """
+        plain = self.in_domain("proba")
+        if self.n_classes == 2:
+            both = plain.dense()
+            yield both[:, 1].copy(), both[:, 0].copy()
             return
-        if self.domain in (self.source, "declared") and self.array.shape[1] > 1:
-            for k in range(self.n_classes):
-                yield self.array[:, k].astype(np.float64)
-            return
-        if self.n_classes == 2 or self.domain == "logits":
-            yield from self.dense().T.copy()
-            return
+        top = np.empty(self.n_samples, dtype=np.intp)
+        rest = np.empty(self.n_samples)
         normaliser = np.empty(self.n_samples)  # of the softmax, once for all classes
-        for rows, z in self.in_domain("declared"):
-            peak = z.max(axis=1)
-            normaliser[rows] = peak + np.log(np.exp(z - peak[:, None]).sum(axis=1))
+        by_logits = self.share == 0 and self.source == "logits"
+        smoothed = plain.dense() if self.share > 0 else None
+        for rows, block in self.in_domain("declared") if by_logits else plain:
+            index = np.arange(len(block))
+            top[rows] = block.argmax(axis=1)
+            p = block
+            if by_logits:
+                peak = block[index, top[rows]]
+                p = np.exp(block - peak[:, None])
+                total = p.sum(axis=1)
+                normaliser[rows] = peak + np.log(total)
+                p /= total[:, None]
+            else:
+                p = block.copy()
+            p[index, top[rows]] = 0.0
+            rest[rows] = p.sum(axis=1)
         for k in range(self.n_classes):
-            yield np.exp(self.array[:, k].astype(np.float64) - normaliser)
+            if by_logits:
+                p = np.exp(self.logit_columns(slice(k, k + 1))[:, 0] - normaliser)
+            elif smoothed is not None:
+                p = smoothed[:, k].copy()
+            else:
+                p = self.array[:, k].astype(np.float64)
+            yield p, np.where(top == k, rest, 1.0 - p)
 
     def logit_columns(self, columns: slice) -> Float64Array:
         """Return the logits of some classes (three or more in all), float64, as a copy."""
@@ -131,7 +158,20 @@ class Scores:
         part = self.array[:, columns].astype(np.float64)
         if self.source == "proba":
             return np.asarray(logits_from_proba(part, np))
-        return part
+        return self._in_units(part)
+
+    def _in_units(self, part: Float64Array) -> Float64Array:
+        """Return a block of logits divided by the unit and without infinities."""
+        if self.source == "proba" or not self._wild(part):
+            return part
+        return np.asarray(in_units(part, self.unit, np))
+
+    def _wild(self, part: Float64Array) -> bool:
+        """Return whether logits are not calculated with as they are."""
+        one_sided = part.shape[1] > 1  # a single column may exclude either class
+        return self.unit != 1.0 or not (
+            part.min() >= -LOGIT_LIMIT and (one_sided or part.max() <= LOGIT_LIMIT)
+        )
 
     def every(self, step: int) -> Scores:
         """Return a systematic subsample (a view): rows 0, step, 2 step, ..."""
@@ -140,6 +180,10 @@ class Scores:
     def in_domain(self, domain: Domain) -> Scores:
         """Return the same scores read in another domain."""
         return replace(self, domain=domain)
+
+    def in_units(self, unit: float) -> Scores:
+        """Return the same scores with logits divided by a number."""
+        return self if unit == 1.0 else replace(self, unit=self.unit * unit)
 
     def smoothed(self, share: float) -> Scores:
         """Return the same scores after mixing with the uniform distribution (Laplace smoothing)."""

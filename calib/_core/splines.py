@@ -20,7 +20,7 @@ from calib._core.scores import row_blocks
 #: odds and relative far out. A cell stands at its mean, which leaves an error of second order.
 N_CELLS = 512
 #: Log-odds count up to this size, so that no square overflows.
-LARGEST = 1e100
+LARGEST = 1e30
 #: Gain in mean log loss that a bound of the input has to bring.
 LEAST_GAIN = 1e-9
 #: Penalties on the integrated squared change of slope; the scale is natural, because the axis is

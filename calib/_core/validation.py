@@ -5,6 +5,8 @@ Private functions behind this border receive clean arrays and never check again.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from calib._border.typing import (
@@ -31,7 +33,7 @@ from calib._core.labels import (
     column_codes,
     positive_rows,
 )
-from calib._core.links import PROBA_FLOOR
+from calib._core.links import LOGIT_LIMIT, PROBA_FLOOR
 from calib._core.namespace import (
     array_namespace,
     is_half,
@@ -44,8 +46,12 @@ from calib._core.suspicion import suspicion
 from calib.warnings import DegenerateScoresWarning
 
 #: How far a row of probabilities may be from summing to 1: covers float32 softmax over thousands
-#: of classes and numbers printed with four decimals. Half precision gets ten times as much.
+#: of classes and numbers printed with four decimals.
 ROW_SUM_TOLERANCE = 1e-3
+#: The same for half precision, and for floats of 8 bits the share that rounding may take from a
+#: number and the amount that it may take from one near 0.
+HALF_TOLERANCE = 1e-2
+ROUNDING_OF_8_BITS = {"float8_e4m3": (2.0**-4, 2.0**-10), "float8_e5m2": (2.0**-3, 2.0**-17)}
 #: Rows that are looked at to find out what refused numbers are.
 ADVICE_ROWS = 10_000
 #: How far beyond [0, 1] rounding may push a probability.
@@ -80,13 +86,15 @@ def _as_floating(array: Array, name: str) -> Array:
         raise type(error)(f"{name} must hold numbers; {error}") from error
 
 
-def check_matrix(x: ArrayLike, name: str) -> Array:
-    """Return `x` as a finite floating matrix (n_samples, n_columns); 1-D becomes one column.
+def check_matrix(x: ArrayLike, name: str, *, finite: bool = True) -> Array:
+    """Return `x` as a floating matrix (n_samples, n_columns); 1-D becomes one column.
 
-    The array is copied only where its type has to change.
+    The array is copied only where its type has to change. Without `finite`, its values are left to
+    `check_scores`, which knows where minus infinity has a meaning.
     """
     array = read_matrix(x, name)
-    check_finite(array, name)
+    if finite:
+        check_finite(array, name)
     return array
 
 
@@ -109,14 +117,16 @@ def read_matrix(x: ArrayLike, name: str) -> Array:
     return array
 
 
-def check_finite(array: Array, name: str, kept: IntArray | None = None) -> None:
+def check_finite(
+    array: Array, name: str, kept: IntArray | None = None, *, first_column: int = 0
+) -> None:
     """Raise for NaN and inf; `kept` holds the numbers of the rows where some were left out."""
     array = without_gradient(array)
     xp = array_namespace(array)
     whole = not isinstance(array, np.ndarray)
     blocks = [slice(None)] if whole else row_blocks(*array.shape)
     for rows in blocks:
-        block = array[rows]
+        block = _plain(array[rows], xp)
         with np.errstate(over="ignore", invalid="ignore"):
             total = float(xp.sum(block))
         if np.isfinite(total):
@@ -128,29 +138,49 @@ def check_finite(array: Array, name: str, kept: IntArray | None = None) -> None:
             place = row + (rows.start or 0)
             raise ValueError(
                 f"{name} contains NaN or inf: {value} in row "
-                f"{place if kept is None else kept[place]}, column {column}; remove or repair "
-                f"such rows"
+                f"{place if kept is None else kept[place]}, column {column + first_column}; remove "
+                f"or repair such rows"
             )
 
 
-def check_probabilities(array: Array, name: str, *, hint: str) -> None:
-    """Raise unless all values are probabilities and (for two or more columns) rows sum to 1."""
+def _plain(array: Array, xp: Any) -> Array:
+    """Return the array in a floating type that can be calculated with."""
+    return xp.astype(array, xp.float32) if is_half(array) else array
+
+
+def row_sum_tolerance(array: Array) -> float:
+    """Return how far a row of probabilities of this floating type may be from summing to 1."""
+    if not is_half(array):
+        return ROW_SUM_TOLERANCE
+    dtype = str(array.dtype)
+    for name, (relative, absolute) in ROUNDING_OF_8_BITS.items():
+        if name in dtype:
+            return min(0.5, relative + absolute * int(array.shape[1]))
+    return HALF_TOLERANCE
+
+
+def check_probabilities(
+    array: Array, name: str, *, hint: str, tolerance: float | None = None
+) -> None:
+    """Raise unless all values are probabilities and (for two or more columns) rows sum to 1.
+
+    `tolerance` is that of the row sums; None takes it from the floating type.
+    """
     array = without_gradient(array)
     xp = array_namespace(array)
-    tolerance = ROW_SUM_TOLERANCE * (10 if is_half(array) else 1)
+    tolerance = row_sum_tolerance(array) if tolerance is None else tolerance
+    beyond = tolerance if tolerance > ROW_SUM_TOLERANCE else RANGE_TOLERANCE
     whole = not isinstance(array, np.ndarray)
     for rows in [slice(None)] if whole else row_blocks(*array.shape):
-        block = array[rows]
+        block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
-        if low < -RANGE_TOLERANCE or high > 1 + (tolerance if is_half(array) else RANGE_TOLERANCE):
+        if low < -RANGE_TOLERANCE or high > 1 + beyond:
             raise ValueError(
                 f"{name} has values outside [0, 1] (min={low:.6g}, max={high:.6g} in rows "
                 f"{rows.start or 0}..) {_advice(array, name, hint)}"
             )
         if block.shape[1] == 1:
             continue
-        if is_half(block):
-            block = xp.astype(block, xp.float32)
         gap = xp.abs(xp.sum(block, axis=1) - 1)
         worst = int(xp.argmax(gap))
         if float(gap[worst]) > tolerance:
@@ -218,19 +248,77 @@ def _plainly_probabilities(array: FloatArray) -> bool:
     return True
 
 
-def check_scores(array: Array, source: InputKind, name: str) -> None:
-    """Raise if scores contradict what they were declared to be."""
+def check_scores(
+    array: Array,
+    source: InputKind,
+    name: str,
+    n_scores: int | None = None,
+    *,
+    kept: IntArray | None = None,
+    tolerance: float | None = None,
+) -> None:
+    """Raise if numbers are not finite or scores contradict what they were declared to be.
+
+    Minus infinity is the logarithm of 0, a logit like any other; columns after the first `n_scores`
+    are features. `kept` holds the numbers of the rows where some were left out, `tolerance` that of
+    the row sums of the type that the scores came in.
+    """
+    scores = array if n_scores is None else array[:, :n_scores]
+    if scores.shape[1] < array.shape[1]:
+        check_finite(array[:, scores.shape[1] :], name, kept, first_column=scores.shape[1])
     if source == "proba":
-        check_probabilities(
-            array, name, hint="but input='proba'; pass input='logits' if these are logits"
-        )
+        check_finite(scores, name, kept)
+        hint = "but input='proba'; pass input='logits' if these are logits"
+        check_probabilities(scores, name, hint=hint, tolerance=tolerance)
+        return
+    _check_logits(scores, name, kept)
+
+
+def _check_logits(array: Array, name: str, kept: IntArray | None = None) -> None:
+    """Raise unless all values are numbers, at most `LOGIT_LIMIT`, or minus infinity beside one."""
+    array = without_gradient(array)
+    xp = array_namespace(array)
+    whole = not isinstance(array, np.ndarray)
+    single = array.shape[1] == 1
+    for rows in [slice(None)] if whole else row_blocks(*array.shape):
+        block = _plain(array[rows], xp)
+        low, high = float(xp.min(block)), float(xp.max(block))
+        if low >= -LOGIT_LIMIT and high <= LOGIT_LIMIT:
+            continue
+        values = to_numpy(block).astype(np.float64)
+        wrong = np.isnan(values) | (values > LOGIT_LIMIT)
+        if single:  # log-odds of plus infinity exclude the other class
+            wrong &= values != np.inf
+        first = rows.start or 0
+        if wrong.any():
+            row, column = (int(i) for i in np.argwhere(wrong)[0])
+            value = float(values[row, column])
+            place = row + first
+            what = "NaN or inf" if not np.isfinite(value) else "logits beyond 1e305"
+            cure = (
+                "remove or repair such rows (minus infinity is allowed: it excludes a class)"
+                if not np.isfinite(value)
+                else "divide all scores by the same number"
+            )
+            raise ValueError(
+                f"{name} contains {what}: {value} in row "
+                f"{place if kept is None else kept[place]}, column {column}; {cure}"
+            )
+        if not single:
+            empty = np.flatnonzero((values < -LOGIT_LIMIT).all(axis=1))
+            if len(empty):
+                place = int(empty[0]) + first
+                raise ValueError(
+                    f"{name} excludes every class in row {place if kept is None else kept[place]} "
+                    f"(all logits are minus infinity); at least one logit of a row must be finite"
+                )
 
 
 def looks_like_probabilities(array: FloatArray) -> bool:
     """Tell whether all scores lie in [0, 1] and rows of two or more columns sum to 1."""
     for rows in row_blocks(*array.shape):
         block = array[rows]
-        if block.min() < 0 or block.max() > 1:
+        if block.min() < -RANGE_TOLERANCE or block.max() > 1 + RANGE_TOLERANCE:
             return False
         if block.shape[1] > 1:
             gap = np.abs(block.sum(axis=1, dtype=np.float64) - 1).max()

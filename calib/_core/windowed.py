@@ -81,7 +81,8 @@ class Windows:
         reach = 0.5 * (window + 1)
         ends = np.stack([middle - reach, middle + reach])
         ends = np.clip(ends, 0.0, self.edges[-1])
-        self.length = ends[1] - ends[0]
+        # a weight may be lost among larger ones
+        self.length = np.maximum(ends[1] - ends[0], np.finfo(np.float64).tiny)
         self.place = np.searchsorted(self.edges, ends, side="right") - 1
         np.clip(self.place, 0, n_events - 1, out=self.place)
         self.share = (ends - self.edges[self.place]) / weight[self.place]

@@ -19,7 +19,7 @@ def _temperature(calibrator: Any, rows: Rows) -> list[int]:
 
 
 def _with_odds(fit: Callable[[Any, RemoteOdds], list[int]]) -> Callable[[Any, Rows], list[int]]:
-    return lambda calibrator, rows: fit(calibrator, RemoteOdds(rows.mapped(odds_of)))
+    return lambda calibrator, rows: fit(calibrator, RemoteOdds(rows.mapped(odds_of)).confined())
 
 
 #: Methods that can be fitted on a collection: each sets the fitted attributes of its calibrator and

@@ -9,11 +9,14 @@ import numpy as np
 from calib._border.typing import Float64Array, LabelArray
 from calib._core import links
 from calib._core.logistic import (
+    FAR_ROWS,
     START_ROWS,
     Design,
     PenaltyOf,
     _objective,
     best_smoothing,
+    class_extremes,
+    far_ends,
     log_loss,
 )
 from calib._core.newton import Minimum, minimize
@@ -42,6 +45,7 @@ class RemoteOdds:
         self.high, self.low = extremes[0], -extremes[1]
         top0, bottom0, top1, bottom1 = extremes[2], -extremes[3], extremes[4], -extremes[5]
         self.separable: LabelArray = (top0 <= bottom1) | (top1 <= bottom0)
+        self.extremes: Float64Array = np.stack(extremes[2:])
         self._samples: dict[int, Odds] = {}
 
     @property
@@ -56,6 +60,15 @@ class RemoteOdds:
     def bounded(self, share: Float64Array) -> RemoteOdds:
         """Return the log-odds of smoothed probabilities."""
         return RemoteOdds(self.rows.mapped(_bounded, share)) if share.any() else self
+
+    def confined(self) -> RemoteOdds:
+        """Return log-odds brought nearer where nothing can matter, as `confined`."""
+        step = max(1, self.rows.n_samples // FAR_ROWS)
+        sample = gather_odds(self.rows.sample(sample_of_odds, step))
+        low, high = far_ends(self.extremes, sample.s, sample.weight)
+        if (self.low >= low).all() and (self.high <= high).all():
+            return self
+        return RemoteOdds(self.rows.mapped(_cut, low, high))
 
     def column(self, k: int) -> RemoteOdds:
         """Return one problem."""
@@ -121,11 +134,12 @@ def _weighted_targets(part: Odds) -> Sums:
 
 def _extremes(part: Odds) -> Sums:
     """Return maxima and negated minima of all log-odds, of those with target 0, and with 1."""
-    zeros, ones = part.target < 1, part.target > 0
-    out: list[Float64Array] = [part.s.max(axis=0), (-part.s).max(axis=0)]
-    for chosen in (zeros, ones):
-        out += [np.where(chosen, side, -np.inf).max(axis=0) for side in (part.s, -part.s)]
-    return tuple(out)
+    both = [part.s.max(axis=0), (-part.s).max(axis=0)]
+    return (*both, *class_extremes(part.s, part.target))
+
+
+def _cut(part: Odds, low: Float64Array, high: Float64Array) -> Odds:
+    return Odds(np.clip(part.s, low, high), part.target, part.weight)
 
 
 def _bounded(part: Odds, share: Float64Array) -> Odds:

@@ -245,14 +245,20 @@ def labels_of(frame: Any, label: str) -> LabelArray:
     return labels.check_vector(values, label)
 
 
-def numbers_of(frame: Any, names: Sequence[str]) -> LabelArray:
-    """Return columns as a floating matrix; a single floating type is kept."""
+def numbers_of(frame: Any, names: Sequence[str], *, logits: bool = False) -> LabelArray:
+    """Return columns as a floating matrix; a single floating type is kept.
+
+    Logits may be minus infinity, a single column of log-odds infinite at either end.
+    """
     from pandas.api.types import is_numeric_dtype
 
     for name in names:
         if not is_numeric_dtype(frame[name].dtype):
             raise ValueError(f"column {name!r} is not numeric: its type is {frame[name].dtype}")
-        bad = ~np.isfinite(frame[name].to_numpy(dtype=np.float64, na_value=np.nan))
+        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = ~np.isfinite(values)
+        if logits:
+            bad &= np.isnan(values) | ((values > 0) & (len(names) > 1))
         if bad.any():
             row = int(np.argmax(bad))
             raise ValueError(f"column {name!r} has {frame[name].iloc[row]} in row {row}")
@@ -285,7 +291,7 @@ def check_part(
         if not len(frame):
             empty = np.empty((0, len(columns.scores)))
             return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), weight)
-        matrix = numbers_of(frame, columns.scores)
+        matrix = numbers_of(frame, columns.scores, logits=source == "logits")
         validation.check_scores(matrix, source, "scores")
         codes = labels.encode_labels(labels_of(frame, columns.label), classes, columns.label)
         return Part(Scores(matrix, source, "logits"), codes, weight)

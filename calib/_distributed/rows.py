@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
-from calib._core import validation
+from calib._core import tempering, validation
 from calib._core.logistic import one_vs_rest_problems
 from calib._core.suspicion import MOST_ROWS, suspicion
 from calib._distributed.partitions import (
@@ -119,11 +119,59 @@ def read_rows(frame: Any, columns: Columns, classes: LabelArray, source: InputKi
         n_classes=n_classes,
         source=source,
     )
+    if source == "logits":
+        rows = _possible(rows)
     seen = gather(rows.sample(sample_of_part, -(-rows.n_samples // MOST_ROWS)))
     doubt = suspicion(seen.scores.array, source, seen.codes, seen.weight, classes, "scores")
     if doubt:
         warn(doubt, DegenerateScoresWarning)
     return rows
+
+
+def _possible(rows: Rows) -> Rows:
+    """Leave out rows whose label is masked, as the fit on one machine does."""
+    counts, largest, first = rows.reduced(_gap_counts, _label_gaps)
+    step = max(1, rows.n_samples * rows.n_classes // tempering.TYPICAL_ELEMENTS)
+    piece = gather(rows.sample(sample_of_part, step))
+    typical = tempering.typical_gap(piece.scores, piece.weight)
+    level = tempering.excluded_level(counts, typical, rows.total)
+    if largest < level:
+        return rows
+    n_rows = rows.n_samples
+    rows = rows.mapped(_below, level)
+    sizes, totals, ordinary = rows.reduced(_sizes, _size)
+    tempering.warn_of_masked_labels(n_rows, n_rows - sum(sizes), largest, max(ordinary), first)
+    kept = [k for k, size in enumerate(sizes) if size]
+    return replace(
+        rows,
+        parts=[rows.parts[k] for k in kept],
+        sizes=[sizes[k] for k in kept],
+        total=float(sum(totals)),
+    )
+
+
+def _label_gaps(part: Part) -> Sums:
+    gaps = tempering.label_gaps(part.scores, part.codes)
+    return tempering.octave_counts(gaps), float(gaps.max(initial=0.0)), None
+
+
+def _gap_counts(parts: list[Sums]) -> Sums:
+    return sum(part[0] for part in parts), max(part[1] for part in parts), None
+
+
+def _below(part: Part, level: float) -> Part:
+    kept = tempering.label_gaps(part.scores, part.codes) < level
+    scores = replace(part.scores, array=part.scores.array[kept])
+    return Part(scores, part.codes[kept], None if part.weight is None else part.weight[kept])
+
+
+def _size(part: Part) -> Sums:
+    gaps = tempering.label_gaps(part.scores, part.codes) if len(part.codes) else np.zeros(1)
+    return [len(part.codes)], [part.total], [float(gaps.max())]
+
+
+def _sizes(parts: list[Sums]) -> Sums:
+    return tuple(join(parts))
 
 
 def _count(part: Part, n_classes: int) -> Sums:
@@ -146,6 +194,18 @@ def gather(parts: Sequence[Part]) -> Part:
         weight = np.concatenate([part.weight for part in parts if part.weight is not None])
     codes = np.concatenate([part.codes for part in parts])
     return Part(replace(some, array=array), codes, weight)
+
+
+def unit_of_rows(rows: Rows) -> tuple[float, Rows]:
+    """Return what logits are divided by first, as on one machine, and the divided rows."""
+    n_rows = max(tempering.UNIT_ROWS, tempering.UNIT_ELEMENTS // rows.n_classes)
+    piece = gather(rows.sample(sample_of_part, max(1, rows.n_samples // n_rows)))
+    unit = tempering.unit_of(piece.scores, piece.codes, piece.weight)
+    return unit, rows if unit == 1.0 else rows.mapped(_in_units, unit)
+
+
+def _in_units(part: Part, unit: float) -> Part:
+    return replace(part, scores=part.scores.in_units(unit))
 
 
 def sample_of_part(part: Part, step: int, first: int) -> Part:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from calib._border.typing import Float64Array
+from calib._core import tempering
 from calib._core.multinomial import KEPT_ELEMENTS, MultinomialProblem, Tempered, kept
 from calib._core.newton import Root, find_root
 from calib._distributed.logistic import RemoteOdds
@@ -40,42 +41,69 @@ def fit_temperature(
         rows = rows.mapped(_smoothed, share)
         odds = None if odds is None else odds.bounded(np.array([share]))
     step = max(1, rows.n_samples * rows.n_classes // temperature.START_ELEMENTS)
-    coarse: temperature.Derivatives | None = None
-    source: Rows
-    terms: Callable[..., Sums]
-    if odds is not None:
-        scale = float(odds.mean(np.abs)[0]) / 2
-        source, terms = odds.rows, _binary_terms
-        if step > 1:
-            part = gather_odds(source.sample(sample_of_odds, step))
-            coarse = temperature._binary_derivatives(part.s[:, 0], part.target[:, 0], part.weight)
-    else:
-        scale = float(rows.sums(_gaps)[0]) / total
-        source, terms = rows, _terms
-        if step > 1:
-            piece = gather(rows.sample(sample_of_part, step))
-            top, _ = temperature._row_maxima(piece.scores, piece.weight)
-            coarse = temperature._derivatives(
-                piece.scores, piece.codes.astype(np.float64), piece.weight, top
-            )
+    problem = temperature_problem_of(rows, odds)
+    unit, gaps = problem.unit, problem.gaps
 
     def derivatives(v: float) -> tuple[float, float, float]:
-        value, slope, bend = (float(term / total) for term in source.sums(terms, v))
+        sums = problem.rows.sums(problem.terms, v)
+        value, slope, bend = (float(term / total) for term in sums)
         return value, slope, bend
 
     root = Root(0.0, 0, True, 0)
-    if scale > 0:
-        centre = -math.log(scale)
-        low, high = centre - temperature.LOG_RANGE, centre + temperature.LOG_RANGE
-        start = min(max(0.0, low + 1.0), high - 1.0)
-        if coarse is not None:
-            first = find_root(coarse, start, low, high, tolerance=1e-3)
+    if gaps.largest > 0:
+        start, low, high = gaps.bracket()
+        if step > 1:
+            first = find_root(problem.coarse(step), start, low, high, tolerance=1e-3)
             start = start if first.at_bound else first.x
         root = find_root(derivatives, start, low, high)
-    cal.temperature_, cal.n_evaluations_ = math.exp(-root.x), root.n_evaluations
+    else:
+        unit = 1.0
+    cal.temperature_, cal.n_evaluations_ = unit * math.exp(-root.x), root.n_evaluations
     smoothed = smoothing is True or (smoothing == "auto" and root.at_bound == 1)
     cal.smoothing_ = 1.0 / (total + 1.0) if smoothed else 0.0
     return [] if root.converged else [0]
+
+
+@dataclass(frozen=True)
+class RemoteTemperature:
+    """What `tempering.TemperatureProblem` is, for rows on the workers."""
+
+    unit: float
+    gaps: tempering.Gaps
+    rows: Rows
+    terms: Callable[..., Sums]
+    binary: bool
+
+    def coarse(self, step: int) -> tempering.Derivatives:
+        """Return the slope on the subsample that one machine would start from."""
+        if self.binary:
+            odds = gather_odds(self.rows.sample(sample_of_odds, step))
+            return tempering.binary_slopes(odds.s[:, 0], odds.target[:, 0], odds.weight)
+        part = gather(self.rows.sample(sample_of_part, step))
+        _, _, top = tempering.gap_sums(part.scores, part.codes, part.weight)
+        return tempering.slopes(part.scores, part.codes, part.weight, top)
+
+
+def temperature_problem_of(rows: Rows, odds: RemoteOdds | None) -> RemoteTemperature:
+    """Find the scale of the logits, and an interval for the temperature."""
+    binary = odds is not None
+    source = rows if odds is None else odds.rows
+    n_elements = rows.n_samples * (1 if binary else rows.n_classes)
+    step = max(1, n_elements // tempering.TYPICAL_ELEMENTS)
+    if binary:
+        sample = gather_odds(source.sample(sample_of_odds, step))
+        typical = tempering.typical_odds(sample.s[:, 0], sample.weight)
+    else:
+        part = gather(source.sample(sample_of_part, step))
+        typical = tempering.typical_gap(part.scores, part.weight)
+    unit = tempering.huge_unit(typical)
+    if unit != 1.0:
+        source = source.mapped(_odds_in_units if binary else _in_units, unit)
+        typical = typical / unit
+    sums, largest = source.reduced(_gap_totals, _binary_gaps if binary else _gaps)
+    label, every = (float(term / rows.total) for term in sums)
+    gaps = tempering.Gaps(rows.n_classes, label, every, largest, typical or largest)
+    return RemoteTemperature(unit, gaps, source, _binary_terms if binary else _terms, binary)
 
 
 def choose_share(rows: Rows) -> float:
@@ -91,19 +119,34 @@ def _smoothed(part: Part, share: float) -> Part:
 
 
 def _binary_terms(part: Odds, v: float) -> Sums:
-    function = temperature._binary_derivatives(part.s[:, 0], part.target[:, 0], part.weight)
+    function = tempering.binary_slopes(part.s[:, 0], part.target[:, 0], part.weight)
     return tuple(part.total * term for term in function(v))
 
 
 def _terms(part: Part, v: float) -> Sums:
-    top, _ = temperature._row_maxima(part.scores, part.weight)
-    target = part.codes.astype(np.float64)
-    function = temperature._derivatives(part.scores, target, part.weight, top)
+    _, _, top = tempering.gap_sums(part.scores, part.codes, part.weight)
+    function = tempering.slopes(part.scores, part.codes, part.weight, top)
     return tuple(part.total * term for term in function(v))
 
 
+def _binary_gaps(part: Odds) -> Sums:
+    return tempering.binary_gap_sums(part.s[:, 0], part.target[:, 0], part.weight)[:2]
+
+
 def _gaps(part: Part) -> Sums:
-    return (part.total * temperature._row_maxima(part.scores, part.weight)[1],)
+    return tempering.gap_sums(part.scores, part.codes, part.weight)[:2]
+
+
+def _gap_totals(parts: list[Sums]) -> Sums:
+    return sum(part[0] for part in parts), max(part[1] for part in parts)
+
+
+def _odds_in_units(part: Odds, unit: float) -> Odds:
+    return Odds(part.s / unit, part.target, part.weight)
+
+
+def _in_units(part: Part, unit: float) -> Part:
+    return replace(part, scores=part.scores.in_units(unit))
 
 
 # ---------------------------------------------------------------------- vector scaling

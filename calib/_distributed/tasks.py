@@ -77,7 +77,7 @@ def apply_part(
         return frame.assign(**{name: np.empty(0, dtype=kind) for name in added})
     number = -1 if partition_info is None else int(partition_info["number"])
     with naming(number):
-        numbers_of(frame, names)  # names the row of a gap
+        numbers_of(frame, names, logits=calibrator.input == "logits")  # names the row of a gap
         known = hasattr(calibrator, "feature_names_in_")
         scores = frame[names] if known else frame[names].to_numpy()
         proba = calibrator.predict_proba(scores)

@@ -20,12 +20,12 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._core import links
-from calib._core.fitted import SHARE, FittedArray
+from calib._core.fitted import POSITIVE, SHARE, FittedArray
 from calib._core.folds import stratified_folds
 from calib._core.packing import MOST_DIMENSIONS, check_layout, pack, unpack
 from calib._core.pooling import fit_pool, pool
 from calib._core.scores import Scores
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator, completed
 from calib.calibrators.cross_fitting import (
     LABELS,
     Cells,
@@ -95,6 +95,9 @@ class AutoCalibrator(BaseCalibrator):
         Smallest probability that the identity passes on.
     layout_, packed_ : ndarray
         Fitted arrays of the members, one after the other, and where each lies.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -150,6 +153,7 @@ class AutoCalibrator(BaseCalibrator):
         "floor_",
         "layout_",
         "packed_",
+        "unit_",
     )
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "members_": FittedArray(("members",), low=0, high=len(LABELS) - 1, integer=True),
@@ -158,7 +162,10 @@ class AutoCalibrator(BaseCalibrator):
         "floor_": SHARE,
         "layout_": FittedArray(("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True),
         "packed_": FittedArray(("numbers",)),
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _rescales_from: ClassVar[int] = 2
     _static: ClassVar[tuple[str, ...]] = ("members_", "layout_")
     _options: ClassVar[tuple[str, ...]] = ("input",)
     _double: ClassVar[bool] = True
@@ -210,6 +217,7 @@ class AutoCalibrator(BaseCalibrator):
             range(1 if large else N_FOLDS),
             self.smoothing_,
             self.floor_,
+            scores.unit,
         )
         with warnings.catch_warnings():  # a member that is hard to fit finds no weight
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -310,7 +318,7 @@ class AutoCalibrator(BaseCalibrator):
                 logs.append(xp.log(xp.maximum(proba, xp.zeros_like(proba) + fitted["floor_"])))
                 continue
             values = unpack(fitted["layout_"], fitted["packed_"], number)
-            tables = dict(zip(member._fitted, values, strict=True))
+            tables = completed(type(member), dict(zip(member._fitted, values, strict=False)))
             options = {name: getattr(member, name) for name in member._options}
             inputs = links.convert(scores, source, member._domain, xp)
             proba = type(member)._map(inputs, {**tables, **options}, xp)

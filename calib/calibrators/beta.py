@@ -12,16 +12,16 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import NUMBER, SHARE, FittedArray
+from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
+    confined_problems,
     fit_logistic,
-    one_vs_rest_problems,
     separable,
 )
 from calib._core.scores import Scores
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
 #: Factor of the squared difference of the two coefficients in the total log loss.
 BEND_PENALTY = 0.1
@@ -57,6 +57,9 @@ class BetaCalibrator(BaseCalibrator):
         Share of the uniform distribution mixed in before the logarithms are taken.
     smoothing_ : float
         Share of the uniform distribution mixed in at the end, ``1 / (n + 1)``.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -101,13 +104,23 @@ class BetaCalibrator(BaseCalibrator):
     array([0.05, 0.23, 0.67])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("coef_", "intercept_", "input_smoothing_", "smoothing_")
+    _fitted: ClassVar[tuple[str, ...]] = (
+        "coef_",
+        "intercept_",
+        "input_smoothing_",
+        "smoothing_",
+        "unit_",
+    )
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "coef_": FittedArray(("problems", 2), low=0.0),
         "intercept_": NUMBER.of_shape("problems"),
         "input_smoothing_": SHARE.of_shape("problems"),
         "smoothing_": SHARE,
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _least_per_class: ClassVar[int] = 5
+    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array
@@ -132,7 +145,7 @@ class BetaCalibrator(BaseCalibrator):
         self.intercept_, self.input_smoothing_ = np.zeros((2, n_problems))
         self.smoothing_ = 1.0 / (float(scores.n_samples if weight is None else weight.sum()) + 1.0)
         failed: list[int] = []
-        for columns, s, t in one_vs_rest_problems(scores, target):
+        for columns, s, t in confined_problems(scores, target, weight):
             goals = cautious_goals(t, weight, separable(s, t))
             if search:
                 known = self._known_smoothing

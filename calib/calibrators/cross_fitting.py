@@ -66,6 +66,7 @@ class Cells:
     numbers: range
     smoothing: float
     floor: float
+    unit: float = 1.0
 
     def held_out(
         self, places: list[int], fitted: Mapping[int, BaseCalibrator | None]
@@ -96,7 +97,7 @@ class Cells:
         return self.codes[rows], self.folds.weight[rows, numbers], numbers
 
     def _predict(self, place: int, weight: Float64Array, held: Array, share: Any) -> Float64Array:
-        new = Scores(self.array[held], self.source, "declared")
+        new = Scores(self.array[held], self.source, "declared", unit=self.unit)
         identity = np.log(np.clip(new.in_domain("proba").dense(), self.floor, None))
         member = unfitted(place, self.source)
         train = weight > 0
@@ -104,7 +105,7 @@ class Cells:
         if member is None or len(codes) < 2 or codes.min() == codes.max():
             return identity
         member.classes_, member._known_smoothing = np.arange(new.n_classes), share
-        scores = Scores(self.array[train], self.source, member._domain)
+        scores = Scores(self.array[train], self.source, member._domain, unit=self.unit)
         w = weight[train]
         target: Any = codes
         member._fit(scores, target, None if (w == 1.0).all() else w)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from calib._border.checks import check_integer, describe
 from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._core.fitted import POSITIVE, FittedArray
 from calib._core.folds import stratified_folds
 from calib._core.multinomial import Kept, LogitSource, MultinomialProblem, softmax_loss
 from calib._core.scores import Scores
+from calib.base import ADDED_UNIT, Added
 from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
@@ -62,6 +65,9 @@ class DirichletCalibrator(_LinearMapCalibrator):
         Share of the uniform distribution mixed in at the end, ``1 / (n + 1)``.
     n_evaluations_ : int
         Passes over the data of the final fit.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -103,6 +109,13 @@ class DirichletCalibrator(_LinearMapCalibrator):
     (0.01, 0.01)
     """
 
+    _fitted: ClassVar[tuple[str, ...]] = (*_LinearMapCalibrator._fitted, "unit_")
+    _declared: ClassVar[Mapping[str, FittedArray]] = {
+        **_LinearMapCalibrator._declared,
+        "unit_": POSITIVE,
+    }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _rescales_from: ClassVar[int] = 2
     structured: ClassVar[bool] = False  # type: ignore[misc]
 
     penalty_: tuple[float, float]

@@ -15,7 +15,7 @@ from calib._core import links
 from calib._core.fitted import POSITIVE, SHARE, FittedArray
 from calib._core.newton import find_root
 from calib._core.scores import Scores
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
 #: Range of the temperature.
 LOWEST, HIGHEST = 0.05, 5.0
@@ -43,6 +43,9 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
         Weights of tempered, raw and uniform probabilities, >= 0, sum 1.
     smoothing_ : float
         Share of the uniform distribution mixed in at the end, ``1 / (n + 1)``.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -84,12 +87,16 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
     (True, True)
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "weights_", "smoothing_")
+    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "weights_", "smoothing_", "unit_")
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "temperature_": POSITIVE,
         "weights_": FittedArray((3,), low=0.0, high=1.0, total=1.0),
         "smoothing_": SHARE,
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _may_miss_rates: ClassVar[bool] = True
+    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     temperature_: float

@@ -95,7 +95,10 @@ class ExternalCalibrator(BaseCalibrator):
         proba = to_numpy(links.convert(columns, self.input, "proba", xp)).astype(np.float64)
         method = self._answer_of(self.calibrator_)
         answer = np.asarray(getattr(self.calibrator_, str(method))(self._outgoing(proba)))
-        return like(self._incoming(answer.astype(np.float64), proba), array, xp)
+        out = like(self._incoming(answer.astype(np.float64), proba), array, xp)
+        if self.input == "proba":
+            return out
+        return links.without_excluded(out, links.excluded(columns, xp), xp)
 
     @staticmethod
     def _answer_of(calibrator: Any) -> str | None:

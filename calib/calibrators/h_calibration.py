@@ -41,6 +41,8 @@ FEWEST = 50.0
 #: Total weight from which the guard holds out one fifth once instead of each fifth in turn.
 MANY = 10_000.0
 N_FOLDS = 5
+#: Temperatures below the largest logit of a row beyond which a class has no probability.
+FAR = 2000.0
 #: Shares of the fitted map in the result, among which the guard chooses.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 MAPS = ("mixture", "piecewise")
@@ -242,6 +244,7 @@ class HCalibrator(BaseCalibrator):
         total = float(scores.n_samples if weight is None else weight.sum())
         bendable = best.n_evaluations_ > 0 and self.smoothing_ == 0.0  # neither flat nor separable
         if bendable and total >= (FEW if self.map == "auto" else FEWEST):
+            scores = _without_masks(scores, self.temperature_)
             by_class = self.mode == "reference"
             sample, place = read_sample(
                 scores, codes, weight, self.temperature_, self.max_events, by_class=by_class
@@ -337,6 +340,20 @@ class HCalibrator(BaseCalibrator):
             name: (float(sums[k, s, 0] / total), float(sums[k, s, 1] / total))
             for name, k, s in names
         }
+
+
+def _without_masks(scores: Scores, temperature: float) -> Scores:
+    """Return logits no further below the largest of their row than can matter."""
+    reach = FAR * temperature
+    far = False
+    for _, z in scores:
+        if float((z.max(axis=1) - z.min(axis=1)).max()) > reach:
+            far = True
+            break
+    if not far:
+        return scores
+    z = scores.dense()
+    return Scores(np.maximum(z, z.max(axis=1, keepdims=True) - reach), "logits", scores.domain)
 
 
 def _choice(held_out: dict[str, tuple[float, float]]) -> tuple[str, float]:

@@ -16,10 +16,10 @@ from calib._core.binning import (
     uniform_cells,
     uniform_edges,
 )
-from calib._core.fitted import SHARE, FittedArray
-from calib._core.logistic import one_vs_rest_problems
+from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.logistic import confined_problems
 from calib._core.scores import Scores
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
 
 
@@ -55,6 +55,9 @@ class HistogramCalibrator(BaseCalibrator):
     smoothing_ : float
         Share of the uniform distribution in the output, ``1 / (n + 1)`` for n samples (or their
         total weight): a rate of exactly 0 or 1 would make the log loss infinite.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -103,12 +106,17 @@ class HistogramCalibrator(BaseCalibrator):
     """
 
     _domain: ClassVar[Domain] = "proba"
-    _fitted: ClassVar[tuple[str, ...]] = ("edges_", "values_", "smoothing_")
+    _fitted: ClassVar[tuple[str, ...]] = ("edges_", "values_", "smoothing_", "unit_")
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "edges_": FittedArray(("problems", ("bins", 1)), low=0.0, high=1.0, ascending=True),
         "values_": SHARE.of_shape("problems", "bins"),
         "smoothing_": SHARE,
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _least_per_class: ClassVar[int] = 10
+    _rescales_from: ClassVar[int] = 2
+    _by_rank: ClassVar[bool] = True
     _double: ClassVar[bool] = True
     _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
@@ -134,12 +142,10 @@ class HistogramCalibrator(BaseCalibrator):
         n_bins = check_integer("n_bins", self.n_bins, low=1)
         check_option("strategy", self.strategy, ("uniform", "quantile"))
         check_option("kind", self.kind, ("rate", "scaling"))
-        columns = scores.columns()
-        if scores.n_classes == 2:
-            next(columns)  # the mirror image of the other
+        columns = scores.pairs()
         contents = self._contents(scores, target, weight)
         edges, values = [], []
-        for p, content in zip(columns, contents, strict=True):
+        for (p, _), content in zip(columns, contents, strict=True):
             if self.strategy == "uniform":
                 edge, cells = uniform_edges(n_bins), uniform_cells(p, n_bins)
             else:
@@ -170,7 +176,7 @@ class HistogramCalibrator(BaseCalibrator):
         platt = PlattCalibrator(input=scores.source)
         platt.classes_ = self.classes_
         platt._fit(logits, target, weight)
-        for columns, s, _ in one_vs_rest_problems(logits, target):
+        for columns, s, _ in confined_problems(logits, target, weight):
             share = platt.input_smoothing_[columns]
             s = links.bounded_log_odds(s, share, np)
             yield from links.expit(platt.intercept_[columns] + platt.slope_[columns] * s, np).T

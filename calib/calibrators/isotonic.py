@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from calib._border.checks import check_option
-from calib._border.typing import Array, Domain, Float64Array, Namespace
+from calib._border.typing import Array, Domain, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.fitted import SHARE, FittedArray
-from calib._core.isotonic import Blocks, pool_adjacent_violators
+from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.isotonic import pool_adjacent_violators
 from calib._core.scores import Scores
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
+
+
+def _complements(fitted: Mapping[str, Any]) -> Float64Array:
+    """Return the complements that knots alone stand for."""
+    return np.asarray(1.0 - np.asarray(fitted["knots_"]))
 
 
 class IsotonicCalibrator(BaseCalibrator):
@@ -42,6 +47,11 @@ class IsotonicCalibrator(BaseCalibrator):
         Scores (in [0, 1]) and calibrated values of the piecewise linear map; one row for two
         classes (that of ``classes_[1]``), else one a class. Rows are filled up by repeating their
         last knot.
+    complements_ : ndarray of shape (1, n_knots) or (n_classes, n_knots)
+        1 minus the knots, which tell scores apart that are 1 to working precision.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     smoothing_ : float
         Share of the uniform distribution in the output, in [0, 1).
     classes_ : ndarray of shape (n_classes,)
@@ -60,8 +70,10 @@ class IsotonicCalibrator(BaseCalibrator):
 
     Notes
     -----
-    Equal scores are pooled first. Without `centred`, the map is constant on blocks and linear
-    between the end of one block and the beginning of the next; beyond the outer scores it is
+    Scores are ordered by their odds, in which neither p nor 1 - p is lost to rounding: decision
+    scores of any scale keep their ranking up to the blocks, and the order of two classes does not
+    matter. Equal scores are pooled first. Without `centred`, the map is constant on blocks and
+    linear between the end of one block and the beginning of the next; beyond the outer scores it is
     constant. A row in which every class is mapped to 0 keeps its uncalibrated probabilities.
     O(K n log n).
 
@@ -83,16 +95,30 @@ class IsotonicCalibrator(BaseCalibrator):
     """
 
     _domain: ClassVar[Domain] = "proba"
-    _fitted: ClassVar[tuple[str, ...]] = ("knots_", "values_", "smoothing_")
+    _fitted: ClassVar[tuple[str, ...]] = (
+        "knots_",
+        "values_",
+        "smoothing_",
+        "complements_",
+        "unit_",
+    )
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "knots_": FittedArray(("problems", "knots"), ascending=True),
         "values_": FittedArray(("problems", "knots"), low=0.0, high=1.0, ascending=True),
         "smoothing_": SHARE,
+        "complements_": SHARE.of_shape("problems", "knots"),
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = {"complements_": _complements, **ADDED_UNIT}
+    _double: ClassVar[bool] = True
+    _by_rank: ClassVar[bool] = True
+    _least_per_class: ClassVar[int] = 10
+    _rescales_from: ClassVar[int] = 2
     _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 
     knots_: Float64Array
+    complements_: Float64Array
     values_: Float64Array
     smoothing_: float
 
@@ -111,43 +137,68 @@ class IsotonicCalibrator(BaseCalibrator):
         check_option("centred", self.centred, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
         curves = []
-        for k, column in enumerate(scores.columns()):
-            if scores.n_classes == 2 and k == 0:
-                continue  # the mirror image of the other
+        for k, (p, q) in enumerate(scores.pairs()):
             t = target if scores.n_classes == 2 else target == k
-            blocks = pool_adjacent_violators(column, t.astype(np.float64), weight)
-            curves.append(_centred_knots(blocks) if self.centred else _step_knots(blocks))
-        length = max(len(x) for x, _ in curves)
-        self.knots_ = np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x, _ in curves])
-        self.values_ = np.stack([np.pad(v, (0, length - len(v)), mode="edge") for _, v in curves])
+            curves.append(_curve(p, q, t.astype(np.float64), weight, self.centred))
+        length = max(len(curve[0]) for curve in curves)
+        self.knots_, self.complements_, self.values_ = (
+            np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x in rows])
+            for rows in zip(*curves, strict=True)
+        )
         total = scores.n_samples if weight is None else float(weight.sum())
         self.smoothing_ = 1.0 / (total + 1.0) if self.smoothing else 0.0
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        knots, values = fitted["knots_"], fitted["values_"]
+        tables = fitted["knots_"], fitted["complements_"], fitted["values_"]
         if scores.shape[1] == 2:
-            q = links.interpolate(scores[:, 1], knots[0, :], values[0, :], xp)
+            q = links.interpolate_pairs(
+                (scores[:, 1], scores[:, 0]), [table[0, :] for table in tables], xp
+            )
             proba = xp.stack([1 - q, q], axis=1)
         else:
+            rest = links.complements(scores, xp)
             mapped = [
-                links.interpolate(scores[:, k], knots[k, :], values[k, :], xp)
+                links.interpolate_pairs(
+                    (scores[:, k], rest[:, k]), [table[k, :] for table in tables], xp
+                )
                 for k in range(scores.shape[1])
             ]
             proba = links.renormalise(xp.stack(mapped, axis=1), scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _step_knots(blocks: Blocks) -> tuple[Float64Array, Float64Array]:
-    """Two knots a block, one where the block holds a single score."""
-    x = np.stack([blocks.first, blocks.last], axis=1)
-    keep = np.stack([np.ones(len(x), dtype=bool), blocks.last > blocks.first], axis=1)
-    return x[keep], np.repeat(blocks.value, 2)[keep.ravel()]
+def _curve(
+    p: Float64Array,
+    q: Float64Array,
+    target: Float64Array,
+    weight: Float64Array | None,
+    centred: bool,
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Fit one class; return probabilities and complements of the knots, and values."""
+    key = links.signed_odds(p, q, np)
+    order = np.argsort(key, kind="stable")
+    key, p, q, target = key[order], p[order], q[order], target[order]
+    weight = None if weight is None else weight[order]
+    blocks = pool_adjacent_violators(key, target, weight)
+    first = np.searchsorted(key, blocks.first)
+    last = np.searchsorted(key, blocks.last, side="right") - 1
+    wide = blocks.last > blocks.first
+    lead = [p[first], q[first]]
+    if centred:  # one knot a block at its centre; blocks of value 0 or 1 keep both ends
+        sure = ((blocks.value <= 0.0) | (blocks.value >= 1.0)) & wide
+        lead = [np.where(sure, x[first], _means(x, first, weight)) for x in (p, q)]
+        wide = sure
+    keep = np.stack([np.ones(len(first), dtype=bool), wide], axis=1)
+    knots, complements = (
+        np.stack([start, x[last]], axis=1)[keep] for start, x in zip(lead, (p, q), strict=True)
+    )
+    return knots, complements, np.repeat(blocks.value, 2)[keep.ravel()]
 
 
-def _centred_knots(blocks: Blocks) -> tuple[Float64Array, Float64Array]:
-    """One knot a block at its centre; blocks of value 0 or 1 keep both ends."""
-    sure = ((blocks.value <= 0.0) | (blocks.value >= 1.0)) & (blocks.last > blocks.first)
-    x = np.stack([np.where(sure, blocks.first, blocks.centre), blocks.last], axis=1)
-    keep = np.stack([np.ones(len(x), dtype=bool), sure], axis=1)
-    return x[keep], np.repeat(blocks.value, 2)[keep.ravel()]
+def _means(x: Float64Array, first: IntArray, weight: Float64Array | None) -> Float64Array:
+    """Return the weighted mean of each block of rows, inside the block."""
+    w = np.ones(len(x)) if weight is None else weight
+    mean = np.add.reduceat(w * x, first) / np.add.reduceat(w, first)
+    ends = x[first], x[np.append(first[1:], len(x)) - 1]
+    return np.clip(mean, np.minimum(*ends), np.maximum(*ends))

@@ -12,18 +12,18 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import NUMBER, SHARE, FittedArray
+from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
+    confined_problems,
     fit_logistic,
-    one_vs_rest_problems,
     separable,
 )
 from calib._core.newton import Minimum
 from calib._core.scores import Scores
 from calib._core.suspicion import LEVEL, ranking
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
 
 class PlattCalibrator(BaseCalibrator):
@@ -57,6 +57,9 @@ class PlattCalibrator(BaseCalibrator):
         class.
     n_evaluations_ : int
         Passes over the calibration set that the solver made.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -101,12 +104,21 @@ class PlattCalibrator(BaseCalibrator):
            [0.025, 0.975]])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("intercept_", "slope_", "input_smoothing_")
+    _fitted: ClassVar[tuple[str, ...]] = (
+        "intercept_",
+        "slope_",
+        "input_smoothing_",
+        "unit_",
+    )
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "intercept_": NUMBER.of_shape("problems"),
         "slope_": NUMBER.of_shape("problems"),
         "input_smoothing_": SHARE.of_shape("problems"),
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _least_per_class: ClassVar[int] = 5
+    _rescales_from: ClassVar[int] = 3
     soft_targets: ClassVar[bool] = True
 
     intercept_: Float64Array
@@ -132,7 +144,7 @@ class PlattCalibrator(BaseCalibrator):
         self.intercept_, self.slope_, self.input_smoothing_ = np.zeros((3, n_problems))
         self.n_evaluations_ = 0
         failed: list[int] = []
-        for columns, s, t in one_vs_rest_problems(scores, target):
+        for columns, s, t in confined_problems(scores, target, weight):
             if self.smooth_input is True or (
                 self.smooth_input == "auto" and scores.source == "proba"
             ):

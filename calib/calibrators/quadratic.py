@@ -17,13 +17,13 @@ from calib._core.logistic import (
     PenaltyOf,
     cautious_goals,
     choose_smoothing,
+    confined_problems,
     fit_logistic,
     log_loss,
-    one_vs_rest_problems,
     separable,
 )
 from calib._core.scores import Scores
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
 #: Factor of the squared coefficient of the square in the total log loss, in units in which the
 #: log-odds of the calibration set have standard deviation 1.
@@ -62,6 +62,9 @@ class QuadraticCalibrator(BaseCalibrator):
         Share of the uniform distribution mixed in before the log-odds are taken.
     smoothing_ : float
         Share of the uniform distribution mixed in at the end, ``1 / (n + 1)``.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -112,6 +115,7 @@ class QuadraticCalibrator(BaseCalibrator):
         "high_",
         "input_smoothing_",
         "smoothing_",
+        "unit_",
     )
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "coef_": NUMBER.of_shape("problems", 3),
@@ -121,7 +125,11 @@ class QuadraticCalibrator(BaseCalibrator):
         "high_": NUMBER.of_shape("problems"),
         "input_smoothing_": SHARE.of_shape("problems"),
         "smoothing_": SHARE,
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _least_per_class: ClassVar[int] = 5
+    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array
@@ -154,7 +162,7 @@ class QuadraticCalibrator(BaseCalibrator):
         self.centre_, self.scale_, self.low_, self.high_, self.input_smoothing_ = fitted
         self.smoothing_ = 1.0 / (total + 1.0)
         failed: list[int] = []
-        for columns, s, t in one_vs_rest_problems(scores, target):
+        for columns, s, t in confined_problems(scores, target, weight):
             goals = cautious_goals(t, weight, separable(s, t))
             if search:
                 known = self._known_smoothing

@@ -12,11 +12,11 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import SHARE, FittedArray
-from calib._core.logistic import one_vs_rest_problems
+from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.logistic import confined_problems
 from calib._core.scores import Scores
 from calib._core.splines import Curves, fill_cells, fit_curves
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
 
 class SplineCalibrator(BaseCalibrator):
@@ -56,6 +56,9 @@ class SplineCalibrator(BaseCalibrator):
         Share of the uniform distribution mixed in before the log-odds are taken.
     smoothing_ : float
         Share of the uniform distribution in the output, in [0, 1).
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -121,6 +124,7 @@ class SplineCalibrator(BaseCalibrator):
         "end_slopes_",
         "input_smoothing_",
         "smoothing_",
+        "unit_",
     )
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "knots_": FittedArray(("problems", "knots"), ascending=True),
@@ -128,7 +132,11 @@ class SplineCalibrator(BaseCalibrator):
         "end_slopes_": FittedArray(("problems", 2), low=0.0),
         "input_smoothing_": SHARE.of_shape("problems"),
         "smoothing_": SHARE,
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _least_per_class: ClassVar[int] = 5
+    _rescales_from: ClassVar[int] = 2
     _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 
@@ -168,7 +176,7 @@ class SplineCalibrator(BaseCalibrator):
                 smooth_input=self.smooth_input,
                 known=None if known is None else known[columns],
             )
-            for columns, s, t in one_vs_rest_problems(scores, target)
+            for columns, s, t in confined_problems(scores, target, weight)
         ]
         self.knots_ = np.concatenate([part.knots for part in parts])
         self.values_ = np.concatenate([part.values for part in parts])

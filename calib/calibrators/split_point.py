@@ -263,7 +263,14 @@ class SplitPointCalibrator(BaseCalibrator):
         return self._by_rows(self._checked(X), entropy)
 
     def _apply(self, array: Array) -> Array:
-        return self._by_rows(array, self._answer)
+        xp = array_namespace(array)
+        out = self._by_rows(array, self._answer)
+        if self.input == "proba":
+            return out
+        columns = array[:, : self._n_scores(array.shape[1])]
+        if columns.shape[1] == 1:
+            columns = links.both_columns(columns, self.input, xp)
+        return links.without_excluded(out, links.excluded(columns, xp), xp)
 
     def _by_rows(
         self, array: Array, function: Callable[[Float64Array, Float64Array], Float64Array]
@@ -276,6 +283,8 @@ class SplitPointCalibrator(BaseCalibrator):
         for rows in row_blocks(len(columns), columns.shape[1] + 3 * len(self.classes_)):
             part = columns[rows, :n_scores].astype(np.float64)
             both = links.both_columns(part, self.input, np) if n_scores == 1 else part
+            if self.input == "logits":
+                both = links.in_units(both, 1.0, np)
             p = self._split(links.convert(both, self.input, "logits", np))
             features = columns[rows, n_scores:].astype(np.float64)
             answers.append(function(p, self.heads_.predict(_inputs(p, features))))
@@ -357,15 +366,16 @@ def _trusted_share(before: Float64Array, after: Float64Array, weight: Float64Arr
         return float(values.sum() if weight is None else values @ weight) / total
 
     def too_far(t: float) -> bool:
-        return mean(change / (before + t * change)) < 0
+        return mean(change / ((1.0 - t) * before + t * after)) < 0
 
     if too_far(0.0):
         return 0.0
     best = _bisect(too_far)
-    least = np.log(before + best * change)
+    least = np.log((1.0 - best) * before + best * after)
 
     def enough(t: float) -> bool:
-        excess = least - np.log(before + t * best * change)
+        share = t * best
+        excess = least - np.log((1.0 - share) * before + share * after)
         average = mean(excess)
         variance = mean((excess - average) ** 2)
         return average <= math.sqrt(variance / total)

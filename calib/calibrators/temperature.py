@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -16,19 +16,16 @@ from calib._core import links
 from calib._core.fitted import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
-from calib._core.scores import BLOCK_ELEMENTS, Scores, row_blocks
+from calib._core.scores import Scores
+from calib._core.tempering import mean, temperature_problem
 from calib.base import BaseCalibrator
 
-#: Largest change of the scale of the logits, as a logarithm, that a fit may return.
-LOG_RANGE = 16.0
 #: Elements of the systematic subsample that provides the starting point of a large fit.
 START_ELEMENTS = 1 << 19
 #: Elements of the one on which the smoothing of the input is chosen.
 CHOICE_ELEMENTS = 1 << 17
 #: Decrease of the mean log loss for which the input is smoothed more than less.
 LEAST_DECREASE = 1e-9
-
-Derivatives = Callable[[float], tuple[float, float, float]]
 
 
 #: Spread of the logits of the median row, divided by the temperature, that counts as none.
@@ -92,11 +89,13 @@ class TemperatureCalibrator(BaseCalibrator):
     Notes
     -----
     The log loss is convex in ``1 / T``. Its derivative ``h`` is increasing, and its root is found
-    on the scale ``log(1 / T)`` by Halley steps inside a bracket of ``exp(+-16)`` around the scale
-    of the logits; from a start found on a subsample two or three passes suffice. The root is exact
-    to about 1e-10. Each pass reads blocks that fit in the cache, so memory beyond `X` is a few
-    megabytes at any size. Where ``h`` has no root (separable data, or scores that rank the labels
-    backwards) the end of the bracket is returned: nearly one-hot or nearly uniform probabilities.
+    on the scale ``log(1 / T)`` by Halley steps inside a bracket that sums over the rows prove to
+    hold it; masked classes (logits of -1e4, -1e9, minus infinity) move neither bracket nor root.
+    From a start found on a subsample two or three passes suffice. The root is exact to about 1e-10.
+    Each pass reads blocks that fit in the cache, so memory beyond `X` is a few megabytes at any
+    size. Where ``h`` has no root (separable data: no label is below another class; or scores that
+    rank the labels backwards) or a root beyond a factor ``exp(16)`` of the scale of the logits, the
+    end of the bracket is returned: nearly one-hot or nearly uniform probabilities.
 
     References
     ----------
@@ -153,32 +152,23 @@ class TemperatureCalibrator(BaseCalibrator):
             )
             scores = scores.smoothed(self.input_smoothing_)
         step = max(1, scores.n_samples * scores.n_classes // START_ELEMENTS)
-        part = None if weight is None else weight[::step]
-        if scores.n_classes == 2:
-            s = scores.log_odds()
-            scale = _mean(np.abs(s), weight) / 2
-            derivatives = _binary_derivatives(s, target, weight)
-            coarse = _binary_derivatives(s[::step], target[::step], part)
-        else:
-            top, scale = _row_maxima(scores, weight)
-            derivatives = _derivatives(scores, target, weight, top)
-            coarse = _derivatives(scores.every(step), target[::step], part, top[::step])
+        problem = temperature_problem(scores, target, weight)
+        unit, gaps = problem.unit, problem.gaps
         self.smoothing_ = 0.0
         separable = False
-        if scale > 0:
-            low, high = -LOG_RANGE - math.log(scale), LOG_RANGE - math.log(scale)
-            start = min(max(0.0, low + 1.0), high - 1.0)
+        if gaps.largest > 0:
+            start, low, high = gaps.bracket()
             if step > 1:  # a subsample brings the start close, so that full passes are few
-                first = find_root(coarse, start, low, high, tolerance=1e-3)
+                first = find_root(problem.slopes(step), start, low, high, tolerance=1e-3)
                 start = start if first.at_bound else first.x
-            root = find_root(derivatives, start, low, high)
+            root = find_root(problem.slopes(), start, low, high)
             if not root.converged:
                 warn(
                     f"temperature scaling did not converge in {root.n_evaluations} passes; "
-                    f"temperature_ = {math.exp(-root.x):.6g} is the best bracket found",
+                    f"temperature_ = {unit * math.exp(-root.x):.6g} is the best bracket found",
                     ConvergenceWarning,
                 )
-            self.temperature_ = math.exp(-root.x)
+            self.temperature_ = unit * math.exp(-root.x)
             self.n_evaluations_ = root.n_evaluations
             separable = root.at_bound == 1
         else:  # all rows are flat: every temperature is optimal
@@ -235,102 +225,19 @@ def choose_share(
 
 def _least_loss(scores: Scores, target: Float64Array, weight: Float64Array | None) -> float:
     """Return the mean log loss at the best temperature."""
-    z = scores.log_odds() if scores.n_classes == 2 else scores.in_domain("logits").dense()
-    if scores.n_classes == 2:
-        scale = _mean(np.abs(z), weight) / 2
-        derivatives = _binary_derivatives(z, target, weight)
-    else:
-        z -= z.max(axis=1, keepdims=True)
-        scale = _mean(-z.mean(axis=1), weight)
-        kept = Scores(z, "logits", "logits")
-        derivatives = _derivatives(kept, target, weight, np.zeros(len(z)))
+    if scores.n_classes > 2:  # logarithms are taken once
+        scores = Scores(scores.in_domain("logits").dense(), "logits", "logits")
+    problem = temperature_problem(scores, target, weight)
     inverse = 1.0
-    if scale > 0:
-        low, high = -LOG_RANGE - math.log(scale), LOG_RANGE - math.log(scale)
-        start = min(max(0.0, low + 1.0), high - 1.0)
-        inverse = math.exp(find_root(derivatives, start, low, high, tolerance=1e-3).x)
+    if problem.gaps.largest > 0:
+        bracket = problem.gaps.bracket()
+        inverse = math.exp(find_root(problem.slopes(), *bracket, tolerance=1e-3).x) / problem.unit
+    if scores.n_classes == 2:
+        z = scores.log_odds()
+    else:
+        z = scores.array - problem.inner[:, None] * problem.unit
     z = z * inverse
     if z.ndim == 1:
-        return _mean(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - target * z, weight)
+        return mean(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - target * z, weight)
     picked = z[np.arange(len(z)), target.astype(np.intp)]
-    return _mean(np.log(np.exp(z).sum(axis=1)) - picked, weight)
-
-
-def _mean(values: Float64Array, weight: Float64Array | None) -> float:
-    return float(values.mean() if weight is None else np.average(values, weights=weight))
-
-
-def _row_maxima(scores: Scores, weight: Float64Array | None) -> tuple[Float64Array, float]:
-    """Return the largest logit of each row and the mean distance of a row's mean from it."""
-    top = np.empty(scores.n_samples)
-    total = 0.0
-    for rows, z in scores:
-        top[rows] = z.max(axis=1)
-        gap = top[rows] - z.mean(axis=1)
-        total += float(gap.sum() if weight is None else gap @ weight[rows])
-    return top, total / (scores.n_samples if weight is None else float(weight.sum()))
-
-
-def _derivatives(
-    scores: Scores, target: Float64Array, weight: Float64Array | None, top: Float64Array
-) -> Derivatives:
-    """Derivatives with respect to ``v = log(1 / T)`` of ``h``, the slope of the log loss.
-
-    With ``z`` shifted so that the largest logit of a row is 0, the row contributes
-    ``E[z] - z_y`` to ``h`` and its variance and third central moment to the derivatives of ``h``
-    in ``1 / T``; expectations are over ``softmax(z / T)``.
-    """
-    codes = target.astype(np.intp)
-    total = float(scores.n_samples if weight is None else weight.sum())
-    n_rows = min(scores.n_samples, max(1, BLOCK_ELEMENTS // scores.n_classes))
-    shifted_space, power_space = np.empty((2, n_rows, scores.n_classes))
-
-    @np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
-    def derivatives(v: float) -> tuple[float, float, float]:
-        inverse = math.exp(v)
-        sums = np.zeros(3)
-        for rows, block in scores:
-            z = np.subtract(block, top[rows, None], out=shifted_space[: len(block)])
-            power = np.multiply(z, inverse, out=power_space[: len(block)])
-            np.exp(power, out=power)
-            mass = power.sum(axis=1)
-            mean = np.einsum("ij,ij->i", power, z) / mass
-            np.multiply(power, z, out=power)
-            second = np.einsum("ij,ij->i", power, z) / mass
-            np.multiply(power, z, out=power)
-            third = np.einsum("ij,ij->i", power, z) / mass
-            picked = z[np.arange(len(z)), codes[rows]]
-            variance = np.maximum(second - mean * mean, 0.0)
-            skew = third - mean * (3.0 * second - 2.0 * mean * mean)
-            parts = np.stack([mean - picked, variance, skew])
-            sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
-        return _chain(sums / total, inverse)
-
-    return derivatives
-
-
-def _binary_derivatives(
-    log_odds: Float64Array, target: Float64Array, weight: Float64Array | None
-) -> Derivatives:
-    """The same for two classes, on log-odds; targets may be fractions."""
-    total = float(len(log_odds) if weight is None else weight.sum())
-
-    @np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
-    def derivatives(v: float) -> tuple[float, float, float]:
-        inverse = math.exp(v)
-        sums = np.zeros(3)
-        for rows in row_blocks(len(log_odds), 2):
-            s = log_odds[rows]
-            p = links.expit(s * inverse, np)
-            spread = s * s * p * (1.0 - p)
-            parts = np.stack([s * (p - target[rows]), spread, spread * s * (1.0 - 2.0 * p)])
-            sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
-        return _chain(sums / total, inverse)
-
-    return derivatives
-
-
-def _chain(sums: Float64Array, inverse: float) -> tuple[float, float, float]:
-    """Turn derivatives in ``1 / T`` into derivatives in its logarithm."""
-    value, slope, bend = (float(part) for part in sums)
-    return value, slope * inverse, slope * inverse + bend * inverse * inverse
+    return mean(np.log(np.exp(z).sum(axis=1)) - picked, weight)

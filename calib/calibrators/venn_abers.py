@@ -11,10 +11,10 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.bridge import Problem, step_tables
-from calib._core.fitted import FittedArray
+from calib._core.fitted import POSITIVE, FittedArray
 from calib._core.namespace import to_numpy
 from calib._core.scores import Scores, row_blocks
-from calib.base import BaseCalibrator
+from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
 _TABLES = ("lower_knots_", "lower_values_", "upper_knots_", "upper_values_")
 
@@ -45,6 +45,9 @@ class VennAbersCalibrator(BaseCalibrator):
     lower_knots_, lower_values_, upper_knots_, upper_values_ : ndarray of shape (n_problems, ...)
         Step functions p0 and p1 of the log-odds of each problem: one for two classes, else one per
         pair (0, 1), (0, 2), ..., (1, 2), ... or per class. Rows are padded at the end.
+    unit_ : float
+        Number that logits are divided by first: 1 unless they are on another scale than
+        log-probabilities (decision scores), then their standard deviation.
     classes_ : ndarray of shape (n_classes,)
         Class of each column.
     n_features_in_ : int
@@ -95,13 +98,19 @@ class VennAbersCalibrator(BaseCalibrator):
     """
 
     _domain: ClassVar[Domain] = "declared"
-    _fitted: ClassVar[tuple[str, ...]] = _TABLES
+    _fitted: ClassVar[tuple[str, ...]] = (*_TABLES, "unit_")
     _declared: ClassVar[Mapping[str, FittedArray]] = {
         "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
         "lower_values_": FittedArray(("problems", ("lower", 1)), low=0.0, high=1.0, ascending=True),
         "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
         "upper_values_": FittedArray(("problems", ("upper", 1)), low=0.0, high=1.0, ascending=True),
+        "unit_": POSITIVE,
     }
+    _added: ClassVar[Added] = ADDED_UNIT
+    _least_per_class: ClassVar[int] = 5
+    _may_miss_rates: ClassVar[bool] = True
+    _rescales_from: ClassVar[int] = 3
+    _by_rank: ClassVar[bool] = True
     _options: ClassVar[tuple[str, ...]] = ("input", "merge", "multiclass")
     _double: ClassVar[bool] = True
     _block_rows: ClassVar[int] = 4096
@@ -236,8 +245,10 @@ def _against_the_rest(scores: Array, source: str, xp: Namespace) -> Array:
     if source == "proba":
         return scores
     s = links.log_odds_one_vs_rest(scores, xp)
-    inflated = s * 8193.0  # round to 40 bits by Veltkamp's splitting: equal odds shall tie,
-    return inflated - (inflated - s)  # although they are computed from different logits
+    inflated = 8193.0 * xp.clip(s, -links.LOGIT_LIMIT / 10, links.LOGIT_LIMIT / 10)
+    # round to 40 bits by Veltkamp's splitting: equal odds shall tie, although they are computed
+    # from different logits
+    return inflated - (inflated - s)
 
 
 def _against_each_other(first: Array, second: Array, source: str, xp: Namespace) -> Array:

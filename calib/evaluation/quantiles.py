@@ -13,7 +13,7 @@ from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._core.labels import check_same_length, check_weight
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
-from calib._core.validation import check_matrix
+from calib._core.validation import RANGE_TOLERANCE, check_matrix
 from calib.evaluation.intervals import as_numbers, number_vector, percent_hint
 
 LevelWeights: TypeAlias = Literal["auto", "trapezoid", "equal"]
@@ -265,7 +265,7 @@ def pit_uniformity(pit: ArrayLike, n_calibration: object = None) -> PitUniformit
     from scipy.stats import kstwo
 
     values = number_vector(pit, "pit")
-    if values.min() < 0 or values.max() > 1:
+    if values.min() < -RANGE_TOLERANCE or values.max() > 1 + RANGE_TOLERANCE:
         raise ValueError(
             f"pit has values outside [0, 1] (min={values.min():.6g}, max={values.max():.6g})"
             f"{percent_hint(values)}"

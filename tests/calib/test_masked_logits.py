@@ -1,0 +1,186 @@
+"""Masked classes: logits of -1e4 down to -inf rule no fit and stay excluded."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp, softmax
+from sklearn.exceptions import ConvergenceWarning
+
+from calib import CALIBRATORS, DegenerateScoresWarning, TemperatureCalibrator, make_calibrator
+
+LOWEST = float(np.finfo(np.float64).min)
+MASKS = [-1e4, -65504.0, -1e9, -1e12, float(np.finfo(np.float32).min), LOWEST, -np.inf]
+SHARES = [0.001, 0.03, 0.3, 0.6]
+#: Maps that fit one number or a few; the others cost too much to try at every mask.
+METHODS = [name for name in CALIBRATORS if name not in ("dirichlet", "h_calibration")]
+
+
+def masked(
+    share: float, mask: float, n_classes: int = 10, n: int = 3000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Overconfident logits (1.5 is the right temperature) with masked cells beside the label."""
+    rng = np.random.default_rng(seed)
+    z = 3.0 * rng.normal(size=(n, n_classes))
+    hidden = rng.random(z.shape) < share
+    hidden[np.arange(n), rng.integers(0, n_classes, n)] = False
+    z[hidden] = -np.inf
+    y = (z / 1.5 + rng.gumbel(size=z.shape)).argmax(axis=1)
+    return np.where(hidden, mask, z), y
+
+
+def log_loss(p: np.ndarray, y: np.ndarray) -> float:
+    return float(-np.log(np.maximum(p[np.arange(len(y)), y], 1e-300)).mean())
+
+
+def raw_loss(z: np.ndarray, y: np.ndarray) -> float:
+    return float((logsumexp(z, axis=1) - z[np.arange(len(y)), y]).mean())
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("mask", MASKS)
+def test_temperature_is_that_of_the_other_cells(mask: float, share: float, n_classes: int) -> None:
+    z, y = masked(share, mask, n_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cal = TemperatureCalibrator(input="logits").fit(z, y)
+    exact, _ = masked(share, -np.inf, n_classes)
+    grid = np.exp(np.linspace(np.log(0.7), np.log(3), 47))
+    best = min(raw_loss(exact / t, y) for t in grid)
+    assert cal.smoothing_ == 0.0
+    assert log_loss(cal.transform(z), y) <= best + 1e-9
+    assert cal.n_evaluations_ < 30
+
+
+@pytest.mark.parametrize("mask", [-1e4, -1e9, LOWEST, -np.inf])
+@pytest.mark.parametrize(("share", "n_classes"), [(0.002, 10), (0.3, 10), (0.6, 4), (0.3, 2)])
+@pytest.mark.parametrize("method", METHODS)
+def test_never_worse_than_raw_beyond_noise(
+    method: str, share: float, n_classes: int, mask: float
+) -> None:
+    z, y = masked(share, mask, n_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateScoresWarning)
+        warnings.simplefilter("error", ConvergenceWarning)
+        warnings.simplefilter("error", RuntimeWarning)
+        cal = make_calibrator(method, input="logits").fit(z[:1500], y[:1500])
+        p = cal.transform(z[1500:])
+    assert np.isfinite(p).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-12)
+    exact, _ = masked(share, -np.inf, n_classes)
+    # step functions pay for their steps, as without masks (the histogram 0.055 nats there)
+    steps = {"histogram": 0.1, "isotonic": 0.06, "venn_abers": 0.06, "split_point": 0.06}
+    room = steps.get(method, 0.01)
+    assert log_loss(p, y[1500:]) <= raw_loss(exact[1500:], y[1500:]) + room
+    if mask == -np.inf:
+        assert (p[np.isneginf(z[1500:])] == 0.0).all()
+
+
+@pytest.mark.parametrize("method", ["dirichlet", "h_calibration"])
+@pytest.mark.parametrize("mask", [-1e9, -np.inf])
+def test_slow_maps_cope_too(method: str, mask: float) -> None:
+    z, y = masked(0.3, mask, 4, n=2000)
+    cal = make_calibrator(method, input="logits").fit(z[:1200], y[:1200])
+    p = cal.transform(z[1200:])
+    exact, _ = masked(0.3, -np.inf, 4, n=2000)
+    assert log_loss(p, y[1200:]) <= raw_loss(exact[1200:], y[1200:]) + 0.01
+    if mask == -np.inf:
+        assert (p[np.isneginf(z[1200:])] == 0.0).all()
+
+
+def test_a_bound_means_separable_only_where_it_is() -> None:
+    z, y = masked(0.3, -1e9)
+    errors = int((z.argmax(axis=1) != y).sum())
+    assert errors > 100
+    assert TemperatureCalibrator(input="logits").fit(z, y).smoothing_ == 0.0
+    right = z.argmax(axis=1)
+    cal = TemperatureCalibrator(input="logits").fit(z, right)
+    assert cal.smoothing_ == pytest.approx(1 / 3001)
+    one_wrong = right.copy()
+    one_wrong[0] = np.argsort(z[0])[-2]
+    assert TemperatureCalibrator(input="logits").fit(z, one_wrong).smoothing_ == 0.0
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "vector_scaling", "auto"])
+@pytest.mark.parametrize("mask", [-1e4, -1e9, LOWEST, -np.inf])
+def test_labels_of_masked_classes_are_left_out_and_named(method: str, mask: float) -> None:
+    z, y = masked(0.3, mask)
+    clean = make_calibrator(method, input="logits").fit(z, y)
+    wrong_z = np.concatenate([z, z[:5]])
+    wrong_y = np.concatenate([y, z[:5].argmin(axis=1)])
+    with pytest.warns(DegenerateScoresWarning, match="5 of 3005 rows .* label"):
+        cal = make_calibrator(method, input="logits").fit(wrong_z, wrong_y)
+    np.testing.assert_allclose(cal.transform(z), clean.transform(z), atol=2e-3)
+
+
+@pytest.mark.parametrize("method", list(CALIBRATORS))
+def test_excluded_classes_of_two_in_one_column(method: str) -> None:
+    rng = np.random.default_rng(0)
+    s = 2.0 * rng.normal(size=400)
+    y = (rng.random(400) < 1 / (1 + np.exp(-s))).astype(int)
+    s[:10], y[:10] = -np.inf, 0
+    s[10:20], y[10:20] = np.inf, 1
+    one = make_calibrator(method, input="logits").fit(s, y).transform(s)
+    two = np.stack([np.where(s > 0, -s, 0.0), np.where(s > 0, 0.0, s)], axis=1)
+    np.testing.assert_array_equal(one[:10], np.tile([1.0, 0.0], (10, 1)))
+    np.testing.assert_array_equal(one[10:20], np.tile([0.0, 1.0], (10, 1)))
+    again = make_calibrator(method, input="logits").fit(two, y).transform(two)
+    np.testing.assert_allclose(one, again, atol=1e-9)
+
+
+def test_what_is_refused() -> None:
+    z, y = masked(0.3, -np.inf, 3)
+    for value in (np.nan, np.inf, 1e307):
+        bad = z.copy()
+        bad[7, 1] = value
+        with pytest.raises(ValueError, match="row 7, column 1"):
+            TemperatureCalibrator(input="logits").fit(bad, y)
+    bad = z.copy()
+    bad[7] = -np.inf
+    with pytest.raises(ValueError, match="every class in row 7"):
+        TemperatureCalibrator(input="logits").fit(bad, y)
+    p = softmax(z, axis=1)
+    p[3, 1] = -np.inf
+    with pytest.raises(ValueError, match="row 3, column 1"):
+        TemperatureCalibrator().fit(p, y)
+    impossible = np.where(np.arange(3) == y[:, None], -np.inf, 0.0)
+    with pytest.raises(ValueError, match="label"):
+        TemperatureCalibrator(input="logits").fit(impossible, y)
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "quadratic", "beta", "vector_scaling"])
+@pytest.mark.parametrize("mask", [-1e4, -1e9, LOWEST, -np.inf])
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_fits_on_collections_are_the_same(method: str, mask: float, n_classes: int) -> None:
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    from calib.distributed import fit
+
+    z, y = masked(0.4, mask, n_classes, n=600)
+    names = [f"z{k}" for k in range(n_classes)]
+    frame = pd.DataFrame(z, columns=names).assign(y=y)
+    rows = dd.from_pandas(frame, npartitions=3)
+    there = fit(rows, method, label="y", scores=names, input="logits")
+    here = make_calibrator(method, input="logits").fit(z, y)
+    np.testing.assert_allclose(there.predict_proba(frame[names]), here.transform(z), atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("method", [m for m in CALIBRATORS if m != "split_point"])
+def test_tensors_and_exported_modules_accept_exclusions(method: str, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    from calib.export import to_torch
+
+    z, y = masked(0.3, -np.inf, 4, n=300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cal = make_calibrator(method, input="logits").fit(z, y)
+    tensor = torch.tensor(z, dtype=getattr(torch, dtype))
+    hidden = torch.isneginf(tensor)
+    for out in (cal.transform(tensor), to_torch(cal)(tensor)):
+        assert out.dtype == tensor.dtype
+        assert torch.isfinite(out).all()
+        assert (out[hidden] == 0).all()
