@@ -91,6 +91,23 @@ def in_units(logits: Array, unit: Array, xp: Namespace) -> Array:
     return xp.where(hidden, xp.full_like(scaled, lowest), scaled)
 
 
+def against_the_rest(q: Array, s: Array, scores: Array, xp: Namespace) -> Array:
+    """Turn answers for each class against the rest into rows of probabilities.
+
+    Parameters
+    ----------
+    q : array of shape (n_samples, n_classes)
+        Probability of each class.
+    s : array of shape (n_samples, n_classes)
+        Log-odds that they were made of; where those stand for the logarithm of 0, q counts as 0
+        whatever a map of almost no slope makes of them.
+    scores : array of shape (n_samples, n_classes)
+        Logits whose softmax stands in where every answer is 0.
+    """
+    beyond = 0.1 * max(EXCLUDED, 0.25 * float(xp.finfo(s.dtype).min))
+    return renormalise(xp.where(s < beyond, xp.zeros_like(q), q), softmax(scores, xp), xp)
+
+
 def without_excluded(proba: Array, hidden: Array, xp: Namespace) -> Array:
     """Give probability 0 to excluded classes and share out what they had.
 

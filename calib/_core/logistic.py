@@ -136,7 +136,9 @@ def far_ends(
     problem = np.arange(away.shape[1])
     typical = away[order[np.minimum(place, len(away) - 1), problem], problem]
     with np.errstate(over="ignore"):
-        reach = FAR * (width + np.where(typical > 0, typical, away.max(axis=0)))
+        reach = FAR * (
+            width + np.where(typical > 0, typical, np.minimum(away.max(axis=0), LARGEST))
+        )
     reach = np.where(known, reach, np.minimum(reach, LARGEST))
     return middle - width - reach, middle + width + reach
 

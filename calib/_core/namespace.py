@@ -54,11 +54,14 @@ def like(value: Any, reference: Array, xp: Namespace) -> Array:
     Integer values keep an integer type, so that they can index.
     """
     array = np.asarray(value)
-    if array.ndim == 0 and array.dtype.kind == "f":  # numbers that divide may not become 0
+    if array.dtype.kind == "f":
         limits = xp.finfo(reference.dtype)
-        tiny, most = float(limits.smallest_normal), float(limits.max)
-        size = min(max(abs(float(array)), tiny), most)
-        array = np.asarray(np.copysign(size, array) if array else array)
+        most = float(limits.max)
+        if most < np.finfo(array.dtype).max:  # infinity times 0 would be no number
+            array = np.clip(array, -most, most)
+            if array.ndim == 0 and array:  # numbers that divide may not become 0
+                size = max(abs(float(array)), float(limits.smallest_normal))
+                array = np.copysign(size, array)
     if xp is np:
         return array if array.dtype.kind in "iub" else array.astype(reference.dtype, copy=False)
     from array_api_compat import device

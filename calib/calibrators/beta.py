@@ -180,6 +180,7 @@ class BetaCalibrator(BaseCalibrator):
             s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
         else:
             s = links.log_odds_one_vs_rest(scores, xp)
+        raw = s
         s = links.bounded_log_odds(s, fitted["input_smoothing_"], xp)
         rest = xp.log1p(xp.exp(-xp.abs(s)))
         zero = xp.zeros_like(s)
@@ -188,7 +189,7 @@ class BetaCalibrator(BaseCalibrator):
         if binary:
             proba = links.expit(xp.concat([-eta, eta], axis=1), xp)
         else:
-            proba = links.renormalise(links.expit(eta, xp), links.softmax(scores, xp), xp)
+            proba = links.against_the_rest(links.expit(eta, xp), raw, scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
 
 

@@ -173,9 +173,9 @@ class PlattCalibrator(BaseCalibrator):
             s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
             eta = a + b * links.bounded_log_odds(s, share, xp)
             return links.expit(xp.concat([-eta, eta], axis=1), xp)
-        s = links.bounded_log_odds(links.log_odds_one_vs_rest(scores, xp), share, xp)
-        q = links.expit(a + b * s, xp)
-        return links.renormalise(q, links.softmax(scores, xp), xp)
+        s = links.log_odds_one_vs_rest(scores, xp)
+        q = links.expit(a + b * links.bounded_log_odds(s, share, xp), xp)
+        return links.against_the_rest(q, s, scores, xp)
 
     def _suspicion(
         self, scores: Scores, target: Float64Array, weight: Float64Array | None

@@ -237,6 +237,7 @@ class QuadraticCalibrator(BaseCalibrator):
             s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
         else:
             s = links.log_odds_one_vs_rest(scores, xp)
+        raw = s
         s = links.bounded_log_odds(s, fitted["input_smoothing_"], xp)
         u = (s - fitted["centre_"]) / fitted["scale_"]
         u = xp.minimum(xp.maximum(u, fitted["low_"]), fitted["high_"])
@@ -244,7 +245,7 @@ class QuadraticCalibrator(BaseCalibrator):
         if binary:
             proba = links.expit(xp.concat([-eta, eta], axis=1), xp)
         else:
-            proba = links.renormalise(links.expit(eta, xp), links.softmax(scores, xp), xp)
+            proba = links.against_the_rest(links.expit(eta, xp), raw, scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
 
 

@@ -199,9 +199,9 @@ class SplineCalibrator(BaseCalibrator):
             eta = _curves(links.bounded_log_odds(s, share, xp), fitted, xp)
             proba = links.expit(xp.concat([-eta, eta], axis=1), xp)
         else:
-            s = links.bounded_log_odds(links.log_odds_one_vs_rest(scores, xp), share, xp)
-            q = links.expit(_curves(s, fitted, xp), xp)
-            proba = links.renormalise(q, links.softmax(scores, xp), xp)
+            s = links.log_odds_one_vs_rest(scores, xp)
+            q = links.expit(_curves(links.bounded_log_odds(s, share, xp), fitted, xp), xp)
+            proba = links.against_the_rest(q, s, scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
 
 

@@ -18,6 +18,7 @@ from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.scores import Scores
 from calib._core.tempering import mean, temperature_problem
+from calib._core.validation import is_constant
 from calib.base import BaseCalibrator
 
 #: Elements of the systematic subsample that provides the starting point of a large fit.
@@ -187,6 +188,8 @@ class TemperatureCalibrator(BaseCalibrator):
     def _suspicion(
         self, scores: Scores, target: Float64Array, weight: Float64Array | None
     ) -> str | None:
+        if is_constant(scores.array):  # said already
+            return None
         step = max(1, scores.n_samples * scores.n_classes // MEDIAN_ELEMENTS)
         z = scores.in_domain("logits").every(step).dense()
         with np.errstate(over="ignore", invalid="ignore"):

@@ -17,7 +17,7 @@ def data(n_classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("weights", [(1.0, 5e-324), (1.0, 1e-300), (1e50, 1.0), (1e-50, 1e-60)])
+@pytest.mark.parametrize("weights", [(1.0, 1e-100), (1.0, 1e-20), (1e50, 1.0), (1e-50, 1e-60)])
 @pytest.mark.parametrize("method", list(CALIBRATORS))
 def test_probabilities_or_a_refusal(
     method: str, weights: tuple[float, float], n_classes: int
@@ -33,9 +33,9 @@ def test_probabilities_or_a_refusal(
 
 
 @pytest.mark.parametrize("weight", [1e300, 5e-324, 1e-200])
-def test_totals_beyond_the_limit_are_refused(weight: float) -> None:
+def test_weights_beyond_the_limit_are_refused(weight: float) -> None:
     z, y = data(3)
-    with pytest.raises(ValueError, match=r"sample_weight adds up to .* rescale"):
+    with pytest.raises(ValueError, match=r"sample_weight must be 0 or lie in"):
         TemperatureCalibrator(input="logits").fit(z, y, sample_weight=np.full(120, weight))
     with warnings.catch_warnings():
         warnings.simplefilter("error", CalibrationWarning)
