@@ -230,7 +230,14 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         if rows is not None and weight is not None:
             y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
         n_scores = self._n_scores(array.shape[1])
-        validation.check_scores(matrix, self.input, "X", n_scores)
+        validation.check_scores(
+            matrix if rows is None else array,
+            self.input,
+            "X",
+            n_scores,
+            kept=rows,
+            tolerance=validation.row_sum_tolerance(matrix),
+        )
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
         target: Any

@@ -25,6 +25,9 @@ from calib._core.scores import Scores
 from calib._core.suspicion import LEVEL, ranking
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
 
+#: Half the width of an interval of 95 % over the whole width of one of 99.9 %.
+NOISE_SHARE = 0.298
+
 
 class PlattCalibrator(BaseCalibrator):
     """Fit ``expit(a + b s)`` to the log-odds ``s`` by maximum likelihood.
@@ -183,6 +186,8 @@ class PlattCalibrator(BaseCalibrator):
         if scores.n_classes > 2 or self.slope_[0] >= 0:
             return None
         area, low, high = ranking(scores.log_odds(), target, weight)
+        if abs(area - 0.5) < NOISE_SHARE * (high - low):
+            return None  # scores that say nothing have a negative slope half the time
         return (
             f"the slope is negative ({self.slope_[0]:.3g}), so that the map reverses the ranking "
             f"of the scores (AUC {area:.3f}, {LEVEL:.1%} interval {low:.3f} to {high:.3f}); check "

@@ -81,6 +81,7 @@ def consistency_interval(
     y_true: ArrayLike = None,
     groups: ArrayLike = None,
     labels: ArrayLike = None,
+    pos_label: object = None,
     sample_weight: ArrayLike = None,
     confidence_level: float = 0.95,
     n_resamples: int = 1000,
@@ -106,6 +107,8 @@ def consistency_interval(
         groups as `y_true`, which is needed then. None redraws every row by itself.
     labels : array-like of shape (n_classes,), default=None
         Class of every column; None means 0..n_classes - 1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column belongs to; None means the second.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights for the metric; a row is redrawn once, whatever its weight.
     confidence_level : float in (0, 1), default=0.95
@@ -163,7 +166,11 @@ def consistency_interval(
     given = in_class_order(y_prob, names, "y_prob", listed=True)
     placeholder = np.zeros(len(given), dtype=np.intp) if names is None else names[[0] * len(given)]
     codes, proba, weight, classes = check_predictions(
-        placeholder if groups is None else y_true, given, labels=names, sample_weight=sample_weight
+        placeholder if groups is None else y_true,
+        given,
+        labels=names,
+        pos_label=pos_label,
+        sample_weight=sample_weight,
     )
     rng = generator(random_state)
     redraws = None if groups is None else _redraws(proba, codes, weight, groups, n_resamples, rng)

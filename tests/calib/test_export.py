@@ -53,6 +53,7 @@ def test_tensors_in_tensors_out(name: str, n_classes: int, source: str, device: 
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.filterwarnings("ignore:.*at its bound:calib.warnings.DegenerateScoresWarning")
 def test_fitting_on_tensors(name: str) -> None:
     _, z = fitted(name, 3)
     y = np.random.default_rng(1).integers(0, 3, 300)
@@ -67,7 +68,7 @@ def test_tensors_are_checked() -> None:
     cal, z = fitted("temperature", 3, "proba")
     with pytest.raises(ValueError, match="NaN or inf"):
         cal.transform(torch.full((2, 3), torch.nan))
-    with pytest.raises(ValueError, match="pass input='logits'"):
+    with pytest.raises(ValueError, match="divide by 3"):
         cal.transform(torch.tensor(3 * z))
     with pytest.raises(ValueError, match="X has 2 features"):
         cal.transform(torch.tensor(z[:, :2]))

@@ -275,6 +275,8 @@ def test_temperatures_have_limits(temperature: float) -> None:
     "name", ["max_probability_score", "margin_score", "negative_entropy_score"]
 )
 def test_the_largest_logits_leak_nothing(name: str) -> None:
-    score = getattr(uq, name)([[1e308, -1e308], [1.0, 2.0]], input="logits")
+    score = getattr(uq, name)([[1e304, -1e304], [1.0, 2.0]], input="logits")
     assert np.isfinite(score).all()
+    with pytest.raises(ValueError, match="beyond 1e305"):
+        getattr(uq, name)([[1e308, -1e308], [1.0, 2.0]], input="logits")
     assert np.isfinite(uq.energy_score([[1e308, -1e308]])).all()
