@@ -158,6 +158,7 @@ DETECTOR_MAPS = ("identity", "linear", "dependent_logistic", *savable())
 
 
 @pytest.mark.parametrize("name", DETECTOR_MAPS)
+@pytest.mark.filterwarnings("ignore::calib.warnings.FallbackWarning")
 def test_a_changed_file_of_a_detector_is_refused_or_gives_scores(name: str, tmp_path: Path) -> None:
     found, truth = make_detection_scenes(60)
     try:

@@ -66,6 +66,7 @@ def test_leave_one_out_with_one_map_per_fold() -> None:
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic", "temperature"])
+@pytest.mark.filterwarnings("ignore::calib.warnings.DegenerateScoresWarning")
 def test_a_held_out_part_of_one_class_takes_the_pooled_map(method: str) -> None:
     X, _ = data(2, 10)
     y = np.repeat([1, 0], 5)
