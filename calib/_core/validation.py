@@ -177,7 +177,7 @@ def check_probabilities(
         if low < -RANGE_TOLERANCE or high > 1 + beyond:
             raise ValueError(
                 f"{name} has values outside [0, 1] (min={low:.6g}, max={high:.6g} in rows "
-                f"{rows.start or 0}..) {_advice(array, name, hint)}"
+                f"{rows.start or 0}..){_advice(array, name, hint)}"
             )
         if block.shape[1] == 1:
             continue
@@ -187,12 +187,13 @@ def check_probabilities(
             total = float(xp.sum(block[worst]))
             raise ValueError(
                 f"{name} has rows that do not sum to 1 (row {worst + (rows.start or 0)} sums to "
-                f"{total:.6g}) {_advice(array, name, hint)}"
+                f"{total:.6g}){_advice(array, name, hint)}"
             )
 
 
 def _advice(array: Array, name: str, hint: str) -> str:
     """Return the cure that fits what the first rows of refused probabilities look like."""
+    hint = hint if hint.startswith(";") else f" {hint}"
     seen = np.asarray(to_numpy(array[:ADVICE_ROWS]), dtype=np.float64)
     low, high = float(seen.min()), float(seen.max())
     single = seen.shape[1] == 1
@@ -201,9 +202,9 @@ def _advice(array: Array, name: str, hint: str) -> str:
         return f"; if this is rounding, pass {bounded}{'' if single else ' with rows summing to 1'}"
     if single:
         if low >= 0 and high <= 100:
-            return f"; divide by 100 if these are percentages {hint}"
+            return f"; divide by 100 if these are percentages{hint}"
         if high <= 0:
-            return f"; pass np.exp({name}) if these are logarithms of probabilities {hint}"
+            return f"; pass np.exp({name}) if these are logarithms of probabilities{hint}"
         return hint
     sums = seen.sum(axis=1)
     constant = float(np.median(sums))

@@ -32,8 +32,8 @@ def a_report() -> Any:
 
 
 def a_detection_report() -> Any:
-    found, truth = make_detection_scenes(25)
-    cal = DetectionCalibrator("platt").fit(*make_detection_scenes(25, random_state=1))
+    found, truth = make_detection_scenes(60)
+    cal = DetectionCalibrator("platt").fit(*make_detection_scenes(60, random_state=1))
     return detection_report(found, truth, calibrator={"platt": cal}, n_resamples=5)
 
 
