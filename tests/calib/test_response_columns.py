@@ -193,12 +193,20 @@ def test_extra_classes_keep_a_column() -> None:
 
 
 @pytest.mark.parametrize("wrapper", [CalibratedClassifier, ConformalClassifier])
-def test_contradicting_probabilities_are_refused(wrapper: Any) -> None:
-    X, y = data()
+@pytest.mark.parametrize("n", [300, 60])
+def test_contradicting_probabilities_are_refused(wrapper: Any, n: int) -> None:
+    X, y = data(n=n)
     with pytest.raises(ValueError, match="columns are not its classes_"):
         wrapper(Reordered(shuffle=True)).fit(X, y)
     with pytest.raises(ValueError, match="columns are not its classes_"):
         wrapper(FrozenEstimator(Reordered(shuffle=True).fit(X, y))).fit(X, y)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_contradictions_are_seen_on_any_held_out_rows(seed: int) -> None:
+    X, y = data()
+    with pytest.raises(ValueError, match="columns are not its classes_"):
+        ConformalClassifier(Reordered(shuffle=True), random_state=seed).fit(X, y)
 
 
 @pytest.mark.parametrize("wrapper", [CalibratedClassifier, ConformalClassifier])
