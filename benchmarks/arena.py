@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.arena_table import BASE, MEASURES, Line, measures, table, text
-from calib.registry import CALIBRATORS, make_calibrator
+from calib import CALIBRATORS, make_calibrator
 
 #: Variants of registered calibrators that the public benchmark lists as methods.
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {

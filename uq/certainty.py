@@ -46,7 +46,7 @@ def interval_width_certainty(interval: ArrayLike) -> Float64Array:
 
     Examples
     --------
-    >>> from uq.certainty import interval_width_certainty
+    >>> from uq import interval_width_certainty
     >>> interval_width_certainty([[0.25, 0.5], [0.5, 1.0]])
     array([0.75, 0.5 ])
     """
@@ -85,7 +85,7 @@ def interval_lower_certainty(interval: ArrayLike) -> Float64Array:
 
     Examples
     --------
-    >>> from uq.certainty import interval_lower_certainty
+    >>> from uq import interval_lower_certainty
     >>> interval_lower_certainty([[0.125, 0.25], [0.25, 0.875]])
     array([0.75, 0.25])
     """
@@ -122,7 +122,7 @@ def conformal_confidence(p_values: ArrayLike) -> Float64Array:
 
     Examples
     --------
-    >>> from uq.certainty import conformal_confidence
+    >>> from uq import conformal_confidence
     >>> conformal_confidence([[0.75, 0.25], [0.25, 0.5]])
     array([0.75, 0.75])
     """
@@ -157,7 +157,7 @@ def conformal_credibility(p_values: ArrayLike) -> Float64Array:
 
     Examples
     --------
-    >>> from uq.certainty import conformal_credibility
+    >>> from uq import conformal_credibility
     >>> conformal_credibility([[0.75, 0.25], [0.25, 0.5]])
     array([0.75, 0.5 ])
     """
@@ -197,7 +197,7 @@ def is_conformal_singleton(
 
     Examples
     --------
-    >>> from uq.certainty import is_conformal_singleton
+    >>> from uq import is_conformal_singleton
     >>> is_conformal_singleton([[0.75, 0.05], [0.3, 0.5], [0.1, 0.05]])
     array([ True, False, False])
     """

@@ -109,7 +109,7 @@ def certainty_curve(
     Examples
     --------
     >>> import numpy as np
-    >>> from uq.certainty_curves import certainty_curve
+    >>> from uq import certainty_curve
     >>> p = np.linspace(0.01, 0.99, 200)
     >>> y = (np.arange(200) * 0.618 % 1 < p).astype(int)
     >>> curve = certainty_curve(y, p, np.maximum(p, 1 - p), n_simulations=0)

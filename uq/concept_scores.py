@@ -67,7 +67,7 @@ def concept_matching_score(
 
     Examples
     --------
-    >>> from uq.concept_scores import concept_matching_score
+    >>> from uq import concept_matching_score
     >>> concept_matching_score([[2.0, 0.0], [1.0, 1.0]], [[1.0, 0.0], [0.0, 3.0]]).round(4)
     array([0.7311, 0.5   ])
     """
@@ -139,7 +139,7 @@ def negative_label_score(
 
     Examples
     --------
-    >>> from uq.concept_scores import negative_label_score
+    >>> from uq import negative_label_score
     >>> images, classes, negatives = [[1.0, 0.1], [0.1, 1.0]], [[1.0, 0.0]], [[0.0, 1.0]]
     >>> negative_label_score(images, classes, negatives, temperature=0.5).round(4)
     array([0.8571, 0.1429])
@@ -225,7 +225,7 @@ def select_negatives(
 
     Examples
     --------
-    >>> from uq.concept_scores import select_negatives
+    >>> from uq import select_negatives
     >>> words = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 1.0]]
     >>> select_negatives(words, [[1.0, 0.0], [1.0, 0.2]], fraction=0.5)
     array([1, 2])

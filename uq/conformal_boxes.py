@@ -109,7 +109,7 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> import numpy as np
-    >>> from uq.conformal_boxes import ConformalBoxes
+    >>> from uq import ConformalBoxes
     >>> rng = np.random.default_rng(0)
     >>> true = np.array([50.0, 50, 90, 120]) + rng.normal(0, 5, (200, 4))
     >>> found = true + rng.normal(0, 2, (200, 4))

@@ -48,7 +48,7 @@ def conformal_quantile(scores: ArrayLike, confidence_level: float) -> float:
 
     Examples
     --------
-    >>> from uq.conformal_quantiles import conformal_quantile
+    >>> from uq import conformal_quantile
     >>> scores = [0.1, 0.2, 0.2, 0.4, 0.5, 0.7, 0.8, 0.9, 0.95]
     >>> [conformal_quantile(scores, level) for level in (0.9, 0.8, 0.95)]
     [0.95, 0.9, inf]
@@ -103,7 +103,7 @@ def weighted_conformal_quantile(
 
     Examples
     --------
-    >>> from uq.conformal_quantiles import weighted_conformal_quantile
+    >>> from uq import weighted_conformal_quantile
     >>> weighted_conformal_quantile([1, 2, 3, 4, 5], 0.9, calibration_ratio=[1, 1, 2, 4, 2],
     ...                             test_ratio=[0.5, 2])
     array([ 5., inf])
@@ -140,7 +140,7 @@ def effective_sample_size(weight: ArrayLike) -> float:
 
     Examples
     --------
-    >>> from uq.conformal_quantiles import effective_sample_size
+    >>> from uq import effective_sample_size
     >>> effective_sample_size([1, 1, 0, 0])
     2.0
     """

@@ -162,7 +162,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     --------
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.linear_model import Ridge
-    >>> from uq.conformal_regressor import ConformalRegressor
+    >>> from uq import ConformalRegressor
     >>> X, y = load_diabetes(return_X_y=True)
     >>> model = ConformalRegressor(Ridge(), random_state=0).fit(X[:300], y[:300])
     >>> interval = model.predict_interval(X[300:], confidence_level=0.9)

@@ -59,7 +59,7 @@ def max_logit_score(logits: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> from uq.logit_scores import max_logit_score
+    >>> from uq import max_logit_score
     >>> max_logit_score([[8.0, 1.0], [-1.0, -3.0]])
     array([ 8., -1.])
     """
@@ -105,7 +105,7 @@ def energy_score(logits: ArrayLike, *, temperature: float = 1.0) -> Array:
 
     Examples
     --------
-    >>> from uq.logit_scores import energy_score
+    >>> from uq import energy_score
     >>> energy_score([[8.0, 1.0], [-1.0, -3.0]]).round(4)
     array([ 8.0009, -0.8731])
     """
@@ -165,7 +165,7 @@ default="energy"
 
     Examples
     --------
-    >>> from uq.logit_scores import ood_score
+    >>> from uq import ood_score
     >>> ood_score([[8.0, 1.0], [-1.0, -3.0]], method="max_probability").round(4)
     array([0.9991, 0.8808])
     """

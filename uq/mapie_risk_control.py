@@ -121,7 +121,7 @@ sequence of them, default="precision"
     >>> from sklearn.datasets import make_classification
     >>> from sklearn.frozen import FrozenEstimator
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from uq.mapie_risk_control import RiskControlledClassifier
+    >>> from uq import RiskControlledClassifier
     >>> X, y = make_classification(4000, flip_y=0.1, class_sep=0.7, random_state=0)
     >>> model = FrozenEstimator(LogisticRegression().fit(X[:500], y[:500]))
     >>> control = RiskControlledClassifier(model, risk="recall", target_level=0.9)

@@ -134,7 +134,7 @@ class MahalanobisDetector(_Detector):
 
     Examples
     --------
-    >>> from uq.ood import MahalanobisDetector
+    >>> from uq import MahalanobisDetector
     >>> X = [[-2.0, 0.0], [0.0, 0.0], [-1.0, 1.0], [-1.0, -1.0],
     ...      [4.0, 0.0], [6.0, 0.0], [5.0, 1.0], [5.0, -1.0]]
     >>> detector = MahalanobisDetector(shrinkage=0.0).fit(X, [0, 0, 0, 0, 1, 1, 1, 1])
@@ -295,7 +295,7 @@ class KNearestDetector(_Detector):
 
     Examples
     --------
-    >>> from uq.ood import KNearestDetector
+    >>> from uq import KNearestDetector
     >>> detector = KNearestDetector(n_neighbors=1).fit([[1.0, 0.0], [3.0, 3.0], [0.0, 1.0]])
     >>> detector.score_samples([[2.0, 0.0], [-1.0, 0.0]]).round(4) + 0.0
     array([ 0.    , -1.4142])

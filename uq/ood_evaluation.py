@@ -267,7 +267,7 @@ def ood_report(
 
     Examples
     --------
-    >>> from uq.ood_evaluation import ood_report
+    >>> from uq import ood_report
     >>> report = ood_report([3.0, 2.0, 1.0, 0.5], [0.0, 0.7, -1.0], random_state=0)
     >>> round(report.mean.auroc.value, 4), round(report.mean.fpr_at_tpr.value, 4)
     (0.9167, 0.3333)

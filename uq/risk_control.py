@@ -151,7 +151,7 @@ def control_selective_risk(
     Examples
     --------
     >>> import numpy as np
-    >>> from uq.risk_control import control_selective_risk
+    >>> from uq import control_selective_risk
     >>> confidence = np.linspace(0, 1, 500)
     >>> error = np.arange(500) * 0.618 % 1 > 0.7 + confidence / 2
     >>> result = control_selective_risk(error, confidence, target_risk=0.1)
@@ -267,7 +267,7 @@ def abstention_utility(
 
     Examples
     --------
-    >>> from uq.risk_control import abstention_utility
+    >>> from uq import abstention_utility
     >>> abstention_utility([0, 0, 1, 1], [0.9, 0.8, 0.7, 0.3], penalty=3.0)
     0.5
     """

@@ -70,7 +70,7 @@ def risk_coverage_curve(
 
     Examples
     --------
-    >>> from uq.risk_coverage import risk_coverage_curve
+    >>> from uq import risk_coverage_curve
     >>> curve = risk_coverage_curve([0, 0, 1, 0], [0.9, 0.8, 0.7, 0.6])
     >>> curve.risk.round(4)
     array([0.    , 0.    , 0.3333, 0.25  ])
@@ -138,7 +138,7 @@ def area_under_risk_coverage(
 
     Examples
     --------
-    >>> from uq.risk_coverage import area_under_risk_coverage
+    >>> from uq import area_under_risk_coverage
     >>> round(area_under_risk_coverage([0, 0, 1, 0], [0.9, 0.8, 0.7, 0.6]), 4)
     0.1458
     >>> area_under_risk_coverage([0, 0, 1, 0], [0.5, 0.5, 0.5, 0.5])
@@ -184,7 +184,7 @@ def excess_area_under_risk_coverage(
 
     Examples
     --------
-    >>> from uq.risk_coverage import excess_area_under_risk_coverage
+    >>> from uq import excess_area_under_risk_coverage
     >>> round(excess_area_under_risk_coverage([0, 0, 1, 0], [0.9, 0.8, 0.7, 0.6]), 4)
     0.0833
     """

@@ -62,7 +62,7 @@ def max_probability_score(
 
     Examples
     --------
-    >>> from uq.scores import max_probability_score
+    >>> from uq import max_probability_score
     >>> max_probability_score([[0.7, 0.2, 0.1], [0.4, 0.3, 0.3]])
     array([0.7, 0.4])
     """
@@ -104,7 +104,7 @@ def margin_score(
 
     Examples
     --------
-    >>> from uq.scores import margin_score
+    >>> from uq import margin_score
     >>> margin_score([[0.75, 0.25, 0.0], [0.5, 0.5, 0.0]])
     array([0.5, 0. ])
     """
@@ -147,7 +147,7 @@ def negative_entropy_score(
 
     Examples
     --------
-    >>> from uq.scores import negative_entropy_score
+    >>> from uq import negative_entropy_score
     >>> negative_entropy_score([[1.0, 0.0], [0.5, 0.5]]).round(4)
     array([ 0.    , -0.6931])
     """
@@ -194,7 +194,7 @@ def negative_mutual_information_score(
 
     Examples
     --------
-    >>> from uq.scores import negative_mutual_information_score
+    >>> from uq import negative_mutual_information_score
     >>> members = [[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]
     >>> negative_mutual_information_score(members).round(4) + 0.0
     array([-0.6931,  0.    ])

@@ -128,7 +128,7 @@ default="max_probability"
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.frozen import FrozenEstimator
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from uq.selective import SelectiveClassifier
+    >>> from uq import SelectiveClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> model = FrozenEstimator(LogisticRegression(max_iter=5000).fit(X[:300], y[:300]))
     >>> selective = SelectiveClassifier(model, target_risk=0.05).fit(X[300:1000], y[300:1000])

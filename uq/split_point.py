@@ -152,7 +152,7 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LinearRegression
-    >>> from uq.split_point import SplitPointRegressor
+    >>> from uq import SplitPointRegressor
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(size=(2000, 1))
     >>> y = X[:, 0] + (0.2 + X[:, 0]) * (rng.exponential(size=2000) - 1)

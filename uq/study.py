@@ -157,8 +157,8 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from uq.study import leave_one_out_study
-    >>> from uq.study_estimators import load_study_stand_in
+    >>> from uq import leave_one_out_study
+    >>> from uq import load_study_stand_in
     >>> X, y = load_study_stand_in()
     >>> study = leave_one_out_study(
     ...     {"lr": LogisticRegression(C=10)}, X[:40], y[:40],

@@ -42,7 +42,7 @@ def study_models(*, impute: bool = False) -> dict[str, Any]:
 
     Examples
     --------
-    >>> from uq.study_estimators import study_models
+    >>> from uq import study_models
     >>> list(study_models())
     ['logistic_regression', 'svm', 'gradient_boosting', 'random_forest']
     """
@@ -101,7 +101,7 @@ def load_study_stand_in() -> tuple[Float64Array, IntArray]:
 
     Examples
     --------
-    >>> from uq.study_estimators import load_study_stand_in
+    >>> from uq import load_study_stand_in
     >>> X, y = load_study_stand_in()
     >>> X.shape, int(y.sum())
     ((101, 10), 51)

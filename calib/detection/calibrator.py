@@ -188,7 +188,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.detection.calibrator import DetectionCalibrator
+    >>> from calib.detection import DetectionCalibrator
     >>> rng = np.random.default_rng(0)
     >>> corner = rng.uniform(0, 90, size=(400, 2))
     >>> truth = GroundTruth(np.hstack([corner, corner + 10]), np.ones(400, int), np.arange(400))

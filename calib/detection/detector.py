@@ -96,8 +96,8 @@ class CalibratedDetector:
     --------
     >>> import numpy as np
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.detection.calibrator import DetectionCalibrator
-    >>> from calib.detection.detector import CalibratedDetector
+    >>> from calib.detection import DetectionCalibrator
+    >>> from calib.detection import CalibratedDetector
     >>> boxes = np.tile([0.0, 0.0, 10.0, 10.0], (40, 1))
     >>> found = Detections(boxes, np.linspace(0.5, 0.9, 40), np.ones(40, int), np.arange(40))
     >>> truth = GroundTruth(boxes[::2], np.ones(20, int), np.arange(0, 40, 2), images=np.arange(40))

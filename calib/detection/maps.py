@@ -69,7 +69,7 @@ class IdentityCalibrator(_ScoreFirst):
 
     Examples
     --------
-    >>> from calib.detection.maps import IdentityCalibrator
+    >>> from calib.detection import IdentityCalibrator
     >>> IdentityCalibrator().fit([0.2, 0.4], [0.1, 0.8]).transform([0.3])[:, 1]
     array([0.3])
     """
@@ -123,7 +123,7 @@ class LinearCalibrator(_ScoreFirst):
 
     Examples
     --------
-    >>> from calib.detection.maps import LinearCalibrator
+    >>> from calib.detection import LinearCalibrator
     >>> cal = LinearCalibrator().fit([0.2, 0.4, 0.8], [0.1, 0.3, 0.7])
     >>> cal.transform([0.05, 0.6])[:, 1].round(6)
     array([0. , 0.5])
@@ -200,7 +200,7 @@ class GridHistogramCalibrator(_ScoreFirst):
 
     Examples
     --------
-    >>> from calib.detection.maps import GridHistogramCalibrator
+    >>> from calib.detection import GridHistogramCalibrator
     >>> cal = GridHistogramCalibrator(n_bins=4).fit([0.1, 0.2, 0.9], [0.0, 0.5, 0.6])
     >>> cal.transform([0.0, 0.6, 1.0])[:, 1]
     array([0.25 , 0.625, 0.6  ])
@@ -298,7 +298,7 @@ class DependentLogisticCalibrator(_ScoreFirst):
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.detection.maps import DependentLogisticCalibrator
+    >>> from calib.detection import DependentLogisticCalibrator
     >>> rng = np.random.default_rng(0)
     >>> p, x = rng.random((2, 2000))
     >>> y = (rng.random(2000) < p * x).astype(int)  # boxes to the right are more often right

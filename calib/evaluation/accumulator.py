@@ -92,7 +92,7 @@ class CalibrationAccumulator:
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.accumulator import CalibrationAccumulator
+    >>> from calib.evaluation import CalibrationAccumulator
     >>> rng = np.random.default_rng(0)
     >>> halves = [CalibrationAccumulator(2), CalibrationAccumulator(2)]
     >>> for half in halves:
@@ -305,7 +305,7 @@ def accumulated_report(
 
     Examples
     --------
-    >>> from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
+    >>> from calib.evaluation import CalibrationAccumulator, accumulated_report
     >>> raw = CalibrationAccumulator(2).update([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.4])
     >>> flat = CalibrationAccumulator(2).update([0, 1, 1, 0], [0.5, 0.5, 0.5, 0.5])
     >>> report = accumulated_report({"raw": raw, "flat": flat})

@@ -105,7 +105,7 @@ def score_decomposition(
 
     Examples
     --------
-    >>> from calib.evaluation.corp import score_decomposition
+    >>> from calib.evaluation import score_decomposition
     >>> parts = score_decomposition([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.7], average="binary")
     >>> [round(part, 4) for part in parts]
     [0.205, 0.08, 0.125, 0.25]

@@ -118,7 +118,7 @@ def detection_calibration_error(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.detection import detection_calibration_error
+    >>> from calib.evaluation import detection_calibration_error
     >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> round(detection_calibration_error(found, truth), 3)
@@ -238,7 +238,7 @@ def detection_calibration_table(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.detection import detection_calibration_table
+    >>> from calib.evaluation import detection_calibration_table
     >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> table = detection_calibration_table(found, truth)

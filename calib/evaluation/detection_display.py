@@ -70,8 +70,8 @@ class DetectionHeatmapDisplay:
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.detection_display import DetectionHeatmapDisplay
-    >>> from calib.evaluation.detection_records import PositionMap
+    >>> from calib.evaluation import DetectionHeatmapDisplay
+    >>> from calib.evaluation import PositionMap
     >>> one = np.ones((1, 1))
     >>> gaps = PositionMap("iou", 20 * one.astype(int), 0.7 * one, 0.5 * one, 0.09 * one)
     >>> DetectionHeatmapDisplay(gaps, name="model").position_map.gap.round(2)

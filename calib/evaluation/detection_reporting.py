@@ -178,7 +178,7 @@ def detection_report(
     --------
     >>> from calib.datasets import make_detection_scenes
     >>> from calib.detection import DetectionCalibrator
-    >>> from calib.evaluation.detection_reporting import detection_report
+    >>> from calib.evaluation import detection_report
     >>> platt = DetectionCalibrator("platt").fit(*make_detection_scenes(200, random_state=0))
     >>> report = detection_report(
     ...     *make_detection_scenes(200, random_state=1), calibrator={"platt": platt}

@@ -164,7 +164,7 @@ def detection_metric_interval(
     --------
     >>> import numpy as np
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.detection_sampling import detection_metric_interval
+    >>> from calib.evaluation import detection_metric_interval
     >>> n = 400
     >>> score = np.linspace(0.05, 0.95, n)
     >>> boxes = np.tile([0.0, 0.0, 4.0, 4.0], (n, 1))
@@ -267,7 +267,7 @@ def detection_metric_difference(
     --------
     >>> import numpy as np
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.detection_sampling import detection_metric_difference
+    >>> from calib.evaluation import detection_metric_difference
     >>> n = 400
     >>> score = np.linspace(0.05, 0.95, n)
     >>> boxes = np.tile([0.0, 0.0, 4.0, 4.0], (n, 1))

@@ -176,7 +176,7 @@ def post_hoc_improvement(
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.improvement import post_hoc_improvement
+    >>> from calib.evaluation import post_hoc_improvement
     >>> rng = np.random.default_rng(0)
     >>> q = rng.random(2000)
     >>> y = (rng.random(2000) < q).astype(int)

@@ -102,7 +102,7 @@ def interval_coverage(
 
     Examples
     --------
-    >>> from calib.evaluation.intervals import interval_coverage
+    >>> from calib.evaluation import interval_coverage
     >>> interval_coverage([1, 2, 3, 4], [0, 0, 3.5, 0], [1, 3, 5, 9])
     0.75
     """
@@ -135,7 +135,7 @@ def mean_interval_width(
 
     Examples
     --------
-    >>> from calib.evaluation.intervals import mean_interval_width
+    >>> from calib.evaluation import mean_interval_width
     >>> mean_interval_width([0, 1], [2, 5])
     3.0
     """
@@ -192,7 +192,7 @@ def interval_score(
 
     Examples
     --------
-    >>> from calib.evaluation.intervals import interval_score
+    >>> from calib.evaluation import interval_score
     >>> round(interval_score([1, 2, 6], [0, 0, 3], [1, 3, 5], confidence_level=0.9), 3)
     8.667
     """
@@ -252,7 +252,7 @@ def interval_quality(
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.intervals import interval_quality
+    >>> from calib.evaluation import interval_quality
     >>> sd = np.repeat([1.0, 2.0, 4.0], 200)
     >>> y = sd * np.random.default_rng(0).normal(size=600)
     >>> print(interval_quality(y, -1.645 * sd, 1.645 * sd, confidence_level=0.9))

@@ -97,7 +97,7 @@ def localization_aware_calibration_error(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.localization import localization_aware_calibration_error
+    >>> from calib.evaluation import localization_aware_calibration_error
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> round(localization_aware_calibration_error(found, truth), 3)
@@ -209,7 +209,7 @@ def localization_aware_absolute_error(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.localization import localization_aware_absolute_error
+    >>> from calib.evaluation import localization_aware_absolute_error
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> round(localization_aware_absolute_error(found, truth), 3)
@@ -297,7 +297,7 @@ def localization_table(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.localization import localization_table
+    >>> from calib.evaluation import localization_table
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> table = localization_table(found, truth)

@@ -203,7 +203,7 @@ def measurement_table(
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.measurements import measurement_table
+    >>> from calib.evaluation import measurement_table
     >>> rng = np.random.default_rng(0)
     >>> p = rng.dirichlet([1, 1, 1], 2000)
     >>> y = (p.cumsum(axis=1) < rng.random((2000, 1))).sum(axis=1)

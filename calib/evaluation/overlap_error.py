@@ -74,7 +74,7 @@ def score_iou_squared_error(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.overlap_error import score_iou_squared_error
+    >>> from calib.evaluation import score_iou_squared_error
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> round(score_iou_squared_error(found, truth), 5)

@@ -138,7 +138,7 @@ def brier_decomposition(
 
     Examples
     --------
-    >>> from calib.evaluation.proper import brier_decomposition
+    >>> from calib.evaluation import brier_decomposition
     >>> parts = brier_decomposition([0, 0, 1, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.8, 0.9], n_bins=2,
     ...                             average="binary")
     >>> print(f"{parts.score:.4f} = {parts.reliability:.4f} - {parts.resolution:.4f} "

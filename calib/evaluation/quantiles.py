@@ -193,7 +193,7 @@ def quantile_pit(
 
     Examples
     --------
-    >>> from calib.evaluation.quantiles import quantile_pit
+    >>> from calib.evaluation import quantile_pit
     >>> quantile_pit([0.5, 9], [[0, 1], [0, 1]], levels=[0.25, 0.75], random_state=0).round(2)
     array([0.74, 0.77])
     """

@@ -129,7 +129,7 @@ def localization_recall_precision(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.recall_precision import localization_recall_precision
+    >>> from calib.evaluation import localization_recall_precision
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> localization_recall_precision(found, truth, threshold=0.5)
@@ -219,7 +219,7 @@ def optimal_localization_recall_precision(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.recall_precision import optimal_localization_recall_precision
+    >>> from calib.evaluation import optimal_localization_recall_precision
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> best = optimal_localization_recall_precision(found, truth)
@@ -258,8 +258,8 @@ def localization_recall_precision_of(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.evaluation.localization import localization_table
-    >>> from calib.evaluation.recall_precision import localization_recall_precision_of
+    >>> from calib.evaluation import localization_table
+    >>> from calib.evaluation import localization_recall_precision_of
     >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> round(localization_recall_precision_of(localization_table(found, truth)).value, 3)

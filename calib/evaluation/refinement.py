@@ -117,7 +117,7 @@ def refinement_decomposition(
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.refinement import refinement_decomposition
+    >>> from calib.evaluation import refinement_decomposition
     >>> rng = np.random.default_rng(0)
     >>> p = rng.dirichlet([1, 1, 1], 3000)
     >>> y = (p.cumsum(axis=1) < rng.random((3000, 1))).sum(axis=1)

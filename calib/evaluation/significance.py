@@ -187,7 +187,7 @@ def calibration_tests(
     Examples
     --------
     >>> import numpy as np
-    >>> from calib.evaluation.significance import calibration_tests
+    >>> from calib.evaluation import calibration_tests
     >>> p = (np.arange(1000) + 0.5) / 1000
     >>> y = (np.arange(1000) * 0.618 % 1 < p**1.5).astype(int)
     >>> tests = calibration_tests(y, p, average="binary", random_state=0)

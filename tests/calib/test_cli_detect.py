@@ -393,7 +393,7 @@ REPORT = ("report", "--truth", "gt.json", "--detections", "found.json.gz", "--re
 
 @pytest.mark.filterwarnings("ignore::calib.evaluation.FitImagesWarning")
 def test_report(folder, succeeds, fitted):
-    from calib.evaluation.detection_reporting import detection_report
+    from calib.evaluation import detection_report
 
     succeeds(*FIT[:-1], "iso.json", "--method", "isotonic")
     text = succeeds(*REPORT, "--calibrator", "cal.json", "iso.json", "--html", "page.html",

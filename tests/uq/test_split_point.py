@@ -27,8 +27,8 @@ from uq import (
     InSampleResidualsWarning,
     PooledCategoryWarning,
     SmallCalibrationSetWarning,
+    SplitPointRegressor,
 )
-from uq.split_point import SplitPointRegressor
 
 OWN_WARNINGS = (
     BiasedSplitPointWarning,

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit, logsumexp, softmax
 
-from calib import CalibrationWarning, PlattCalibrator
+from calib import CalibrationWarning, PlattCalibrator, SplineCalibrator
 from calib._core import splines
 from calib._core.splines import Cells, fill_cells
-from calib.calibrators.spline import SplineCalibrator
 
 ANIMALS, MACHINES = [2, 3, 4, 5, 6, 7], [0, 1, 8, 9]
 

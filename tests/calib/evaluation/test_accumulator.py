@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib.evaluation import (
+    CalibrationAccumulator,
+    accumulated_report,
     adaptive_calibration_error,
     binned_calibration_table,
     calibration_report,
@@ -18,7 +20,6 @@ from calib.evaluation import (
 )
 from calib.evaluation._stream_draws import coarse
 from calib.evaluation._stream_sums import CLASS_CELLS, class_cells
-from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
 
 EXACT = (
     "log_loss", "brier", "accuracy", "expected_calibration_error", "overconfidence",

@@ -13,27 +13,32 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from calib.datasets import make_detection_scenes
-from calib.detection import Detections, FallbackWarning, GroundTruth, NoOptimalThresholdWarning
-from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.matching import match
-from calib.detection.thresholds import apply_thresholds
-from calib.evaluation import NothingToMeasureWarning
+from calib.detection import (
+    DetectionCalibrator,
+    Detections,
+    FallbackWarning,
+    GroundTruth,
+    NoOptimalThresholdWarning,
+    apply_thresholds,
+    match,
+)
+from calib.evaluation import (
+    NothingToMeasureWarning,
+    average_precision,
+    detection_calibration_error,
+    detection_calibration_table,
+    detection_metric_difference,
+    detection_metric_interval,
+    detection_report,
+    localization_aware_absolute_error,
+    localization_aware_calibration_error,
+    localization_recall_precision,
+    score_iou_squared_error,
+)
 from calib.evaluation._detection_measures import Replicas, plans_of, same_ranking
 from calib.evaluation._detection_protocol import baselines_of, entries_of
 from calib.evaluation._image_draws import PerImage
-from calib.evaluation.coco_precision import average_precision
-from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
-from calib.evaluation.detection_reporting import ORDER, detection_report
-from calib.evaluation.detection_sampling import (
-    detection_metric_difference,
-    detection_metric_interval,
-)
-from calib.evaluation.localization import (
-    localization_aware_absolute_error,
-    localization_aware_calibration_error,
-)
-from calib.evaluation.overlap_error import score_iou_squared_error
-from calib.evaluation.recall_precision import localization_recall_precision
+from calib.evaluation.detection_reporting import ORDER
 
 FIVE = ("score", "cx", "cy", "w", "h")
 LAECE = "localization_aware_calibration_error"

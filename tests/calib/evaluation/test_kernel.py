@@ -7,13 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from calib.evaluation import _kernel_sums
-from calib.evaluation._kernel_sums import exponential_sum, median_distance, spaced_rows
-from calib.evaluation.kernel import (
+from calib.evaluation import (
+    _kernel_sums,
     kernel_calibration_error,
     kernel_calibration_test,
     maximum_mean_calibration_error,
 )
+from calib.evaluation._kernel_sums import exponential_sum, median_distance, spaced_rows
 
 
 def all_pairs(y: np.ndarray, p: np.ndarray, width: float) -> np.ndarray:

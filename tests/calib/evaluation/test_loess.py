@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib.evaluation import loess
+from calib.evaluation import integrated_calibration_index, loess
 from calib.evaluation._distinct import distinct_scores
-from calib.evaluation.loess import calibration_curve_at, integrated_calibration_index
+from calib.evaluation.loess import calibration_curve_at
 
 
 def direct(y: np.ndarray, p: np.ndarray, span: float) -> np.ndarray:

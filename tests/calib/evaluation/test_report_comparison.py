@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from calib.evaluation import (
+    binned_calibration_table,
     calibration_report,
     calibration_tests,
     expected_calibration_error,
@@ -24,7 +25,6 @@ from calib.evaluation import (
 from calib.evaluation._findings import deviating_ranges
 from calib.evaluation._report_charts import STRETCHES, _thinned, worst_classes
 from calib.evaluation.further_measures import FURTHER
-from calib.evaluation.tables import binned_calibration_table
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
