@@ -8,9 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPRegressor
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import has_fit_parameter
 
 from calib._border.typing import Float64Array, RandomState
 from calib._border.warn import warn
@@ -192,13 +190,10 @@ def _fit_mlp(
     peak = np.where(peak > 0, peak, 1.0)  # squares of large inputs overflow
     centre, unit = inputs.mean(axis=0), (inputs / peak).std(axis=0)
     unit = np.where(unit > CONSTANT, unit, 1.0) * peak
-    if weight is not None and not has_fit_parameter(MLPRegressor, "sample_weight"):
-        raise ValueError(
-            "sample_weight with sds_heads='mlp' needs scikit-learn >= 1.7; pass sds_heads='ridge' "
-            "or sds_heads=None"
-        )
     batch = min(BATCH, len(inputs))
     epochs = max(FEWEST_EPOCHS, STEPS * batch // len(inputs))
+    from sklearn.neural_network import MLPRegressor  # slow to load
+
     model = MLPRegressor(
         hidden_layer_sizes=(UNITS,),
         alpha=1e-4,

@@ -7,7 +7,6 @@ from typing import Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from calib._border.checks import check_fraction, check_integer, check_option
@@ -330,6 +329,8 @@ class KNearestDetector(_Detector):
                 f"n_neighbors={k} needs more than {k} training samples; X has n_samples = "
                 f"{len(features)}. Lower n_neighbors"
             )
+        from sklearn.neighbors import NearestNeighbors
+
         self._search = NearestNeighbors(n_neighbors=k, algorithm="brute", n_jobs=self.n_jobs).fit(
             features
         )

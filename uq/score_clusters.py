@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 
@@ -71,6 +70,8 @@ def cluster_labels(
     cluster = np.full(n_classes, n_clusters, dtype=np.intp)
     if len(common):
         profile = np.array([np.quantile(scores[used & (codes == k)], QUANTILES) for k in common])
+        from sklearn.cluster import KMeans  # slow to load
+
         means = KMeans(n_clusters, n_init=10, random_state=int(rng.integers(2**31 - 1)))
         cluster[common] = means.fit_predict(profile, sample_weight=np.sqrt(counts[common]))
     return LabelClusters(cluster, n_clusters, kept)
