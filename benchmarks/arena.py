@@ -131,7 +131,7 @@ def methods(wanted: list[str] | None, *, peers: bool) -> dict[str, tuple[Method,
     for name, (base, params) in VARIANTS.items():
         out[name] = (ours(base, params), None)
     if peers:
-        from calib._core.optional import is_installed
+        from calib._border.optional import is_installed
 
         if is_installed("probmetrics"):
             importlib.import_module("probmetrics.calibrators")  # before any clock runs

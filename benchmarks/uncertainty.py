@@ -23,7 +23,7 @@ from sklearn.model_selection import KFold
 
 from benchmarks.measure import extra_megabytes, seconds
 from benchmarks.split_point_regression import DATA, interval_table
-from calib._core.optional import is_installed
+from calib._border.optional import is_installed
 from uq import (
     AdaptiveConformal,
     ConformalClassifier,

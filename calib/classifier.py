@@ -14,6 +14,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option, describe
+from calib._border.labels import check_vector, check_weight, encode_labels
+from calib._border.sklearn_compat import take_rows
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -25,7 +27,6 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.labels import check_vector, check_weight, encode_labels
 from calib._core.out_of_fold import (
     check_estimator,
     check_rows,
@@ -46,7 +47,6 @@ from calib._core.responses import (
     columns_by_class,
     in_order,
 )
-from calib._core.sklearn_compat import take_rows
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
 from calib.warnings import FallbackWarning

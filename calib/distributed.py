@@ -15,9 +15,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option
+from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, InputKind, RandomState
 from calib._border.warn import warn
-from calib._core.sklearn_compat import check_features
 from calib._distributed.fits import FITS, check_parameters
 from calib._distributed.partitions import (
     check_columns,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from calib._core.optional import require
+from calib._border.optional import require
 
 require("torch", extra="torch", purpose="to_torch")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calib._border.checks import describe
-from calib._core.optional import is_installed
+from calib._border.optional import is_installed
 
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator

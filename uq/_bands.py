@@ -10,15 +10,15 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from calib._border.arrays import to_numpy
+from calib._border.reading import read_array
+from calib._border.sklearn_compat import take_rows
+from calib._border.targets import as_numbers
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.fit_parameters import FitParameters
-from calib._core.namespace import to_numpy
 from calib._core.out_of_fold import fit_on_rows, folds_of
 from calib._core.out_of_fold import is_frozen as is_frozen_model
-from calib._core.reading import read_array
-from calib._core.sklearn_compat import take_rows
-from calib._core.targets import as_numbers
 from uq.warnings import CrossingQuantilesWarning
 
 Score: TypeAlias = Literal["absolute", "normalised", "quantile"]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, describe
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 
 #: Products of a level and a count this close (relatively) to an integer are that integer.
 RANK_TOLERANCE = 1e-12

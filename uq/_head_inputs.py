@@ -7,12 +7,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
+from calib._border.labels import check_same_length
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array
-from calib._core.labels import check_same_length
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
-from calib._core.validation import check_matrix
+from calib._border.validation import check_matrix
 
 HeadInputs: TypeAlias = Literal["X+pred", "X", "pred"] | Callable[[Any], ArrayLike]
 

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib._border.checks import describe
+from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._core.labels import check_same_length
 from uq._bands import Ends
 from uq._conformal_ranks import (
     conformal_quantile,

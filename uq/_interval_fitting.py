@@ -9,15 +9,15 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
+from calib._border.arrays import to_numpy
+from calib._border.labels import check_vector
+from calib._border.reading import read_array
+from calib._border.sklearn_compat import take_rows
+from calib._border.targets import as_numbers
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.fit_parameters import FitParameters
-from calib._core.labels import check_vector
-from calib._core.namespace import to_numpy
 from calib._core.out_of_fold import draw_rows, fold_of_rows, folds_of, split_rows
-from calib._core.reading import read_array
-from calib._core.sklearn_compat import take_rows
-from calib._core.targets import as_numbers
 from uq._bands import Band, fit_band, is_frozen, predictions, with_scale
 from uq.p_values import known_categories
 

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import digamma
 from scipy.stats import rankdata
 
+from calib._border.labels import check_same_length, check_weight
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.warn import warn
-from calib._core.labels import check_same_length, check_weight
 from calib.warnings import DegenerateScoresWarning
 from uq._vectors import LARGEST_NUMBER, check_score_vector
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
+from calib._border.labels import check_same_length, check_vector
+from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray
-from calib._core.labels import check_same_length, check_vector
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 
 #: Largest loss or confidence whose sums of squares stay finite.
 LARGEST_NUMBER = 1e150

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction
 from calib._border.typing import ArrayLike, Float64Array
-from calib._core.namespace import to_numpy
-from calib._core.validation import RANGE_TOLERANCE, check_matrix
+from calib._border.validation import RANGE_TOLERANCE, check_matrix
 from uq._vectors import check_numbers, percent_hint
 
 

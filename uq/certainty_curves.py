@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 
 from calib._border.checks import check_integer, describe
+from calib._border.labels import check_same_length
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._core.labels import check_same_length
-from calib._core.validation import check_predictions
+from calib._border.validation import check_predictions
 from calib.evaluation import adaptive_calibration_error, consistency_interval
 from uq._ranking import auroc, average_precision
 from uq._vectors import check_score_vector, percent_hint

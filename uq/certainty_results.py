@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from calib._border.checks import check_option
+from calib._border.optional import require
 from calib._border.typing import Float64Array
-from calib._core.optional import require
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
 TITLES = {

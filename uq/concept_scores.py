@@ -10,14 +10,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from calib._border.arrays import array_namespace, is_half, to_numpy, without_gradient
 from calib._border.checks import check_fraction, check_integer
 from calib._border.random import generator
+from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
+from calib._border.validation import check_matrix
 from calib._core.links import expit
-from calib._core.namespace import array_namespace, is_half, to_numpy, without_gradient
-from calib._core.reading import read_array
 from calib._core.scores import row_blocks
-from calib._core.validation import check_matrix
 from uq._rows import check_temperature, log_sum_exp
 from uq._vectors import unit_codes
 

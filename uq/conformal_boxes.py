@@ -9,12 +9,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
+from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.validation import check_matrix
 from calib._border.warn import warn
-from calib._core.labels import check_same_length
-from calib._core.namespace import to_numpy
-from calib._core.validation import check_matrix
 from uq._conformal_ranks import check_level, conformal_quantile, samples_needed
 from uq._vectors import check_numbers, unit_codes
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning

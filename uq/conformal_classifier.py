@@ -12,9 +12,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option
+from calib._border.labels import check_vector, check_weight, encode_labels
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.fit_parameters import route_fit, routing_of
-from calib._core.labels import check_vector, check_weight, encode_labels
 from calib._core.out_of_fold import (
     check_estimator,
     check_rows,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction
+from calib._border.labels import check_same_length
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array
-from calib._core.labels import check_same_length
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
-from calib._core.validation import check_matrix
+from calib._border.validation import check_matrix
 from uq import _conformal_ranks as ranks
 from uq._vectors import check_numbers
 

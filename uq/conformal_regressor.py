@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.labels import check_weight
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.labels import check_weight
 from calib._core.out_of_fold import check_rows, input_tags_of, warn_unused
 from calib._core.renamed import renamed
 from uq._bands import Band, Score, is_frozen, members_of

@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from calib._border.checks import check_integer, check_option, describe
+from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
+from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.labels import check_same_length, check_vector
-from calib._core.sklearn_compat import take_rows
 from uq import mapie_backend
 from uq.calibrated_scores import CalibratedScores
 from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio

@@ -11,11 +11,11 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from calib import BaseCalibrator, CalibratedClassifier
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, describe
 from calib._border.typing import ArrayLike, Float64Array
+from calib._border.validation import check_matrix
 from calib._border.warn import warn
-from calib._core.namespace import to_numpy
-from calib._core.validation import check_matrix
 from uq._vectors import check_numbers
 from uq.conformal_quantiles import effective_sample_size
 from uq.conformal_state import seed_of

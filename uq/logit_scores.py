@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib import ProbabilitiesAsLogitsWarning
+from calib._border.arrays import to_numpy, without_gradient
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike
+from calib._border.validation import check_matrix, looks_like_probabilities
 from calib._border.warn import warn
-from calib._core.namespace import to_numpy, without_gradient
-from calib._core.validation import check_matrix, looks_like_probabilities
 from uq._rows import by_rows, check_temperature, log_sum_exp
 from uq.scores import margin_score, max_probability_score, negative_entropy_score
 

@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, describe
+from calib._border.labels import check_same_length, check_vector, encode_labels
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.validation import check_matrix, check_probabilities
 from calib._border.warn import warn
-from calib._core.labels import check_same_length, check_vector, encode_labels
-from calib._core.namespace import to_numpy
 from calib._core.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
 from calib._core.responses import classes_of_model, in_order
-from calib._core.validation import check_matrix, check_probabilities
 from uq._mapie_thresholds import (
     Risk,
     check_search,

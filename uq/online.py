@@ -12,11 +12,11 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._core.namespace import to_numpy
-from calib._core.optional import require
-from calib._core.validation import check_matrix
+from calib._border.validation import check_matrix
 from uq._vectors import check_numbers
 from uq.conformal_quantiles import score_vector
 

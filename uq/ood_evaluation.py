@@ -11,11 +11,11 @@ import numpy as np
 
 from calib import DegenerateScoresWarning
 from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.labels import check_weight
+from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.warn import warn
-from calib._core.labels import check_weight
-from calib._core.optional import require
 from calib.evaluation import Interval
 from uq._ranking import auroc, average_precision, false_positive_rate, threshold_index
 from uq._vectors import check_score_vector

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.validation import RANGE_TOLERANCE
 from calib._border.warn import warn
-from calib._core.labels import check_same_length
-from calib._core.validation import RANGE_TOLERANCE
 from uq._tied_risk import warn_if_reversed
 from uq._vectors import check_score_vector, percent_hint
 from uq.warnings import NothingKeptWarning

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from calib._border.checks import describe
+from calib._border.optional import require
 from calib._border.typing import Float64Array
-from calib._core.optional import require
 
 #: Rounding allowed when a risk is compared with its limit.
 ROUNDING = 1e-12

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from calib._border.arrays import array_namespace
 from calib._border.checks import check_option
+from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, InputKind
+from calib._border.validation import check_matrix, check_scores
 from calib._core.links import PROBA_FLOOR, both_columns, logits_from_proba, softmax
-from calib._core.namespace import array_namespace
-from calib._core.reading import read_array
-from calib._core.validation import check_matrix, check_scores
 from uq._rows import blocks, by_rows, check_temperature, working
 
 

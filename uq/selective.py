@@ -13,10 +13,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_option, describe
+from calib._border.labels import check_vector, encode_labels
 from calib._border.random import generator
+from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._core.fit_parameters import route_fit, routing_of
-from calib._core.labels import check_vector, encode_labels
 from calib._core.out_of_fold import (
     check_estimator,
     check_rows,
@@ -28,7 +29,6 @@ from calib._core.out_of_fold import (
     warn_unused,
 )
 from calib._core.responses import classes_of_model, classes_of_models, in_order, predicted_codes
-from calib._core.sklearn_compat import take_rows
 from uq._vectors import check_score_vector
 from uq.risk_control import Procedure, SelectiveThreshold, control_selective_risk
 from uq.scores import margin_score, max_probability_score, negative_entropy_score

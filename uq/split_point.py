@@ -11,9 +11,10 @@ from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_option
+from calib._border.labels import check_weight
+from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.labels import check_weight
 from calib._core.out_of_fold import (
     check_estimator,
     check_rows,
@@ -21,7 +22,6 @@ from calib._core.out_of_fold import (
     warn_if_trained,
     warn_unused,
 )
-from calib._core.sklearn_compat import check_features
 from uq._head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
 from uq._residuals import check_targets, predictions, take_residuals
 from uq._side_heads import (

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils import indexable
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.labels import check_same_length, check_vector
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._core.labels import check_same_length, check_vector
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from uq._vectors import check_score_vector
 from uq.study_estimators import study_models
 from uq.study_methods import Method, StudyPredictions, apply_method, read_methods

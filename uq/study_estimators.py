@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from calib._border.checks import check_option
+from calib._border.optional import is_installed
 from calib._border.typing import Float64Array, IntArray
-from calib._core.optional import is_installed
 
 #: Rows of the stand-in table.
 STAND_IN_ROWS = 101

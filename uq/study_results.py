@@ -10,8 +10,8 @@ import numpy as np
 
 from calib._border.checks import check_option, describe
 from calib._border.files import atomic_write
+from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.optional import require
 from uq._vectors import check_score_vector
 from uq.certainty_curves import SHARES, THRESHOLDS
 from uq.certainty_results import TITLES

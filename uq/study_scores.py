@@ -21,10 +21,10 @@ from sklearn.model_selection import (
 from sklearn.utils.parallel import Parallel, delayed
 
 from calib._border.files import atomic_write
+from calib._border.optional import require
+from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, InputKind, IntArray
-from calib._core.optional import require
 from calib._core.responses import choose_response, columns_by_class, positive_score
-from calib._core.sklearn_compat import take_rows
 
 Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
 #: Changes whenever the same input would give other scores.

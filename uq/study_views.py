@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calib._core.optional import is_installed, require
+from calib._border.optional import is_installed, require
 from uq.study_text import label_of, rows_at
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from calib._border.columns import INTEGER
 from calib._border.typing import FloatArray, LabelArray
-from calib._core.columns import INTEGER
 
 #: Columns named in an error text before it is cut.
 N_LISTED = 20

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from calib._border import labels
+from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._cli.columns import shorten
 from calib._cli.contents import FORMATS
@@ -27,8 +29,7 @@ from calib._cli.tables import Table
 from calib._cli.targets import check_source, check_targets
 from calib._cli.terminal import Progress, print_table, say
 from calib._cli.writers import writable_format, write_report, write_table
-from calib._core import labels, links
-from calib._core.columns import class_name
+from calib._core import links
 from calib.base import BaseCalibrator
 from calib.registry import CALIBRATORS, get_entry, make_calibrator
 

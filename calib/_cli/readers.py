@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.optional import is_installed, require
 from calib._border.typing import LabelArray
 from calib._cli.columns import one_line
 from calib._cli.contents import (
@@ -27,7 +28,6 @@ from calib._cli.contents import (
 )
 from calib._cli.tables import Table
 from calib._cli.targets import check_source
-from calib._core.optional import is_installed, require
 
 
 def read_table(path: Path) -> Table:

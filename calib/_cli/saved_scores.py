@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
-from calib._border.warn import warn
-from calib._cli.columns import shorten
-from calib._cli.tables import Table
-from calib._cli.terminal import say
-from calib._core import labels, links, validation
-from calib._core.columns import (
+from calib._border import labels, validation
+from calib._border.columns import (
     INTEGER,
     class_name,
     named_positive,
     order_of,
     told_classes,
 )
+from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
+from calib._border.warn import warn
+from calib._cli.columns import shorten
+from calib._cli.tables import Table
+from calib._cli.terminal import say
+from calib._core import links
 from calib.base import BaseCalibrator
 from calib.warnings import ProbabilitiesAsLogitsWarning
 

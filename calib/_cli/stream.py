@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.columns import class_name
 from calib._border.typing import FloatArray, InputKind, LabelArray
 from calib._cli import batches, commands
 from calib._cli.batches import LargeFile, open_batches
@@ -16,7 +17,6 @@ from calib._cli.saved_scores import SavedScores, calibrate, settle
 from calib._cli.targets import check_source
 from calib._cli.terminal import Progress, say
 from calib._cli.writers import write_report
-from calib._core.columns import class_name
 from calib.base import BaseCalibrator
 
 #: Rows from which a parquet file is read in batches without being told to.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from calib._core.optional import is_installed
+from calib._border.optional import is_installed
 
 #: Seconds of work after which a progress bar appears.
 PATIENCE = 2.0

@@ -14,11 +14,11 @@ from typing import IO, Any, cast
 import numpy as np
 
 from calib._border.files import atomic_write
+from calib._border.optional import require
 from calib._border.typing import LabelArray
 from calib._cli.columns import DECIMAL_COMMA, is_list, to_list
 from calib._cli.contents import FORMATS, format_of
 from calib._cli.tables import Table
-from calib._core.optional import require
 
 #: Rows that are turned into text at a time.
 ROWS_AT_A_TIME = 10_000

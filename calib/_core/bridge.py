@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.optional import is_installed
 from calib._border.typing import Float64Array
-from calib._core.optional import is_installed
 
 #: Groups below which a table is built in plain Python while the kernel is not compiled yet.
 COMPILE_FROM = 4096

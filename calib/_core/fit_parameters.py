@@ -19,10 +19,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import has_fit_parameter
 
+from calib._border.labels import check_same_length, check_vector
+from calib._border.sklearn_compat import is_search, take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
-from calib._core.labels import check_same_length, check_vector
-from calib._core.sklearn_compat import is_search, take_rows
 
 
 @dataclass(frozen=True)

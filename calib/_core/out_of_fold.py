@@ -21,11 +21,11 @@ from sklearn.utils import InputTags, check_random_state, get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.labels import check_same_length
+from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import ArrayLike, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.fit_parameters import FitParameters
-from calib._core.labels import check_same_length
-from calib._core.sklearn_compat import is_named_arrays, take_rows
 from calib.warnings import RefitWarning
 
 #: Rows that train and rows that are held out.

@@ -10,13 +10,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.frozen import FrozenEstimator
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import describe
+from calib._border.labels import encode_labels
+from calib._border.reading import read_array
+from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
-from calib._core.labels import encode_labels
-from calib._core.namespace import to_numpy
 from calib._core.out_of_fold import check_fitted
-from calib._core.reading import read_array
-from calib._core.sklearn_compat import is_named_arrays, take_rows
 
 Response: TypeAlias = Literal["auto", "decision_function", "predict_proba"]
 

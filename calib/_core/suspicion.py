@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
-from calib._core.columns import class_name
 
 #: Rows that are looked at, and numbers among which they are taken where classes are many.
 MOST_ROWS, MOST_NUMBERS = 20_000, 4_000_000

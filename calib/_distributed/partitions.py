@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from calib._border import labels, validation
 from calib._border.checks import describe
+from calib._border.optional import require
 from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
-from calib._core import labels, validation
-from calib._core.optional import require
 from calib._core.scores import Scores
 
 #: Partial results that one task adds up.

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from calib._border import validation
 from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
-from calib._core import tempering, validation
+from calib._core import tempering
 from calib._core.logistic import one_vs_rest_problems
 from calib._core.suspicion import MOST_ROWS, suspicion
 from calib._distributed.partitions import (

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.labels import check_vector, settle_classes
 from calib._border.typing import ArrayLike, LabelArray
-from calib._core.labels import check_vector, settle_classes
 from calib._distributed.partitions import (
     Columns,
     Sums,

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.bridge import Problem, step_tables
 from calib._core.fitted import POSITIVE, FittedArray
-from calib._core.namespace import to_numpy
 from calib._core.scores import Scores, row_blocks
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
 

@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, check_option, describe
+from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.sklearn_compat import check_features
+from calib._border.targets import as_numbers
 from calib._border.typing import ArrayLike, Float64Array
+from calib._border.validation import check_matrix
 from calib._core import links
 from calib._core.bridge import StepTables, step_tables
-from calib._core.labels import check_same_length, check_vector, check_weight
-from calib._core.namespace import to_numpy
-from calib._core.sklearn_compat import check_features
-from calib._core.targets import as_numbers
-from calib._core.validation import check_matrix
 
 
 class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_option, describe
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.validation import RANGE_TOLERANCE
 from calib._border.warn import warn
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
-from calib._core.validation import RANGE_TOLERANCE
 from calib.warnings import BoxFormatWarning
 
 BoxFormat = Literal["xyxy", "xywh"]

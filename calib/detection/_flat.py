@@ -8,10 +8,10 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
+from calib._border.reading import read_array
 from calib._border.typing import LabelArray
 from calib._border.warn import warn
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from calib.warnings import InvalidRowsWarning
 
 _Table = TypeVar("_Table", bound="Flat")

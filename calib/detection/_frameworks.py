@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from calib._border.arrays import array_namespace, is_half, like, to_numpy
+from calib._border.reading import read_array
 from calib._border.typing import Array, Float64Array
-from calib._core.namespace import array_namespace, is_half, like, to_numpy
-from calib._core.reading import read_array
 
 Source = Literal["torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from calib.detection import _checks
 from calib.detection._columns import Columns
 from calib.detection._json import JsonSource, json_text, load_source, write_text

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import describe
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
-from calib._core.validation import RANGE_TOLERANCE
+from calib._border.validation import RANGE_TOLERANCE
 from calib.detection._checks import mapped_labels
 from calib.detection._frameworks import FRAMEWORKS, as_given, columns
 from calib.detection.arrays import Detections

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from calib.detection import _checks
 from calib.detection._flat import Flat, kept, merged_rows, set_fields, summary
 

@@ -17,10 +17,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.labels import is_soft_target
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.labels import is_soft_target
 from calib.base import BaseCalibrator
 from calib.detection.glm import Link, Prior, fit_groups
 from calib.detection.maps import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.optional import require
 from calib._border.typing import Float64Array, IntArray
-from calib._core.optional import require
 from calib.detection.arrays import Detections, GroundTruth
 from calib.evaluation._precision_recall import AREA_RANGES, RECALLS, Curves
 

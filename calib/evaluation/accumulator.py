@@ -7,14 +7,14 @@ from typing import Self
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.labels import check_classes, check_same_length, check_weight, with_positive
 from calib._border.random import generator
+from calib._border.reading import eager, read_array
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib._border.validation import check_predictions
 from calib._core.binning import BinTable
-from calib._core.labels import check_classes, check_same_length, check_weight, with_positive
-from calib._core.namespace import to_numpy
-from calib._core.reading import eager, read_array
-from calib._core.validation import check_predictions
 from calib.evaluation import measures
 from calib.evaluation._accumulated import AccumulatedReport, model_report, replicates_of
 from calib.evaluation._measure_results import joint_ranges

@@ -6,8 +6,8 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.typing import ArrayLike
+from calib._border.validation import check_predictions
 from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
-from calib._core.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._recognition import measure
 from calib.evaluation._views import Average

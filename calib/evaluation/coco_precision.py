@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, check_option, describe
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
 from calib.detection._queue import Queue
 from calib.detection.arrays import Detections, GroundTruth
 from calib.evaluation import _coco_peers, _precision_recall

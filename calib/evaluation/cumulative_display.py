@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from calib._border.checks import check_fraction, check_option
+from calib._border.optional import require
+from calib._border.reading import eager
 from calib._border.typing import ArrayLike, Float64Array
-from calib._core.optional import require
-from calib._core.reading import eager
-from calib._core.validation import check_matrix
+from calib._border.validation import check_matrix
 from calib.evaluation import _brownian, _views
 from calib.evaluation._distinct import checked_pairs, distinct_scores
 from calib.evaluation._views import PairView

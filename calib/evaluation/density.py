@@ -8,8 +8,8 @@ import numpy as np
 
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.validation import check_predictions
 from calib._core.scores import row_blocks
-from calib._core.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._kernel_sums import BLOCK_ENTRIES, spaced_rows

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from calib._border.checks import check_integer, check_option
-from calib._core.optional import require
+from calib._border.optional import require
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches

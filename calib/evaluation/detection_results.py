@@ -7,7 +7,7 @@ from os import PathLike
 from typing import Any
 
 from calib._border.files import atomic_write
-from calib._core.optional import require
+from calib._border.optional import require
 from calib.evaluation.detection_records import (
     ClassTable,
     DetectionModelReport,

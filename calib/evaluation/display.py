@@ -7,11 +7,11 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from calib._border.checks import check_fraction, check_option
+from calib._border.optional import require
+from calib._border.reading import eager
 from calib._border.typing import ArrayLike
+from calib._border.validation import check_matrix
 from calib._core.binning import Strategy
-from calib._core.optional import require
-from calib._core.reading import eager
-from calib._core.validation import check_matrix
 from calib.evaluation import _views
 from calib.evaluation._views import PairView
 from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table

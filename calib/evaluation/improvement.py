@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer
+from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
-from calib._core.optional import require
+from calib._border.validation import check_both_predictions
 from calib._core.scores import row_blocks
-from calib._core.validation import check_both_predictions
 from calib.evaluation._losses import sample_losses, zero_floor
 from calib.evaluation._mean_intervals import mean_ends, moments_of
 from calib.evaluation.resampling import Interval, group_codes, summarized

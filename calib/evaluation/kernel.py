@@ -9,7 +9,7 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
-from calib._core.validation import check_predictions
+from calib._border.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._distinct import distinct_scores, measure_pairs
 from calib.evaluation._kernel_sums import (

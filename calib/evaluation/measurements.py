@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calib._border.checks import check_option, describe
+from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
+from calib._border.validation import check_both_predictions, check_matrix
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib._core.optional import require
-from calib._core.validation import check_both_predictions, check_matrix
 from calib.evaluation import _views
 from calib.evaluation._losses import sample_losses, zero_floor
 from calib.evaluation._views import PairView
@@ -329,7 +329,7 @@ def _areas(scores_in: ArrayLike, scores_out: Mapping[str, ArrayLike] | None) -> 
 
 
 def _score_vector(scores: ArrayLike, name: str) -> Float64Array:
-    from calib._core.namespace import to_numpy
+    from calib._border.arrays import to_numpy
 
     matrix = to_numpy(check_matrix(scores, name))
     if matrix.shape[1] != 1:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.labels import check_same_length, check_vector, check_weight
 from calib._border.random import generator
 from calib._border.typing import (
     ArrayLike,
@@ -18,8 +19,7 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
-from calib._core.labels import check_same_length, check_vector, check_weight
-from calib._core.validation import check_predictions, in_class_order
+from calib._border.validation import check_predictions, in_class_order
 from calib.evaluation import _views, further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._measure_results import measure_results

@@ -7,13 +7,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, check_option, describe
+from calib._border.labels import check_same_length, check_weight
 from calib._border.random import generator
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, RandomState
-from calib._core.labels import check_same_length, check_weight
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
-from calib._core.validation import RANGE_TOLERANCE, check_matrix
+from calib._border.validation import RANGE_TOLERANCE, check_matrix
 from calib.evaluation.intervals import as_numbers, number_vector, percent_hint
 
 LevelWeights: TypeAlias = Literal["auto", "trapezoid", "equal"]

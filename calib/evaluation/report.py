@@ -9,9 +9,9 @@ import numpy as np
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, RandomState
+from calib._border.validation import check_predictions
 from calib._border.warn import warn
 from calib._core.suspicion import suspicion
-from calib._core.validation import check_predictions
 from calib.evaluation import further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._differences import paired_differences

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer
+from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.typing import (
     ArrayLike,
@@ -19,9 +20,8 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
-from calib._core.labels import check_same_length, check_vector
+from calib._border.validation import check_predictions, in_class_order
 from calib._core.scores import row_blocks
-from calib._core.validation import check_predictions, in_class_order
 from calib.evaluation import _views
 from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
 

@@ -8,8 +8,8 @@ from os import PathLike
 from typing import Any, Literal
 
 from calib._border.files import atomic_write
+from calib._border.optional import require
 from calib._border.typing import LabelArray
-from calib._core.optional import require
 from calib.evaluation import further_measures, measures
 from calib.evaluation.corp import ScoreDecomposition
 from calib.evaluation.cumulative_display import CumulativeCurve

@@ -7,8 +7,8 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
+from calib._border.validation import check_predictions
 from calib._border.warn import warn
-from calib._core.validation import check_predictions
 from calib.evaluation import _moment_tests, _views
 from calib.evaluation._group_redraws import GroupRedraws, group_correlation
 from calib.evaluation._moment_tests import Outcome, Statistic

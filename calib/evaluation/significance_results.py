@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from calib._border.checks import check_fraction
-from calib._core.optional import require
+from calib._border.optional import require
 
 P_VALUE_NOTE = (
     "A p-value is the probability of a statistic at least as extreme if predictions are "

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
+from calib._border.validation import check_predictions
 from calib._core import binning
 from calib._core.binning import BinTable, Strategy
-from calib._core.optional import require
-from calib._core.validation import check_predictions
 from calib.evaluation import _views
 from calib.evaluation._views import Average
 

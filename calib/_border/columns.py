@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from calib._border.arrays import is_foreign_array
 from calib._border.typing import ArrayLike, IntArray, LabelArray
-from calib._core.namespace import is_foreign_array
 
 #: Text that stands for an integer and loses nothing when it is read as one.
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")

@@ -9,6 +9,27 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.arrays import (
+    array_namespace,
+    is_half,
+    to_numpy,
+    without_gradient,
+)
+from calib._border.columns import (
+    check_overlap,
+    column_names,
+    named_positive,
+    order_of,
+    told_classes,
+)
+from calib._border.labels import (
+    check_same_length,
+    check_vector,
+    check_weight,
+    column_codes,
+    positive_rows,
+)
+from calib._border.reading import eager, read_array
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -19,28 +40,7 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
-from calib._core.columns import (
-    check_overlap,
-    column_names,
-    named_positive,
-    order_of,
-    told_classes,
-)
-from calib._core.labels import (
-    check_same_length,
-    check_vector,
-    check_weight,
-    column_codes,
-    positive_rows,
-)
 from calib._core.links import LOGIT_LIMIT, PROBA_FLOOR
-from calib._core.namespace import (
-    array_namespace,
-    is_half,
-    to_numpy,
-    without_gradient,
-)
-from calib._core.reading import eager, read_array
 from calib._core.scores import row_blocks
 from calib._core.suspicion import suspicion
 from calib.warnings import DegenerateScoresWarning

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import describe
-from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._border.warn import warn
-from calib._core.columns import (
+from calib._border.columns import (
     check_overlap,
     named_positive,
     order_of,
     sorts_as_text,
     told_classes,
 )
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
+from calib._border.reading import read_array
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
 from calib.warnings import DegenerateScoresWarning
 
 #: Labels that data sets give to what is to be ignored.

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from calib._border.arrays import is_foreign_array
 from calib._border.typing import Array, ArrayLike, LabelArray
-from calib._core.namespace import is_foreign_array
 
 
 def read_array(x: ArrayLike, name: str) -> Array:

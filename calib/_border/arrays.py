@@ -12,7 +12,7 @@ from calib._border.typing import Array, ArrayLike, LabelArray, Namespace
 def is_foreign_array(x: ArrayLike) -> bool:
     """Tell whether `x` is an array of another library than NumPy (torch, CuPy, ...).
 
-    Tables and lists are not arrays; they are read by `calib._core.validation`.
+    Tables and lists are not arrays; they are read by `calib._border.validation`.
     """
     if isinstance(x, (np.ndarray, np.generic, list, tuple)):
         return False
