@@ -42,7 +42,7 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core import links, scarcity
-from calib._core.fitted import FittedArray, check_arrays
+from calib._core.fitted_arrays import FittedArray, check_arrays
 from calib._core.scores import Scores, row_blocks
 from calib._core.tempering import possible_rows, unit_of
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning

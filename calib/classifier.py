@@ -26,8 +26,8 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
-from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.out_of_fold import (
+from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
+from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
     check_two_classes,
@@ -38,8 +38,8 @@ from calib._core.out_of_fold import (
     warn_if_trained,
     warn_unused,
 )
-from calib._core.renamed import renamed
-from calib._core.responses import (
+from calib._core.estimators.renamed import renamed
+from calib._core.estimators.responses import (
     Response,
     choose_response,
     classes_of_model,

@@ -16,9 +16,9 @@ from calib._border.sklearn_compat import take_rows
 from calib._border.targets import as_numbers
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._core.fit_parameters import FitParameters
-from calib._core.out_of_fold import fit_on_rows, folds_of
-from calib._core.out_of_fold import is_frozen as is_frozen_model
+from calib._core.estimators.fit_parameters import FitParameters
+from calib._core.estimators.out_of_fold import fit_on_rows, folds_of
+from calib._core.estimators.out_of_fold import is_frozen as is_frozen_model
 from uq.warnings import CrossingQuantilesWarning
 
 Score: TypeAlias = Literal["absolute", "normalised", "quantile"]

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.checks import check_option
 from calib._border.labels import check_vector, check_weight, encode_labels
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._core.fit_parameters import route_fit, routing_of
-from calib._core.out_of_fold import (
+from calib._core.estimators.fit_parameters import route_fit, routing_of
+from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
     input_tags_of,
@@ -23,8 +23,8 @@ from calib._core.out_of_fold import (
     warn_if_trained,
     warn_unused,
 )
-from calib._core.renamed import renamed
-from calib._core.responses import classes_of_model, in_order
+from calib._core.estimators.renamed import renamed
+from calib._core.estimators.responses import classes_of_model, in_order
 from uq import held_out
 from uq._conformal_ranks import check_level, check_levels
 from uq.calibrated_scores import SmallPolicy

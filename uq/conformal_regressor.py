@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.labels import check_weight
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.out_of_fold import check_rows, input_tags_of, warn_unused
-from calib._core.renamed import renamed
+from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
+from calib._core.estimators.out_of_fold import check_rows, input_tags_of, warn_unused
+from calib._core.estimators.renamed import renamed
 from uq._bands import Band, Score, is_frozen, members_of
 from uq._conformal_ranks import check_level, check_levels, effective_size
 from uq._interval_ends import Tails, interval_ends

@@ -16,8 +16,8 @@ from calib._border.labels import check_same_length, check_vector, encode_labels
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_matrix, check_probabilities
 from calib._border.warn import warn
-from calib._core.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
-from calib._core.responses import classes_of_model, in_order
+from calib._core.estimators.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
+from calib._core.estimators.responses import classes_of_model, in_order
 from uq._mapie_thresholds import (
     Risk,
     check_search,

@@ -17,8 +17,8 @@ from calib._border.labels import check_vector, encode_labels
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
-from calib._core.fit_parameters import route_fit, routing_of
-from calib._core.out_of_fold import (
+from calib._core.estimators.fit_parameters import route_fit, routing_of
+from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
     fit_on_rows,
@@ -28,7 +28,12 @@ from calib._core.out_of_fold import (
     warn_if_trained,
     warn_unused,
 )
-from calib._core.responses import classes_of_model, classes_of_models, in_order, predicted_codes
+from calib._core.estimators.responses import (
+    classes_of_model,
+    classes_of_models,
+    in_order,
+    predicted_codes,
+)
 from uq._vectors import check_score_vector
 from uq.risk_control import Procedure, SelectiveThreshold, control_selective_risk
 from uq.scores import margin_score, max_probability_score, negative_entropy_score

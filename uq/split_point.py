@@ -14,8 +14,8 @@ from calib._border.checks import check_fraction, check_option
 from calib._border.labels import check_weight
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.out_of_fold import (
+from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
+from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
     is_frozen,

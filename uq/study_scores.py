@@ -24,7 +24,7 @@ from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, InputKind, IntArray
-from calib._core.responses import choose_response, columns_by_class, positive_score
+from calib._core.estimators.responses import choose_response, columns_by_class, positive_score
 
 Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
 #: Changes whenever the same input would give other scores.

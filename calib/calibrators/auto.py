@@ -20,8 +20,8 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._core import links
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
-from calib._core.folds import stratified_folds
+from calib._core.estimators.folds import stratified_folds
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.packing import MOST_DIMENSIONS, check_layout, pack, unpack
 from calib._core.pooling import fit_pool, pool
 from calib._core.scores import Scores

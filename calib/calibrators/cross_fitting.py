@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.typing import Array, Float64Array, InputKind, IntArray
 from calib._core import links
-from calib._core.folds import Folds
+from calib._core.estimators.folds import Folds
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.ensemble import EnsembleTemperatureCalibrator

@@ -11,7 +11,7 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.canonical import Sample, read_sample
-from calib._core.fitted import SHARE, FittedArray
+from calib._core.fitted_arrays import SHARE, FittedArray
 from calib._core.order_preserving import (
     MapFit,
     MapValues,

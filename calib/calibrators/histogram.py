@@ -16,7 +16,7 @@ from calib._core.binning import (
     uniform_cells,
     uniform_edges,
 )
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import confined_problems
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator

@@ -14,7 +14,7 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.scores import Scores

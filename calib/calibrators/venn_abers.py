@@ -12,7 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.bridge import Problem, step_tables
-from calib._core.fitted import POSITIVE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, FittedArray
 from calib._core.scores import Scores, row_blocks
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
 

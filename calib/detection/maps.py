@@ -17,7 +17,7 @@ from calib._border.checks import check_integer, describe
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray, check_arrays
+from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray, check_arrays
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.detection.glm import Prior, fit_groups

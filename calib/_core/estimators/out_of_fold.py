@@ -25,7 +25,7 @@ from calib._border.labels import check_same_length
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import ArrayLike, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._core.fit_parameters import FitParameters
+from calib._core.estimators.fit_parameters import FitParameters
 from calib.warnings import RefitWarning
 
 #: Rows that train and rows that are held out.

@@ -16,7 +16,7 @@ from calib._border.labels import encode_labels
 from calib._border.reading import read_array
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
-from calib._core.out_of_fold import check_fitted
+from calib._core.estimators.out_of_fold import check_fitted
 
 Response: TypeAlias = Literal["auto", "decision_function", "predict_proba"]
 
