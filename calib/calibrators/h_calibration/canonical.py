@@ -14,7 +14,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib._core.scores import Scores
-from calib._core.windowed import Events
+from calib.calibrators.h_calibration.windowed import Events
 
 #: Of a long row the largest scores are kept one by one, the others in groups of growing width.
 HEAD = 16

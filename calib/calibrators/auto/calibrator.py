@@ -22,11 +22,9 @@ from calib._border.typing import (
 from calib._core import links
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
-from calib._core.packing import MOST_DIMENSIONS, check_layout, pack, unpack
-from calib._core.pooling import fit_pool, pool
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator, completed
-from calib.calibrators.cross_fitting import (
+from calib.calibrators.auto.cross_fitting import (
     LABELS,
     Cells,
     candidates,
@@ -34,6 +32,8 @@ from calib.calibrators.cross_fitting import (
     thinning,
     unfitted,
 )
+from calib.calibrators.auto.packing import MOST_DIMENSIONS, check_layout, pack, unpack
+from calib.calibrators.auto.pooling import fit_pool, pool
 
 N_FOLDS = 5
 #: Probability that the identity reserves for all classes together, and the same in units of

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
-from calib._core.canonical import Sample
-from calib._core.windowed import Events, WindowRule
+from calib.calibrators.h_calibration.canonical import Sample
+from calib.calibrators.h_calibration.windowed import Events, WindowRule
 
 #: Largest factor by which a slope may move from where it started.
 MAX_FACTOR = 100.0

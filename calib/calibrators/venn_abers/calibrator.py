@@ -11,10 +11,10 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
-from calib._core.bridge import Problem, step_tables
 from calib._core.fitted_arrays import POSITIVE, FittedArray
 from calib._core.scores import Scores, row_blocks
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.calibrators.venn_abers.bridge import Problem, step_tables
 
 _TABLES = ("lower_knots_", "lower_values_", "upper_knots_", "upper_values_")
 

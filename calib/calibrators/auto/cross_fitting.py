@@ -19,7 +19,7 @@ from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalib
 from calib.calibrators.platt import PlattCalibrator
 from calib.calibrators.spline import SplineCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
-from calib.calibrators.venn_abers import VennAbersCalibrator
+from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
 
 #: Label, class and parameters of everything that may enter the pool. Files refer to places in this
 #: table: append, never reorder. The first is the identity.

@@ -10,9 +10,11 @@ import numpy as np
 from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.canonical import Sample, read_sample
 from calib._core.fitted_arrays import SHARE, FittedArray
-from calib._core.order_preserving import (
+from calib._core.scores import Scores
+from calib.base import BaseCalibrator
+from calib.calibrators.h_calibration.canonical import Sample, read_sample
+from calib.calibrators.h_calibration.order_preserving import (
     MapFit,
     MapValues,
     SampleMap,
@@ -23,15 +25,13 @@ from calib._core.order_preserving import (
     piecewise_start,
     single_temperature,
 )
-from calib._core.scores import Scores
-from calib._core.windowed import (
+from calib.calibrators.h_calibration.windowed import (
     PUBLISHED_POOLING,
     PUBLISHED_RULE,
     WINDOW,
     WindowRule,
     cluster_starts,
 )
-from calib.base import BaseCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
 
 #: Total weight below which ``map="auto"`` means one temperature: nothing else pays there.

@@ -16,7 +16,7 @@ from calib._border.targets import as_numbers
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
 from calib._core import links
-from calib._core.bridge import StepTables, step_tables
+from calib.calibrators.venn_abers.bridge import StepTables, step_tables
 
 
 class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
