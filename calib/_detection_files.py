@@ -16,8 +16,8 @@ from calib.base import BaseCalibrator
 from calib.detection._operating import check_options
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.fingerprints import as_text, from_text
-from calib.detection.map_table import make_map, stored_class, stored_name
-from calib.detection.pooling import ClassMaps
+from calib.grouped.map_table import make_map, stored_class, stored_name
+from calib.grouped.pooling import ClassMaps
 from calib.persistence import DETECTION_KIND, FORMAT, contents_of, restored_map
 
 _PLAIN = (type(None), bool, int, float, str)

@@ -16,7 +16,7 @@ from calib._border.files import atomic_write
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator, completed
-from calib.detection.map_table import stored_class, stored_name
+from calib.grouped.map_table import stored_class, stored_name
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator

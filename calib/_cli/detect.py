@@ -30,7 +30,7 @@ from calib.detection import (
 )
 from calib.detection._json import read_json
 from calib.detection.image_map import ImageMap
-from calib.detection.map_table import map_class
+from calib.grouped.map_table import map_class
 from calib.warnings import FitImagesWarning, UnknownImagesWarning
 
 #: Folds of the check that `fit` prints, and images below which it makes none.

@@ -9,16 +9,16 @@ from calib.detection.coco_output import rescored_coco, write_coco_detections
 from calib.detection.detector import CalibratedDetector, ImageBoxes
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import LRPCurve, MatchedScores, lrp_curve
-from calib.detection.map_table import DETECTION_MAPS
-from calib.detection.maps import (
+from calib.detection.matching import Matches, match
+from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
+from calib.grouped.map_table import DETECTION_MAPS
+from calib.grouped.maps import (
     DependentLogisticCalibrator,
     GridHistogramCalibrator,
     IdentityCalibrator,
     LinearCalibrator,
 )
-from calib.detection.matching import Matches, match
-from calib.detection.score_map import ScoreMap
-from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
+from calib.grouped.score_map import ScoreMap
 from calib.warnings import (
     BoxFormatWarning,
     CorrespondenceWarning,

@@ -15,8 +15,8 @@ from calib.detection.arrays import Detections
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray, MatchedScores, check_iou_threshold, check_number
 from calib.detection.matching import Matches
-from calib.detection.pooling import ClassMaps
 from calib.detection.thresholds import apply_thresholds
+from calib.grouped.pooling import ClassMaps
 from calib.warnings import FallbackWarning, NoOptimalThresholdWarning
 
 #: Columns of `Detections.position`.

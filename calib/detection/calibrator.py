@@ -28,11 +28,11 @@ from calib.detection.correspondence import check_correspondence
 from calib.detection.fingerprints import Fingerprints, fingerprints
 from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray
-from calib.detection.map_table import make_map
 from calib.detection.matching import Matches, match
-from calib.detection.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
-from calib.detection.score_map import ScoreMap, cut
 from calib.detection.thresholds import apply_thresholds
+from calib.grouped.map_table import make_map
+from calib.grouped.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
+from calib.grouped.score_map import ScoreMap, cut
 
 #: Overlap from which a detection is a true positive, by target.
 DEFAULT_IOU = {"iou": 0.0, "tp": 0.5}

@@ -39,9 +39,9 @@ from calib.detection import (
     match,
 )
 from calib.detection._operating import reaches_thresholds_of_others
-from calib.detection.map_table import make_map, map_names
-from calib.detection.maps import log_odds
-from calib.detection.pooling import fit_to_fractions
+from calib.grouped.map_table import make_map, map_names
+from calib.grouped.maps import log_odds
+from calib.grouped.pooling import fit_to_fractions
 
 #: Maps that are monotone in the score.
 MONOTONE = ["identity", "linear", "temperature", "platt", "isotonic", "venn_abers"]

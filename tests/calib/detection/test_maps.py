@@ -19,9 +19,9 @@ from calib.detection import (
     IdentityCalibrator,
     LinearCalibrator,
 )
-from calib.detection.glm import Prior, fit_groups
-from calib.detection.map_table import make_map, map_names, stored_class, stored_name
-from calib.detection.maps import log_odds, monomials
+from calib.grouped.glm import Prior, fit_groups
+from calib.grouped.map_table import make_map, map_names, stored_class, stored_name
+from calib.grouped.maps import log_odds, monomials
 
 WITH_FEATURES = ["histogram", "dependent_logistic"]
 

@@ -20,7 +20,7 @@ from calib._core import links
 from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray, check_arrays
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
-from calib.detection.glm import Prior, fit_groups
+from calib.grouped.glm import Prior, fit_groups
 
 #: Distance from 0 and 1 at which scores are cut before their log-odds are taken. Scores in single
 #: precision end there; closer ones would carry weight that they do not deserve.

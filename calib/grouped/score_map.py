@@ -11,8 +11,8 @@ import numpy as np
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.detection.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
-from calib.detection.pooling import ClassMaps
+from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
+from calib.grouped.pooling import ClassMaps
 from calib.registry import name_of
 
 #: Rows up to which a map is applied at once and without checks.

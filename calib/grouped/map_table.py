@@ -6,7 +6,7 @@ from sklearn.base import clone
 
 from calib._border.checks import describe
 from calib.base import BaseCalibrator
-from calib.detection.maps import (
+from calib.grouped.maps import (
     DependentLogisticCalibrator,
     GridHistogramCalibrator,
     IdentityCalibrator,
