@@ -35,7 +35,7 @@ from calib.detection import (
     match,
     read_coco_detections,
 )
-from calib.detection._json import read_json
+from calib.detection.readers.json import read_json
 from calib.evaluation import (
     average_precision,
     detection_calibration_error,

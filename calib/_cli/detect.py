@@ -28,8 +28,8 @@ from calib.detection import (
     read_coco_detections,
     write_coco_detections,
 )
-from calib.detection._json import read_json
-from calib.detection.image_map import ImageMap
+from calib.detection.readers.json import read_json
+from calib.detection.tables.image_map import ImageMap
 from calib.grouped.map_table import map_class
 from calib.warnings import FitImagesWarning, UnknownImagesWarning
 

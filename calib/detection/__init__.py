@@ -1,15 +1,15 @@
 """Object detectors: boxes in, calibrated scores out."""
 
-from calib.detection.adapters import read_detections, read_ground_truth, with_new_scores
-from calib.detection.arrays import Detections
 from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.coco import from_coco, read_coco_detections
-from calib.detection.coco_annotations import read_coco_annotations
-from calib.detection.coco_output import rescored_coco, write_coco_detections
 from calib.detection.detector import CalibratedDetector, ImageBoxes
-from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import LRPCurve, MatchedScores, lrp_curve
 from calib.detection.matching import Matches, match
+from calib.detection.readers.adapters import read_detections, read_ground_truth, with_new_scores
+from calib.detection.readers.coco import from_coco, read_coco_detections
+from calib.detection.readers.coco_annotations import read_coco_annotations
+from calib.detection.readers.coco_output import rescored_coco, write_coco_detections
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
 from calib.grouped.map_table import DETECTION_MAPS
 from calib.grouped.maps import (

@@ -13,10 +13,10 @@ from calib._border.checks import describe
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
-from calib.detection._checks import mapped_labels
-from calib.detection._frameworks import FRAMEWORKS, as_given, columns
-from calib.detection.arrays import Detections
 from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.readers.frameworks import FRAMEWORKS, as_given, columns
+from calib.detection.tables.checks import mapped_labels
+from calib.detection.tables.detections import Detections
 
 #: Finds boxes, scores and labels (and, where known, the size of the image) of one image.
 Reader: TypeAlias = Callable[[Any], Any]

@@ -9,8 +9,8 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches, match
+from calib.detection.tables.detections import Detections, GroundTruth
 
 ZeroIou: TypeAlias = Literal["strict", "reference"]
 BoolArray: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]

@@ -9,9 +9,9 @@ import numpy as np
 
 from calib._border.checks import check_option, describe
 from calib._border.warn import warn
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import BoolArray, ZeroIou, check_number, matched_scores
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.warnings import NoOptimalThresholdWarning
 
 #: No threshold, one for all classes, or one per class.

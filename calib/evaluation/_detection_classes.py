@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from calib._border.typing import Float64Array
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.lrp import truth_counts
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation import _cells
 from calib.evaluation._detection_measures import Scored
 from calib.evaluation._plans import Plan

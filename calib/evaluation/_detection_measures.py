@@ -11,9 +11,9 @@ import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._core import binning
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import BoolArray, ZeroIou
 from calib.detection.matching import Matches, match
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation import _cells
 from calib.evaluation._cells import ClassSums, EntrySums, ErrorOptions, Layout
 from calib.evaluation._image_draws import PerImage, image_weights

@@ -11,10 +11,10 @@ from sklearn.exceptions import NotFittedError
 
 from calib._border.checks import describe
 from calib._border.warn import warn
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DEFAULT_IOU, DetectionCalibrator
-from calib.detection.fingerprints import fingerprints
 from calib.detection.lrp import BoolArray
+from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.fingerprints import fingerprints
 from calib.detection.thresholds import apply_thresholds
 from calib.evaluation._detection_measures import Rule, Scored
 from calib.warnings import FitImagesWarning

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib.detection.arrays import Detections, GroundTruth
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation._cells import ClassSums, EntrySums
 from calib.evaluation._plans import Plan
 from calib.evaluation.detection_tables import entry_columns

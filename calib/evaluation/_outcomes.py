@@ -12,7 +12,6 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import (
     BoolArray,
     ZeroIou,
@@ -22,6 +21,7 @@ from calib.detection.lrp import (
     truth_counts,
 )
 from calib.detection.matching import Matches, match
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold, apply_thresholds
 
 Target: TypeAlias = Literal["tp", "iou"]

@@ -12,8 +12,8 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
-from calib.detection._queue import Queue
-from calib.detection.arrays import Detections, GroundTruth
+from calib.detection.queue import Queue
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation import _coco_peers, _precision_recall
 from calib.warnings import NothingToMeasureWarning
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from calib._core.binning import Strategy
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
 from calib.evaluation import _cells
 from calib.evaluation._cells import Average, ErrorOptions, Reduce, WithoutTruth

@@ -8,9 +8,9 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.optional import require
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
 from calib.evaluation._detection_measures import position_map
 from calib.evaluation._outcomes import collect

@@ -11,11 +11,11 @@ from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
 from calib._border.warn import warn
-from calib.detection._operating import check_tables
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.correspondence import check_correspondence
 from calib.detection.matching import match
+from calib.detection.operating_points import check_tables
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation import _detection_measures as measures
 from calib.evaluation._detection_classes import class_table
 from calib.evaluation._detection_protocol import (

@@ -11,8 +11,8 @@ import numpy as np
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
 from calib.evaluation._image_draws import (
     PerImage,

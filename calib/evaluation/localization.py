@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from calib._core.binning import Strategy
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
 from calib.evaluation import _cells
 from calib.evaluation._cells import ErrorOptions

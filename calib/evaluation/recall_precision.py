@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import MatchedScores, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
 from calib.evaluation import _cells
 from calib.evaluation._cells import ClassSums, EntrySums, Layout

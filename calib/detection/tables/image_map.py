@@ -9,9 +9,9 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import LabelArray
-from calib.detection import _checks
-from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray
+from calib.detection.tables import checks
+from calib.detection.tables.ground_truth import GroundTruth
 
 #: Annotated image of each image id of detections, or the rule that finds it.
 ImageMap: TypeAlias = Mapping[Any, Any] | Literal["file_name"]
@@ -46,7 +46,7 @@ def translated(
     table = _by_file_name(values, truth) if isinstance(image_map, str) else dict(image_map)
     found = [table.get(value) for value in values.tolist()]
     known = np.array([one is not None for one in found], dtype=bool)
-    images = _checks.ids([one for one in found if one is not None], "image_map")
+    images = checks.ids([one for one in found if one is not None], "image_map")
     whole = np.zeros(len(found), dtype=images.dtype)
     whole[known] = images
     return whole[code], known[code]

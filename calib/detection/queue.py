@@ -10,8 +10,8 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
-from calib.detection import _checks
-from calib.detection.arrays import Detections, GroundTruth
+from calib.detection.tables import checks
+from calib.detection.tables.detections import Detections, GroundTruth
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def _positions(
     """Return the position of every id in the sorted ids, looking up each run of equals once."""
     if not len(image_id):
         return np.empty(0, dtype=np.intp)
-    _checks.same_kind([image_id, images], (name, "ground_truth.images"))
+    checks.same_kind([image_id, images], (name, "ground_truth.images"))
     first = core.first_of_each(image_id)
     heads = image_id[first]
     position = np.minimum(np.searchsorted(images, heads), max(len(images) - 1, 0))

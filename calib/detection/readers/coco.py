@@ -10,15 +10,15 @@ import numpy as np
 from calib._border.checks import check_option, describe
 from calib._border.typing import LabelArray
 from calib._border.warn import warn
-from calib.detection import _checks
-from calib.detection._columns import Columns, OnInvalid, check_known, usable_rows
-from calib.detection._flat import kept
-from calib.detection._json import JsonSource, load_source
-from calib.detection.arrays import Detections, ScoreType
-from calib.detection.coco_annotations import read_annotations
-from calib.detection.ground_truth import GroundTruth
-from calib.detection.image_map import ImageMap, check_image_map, names_files, translated
 from calib.detection.lrp import BoolArray
+from calib.detection.readers.coco_annotations import read_annotations
+from calib.detection.readers.json import JsonSource, load_source
+from calib.detection.readers.json_columns import Columns, OnInvalid, check_known, usable_rows
+from calib.detection.tables import checks
+from calib.detection.tables.detections import Detections, ScoreType
+from calib.detection.tables.flat import kept
+from calib.detection.tables.ground_truth import GroundTruth
+from calib.detection.tables.image_map import ImageMap, check_image_map, names_files, translated
 from calib.warnings import UnknownImagesWarning
 
 UnknownImages: TypeAlias = Literal["raise", "drop"]
@@ -234,9 +234,9 @@ def _read_detections(
         "image_size": None,
     }
     if score_type == "probability":
-        _checks.probabilities(scores, name=f"{rows.name}: score")
+        checks.probabilities(scores, name=f"{rows.name}: score")
     try:
-        columns["labels"] = _checks.mapped_labels(columns["labels"], category_map)
+        columns["labels"] = checks.mapped_labels(columns["labels"], category_map)
     except ValueError as error:
         raise ValueError(f"{rows.name}: {error}") from None
     mapped, given = None, columns["image_id"]
@@ -304,7 +304,7 @@ def _known_images(
             f"{rows.name}: its image ids, such as {image_id[~known][0].item()!r}, are names of "
             f"files that the annotations list; pass image_map='file_name'"
         )
-    _checks.same_kind([image_id, images], (f"{rows.name}: image_id", "the annotated images"))
+    checks.same_kind([image_id, images], (f"{rows.name}: image_id", "the annotated images"))
     if unknown_images == "raise":
         check_known(
             rows,

@@ -9,11 +9,11 @@ import numpy as np
 
 from calib._border.checks import check_option, describe
 from calib._border.typing import IntArray, LabelArray
-from calib.detection import _checks
-from calib.detection._columns import Columns, OnInvalid, check_known, usable_rows
-from calib.detection._flat import kept
-from calib.detection._json import JsonSource, load_source
-from calib.detection.ground_truth import GroundTruth
+from calib.detection.readers.json import JsonSource, load_source
+from calib.detection.readers.json_columns import Columns, OnInvalid, check_known, usable_rows
+from calib.detection.tables import checks
+from calib.detection.tables.flat import kept
+from calib.detection.tables.ground_truth import GroundTruth
 
 
 def read_coco_annotations(source: JsonSource, *, on_invalid: OnInvalid = "raise") -> GroundTruth:
@@ -88,7 +88,7 @@ def read_annotations(source: JsonSource, on_invalid: OnInvalid) -> GroundTruth:
         "image_id": rows.ids("image_id"),
         "ignore": rows.flags("iscrowd") | rows.flags("ignore"),
     }
-    _checks.same_kind([columns["image_id"], image_ids], (f"{rows.name}: image_id", images.name))
+    checks.same_kind([columns["image_id"], image_ids], (f"{rows.name}: image_id", images.name))
     check_known(rows, "image_id", columns["image_id"], image_ids, "'images' does not list")
     check_known(rows, "category_id", columns["labels"], classes, "'categories' does not list")
     boxes, (area, given) = rows.boxes("bbox"), rows.optional_numbers("area")

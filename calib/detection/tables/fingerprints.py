@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._core.matching import first_of_each
-from calib.detection.ground_truth import GroundTruth
+from calib.detection.tables.ground_truth import GroundTruth
 
 Fingerprints = np.ndarray[Any, np.dtype[np.uint64]]
 #: Boxes are compared to a tenth of a pixel, whatever type they went through.

@@ -12,8 +12,8 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib.detection import _checks
-from calib.detection._flat import Flat, kept, merged_rows, set_fields, summary
+from calib.detection.tables import checks
+from calib.detection.tables.flat import Flat, kept, merged_rows, set_fields, summary
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,27 +86,27 @@ file_names, ids_made_up
     ids_made_up: bool = field(default=False, metadata={"rows": False})
 
     def __post_init__(self) -> None:
-        set_fields(self, boxes=_checks.boxes(self.boxes))
+        set_fields(self, boxes=checks.boxes(self.boxes))
         n = len(self.boxes)
-        set_fields(self, labels=_checks.labels(self.labels, n))
-        set_fields(self, image_id=_checks.ids(self.image_id, "image_id", n))
-        set_fields(self, ignore=_checks.flags(self.ignore, n))
+        set_fields(self, labels=checks.labels(self.labels, n))
+        set_fields(self, image_id=checks.ids(self.image_id, "image_id", n))
+        set_fields(self, ignore=checks.flags(self.ignore, n))
         with np.errstate(over="ignore", invalid="ignore"):
             size = self.boxes[:, 2:] - self.boxes[:, :2]
             area = size[:, 0] * size[:, 1] if self.area is None else self.area
-        set_fields(self, area=_checks.finite(area, "area", (n,)))
+        set_fields(self, area=checks.finite(area, "area", (n,)))
         if (self.area < 0).any():
             row = int(np.argmax(self.area < 0))
             raise ValueError(f"area must be >= 0; got {self.area[row]} in row {row}")
-        images, sizes, files = _checks.image_table(
+        images, sizes, files = checks.image_table(
             self.images, self.sizes, self.file_names, self.image_id
         )
         set_fields(self, images=images, sizes=sizes, file_names=files)
         if sizes is not None and n:
-            _checks.warn_outside(self.boxes, sizes[np.searchsorted(images, self.image_id)])
+            checks.warn_outside(self.boxes, sizes[np.searchsorted(images, self.image_id)])
         for name in ("negative", "not_exhaustive"):
             if getattr(self, name) is not None:
-                set_fields(self, **{name: _checks.pairs(getattr(self, name), name, images)})
+                set_fields(self, **{name: checks.pairs(getattr(self, name), name, images)})
 
     @classmethod
     def from_arrays(
@@ -115,7 +115,7 @@ file_names, ids_made_up
         labels: ArrayLike,
         image_id: ArrayLike,
         *,
-        box_format: _checks.BoxFormat = "xyxy",
+        box_format: checks.BoxFormat = "xyxy",
         ignore: ArrayLike = None,
         area: ArrayLike = None,
         images: ArrayLike = None,
@@ -160,21 +160,21 @@ file_names, ids_made_up
             If rows were dropped; the text says how many.
         """
         check_option("on_invalid", on_invalid, ("raise", "drop"))
-        corners = _checks.corners(boxes, box_format)
+        corners = checks.corners(boxes, box_format)
         columns: dict[str, Any] = {
             "boxes": corners,
             "labels": labels,
             "image_id": image_id,
             "ignore": ignore,
-            "area": None if area is None else _checks.floats(area, "area", (len(corners),)),
+            "area": None if area is None else checks.floats(area, "area", (len(corners),)),
         }
         if on_invalid == "drop":
             for name in ("labels", "image_id", "ignore"):
                 if columns[name] is not None:
                     columns[name] = to_numpy(read_array(columns[name], name))
             if images is None:
-                images = np.unique(_checks.ids(image_id, "image_id", len(corners)))
-            columns = kept(columns, _checks.usable_rows(corners, columns["area"]))
+                images = np.unique(checks.ids(image_id, "image_id", len(corners)))
+            columns = kept(columns, checks.usable_rows(corners, columns["area"]))
         return cls(
             **columns,
             images=images,
@@ -207,8 +207,8 @@ file_names, ids_made_up
             image ids were made up by a reader, so that different images share an id.
         """
         rows = merged_rows(parts)
-        rows["ids_made_up"] = _checks.refuse_made_up(parts, [len(part.images) for part in parts])
-        _checks.same_kind([part.images for part in parts])
+        rows["ids_made_up"] = checks.refuse_made_up(parts, [len(part.images) for part in parts])
+        checks.same_kind([part.images for part in parts])
         images = np.concatenate([part.images for part in parts])
         order = np.argsort(images, kind="stable")
         repeated = images[order][1:] == images[order][:-1]
@@ -249,8 +249,8 @@ file_names, ids_made_up
         ValueError
             If an image is not annotated.
         """
-        wanted = np.unique(_checks.ids(images, "images"))
-        _checks.same_kind([wanted, self.images], ("images", "the annotated images"))
+        wanted = np.unique(checks.ids(images, "images"))
+        checks.same_kind([wanted, self.images], ("images", "the annotated images"))
         unknown = wanted[~np.isin(wanted, self.images)]
         if unknown.size:
             raise ValueError(f"images has ids that are not annotated: {unknown[:5].tolist()}")

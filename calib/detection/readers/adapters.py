@@ -9,10 +9,10 @@ import numpy as np
 
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib.detection import _checks
-from calib.detection._frameworks import FRAMEWORKS, Annotated, Framework, Source, is_bare
-from calib.detection.arrays import Detections
-from calib.detection.ground_truth import GroundTruth
+from calib.detection.readers.frameworks import FRAMEWORKS, Annotated, Framework, Source, is_bare
+from calib.detection.tables import checks
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 
 _Outputs = TypeVar("_Outputs", bound=Sequence[Any])
 #: What a target says of an image without boxes.
@@ -94,9 +94,9 @@ def read_detections(
     for number, entry in enumerate(outputs):
         try:
             found = framework.found(entry)
-            boxes = _checks.boxes(found.boxes)
-            scores = _checks.probabilities(_checks.finite(found.scores, "scores", (len(boxes),)))
-            parts.append((boxes, scores, _checks.labels(found.labels, len(boxes))))
+            boxes = checks.boxes(found.boxes)
+            scores = checks.probabilities(checks.finite(found.scores, "scores", (len(boxes),)))
+            parts.append((boxes, scores, checks.labels(found.labels, len(boxes))))
         except (ValueError, TypeError) as error:
             raise ValueError(f"outputs[{number}], read as {source!r}: {error}") from error
         sizes.append(found.size)
@@ -106,7 +106,7 @@ def read_detections(
     return Detections(
         boxes=np.concatenate([np.empty((0, 4)), *(part[0] for part in parts)]),
         scores=np.concatenate([np.empty(0), *(part[1] for part in parts)]),
-        labels=_checks.mapped_labels(labels, category_map),
+        labels=checks.mapped_labels(labels, category_map),
         image_id=np.repeat(ids, counts),
         image_size=None if table is None else np.repeat(table, counts, axis=0),
         ids_made_up=image_id is None,
@@ -184,10 +184,10 @@ def read_ground_truth(
     for number, entry in enumerate(targets):
         try:
             one = _NO_BOXES if is_bare(entry) else framework.annotated(entry)
-            boxes = _checks.boxes(one.boxes)
+            boxes = checks.boxes(one.boxes)
             n = len(boxes)
-            area = None if one.area is None else _checks.finite(one.area, "area", (n,))
-            parts.append((boxes, _checks.labels(one.labels, n), _checks.flags(one.ignore, n), area))
+            area = None if one.area is None else checks.finite(one.area, "area", (n,))
+            parts.append((boxes, checks.labels(one.labels, n), checks.flags(one.ignore, n), area))
         except (ValueError, TypeError) as error:
             raise ValueError(f"targets[{number}], read as {source!r}: {error}") from error
         sizes.append(one.size)
@@ -197,7 +197,7 @@ def read_ground_truth(
     labels = np.concatenate([np.empty(0, dtype=np.int64), *(part[1] for part in parts)])
     return GroundTruth(
         boxes=np.concatenate([np.empty((0, 4)), *(part[0] for part in parts)]),
-        labels=_checks.mapped_labels(labels, category_map),
+        labels=checks.mapped_labels(labels, category_map),
         image_id=np.repeat(ids, [len(part[0]) for part in parts]),
         ignore=np.concatenate([np.empty(0, dtype=bool), *(part[2] for part in parts)]),
         area=np.concatenate(areas) if areas else None,  # type: ignore[arg-type]
@@ -245,7 +245,7 @@ def with_new_scores(
     """
     framework = _framework(outputs, "outputs", source)
     given = scores.scores if isinstance(scores, Detections) else scores
-    new = _checks.finite(given, "scores", (None,))
+    new = checks.finite(given, "scores", (None,))
     counts = []
     for number, entry in enumerate(outputs):
         try:
@@ -257,7 +257,7 @@ def with_new_scores(
             f"scores must have one value for each of the {sum(counts)} boxes in outputs; got "
             f"{len(new)}"
         )
-    new = _checks.probabilities(new, hint=False)
+    new = checks.probabilities(new, hint=False)
     rows = np.split(new, np.cumsum(counts)[:-1]) if counts else []
     entries = []
     for number, (entry, part) in enumerate(zip(outputs, rows, strict=True)):
@@ -283,7 +283,7 @@ def _image_ids(image_id: ArrayLike, n: int) -> LabelArray:
         return np.arange(n)
     if isinstance(image_id, (list, tuple)):  # of numbers, texts, or tensors of one element
         image_id = [one.item() if hasattr(one, "item") else one for one in image_id]
-    ids = _checks.ids(image_id, "image_id", n)
+    ids = checks.ids(image_id, "image_id", n)
     values, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"image_id lists {values[counts > 1][0].item()!r} more than once")
@@ -292,7 +292,7 @@ def _image_ids(image_id: ArrayLike, n: int) -> LabelArray:
 
 def _sizes(sizes: list[Any], given: ArrayLike, name: str) -> Float64Array | None:
     if given is not None:
-        return _checks.image_sizes(given, len(sizes), "image_size")
+        return checks.image_sizes(given, len(sizes), "image_size")
     known = [size is not None for size in sizes]
     if not any(known):
         return None
@@ -301,4 +301,4 @@ def _sizes(sizes: list[Any], given: ArrayLike, name: str) -> Float64Array | None
             f"{name}[{known.index(False)}] does not tell the size of its image, but "
             f"{name}[{known.index(True)}] does; pass image_size"
         )
-    return _checks.image_sizes(np.array(sizes, dtype=np.float64), len(sizes), "image_size")
+    return checks.image_sizes(np.array(sizes, dtype=np.float64), len(sizes), "image_size")

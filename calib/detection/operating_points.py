@@ -11,10 +11,10 @@ import numpy as np
 from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
-from calib.detection.arrays import Detections
-from calib.detection.ground_truth import GroundTruth
 from calib.detection.lrp import BoolArray, MatchedScores, check_iou_threshold, check_number
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.detection.thresholds import apply_thresholds
 from calib.grouped.pooling import ClassMaps
 from calib.warnings import FallbackWarning, NoOptimalThresholdWarning

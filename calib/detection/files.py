@@ -13,9 +13,9 @@ import calib
 from calib._border.checks import describe
 from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
-from calib.detection._operating import check_options
 from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.fingerprints import as_text, from_text
+from calib.detection.operating_points import check_options
+from calib.detection.tables.fingerprints import as_text, from_text
 from calib.grouped.map_table import make_map, stored_class, stored_name
 from calib.grouped.pooling import ClassMaps
 from calib.persistence import DETECTION_KIND, FORMAT, contents_of, restored_map

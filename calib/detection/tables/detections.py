@@ -12,9 +12,9 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib.detection import _checks
-from calib.detection._flat import Flat, kept, merged_rows, set_fields, summary
-from calib.detection.ground_truth import GroundTruth as GroundTruth
+from calib.detection.tables import checks
+from calib.detection.tables.flat import Flat, kept, merged_rows, set_fields, summary
+from calib.detection.tables.ground_truth import GroundTruth as GroundTruth
 
 ScoreType = Literal["probability", "logit"]
 
@@ -77,17 +77,17 @@ class Detections(Flat):
     ids_made_up: bool = field(default=False, metadata={"rows": False})
 
     def __post_init__(self) -> None:
-        set_fields(self, boxes=_checks.boxes(self.boxes))
+        set_fields(self, boxes=checks.boxes(self.boxes))
         n = len(self.boxes)
-        scores = _checks.finite(self.scores, "scores", (n,))
-        set_fields(self, scores=_checks.probabilities(scores))
-        set_fields(self, labels=_checks.labels(self.labels, n))
-        set_fields(self, image_id=_checks.ids(self.image_id, "image_id", n))
+        scores = checks.finite(self.scores, "scores", (n,))
+        set_fields(self, scores=checks.probabilities(scores))
+        set_fields(self, labels=checks.labels(self.labels, n))
+        set_fields(self, image_id=checks.ids(self.image_id, "image_id", n))
         if self.image_size is not None:
-            set_fields(self, image_size=_checks.image_sizes(self.image_size, n, "image_size"))
-            _checks.warn_outside(self.boxes, self.image_size)
+            set_fields(self, image_size=checks.image_sizes(self.image_size, n, "image_size"))
+            checks.warn_outside(self.boxes, self.image_size)
         if self.features is not None:
-            features = _checks.finite(self.features, "features", (n, None), kinds="fiub")
+            features = checks.finite(self.features, "features", (n, None), kinds="fiub")
             set_fields(self, features=features)
 
     @classmethod
@@ -98,7 +98,7 @@ class Detections(Flat):
         labels: ArrayLike,
         image_id: ArrayLike,
         *,
-        box_format: _checks.BoxFormat = "xyxy",
+        box_format: checks.BoxFormat = "xyxy",
         score_type: ScoreType = "probability",
         image_size: ArrayLike = None,
         features: ArrayLike = None,
@@ -137,31 +137,31 @@ class Detections(Flat):
         """
         check_option("score_type", score_type, ("probability", "logit"))
         check_option("on_invalid", on_invalid, ("raise", "drop"))
-        corners = _checks.corners(boxes, box_format)
+        corners = checks.corners(boxes, box_format)
         n = len(corners)
         columns: dict[str, Any] = {
             "boxes": corners,
-            "scores": _checks.floats(scores, "scores", (n,)),
+            "scores": checks.floats(scores, "scores", (n,)),
             "labels": labels,
             "image_id": image_id,
             "image_size": image_size,
             "features": features,
         }
         if image_size is not None:
-            columns["image_size"] = _checks.floats(image_size, "image_size", (n, 2))
+            columns["image_size"] = checks.floats(image_size, "image_size", (n, 2))
         if features is not None:
-            columns["features"] = _checks.floats(features, "features", (n, None), kinds="fiub")
+            columns["features"] = checks.floats(features, "features", (n, None), kinds="fiub")
         if on_invalid == "drop":
             columns["labels"] = to_numpy(read_array(labels, "labels"))
             columns["image_id"] = to_numpy(read_array(image_id, "image_id"))
             if score_type == "probability":
-                _checks.probabilities(columns["scores"])  # rows counted before any is dropped
+                checks.probabilities(columns["scores"])  # rows counted before any is dropped
             numbers = (columns[name] for name in ("scores", "image_size", "features"))
-            columns = kept(columns, _checks.usable_rows(corners, *numbers))
+            columns = kept(columns, checks.usable_rows(corners, *numbers))
         if score_type == "logit":
             from scipy.special import expit
 
-            columns["scores"] = expit(_checks.finite(columns["scores"], "scores", (None,)))
+            columns["scores"] = expit(checks.finite(columns["scores"], "scores", (None,)))
         return cls(**columns)
 
     @classmethod
@@ -186,8 +186,8 @@ class Detections(Flat):
             or image ids were made up by a reader, so that different images share an id.
         """
         rows = merged_rows(parts)
-        _checks.same_kind([part.image_id for part in parts])
-        rows["ids_made_up"] = _checks.refuse_made_up(parts, [len(part) for part in parts])
+        checks.same_kind([part.image_id for part in parts])
+        rows["ids_made_up"] = checks.refuse_made_up(parts, [len(part) for part in parts])
         return parts[0].replaced(rows)
 
     def with_scores(self, scores: ArrayLike) -> Self:
@@ -208,8 +208,8 @@ class Detections(Flat):
         ValueError
             If the number of scores differs, or one is NaN or outside [0, 1].
         """
-        new = _checks.finite(scores, "scores", (len(self),))
-        return self.replaced({"scores": _checks.probabilities(new, hint=False)})
+        new = checks.finite(scores, "scores", (len(self),))
+        return self.replaced({"scores": checks.probabilities(new, hint=False)})
 
     def position(self) -> Float64Array:
         """Return centre and size of every box relative to its image.

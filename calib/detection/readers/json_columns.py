@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib.detection._checks import integers
+from calib.detection.tables.checks import integers
 
 OnInvalid = Literal["raise", "drop"]
 _Mask = np.ndarray[Any, np.dtype[np.bool_]]

@@ -12,10 +12,10 @@ import numpy as np
 from calib._border.arrays import to_numpy
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike
-from calib.detection import _checks
-from calib.detection._columns import Columns
-from calib.detection._json import JsonSource, json_text, load_source, write_text
-from calib.detection.coco import detection_rows
+from calib.detection.readers.coco import detection_rows
+from calib.detection.readers.json import JsonSource, json_text, load_source, write_text
+from calib.detection.readers.json_columns import Columns
+from calib.detection.tables import checks
 
 RAW_SCORE = "score_raw"
 
@@ -131,13 +131,13 @@ def write_coco_detections(
 def _rescored(
     rows: Columns, scores: ArrayLike, keep_raw: bool, keep: ArrayLike
 ) -> list[dict[str, Any]]:
-    new = _checks.floats(scores, "scores", (None,))
+    new = checks.floats(scores, "scores", (None,))
     if len(new) != len(rows):
         raise ValueError(
             f"scores must have one value for each of the {len(rows)} rows of {rows.name}; got "
             f"{len(new)} (rows that were dropped at reading have none)"
         )
-    new = _checks.probabilities(_checks.finite(new, "scores", (None,)), hint=False)
+    new = checks.probabilities(checks.finite(new, "scores", (None,)), hint=False)
     raw = rows.column("score")
     if keep_raw:
         taken = np.array([RAW_SCORE in row for row in rows.rows], dtype=bool)
