@@ -13,9 +13,10 @@ from calib._border.typing import Float64Array
 from calib._core import tempering
 from calib._core.multinomial import KEPT_ELEMENTS, MultinomialProblem, Tempered, kept
 from calib._core.newton import Root, find_root
-from calib._distributed.logistic import RemoteOdds
-from calib._distributed.partitions import Part, Sums
-from calib._distributed.rows import (
+from calib.calibrators import linear_maps, matrix, temperature
+from calib.distributed.logistic import RemoteOdds
+from calib.distributed.partitions import Part, Sums
+from calib.distributed.rows import (
     Odds,
     Rows,
     gather,
@@ -24,7 +25,6 @@ from calib._distributed.rows import (
     sample_of_odds,
     sample_of_part,
 )
-from calib.calibrators import linear_maps, matrix, temperature
 
 
 def fit_temperature(

@@ -9,7 +9,8 @@ import numpy as np
 
 from calib._border.labels import check_vector, settle_classes
 from calib._border.typing import ArrayLike, LabelArray
-from calib._distributed.partitions import (
+from calib.base import BaseCalibrator
+from calib.distributed.partitions import (
     Columns,
     Sums,
     distinct_labels,
@@ -18,7 +19,6 @@ from calib._distributed.partitions import (
     numbers_of,
     weights_of,
 )
-from calib.base import BaseCalibrator
 from calib.evaluation.accumulator import CalibrationAccumulator
 
 

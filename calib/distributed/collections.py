@@ -18,8 +18,9 @@ from calib._border.checks import check_option
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, InputKind, RandomState
 from calib._border.warn import warn
-from calib._distributed.fits import FITS, check_parameters
-from calib._distributed.partitions import (
+from calib.base import BaseCalibrator
+from calib.distributed.fits import FITS, check_parameters
+from calib.distributed.partitions import (
     check_columns,
     check_frame,
     check_names,
@@ -28,9 +29,8 @@ from calib._distributed.partitions import (
     partitions_of,
     reduce,
 )
-from calib._distributed.rows import read_rows, unit_of_rows
-from calib._distributed.tasks import accumulate_part, apply_part, classes_in
-from calib.base import BaseCalibrator
+from calib.distributed.rows import read_rows, unit_of_rows
+from calib.distributed.tasks import accumulate_part, apply_part, classes_in
 from calib.evaluation._accumulated import AccumulatedReport
 from calib.evaluation.accumulator import CalibrationAccumulator
 from calib.registry import make_calibrator

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from calib._border.checks import check_option
-from calib._distributed import logistic
-from calib._distributed.logistic import RemoteOdds
-from calib._distributed.rows import Rows, odds_of
-from calib._distributed.softmax import fit_temperature, fit_vector
 from calib.base import BaseCalibrator
+from calib.distributed import logistic
+from calib.distributed.logistic import RemoteOdds
+from calib.distributed.rows import Rows, odds_of
+from calib.distributed.softmax import fit_temperature, fit_vector
 
 
 def _temperature(calibrator: Any, rows: Rows) -> list[int]:

@@ -14,7 +14,7 @@ from calib._border.warn import warn
 from calib._core import tempering
 from calib._core.logistic import one_vs_rest_problems
 from calib._core.suspicion import MOST_ROWS, suspicion
-from calib._distributed.partitions import (
+from calib.distributed.partitions import (
     Columns,
     Part,
     Sums,

@@ -20,9 +20,9 @@ from calib._core.logistic import (
     log_loss,
 )
 from calib._core.newton import Minimum, minimize
-from calib._distributed.partitions import Sums, largest
-from calib._distributed.rows import Odds, Rows, gather_odds, sample_of_odds
 from calib.calibrators import beta, platt, quadratic
+from calib.distributed.partitions import Sums, largest
+from calib.distributed.rows import Odds, Rows, gather_odds, sample_of_odds
 
 Goals = tuple[Float64Array, Float64Array]
 
