@@ -21,7 +21,7 @@ import numpy as np
 ROW_GROUP = 1 << 20
 CHILD = """
 import resource, sys, time
-from calib._cli import stream
+from calib.cli import stream
 from calib.cli import main
 import pyarrow.parquet
 import calib.evaluation.accumulator

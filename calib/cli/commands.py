@@ -14,10 +14,12 @@ import numpy as np
 from calib._border import labels
 from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
-from calib._cli.columns import shorten
-from calib._cli.contents import FORMATS
-from calib._cli.readers import read_table, single_column
-from calib._cli.saved_scores import (
+from calib._core import links
+from calib.base import BaseCalibrator
+from calib.cli.columns import shorten
+from calib.cli.contents import FORMATS
+from calib.cli.readers import read_table, single_column
+from calib.cli.saved_scores import (
     ADDED,
     SavedScores,
     calibrate,
@@ -25,12 +27,10 @@ from calib._cli.saved_scores import (
     labelled_scores,
     unlabelled_scores,
 )
-from calib._cli.tables import Table
-from calib._cli.targets import check_source, check_targets
-from calib._cli.terminal import Progress, print_table, say
-from calib._cli.writers import writable_format, write_report, write_table
-from calib._core import links
-from calib.base import BaseCalibrator
+from calib.cli.tables import Table
+from calib.cli.targets import check_source, check_targets
+from calib.cli.terminal import Progress, print_table, say
+from calib.cli.writers import writable_format, write_report, write_table
 from calib.registry import CALIBRATORS, get_entry, make_calibrator
 
 #: Folds of the summary that `fit` prints, and samples below which it makes none.

@@ -9,15 +9,15 @@ import numpy as np
 
 from calib._border.columns import class_name
 from calib._border.typing import FloatArray, InputKind, LabelArray
-from calib._cli import batches, commands
-from calib._cli.batches import LargeFile, open_batches
-from calib._cli.columns import shorten
-from calib._cli.contents import kind_of
-from calib._cli.saved_scores import SavedScores, calibrate, settle
-from calib._cli.targets import check_source
-from calib._cli.terminal import Progress, say
-from calib._cli.writers import write_report
 from calib.base import BaseCalibrator
+from calib.cli import batches, commands
+from calib.cli.batches import LargeFile, open_batches
+from calib.cli.columns import shorten
+from calib.cli.contents import kind_of
+from calib.cli.saved_scores import SavedScores, calibrate, settle
+from calib.cli.targets import check_source
+from calib.cli.terminal import Progress, say
+from calib.cli.writers import write_report
 
 #: Rows from which a parquet file is read in batches without being told to.
 LARGE = 5_000_000

@@ -17,8 +17,8 @@ import numpy as np
 
 from calib._border.optional import is_installed, require
 from calib._border.typing import LabelArray
-from calib._cli.columns import one_line
-from calib._cli.contents import (
+from calib.cli.columns import one_line
+from calib.cli.contents import (
     Dialect,
     check_header,
     dialect_of,
@@ -26,8 +26,8 @@ from calib._cli.contents import (
     open_binary,
     open_text,
 )
-from calib._cli.tables import Table
-from calib._cli.targets import check_source
+from calib.cli.tables import Table
+from calib.cli.targets import check_source
 
 
 def read_table(path: Path) -> Table:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from calib._border.typing import FloatArray, LabelArray
-from calib._cli.columns import (
+from calib.cli.columns import (
     ColumnError,
     is_list,
     missing,
@@ -24,7 +24,7 @@ from calib._cli.columns import (
     to_numbers,
     to_values,
 )
-from calib._cli.contents import Dialect, separator_hint
+from calib.cli.contents import Dialect, separator_hint
 
 #: Kinds whose columns are arrays, of any length and number of dimensions.
 ARRAYS = ("npz", "npy", "pt")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import calib
-from calib._cli.detect_parser import add_detect
-from calib._cli.terminal import say, warnings_as_lines
+from calib.cli.detect_parser import add_detect
+from calib.cli.terminal import say, warnings_as_lines
 
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -133,7 +133,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from calib._cli import commands, detect, stream  # NumPy and all else are imported only now
+    from calib.cli import (
+        commands,
+        detect,
+        stream,  # NumPy and all else are imported only now
+    )
 
     name = args.command if args.command != "detect" else f"detect {args.part}"
     {

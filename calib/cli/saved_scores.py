@@ -16,11 +16,11 @@ from calib._border.columns import (
 )
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._cli.columns import shorten
-from calib._cli.tables import Table
-from calib._cli.terminal import say
 from calib._core import links
 from calib.base import BaseCalibrator
+from calib.cli.columns import shorten
+from calib.cli.tables import Table
+from calib.cli.terminal import say
 from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: Beginning of the names of the columns that hold calibrated probabilities.

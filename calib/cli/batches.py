@@ -13,11 +13,11 @@ import numpy as np
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, FloatArray, LabelArray
-from calib._cli.columns import ColumnError, is_list, missing, one_line, to_numbers, to_values
-from calib._cli.contents import check_header, kind_of, open_binary
-from calib._cli.readers import arrow_errors, csv_options, damage_named, read_header
-from calib._cli.tables import Table
-from calib._cli.targets import check_source
+from calib.cli.columns import ColumnError, is_list, missing, one_line, to_numbers, to_values
+from calib.cli.contents import check_header, kind_of, open_binary
+from calib.cli.readers import arrow_errors, csv_options, damage_named, read_header
+from calib.cli.tables import Table
+from calib.cli.targets import check_source
 
 #: Numbers of a batch (8 MB in float64), and the fewest rows of one.
 BATCH_NUMBERS, BATCH_ROWS = 1 << 20, 256

@@ -16,9 +16,9 @@ import numpy as np
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import LabelArray
-from calib._cli.columns import DECIMAL_COMMA, is_list, to_list
-from calib._cli.contents import FORMATS, format_of
-from calib._cli.tables import Table
+from calib.cli.columns import DECIMAL_COMMA, is_list, to_list
+from calib.cli.contents import FORMATS, format_of
+from calib.cli.tables import Table
 
 #: Rows that are turned into text at a time.
 ROWS_AT_A_TIME = 10_000

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from calib._cli.contents import FORMATS, format_of, kind_of, open_binary
+from calib.cli.contents import FORMATS, format_of, kind_of, open_binary
 
 #: What the outputs of the command line are called in errors.
 _MEANING = {

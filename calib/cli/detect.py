@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import clone
 
-from calib._cli.detect_parser import PER_CLASS
-from calib._cli.targets import check_source, check_targets
-from calib._cli.terminal import Progress, print_table, say
-from calib._cli.writers import write_report
+from calib.cli.detect_parser import PER_CLASS
+from calib.cli.targets import check_source, check_targets
+from calib.cli.terminal import Progress, print_table, say
+from calib.cli.writers import write_report
 from calib.detection import (
     DetectionCalibrator,
     Detections,
