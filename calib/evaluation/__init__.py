@@ -2,13 +2,17 @@
 
 from calib.evaluation._accumulated import AccumulatedReport
 from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
-from calib.evaluation.binned import (
+from calib.evaluation.binned.errors import (
     adaptive_calibration_error,
     average_calibration_error,
     classwise_calibration_error,
     expected_calibration_error,
     maximum_calibration_error,
 )
+from calib.evaluation.binned.signed import SignedCalibrationError, signed_calibration_error
+from calib.evaluation.binned.squared import SquaredCalibrationError, squared_calibration_error
+from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
+from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
 from calib.evaluation.coco_precision import AveragePrecision, average_precision
 from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative import (
@@ -79,13 +83,9 @@ from calib.evaluation.refinement import RefinementDecomposition, refinement_deco
 from calib.evaluation.report import calibration_report
 from calib.evaluation.resampling import Interval, consistency_interval
 from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
-from calib.evaluation.signed import SignedCalibrationError, signed_calibration_error
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
 from calib.evaluation.smooth import smooth_calibration_error
-from calib.evaluation.squared import SquaredCalibrationError, squared_calibration_error
-from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
-from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
 from calib.warnings import CorrespondenceWarning, FitImagesWarning, NothingToMeasureWarning
 
 __all__ = [

@@ -14,9 +14,9 @@ from calib.evaluation._inversion import GapLaw
 from calib.evaluation._mean_intervals import Moments
 from calib.evaluation._measure_results import LOSSES, measure_result
 from calib.evaluation._stream_sums import Layout
+from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.measures import MeasureInfo
 from calib.evaluation.results import ERROR_NOTE, CalibrationReport, ModelReport
-from calib.evaluation.tables import BinnedCalibrationTable
 
 #: Place of the binned errors among the draws.
 _BINNED = {

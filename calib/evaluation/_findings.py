@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.further_measures import FURTHER
 from calib.evaluation.resampling import Interval
-from calib.evaluation.tables import BinnedCalibrationTable
 
 if TYPE_CHECKING:
     from calib.evaluation.results import CalibrationReport

@@ -9,7 +9,7 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core.links import PROBA_FLOOR
 from calib._core.scores import row_blocks
-from calib.evaluation import _views
+from calib.evaluation.views import views
 
 Score: TypeAlias = Literal["brier", "log_loss"]
 SCORES = ("brier", "log_loss")
@@ -41,7 +41,7 @@ def sample_losses(proba: FloatArray, codes: IntArray, *, floor: float = 0.0) -> 
     -------
     losses : ndarray of shape (n_samples, 2)
     """
-    columns = _views.all_columns(proba)
+    columns = views.all_columns(proba)
     losses = np.empty((len(columns), 2))
     for rows in row_blocks(*columns.shape):
         block = columns[rows].astype(np.float64)

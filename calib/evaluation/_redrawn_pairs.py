@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from calib._border.typing import Float64Array, FloatArray, IntArray
-from calib.evaluation import _views
 from calib.evaluation._group_redraws import GroupRedraws, from_the_top, group_correlation
 from calib.evaluation._kernel_sums import median_distance
 from calib.evaluation._moment_tests import Outcome
 from calib.evaluation._redrawn_tests import BLOCK_EVENTS, DIGITS, blind
 from calib.evaluation.resampling import draw_labels
+from calib.evaluation.views import views
 
 
 def kernel_pairs_test(
@@ -96,7 +96,7 @@ def _source(
     """Return what draws labels of rows, shape (n_resamples, n_rows)."""
     if groups is None:
         return lambda block, rows: draw_labels(block, rng.random((n_resamples, len(rows))))
-    confidence, top = _views.top_label(columns)
+    confidence, top = views.top_label(columns)
     two = columns.shape[1] == 2
     prediction, event = (columns[:, 1], codes == 1) if two else (confidence, codes == top)
     correlation = group_correlation(prediction.astype(np.float64), event, groups, w)

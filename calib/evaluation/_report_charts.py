@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib.evaluation._page import LEFT, SIDE, picture, x_of
-from calib.evaluation.tables import BinnedCalibrationTable
+from calib.evaluation.binned.tables import BinnedCalibrationTable
 
 if TYPE_CHECKING:
     from calib.evaluation.cumulative_display import CumulativeCurve

@@ -16,8 +16,8 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.scores import row_blocks
-from calib.evaluation import _views
 from calib.evaluation._losses import zero_floor
+from calib.evaluation.views import views
 
 #: Cells of the equal-width table: the first multiple of the number of bins from here on.
 CELLS = 7500
@@ -163,7 +163,7 @@ def _add_multiclass(
     p = proba.astype(np.float64)
     row = np.arange(len(p))
     own = p[row, codes]
-    confidence, top = _views.top_label(p)
+    confidence, top = views.top_label(p)
     hit = top == codes
     square, total = np.einsum("ij,ij->i", p, p), p.sum(axis=1)
     cube = np.einsum("ij,ij,ij->i", p, p, p)

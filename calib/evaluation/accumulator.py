@@ -20,7 +20,7 @@ from calib.evaluation._accumulated import AccumulatedReport, model_report, repli
 from calib.evaluation._measure_results import joint_ranges
 from calib.evaluation._stream_draws import fine_table
 from calib.evaluation._stream_sums import Layout, add_rows
-from calib.evaluation._views import natural_view
+from calib.evaluation.views.views import natural_view
 
 
 class CalibrationAccumulator:

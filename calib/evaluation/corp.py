@@ -10,9 +10,9 @@ from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core.isotonic import pool_adjacent_violators
-from calib.evaluation import _views
 from calib.evaluation._losses import SCORES, Score, event_losses, least_loss
-from calib.evaluation._views import Average
+from calib.evaluation.views import views
+from calib.evaluation.views.views import Average
 
 
 class ScoreDecomposition(NamedTuple):
@@ -111,7 +111,7 @@ def score_decomposition(
     [0.205, 0.08, 0.125, 0.25]
     """
     check_option("score", score, SCORES)
-    check_option("average", average, _views.AVERAGES)
+    check_option("average", average, views.AVERAGES)
     if average == "classwise" and score == "log_loss":
         raise ValueError(
             "average='classwise' sums scores of one class against the rest, which is no "
@@ -125,8 +125,8 @@ def score_decomposition(
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
     if average != "classwise":
-        return _decompose(*_views.pairs(proba, codes, average), weight, score)
-    columns = _views.all_columns(proba)
+        return _decompose(*views.pairs(proba, codes, average), weight, score)
+    columns = views.all_columns(proba)
     parts = [_decompose(columns[:, k], codes == k, weight, score) for k in range(columns.shape[1])]
     return ScoreDecomposition(*(float(sum(terms)) for terms in zip(*parts, strict=True)))
 

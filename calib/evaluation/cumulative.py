@@ -10,16 +10,16 @@ from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib.evaluation import _brownian
-from calib.evaluation._distinct import (
+from calib.evaluation._moment_tests import sum_is_normal
+from calib.evaluation._redrawn_tests import Walk, redrawn_statistics, share_as_large
+from calib.evaluation.views.distinct import (
     DistinctScores,
     checked_pairs,
     distinct_scores,
     measure_pairs,
 )
-from calib.evaluation._moment_tests import sum_is_normal
-from calib.evaluation._recognition import measure
-from calib.evaluation._redrawn_tests import Walk, redrawn_statistics, share_as_large
-from calib.evaluation._views import Average, PairView
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average, PairView
 
 Kind: TypeAlias = Literal["mad", "range"]
 KINDS = ("mad", "range")

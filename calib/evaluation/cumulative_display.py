@@ -12,11 +12,12 @@ from calib._border.optional import require
 from calib._border.reading import eager
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
-from calib.evaluation import _brownian, _views
-from calib.evaluation._distinct import checked_pairs, distinct_scores
-from calib.evaluation._views import PairView
+from calib.evaluation import _brownian
 from calib.evaluation.cumulative import null_scale, walk_of
 from calib.evaluation.display import probabilities_of
+from calib.evaluation.views import views
+from calib.evaluation.views.distinct import checked_pairs, distinct_scores
+from calib.evaluation.views.views import PairView
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,11 +227,11 @@ class CumulativeDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, _views.PAIR_VIEWS)
+        check_option("average", average, views.PAIR_VIEWS)
         check_fraction("confidence_level", confidence_level)
         table = eager(y_prob)
         n_columns = check_matrix(table, "y_prob").shape[1]
-        view = _views.natural_view(n_columns) if average == "auto" else average
+        view = views.natural_view(n_columns) if average == "auto" else average
         curve = cumulative_calibration_curve(
             y_true,
             table,

@@ -10,13 +10,13 @@ from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core.scores import row_blocks
-from calib.evaluation import _views
-from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
-from calib.evaluation._recognition import measure
-from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
+from calib.evaluation.views import views
+from calib.evaluation.views.distinct import measure_pairs
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average
 
 #: Cells of [0, 1]: as many per bandwidth, between the two limits.
 CELLS_PER_BANDWIDTH = 256
@@ -228,7 +228,7 @@ def dirichlet_calibration_error(
     codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if len(codes) < 2:
         raise ValueError("dirichlet_calibration_error leaves one sample out and needs at least 2")
-    columns = _views.all_columns(proba).astype(np.float64)
+    columns = views.all_columns(proba).astype(np.float64)
     inside = np.clip(columns, FLOOR, 1 - FLOOR)
     inside /= inside.sum(axis=1, keepdims=True)
     width = _likeliest_bandwidth(inside) if width is None else width

@@ -12,9 +12,9 @@ from calib._border.reading import eager
 from calib._border.typing import ArrayLike
 from calib._border.validation import check_matrix
 from calib._core.binning import Strategy
-from calib.evaluation import _views
-from calib.evaluation._views import PairView
-from calib.evaluation.tables import BinnedCalibrationTable, binned_calibration_table
+from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
+from calib.evaluation.views import views
+from calib.evaluation.views.views import PairView
 
 
 class ReliabilityDisplay:
@@ -144,11 +144,11 @@ class ReliabilityDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, _views.PAIR_VIEWS)
+        check_option("average", average, views.PAIR_VIEWS)
         confidence_level = check_fraction("confidence_level", confidence_level)
         table = eager(y_prob)
         n_columns = check_matrix(table, "y_prob").shape[1]
-        view = _views.natural_view(n_columns) if average == "auto" else average
+        view = views.natural_view(n_columns) if average == "auto" else average
         table = binned_calibration_table(
             y_true,
             table,

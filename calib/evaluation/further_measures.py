@@ -41,7 +41,7 @@ class Further(NamedTuple):
     classwise: bool = False
 
 
-_BINNED, _CUMULATIVE = "calib.evaluation.binned", "calib.evaluation.cumulative"
+_BINNED, _CUMULATIVE = "calib.evaluation.binned.errors", "calib.evaluation.cumulative"
 #: By name, in reading order.
 FURTHER = {
     "smooth_calibration_error": Further(
@@ -59,7 +59,7 @@ FURTHER = {
     "sweep_calibration_error": Further(
         "Calibration error with a swept number of bins (ECE-sweep)",
         "ECE-sweep",
-        "calib.evaluation.sweep",
+        "calib.evaluation.binned.sweep",
         "sweep_calibration_error",
     ),
     "density_calibration_error": Further(

@@ -10,8 +10,6 @@ from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import check_predictions
-from calib.evaluation import _views
-from calib.evaluation._distinct import distinct_scores, measure_pairs
 from calib.evaluation._kernel_sums import (
     exponential_sum,
     median_distance,
@@ -20,16 +18,18 @@ from calib.evaluation._kernel_sums import (
     scalar_error,
     sum_of_pairs,
 )
-from calib.evaluation._recognition import measure
 from calib.evaluation._redrawn_pairs import kernel_pairs_test
-from calib.evaluation._views import Average
 from calib.evaluation.smooth import check_bandwidth
+from calib.evaluation.views import views
+from calib.evaluation.views.distinct import distinct_scores, measure_pairs
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average
 
 Estimator: TypeAlias = Literal["biased", "unbiased", "linear"]
 KernelView: TypeAlias = Literal["canonical", "top_label", "binary", "classwise"]
 #: Effective number of products below which their mean is not taken as normal.
 FEW_PRODUCTS = 5.0
-KERNEL_VIEWS = ("canonical", *_views.AVERAGES)
+KERNEL_VIEWS = ("canonical", *views.AVERAGES)
 
 
 @measure
@@ -199,14 +199,14 @@ def kernel_calibration_error(
     codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if estimator != "biased":
         _at_least_two(len(codes), estimator)
-    columns = _views.all_columns(proba)
+    columns = views.all_columns(proba)
     rng = generator(random_state)
     if average == "canonical":
         return _canonical(columns, codes, estimator, width, rng)
     pairs = (
         [(columns[:, k].astype(np.float64), codes == k) for k in range(columns.shape[1])]
         if average == "classwise"
-        else [_views.pairs(proba, codes, average)]
+        else [views.pairs(proba, codes, average)]
     )
     order = rng.permutation(len(codes)) if estimator == "linear" else None
     return float(np.mean([scalar_error(p, y, estimator, width, order) for p, y in pairs]))
@@ -308,7 +308,7 @@ def kernel_calibration_test(
     codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if len(codes) < 4:
         raise ValueError(f"kernel_calibration_test needs at least 4 samples; got {len(codes)}")
-    columns = _views.all_columns(proba).astype(np.float64)
+    columns = views.all_columns(proba).astype(np.float64)
     width = median_distance(columns) if width is None else width
     rng = generator(random_state)
     order = rng.permutation(len(codes))

@@ -8,8 +8,8 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array
-from calib.evaluation._distinct import DistinctScores, checked_pairs, distinct_scores
-from calib.evaluation._views import PairView
+from calib.evaluation.views.distinct import DistinctScores, checked_pairs, distinct_scores
+from calib.evaluation.views.views import PairView
 
 #: Distinct scores beyond this many are joined to groups of neighbours.
 MOST_SCORES = 4096

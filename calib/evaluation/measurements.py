@@ -14,12 +14,12 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
 from calib._border.validation import check_both_predictions, check_matrix
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib.evaluation import _views
 from calib.evaluation._losses import sample_losses, zero_floor
-from calib.evaluation._views import PairView
 from calib.evaluation.cumulative import ks_calibration_error
 from calib.evaluation.density import density_calibration_error
 from calib.evaluation.kernel import maximum_mean_calibration_error
+from calib.evaluation.views import views
+from calib.evaluation.views.views import PairView
 
 #: Bin counts of the study.
 BIN_COUNTS = (5, 10, 15, 20, 25, 50, 100, 200, 500)
@@ -214,7 +214,7 @@ def measurement_table(
     >>> round(table["pre_ECE_15"], 3), round(table["post_ECE_15"], 3)
     (0.148, 0.019)
     """
-    check_option("average", average, _views.PAIR_VIEWS)
+    check_option("average", average, views.PAIR_VIEWS)
     both = check_both_predictions(
         y_true,
         y_prob_before,
@@ -223,7 +223,7 @@ def measurement_table(
         pos_label=pos_label,
         sample_weight=sample_weight,
     )
-    columns = [_views.all_columns(proba) for _, proba, _, _ in both]
+    columns = [views.all_columns(proba) for _, proba, _, _ in both]
     codes, _, weight, _ = both[0]
     if columns[0].shape[1] != columns[1].shape[1]:
         raise ValueError(
@@ -251,7 +251,7 @@ def _measure(
     proba: FloatArray, codes: IntArray, weight: Float64Array | None, average: PairView
 ) -> dict[tuple[str, int], float]:
     """Return the measurements of one stage by measure and number of bins (0: none)."""
-    score, event = _views.pairs(proba, codes, average)
+    score, event = views.pairs(proba, codes, average)
     values: dict[tuple[str, int], float] = {}
     for m in BIN_COUNTS:
         uniform = binning.tabulate(score, event, weight, m, "uniform")

@@ -19,7 +19,6 @@ from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
 from calib._core.scores import row_blocks
-from calib.evaluation import _views
 from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation._inversion import (
     GapLaw,
@@ -29,8 +28,9 @@ from calib.evaluation._inversion import (
     smooth_gaps,
 )
 from calib.evaluation._losses import zero_floor
-from calib.evaluation._views import Average
 from calib.evaluation.resampling import draw_labels
+from calib.evaluation.views import views
+from calib.evaluation.views.views import Average
 
 #: Numbers in a block of replicate counts (4 MB); the block has as many samples as that allows.
 BLOCK_NUMBERS = 1 << 19
@@ -99,9 +99,9 @@ def prepare(
     view: Average,
 ) -> Prepared:
     """Compute what all replicates of a model share."""
-    columns = _views.all_columns(proba)
+    columns = views.all_columns(proba)
     n_samples, n_classes = columns.shape
-    confidence, top = _views.top_label(columns)
+    confidence, top = views.top_label(columns)
     floor = zero_floor(columns.dtype)
     losses, square = np.empty((n_samples, 3)), np.empty(n_samples)
     for rows in row_blocks(n_samples, n_classes):
@@ -112,7 +112,7 @@ def prepare(
         losses[rows, 1] = square[rows] - 2 * own + 1
     losses[:, 2] = top == codes
     prediction, event = (
-        (_views.positive_class(columns), codes == 1)
+        (views.positive_class(columns), codes == 1)
         if view == "binary"
         else (confidence, top == codes)
     )

@@ -20,11 +20,12 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._border.validation import check_predictions, in_class_order
-from calib.evaluation import _views, further_measures
+from calib.evaluation import further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._measure_results import measure_results
-from calib.evaluation._recognition import MeasureCall, noted_calls
 from calib.evaluation.resampling import Interval, Metric, group_codes, members, summarized
+from calib.evaluation.views import views
+from calib.evaluation.views.recognition import MeasureCall, noted_calls
 
 #: Indices that may be drawn at once (32 MB).
 BATCH_INDICES = 1 << 22
@@ -225,7 +226,7 @@ class KnownMeasure(NamedTuple):
 
     key: str
     n_bins: int
-    view: _views.PairView
+    view: views.PairView
     proba: FloatArray
     codes: IntArray
     weight: Float64Array | None
@@ -256,13 +257,13 @@ def known_measure(
         sample_weight=arguments["sample_weight"],
     )
     average = arguments.get("average", "auto")
-    view = _views.resolved(average, len(classes))
+    view = views.resolved(average, len(classes))
     key = _NAMES.get(name, name)
     if view == "classwise":
         key = _CLASSWISE.get(name, "")
         if not key:
             return None
-        view = _views.natural_view(len(classes))
+        view = views.natural_view(len(classes))
     return KnownMeasure(key, arguments.get("n_bins", 15), view, proba, codes, weight, classes[1])
 
 

@@ -11,10 +11,10 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib.evaluation import _views
 from calib.evaluation._losses import sample_losses, zero_floor
-from calib.evaluation._recognition import measure
-from calib.evaluation._views import Average
+from calib.evaluation.views import views
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average
 
 #: A bin tells its spread only if it holds more than one (effective) sample.
 ALONE = 1.0 + 1e-9
@@ -147,16 +147,16 @@ def brier_decomposition(
     0.2133 = 0.0178 - 0.0278 + 0.2500 + 0.0067 - 0.0333
     """
     check_integer("n_bins", n_bins, low=1)
-    check_option("strategy", strategy, _views.STRATEGIES)
-    check_option("average", average, _views.AVERAGES)
+    check_option("strategy", strategy, views.STRATEGIES)
+    check_option("average", average, views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     edges = None if bins is None else binning.check_edges(bins)
     if average != "classwise":
-        prediction, event = _views.pairs(proba, codes, average)
+        prediction, event = views.pairs(proba, codes, average)
         return _decompose(prediction, event, weight, n_bins, strategy, edges)
-    columns = _views.all_columns(proba)
+    columns = views.all_columns(proba)
     parts = [
         astuple(_decompose(columns[:, k], codes == k, weight, n_bins, strategy, edges))
         for k in range(columns.shape[1])

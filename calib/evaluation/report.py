@@ -17,7 +17,7 @@ from calib.evaluation import measures as core
 from calib.evaluation._differences import paired_differences
 from calib.evaluation._losses import Score
 from calib.evaluation._measure_results import measure_results
-from calib.evaluation._views import natural_view
+from calib.evaluation.binned.tables import rows_of
 from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice
@@ -25,7 +25,7 @@ from calib.evaluation.resampling import group_codes
 from calib.evaluation.results import CalibrationReport, ModelReport
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTests
-from calib.evaluation.tables import rows_of
+from calib.evaluation.views.views import natural_view
 from calib.warnings import DegenerateScoresWarning
 
 _SCORES: tuple[Score, Score] = ("brier", "log_loss")

@@ -22,8 +22,8 @@ from calib._border.typing import (
 )
 from calib._border.validation import check_predictions, in_class_order
 from calib._core.scores import row_blocks
-from calib.evaluation import _views
 from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
+from calib.evaluation.views import views
 
 Metric = Callable[..., float]
 
@@ -202,8 +202,8 @@ def _redraws(
 ) -> LabelRedraws:
     """Return what draws labels as dependent inside groups as the observed ones."""
     members = group_codes(groups, len(codes))
-    columns = _views.all_columns(proba)
-    confidence, top = _views.top_label(columns)
+    columns = views.all_columns(proba)
+    confidence, top = views.top_label(columns)
     two = columns.shape[1] == 2
     prediction, event = (columns[:, 1], codes == 1) if two else (confidence, codes == top)
     kept = slice(None) if weight is None else weight > 0

@@ -11,11 +11,11 @@ from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import LabelArray
 from calib.evaluation import further_measures, measures
+from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.corp import ScoreDecomposition
 from calib.evaluation.cumulative_display import CumulativeCurve
 from calib.evaluation.resampling import Interval
 from calib.evaluation.significance_results import CalibrationTests
-from calib.evaluation.tables import BinnedCalibrationTable
 
 #: One of two signed parts dominates if it is this many times the other.
 DOMINANCE = 3.0

@@ -9,7 +9,7 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_predictions
 from calib._border.warn import warn
-from calib.evaluation import _moment_tests, _views
+from calib.evaluation import _moment_tests
 from calib.evaluation._group_redraws import GroupRedraws, group_correlation
 from calib.evaluation._moment_tests import Outcome, Statistic
 from calib.evaluation._redrawn_pairs import kernel_pairs_test
@@ -23,10 +23,11 @@ from calib.evaluation._redrawn_tests import (
     redrawn_statistics,
     share_as_large,
 )
-from calib.evaluation._views import PairView
 from calib.evaluation.cumulative import Kind, brownian_test
 from calib.evaluation.resampling import group_codes
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+from calib.evaluation.views import views
+from calib.evaluation.views.views import PairView
 from calib.warnings import DegenerateScoresWarning
 
 QUESTIONS = {
@@ -200,7 +201,7 @@ def calibration_tests(
     check_option("fitted_on_same_data", fitted_on_same_data, (True, False))
     check_integer("n_bins", n_bins, low=1)
     check_integer("n_resamples", n_resamples, low=19)
-    check_option("average", average, _views.PAIR_VIEWS)
+    check_option("average", average, views.PAIR_VIEWS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
@@ -209,8 +210,8 @@ def calibration_tests(
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
         members = None if members is None else np.unique(members[kept], return_inverse=True)[1]
-    view = _views.natural_view(proba.shape[1]) if average == "auto" else average
-    score, event = _views.pairs(proba, codes, view)
+    view = views.natural_view(proba.shape[1]) if average == "auto" else average
+    score, event = views.pairs(proba, codes, view)
     order = np.argsort(score, kind="stable")
     members = None if members is None else members[order]
     p, y = np.clip(score[order], 0.0, 1.0), event[order].astype(np.float64)
@@ -227,7 +228,7 @@ def calibration_tests(
         outcomes[name] = outcomes[name]._replace(p_value=share_as_large(found[name]), law=law)
     outcomes |= gap_outcomes(found, n_bins, law)
     outcomes["skce"] = kernel_pairs_test(
-        _views.all_columns(proba)[order],
+        views.all_columns(proba)[order],
         codes[order],
         w,
         n_resamples=n_resamples,

@@ -8,10 +8,10 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib.evaluation._distinct import measure_pairs
 from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
-from calib.evaluation._recognition import measure
-from calib.evaluation._views import Average
+from calib.evaluation.views.distinct import measure_pairs
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average
 
 #: Cells of [0, 1]; the error of the grid is about ``1 / (12 N_CELLS^2 bandwidth)``.
 N_CELLS = 1 << 16

@@ -20,7 +20,7 @@ from calib.evaluation import (
     sweep_bin_count,
     sweep_calibration_error,
 )
-from calib.evaluation._distinct import distinct_scores
+from calib.evaluation.views.distinct import distinct_scores
 
 modest = settings(deadline=None, max_examples=50)
 probabilities = st.one_of(

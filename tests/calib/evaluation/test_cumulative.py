@@ -12,7 +12,7 @@ from calib.evaluation import (
     signed_cumulative_error,
 )
 from calib.evaluation._brownian import excursion_quantile, excursion_tail, range_tail
-from calib.evaluation._distinct import distinct_scores
+from calib.evaluation.views.distinct import distinct_scores
 
 
 def direct_walk(y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from calib.evaluation import integrated_calibration_index, loess
-from calib.evaluation._distinct import distinct_scores
 from calib.evaluation.loess import calibration_curve_at
+from calib.evaluation.views.distinct import distinct_scores
 
 
 def direct(y: np.ndarray, p: np.ndarray, span: float) -> np.ndarray:

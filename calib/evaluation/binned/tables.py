@@ -13,8 +13,8 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core import binning
 from calib._core.binning import BinTable, Strategy
-from calib.evaluation import _views
-from calib.evaluation._views import Average
+from calib.evaluation.views import views
+from calib.evaluation.views.views import Average
 
 _NUMBERS = (
     "left",
@@ -170,19 +170,19 @@ def binned_calibration_table(
     array([ 0.15, -0.2 ])
     """
     check_integer("n_bins", n_bins, low=1)
-    check_option("strategy", strategy, _views.STRATEGIES)
-    check_option("average", average, _views.AVERAGES)
+    check_option("strategy", strategy, views.STRATEGIES)
+    check_option("average", average, views.AVERAGES)
     codes, proba, weight, classes = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     edges = None if bins is None else binning.check_edges(bins)
     if average == "classwise":
-        columns = _views.all_columns(proba)
+        columns = views.all_columns(proba)
         table = binning.tabulate_classes(columns, codes, weight, n_bins, strategy, own_edges=edges)
         return rows_of(table, columns, weight, classes)
-    prediction, event = _views.pairs(proba, codes, average)
+    prediction, event = views.pairs(proba, codes, average)
     table = binning.tabulate(prediction, event, weight, n_bins, strategy, edges)
-    view = _views.resolved(average, proba.shape[1])
+    view = views.resolved(average, proba.shape[1])
     label = classes[1:2] if view == "binary" else np.array([None])
     return rows_of(table, prediction[:, None], weight, label)
 

@@ -8,9 +8,9 @@ from calib._border.checks import check_integer, check_option
 from calib._border.typing import ArrayLike
 from calib._border.validation import check_predictions
 from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
-from calib.evaluation import _views
-from calib.evaluation._recognition import measure
-from calib.evaluation._views import Average
+from calib.evaluation.views import views
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average
 
 
 def tabulated(
@@ -26,12 +26,12 @@ def tabulated(
 ) -> BinTable:
     """Check all arguments of a binned metric and return its table."""
     check_integer("n_bins", n_bins, low=1)
-    check_option("strategy", strategy, _views.STRATEGIES)
-    check_option("average", average, _views.AVERAGES)
+    check_option("strategy", strategy, views.STRATEGIES)
+    check_option("average", average, views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
-    return _views.table(
+    return views.table(
         proba,
         codes,
         weight,
@@ -233,7 +233,7 @@ def adaptive_calibration_error(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     table = tabulate_classes(
-        _views.all_columns(proba), codes, weight, n_bins, "quantile", float(threshold)
+        views.all_columns(proba), codes, weight, n_bins, "quantile", float(threshold)
     )
     errors = table.mean_gap()
     counted = ~np.isnan(errors)

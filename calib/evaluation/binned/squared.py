@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
-from calib.evaluation._views import Average
-from calib.evaluation.binned import tabulated
+from calib.evaluation.binned.errors import tabulated
+from calib.evaluation.views.views import Average
 
 
 class SquaredCalibrationError(NamedTuple):

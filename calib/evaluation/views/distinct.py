@@ -10,8 +10,8 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_predictions
-from calib.evaluation import _views
-from calib.evaluation._views import Average
+from calib.evaluation.views import views
+from calib.evaluation.views.views import Average
 
 #: ``measure(score, event, weight)`` of one prediction per sample; weights are positive or None.
 PairMeasure: TypeAlias = Callable[[Float64Array, LabelArray, Float64Array | None], float]
@@ -91,14 +91,14 @@ def measure_pairs(
     pos_label: object,
 ) -> float:
     """Check the arguments of a metric and measure its view; the mean over classes if class-wise."""
-    check_option("average", average, _views.AVERAGES)
+    check_option("average", average, views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if average != "classwise":
-        score, event = _views.pairs(proba, codes, average)
+        score, event = views.pairs(proba, codes, average)
         return float(measure(*positive_rows(score, event, weight)))
-    columns = _views.all_columns(proba)
+    columns = views.all_columns(proba)
     values = [
         measure(*positive_rows(columns[:, k].astype(np.float64), codes == k, weight))
         for k in range(columns.shape[1])
@@ -115,8 +115,8 @@ def checked_pairs(
     pos_label: object,
 ) -> tuple[Float64Array, LabelArray, Float64Array | None]:
     """Check the arguments of a measure of one view; return score, event and positive weight."""
-    check_option("average", average, _views.PAIR_VIEWS)
+    check_option("average", average, views.PAIR_VIEWS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
-    return positive_rows(*_views.pairs(proba, codes, average), weight)
+    return positive_rows(*views.pairs(proba, codes, average), weight)

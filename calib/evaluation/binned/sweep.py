@@ -7,14 +7,14 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.binning import WEIGHT_TOLERANCE, BinTable, Norm
-from calib.evaluation._distinct import (
+from calib.evaluation.views.distinct import (
     DistinctScores,
     checked_pairs,
     distinct_scores,
     measure_pairs,
 )
-from calib.evaluation._recognition import measure
-from calib.evaluation._views import Average, PairView
+from calib.evaluation.views.recognition import measure
+from calib.evaluation.views.views import Average, PairView
 
 
 @measure
