@@ -14,22 +14,11 @@ from calib.evaluation.binned.squared import SquaredCalibrationError, squared_cal
 from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
 from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
 from calib.evaluation.coco_precision import AveragePrecision, average_precision
-from calib.evaluation.corp import ScoreDecomposition, score_decomposition
-from calib.evaluation.cumulative import (
-    CumulativeTest,
-    SignedCumulativeError,
-    classwise_ks_calibration_error,
-    cumulative_calibration_error,
-    cumulative_calibration_test,
-    ks_calibration_error,
-    signed_cumulative_error,
-)
 from calib.evaluation.cumulative_display import (
     CumulativeCurve,
     CumulativeDisplay,
     cumulative_calibration_curve,
 )
-from calib.evaluation.density import density_calibration_error, dirichlet_calibration_error
 from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
 from calib.evaluation.detection_display import DetectionHeatmapDisplay
 from calib.evaluation.detection_records import (
@@ -48,7 +37,6 @@ from calib.evaluation.detection_sampling import (
 )
 from calib.evaluation.detection_tables import DetectionTable
 from calib.evaluation.display import ReliabilityDisplay
-from calib.evaluation.improvement import PostHocImprovement, post_hoc_improvement
 from calib.evaluation.intervals import (
     IntervalQuality,
     interval_coverage,
@@ -56,22 +44,23 @@ from calib.evaluation.intervals import (
     interval_score,
     mean_interval_width,
 )
-from calib.evaluation.kernel import (
-    KernelTest,
-    kernel_calibration_error,
-    kernel_calibration_test,
-    maximum_mean_calibration_error,
-)
 from calib.evaluation.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,
     localization_table,
 )
-from calib.evaluation.loess import CalibrationCurveSummary, integrated_calibration_index
 from calib.evaluation.measurements import Measurement, MeasurementTable, measurement_table
 from calib.evaluation.metric_intervals import metric_interval
 from calib.evaluation.overlap_error import score_iou_squared_error
-from calib.evaluation.proper import BrierDecomposition, brier_decomposition, brier_score, log_loss
+from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
+from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
+from calib.evaluation.proper.refinement import RefinementDecomposition, refinement_decomposition
+from calib.evaluation.proper.scores import (
+    BrierDecomposition,
+    brier_decomposition,
+    brier_score,
+    log_loss,
+)
 from calib.evaluation.quantiles import PitUniformity, pit_uniformity, quantile_crps, quantile_pit
 from calib.evaluation.recall_precision import (
     LocalizationRecallPrecision,
@@ -79,13 +68,29 @@ from calib.evaluation.recall_precision import (
     localization_recall_precision_of,
     optimal_localization_recall_precision,
 )
-from calib.evaluation.refinement import RefinementDecomposition, refinement_decomposition
 from calib.evaluation.report import calibration_report
 from calib.evaluation.resampling import Interval, consistency_interval
 from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
 from calib.evaluation.significance import calibration_tests
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
-from calib.evaluation.smooth import smooth_calibration_error
+from calib.evaluation.unbinned.cumulative import (
+    CumulativeTest,
+    SignedCumulativeError,
+    classwise_ks_calibration_error,
+    cumulative_calibration_error,
+    cumulative_calibration_test,
+    ks_calibration_error,
+    signed_cumulative_error,
+)
+from calib.evaluation.unbinned.density import density_calibration_error, dirichlet_calibration_error
+from calib.evaluation.unbinned.kernel import (
+    KernelTest,
+    kernel_calibration_error,
+    kernel_calibration_test,
+    maximum_mean_calibration_error,
+)
+from calib.evaluation.unbinned.loess import CalibrationCurveSummary, integrated_calibration_index
+from calib.evaluation.unbinned.smooth import smooth_calibration_error
 from calib.warnings import CorrespondenceWarning, FitImagesWarning, NothingToMeasureWarning
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from calib.evaluation.significance_results import P_VALUE_NOTE
 
 if TYPE_CHECKING:
-    from calib.evaluation.corp import ScoreDecomposition
+    from calib.evaluation.proper.corp import ScoreDecomposition
     from calib.evaluation.results import CalibrationReport
 
 DIFFERENCE_NOTE = (

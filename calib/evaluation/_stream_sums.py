@@ -16,7 +16,7 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.scores import row_blocks
-from calib.evaluation._losses import zero_floor
+from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.views import views
 
 #: Cells of the equal-width table: the first multiple of the number of bins from here on.

@@ -12,9 +12,9 @@ from calib._border.optional import require
 from calib._border.reading import eager
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
-from calib.evaluation import _brownian
-from calib.evaluation.cumulative import null_scale, walk_of
 from calib.evaluation.display import probabilities_of
+from calib.evaluation.unbinned import brownian
+from calib.evaluation.unbinned.cumulative import null_scale, walk_of
 from calib.evaluation.views import views
 from calib.evaluation.views.distinct import checked_pairs, distinct_scores
 from calib.evaluation.views.views import PairView
@@ -61,7 +61,7 @@ class CumulativeCurve:
             If `confidence_level` is not in (0, 1).
         """
         level = check_fraction("confidence_level", confidence_level)
-        return self.scale * _brownian.excursion_quantile(level)
+        return self.scale * brownian.excursion_quantile(level)
 
 
 def cumulative_calibration_curve(

@@ -41,13 +41,13 @@ class Further(NamedTuple):
     classwise: bool = False
 
 
-_BINNED, _CUMULATIVE = "calib.evaluation.binned.errors", "calib.evaluation.cumulative"
+_BINNED, _CUMULATIVE = "calib.evaluation.binned.errors", "calib.evaluation.unbinned.cumulative"
 #: By name, in reading order.
 FURTHER = {
     "smooth_calibration_error": Further(
         "Smooth calibration error (smECE)",
         "smooth ECE",
-        "calib.evaluation.smooth",
+        "calib.evaluation.unbinned.smooth",
         "smooth_calibration_error",
     ),
     "ks_calibration_error": Further(
@@ -65,19 +65,19 @@ FURTHER = {
     "density_calibration_error": Further(
         "Calibration error of kernel densities (KDE-ECE)",
         "KDE-ECE",
-        "calib.evaluation.density",
+        "calib.evaluation.unbinned.density",
         "density_calibration_error",
     ),
     "maximum_mean_calibration_error": Further(
         "Maximum mean calibration error (MMCE)",
         "MMCE",
-        "calib.evaluation.kernel",
+        "calib.evaluation.unbinned.kernel",
         "maximum_mean_calibration_error",
     ),
     "integrated_calibration_index": Further(
         "Integrated calibration index (ICI)",
         "ICI",
-        "calib.evaluation.loess",
+        "calib.evaluation.unbinned.loess",
         "integrated_calibration_index",
     ),
     "maximum_calibration_error": Further(

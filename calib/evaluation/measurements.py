@@ -14,10 +14,10 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
 from calib._border.validation import check_both_predictions, check_matrix
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib.evaluation._losses import sample_losses, zero_floor
-from calib.evaluation.cumulative import ks_calibration_error
-from calib.evaluation.density import density_calibration_error
-from calib.evaluation.kernel import maximum_mean_calibration_error
+from calib.evaluation.proper.losses import sample_losses, zero_floor
+from calib.evaluation.unbinned.cumulative import ks_calibration_error
+from calib.evaluation.unbinned.density import density_calibration_error
+from calib.evaluation.unbinned.kernel import maximum_mean_calibration_error
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 

@@ -27,7 +27,7 @@ from calib.evaluation._inversion import (
     positive_sum,
     smooth_gaps,
 )
-from calib.evaluation._losses import zero_floor
+from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.resampling import draw_labels
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average

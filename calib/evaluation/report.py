@@ -15,12 +15,12 @@ from calib._core.suspicion import suspicion
 from calib.evaluation import further_measures
 from calib.evaluation import measures as core
 from calib.evaluation._differences import paired_differences
-from calib.evaluation._losses import Score
 from calib.evaluation._measure_results import measure_results
 from calib.evaluation.binned.tables import rows_of
-from calib.evaluation.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice
+from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
+from calib.evaluation.proper.losses import Score
 from calib.evaluation.resampling import group_codes
 from calib.evaluation.results import CalibrationReport, ModelReport
 from calib.evaluation.significance import calibration_tests

@@ -12,8 +12,8 @@ from calib._border.optional import require
 from calib._border.typing import LabelArray
 from calib.evaluation import further_measures, measures
 from calib.evaluation.binned.tables import BinnedCalibrationTable
-from calib.evaluation.corp import ScoreDecomposition
 from calib.evaluation.cumulative_display import CumulativeCurve
+from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.resampling import Interval
 from calib.evaluation.significance_results import CalibrationTests
 

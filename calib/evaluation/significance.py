@@ -23,9 +23,9 @@ from calib.evaluation._redrawn_tests import (
     redrawn_statistics,
     share_as_large,
 )
-from calib.evaluation.cumulative import Kind, brownian_test
 from calib.evaluation.resampling import group_codes
 from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+from calib.evaluation.unbinned.cumulative import Kind, brownian_test
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 from calib.warnings import DegenerateScoresWarning

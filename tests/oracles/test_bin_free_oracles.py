@@ -20,7 +20,7 @@ from calib.evaluation import (
     maximum_mean_calibration_error,
     smooth_calibration_error,
 )
-from calib.evaluation.loess import calibration_curve_at
+from calib.evaluation.unbinned.loess import calibration_curve_at
 from calib.evaluation.views.distinct import distinct_scores
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]

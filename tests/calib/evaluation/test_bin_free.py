@@ -24,7 +24,7 @@ from calib.evaluation import (
     sweep_bin_count,
     sweep_calibration_error,
 )
-from calib.evaluation._kernel_sums import scalar_error
+from calib.evaluation.unbinned.kernel_sums import scalar_error
 
 Toy = tuple[np.ndarray, np.ndarray]
 RANGE = partial(cumulative_calibration_error, kind="range")

@@ -11,7 +11,7 @@ from calib.evaluation import (
     ks_calibration_error,
     signed_cumulative_error,
 )
-from calib.evaluation._brownian import excursion_quantile, excursion_tail, range_tail
+from calib.evaluation.unbinned.brownian import excursion_quantile, excursion_tail, range_tail
 from calib.evaluation.views.distinct import distinct_scores
 
 

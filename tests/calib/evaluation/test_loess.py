@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib.evaluation import integrated_calibration_index, loess
-from calib.evaluation.loess import calibration_curve_at
+from calib.evaluation import integrated_calibration_index
+from calib.evaluation.unbinned import loess
+from calib.evaluation.unbinned.loess import calibration_curve_at
 from calib.evaluation.views.distinct import distinct_scores
 
 

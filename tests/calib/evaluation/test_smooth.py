@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr
 
 from calib.evaluation import ks_calibration_error, smooth_calibration_error
-from calib.evaluation._mirrored_grid import spread
+from calib.evaluation.unbinned.mirrored_grid import spread
 
 
 def direct(y, p, s: float, w=None, n_points: int = 40_001) -> float:

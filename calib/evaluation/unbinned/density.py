@@ -10,9 +10,9 @@ from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core.scores import row_blocks
-from calib.evaluation._kernel_sums import BLOCK_ENTRIES, spaced_rows
-from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
-from calib.evaluation.smooth import check_bandwidth
+from calib.evaluation.unbinned.kernel_sums import BLOCK_ENTRIES, spaced_rows
+from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
+from calib.evaluation.unbinned.smooth import check_bandwidth
 from calib.evaluation.views import views
 from calib.evaluation.views.distinct import measure_pairs
 from calib.evaluation.views.recognition import measure

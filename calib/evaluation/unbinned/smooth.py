@@ -8,7 +8,7 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib.evaluation._mirrored_grid import cosines, frequencies, from_cosines, spread
+from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
 from calib.evaluation.views.distinct import measure_pairs
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average

@@ -17,7 +17,7 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._border.validation import check_predictions
-from calib.evaluation._losses import SCORES, Score, sample_losses
+from calib.evaluation.proper.losses import SCORES, Score, sample_losses
 from calib.registry import make_calibrator
 from calib.warnings import CalibrationWarning
 

@@ -11,7 +11,7 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core import binning
 from calib._core.binning import Strategy
-from calib.evaluation._losses import sample_losses, zero_floor
+from calib.evaluation.proper.losses import sample_losses, zero_floor
 from calib.evaluation.views import views
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average

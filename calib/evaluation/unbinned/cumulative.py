@@ -9,9 +9,9 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
-from calib.evaluation import _brownian
 from calib.evaluation._moment_tests import sum_is_normal
 from calib.evaluation._redrawn_tests import Walk, redrawn_statistics, share_as_large
+from calib.evaluation.unbinned import brownian
 from calib.evaluation.views.distinct import (
     DistinctScores,
     checked_pairs,
@@ -453,7 +453,7 @@ def brownian_test(p: Float64Array, y: Float64Array, w: Float64Array, kind: Kind)
     """Return the test by its limiting law; `p` in [0, 1] ascends, weights are positive."""
     statistic = float(Walk(p, w).excursions(y[None, :], kind)[0])
     scale = null_scale(p, w)
-    tail = _brownian.excursion_tail if kind == "mad" else _brownian.range_tail
+    tail = brownian.excursion_tail if kind == "mad" else brownian.range_tail
     if scale == 0:
         standardized = 0.0 if statistic == 0 else np.inf
         return CumulativeTest(statistic, tail(standardized), scale, standardized)

@@ -10,7 +10,8 @@ from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import check_predictions
-from calib.evaluation._kernel_sums import (
+from calib.evaluation._redrawn_pairs import kernel_pairs_test
+from calib.evaluation.unbinned.kernel_sums import (
     exponential_sum,
     median_distance,
     pair_products,
@@ -18,8 +19,7 @@ from calib.evaluation._kernel_sums import (
     scalar_error,
     sum_of_pairs,
 )
-from calib.evaluation._redrawn_pairs import kernel_pairs_test
-from calib.evaluation.smooth import check_bandwidth
+from calib.evaluation.unbinned.smooth import check_bandwidth
 from calib.evaluation.views import views
 from calib.evaluation.views.distinct import distinct_scores, measure_pairs
 from calib.evaluation.views.recognition import measure
