@@ -37,20 +37,12 @@ from calib.evaluation.detection_sampling import (
 )
 from calib.evaluation.detection_tables import DetectionTable
 from calib.evaluation.display import ReliabilityDisplay
-from calib.evaluation.intervals import (
-    IntervalQuality,
-    interval_coverage,
-    interval_quality,
-    interval_score,
-    mean_interval_width,
-)
 from calib.evaluation.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,
     localization_table,
 )
 from calib.evaluation.measurements import Measurement, MeasurementTable, measurement_table
-from calib.evaluation.metric_intervals import metric_interval
 from calib.evaluation.overlap_error import score_iou_squared_error
 from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
@@ -61,18 +53,31 @@ from calib.evaluation.proper.scores import (
     brier_score,
     log_loss,
 )
-from calib.evaluation.quantiles import PitUniformity, pit_uniformity, quantile_crps, quantile_pit
 from calib.evaluation.recall_precision import (
     LocalizationRecallPrecision,
     localization_recall_precision,
     localization_recall_precision_of,
     optimal_localization_recall_precision,
 )
+from calib.evaluation.regression.intervals import (
+    IntervalQuality,
+    interval_coverage,
+    interval_quality,
+    interval_score,
+    mean_interval_width,
+)
+from calib.evaluation.regression.quantiles import (
+    PitUniformity,
+    pit_uniformity,
+    quantile_crps,
+    quantile_pit,
+)
 from calib.evaluation.report import calibration_report
-from calib.evaluation.resampling import Interval, consistency_interval
 from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
-from calib.evaluation.significance import calibration_tests
-from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+from calib.evaluation.sampling.draws import Interval, consistency_interval
+from calib.evaluation.sampling.metric_intervals import metric_interval
+from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
+from calib.evaluation.significance.tests import calibration_tests
 from calib.evaluation.unbinned.cumulative import (
     CumulativeTest,
     SignedCumulativeError,

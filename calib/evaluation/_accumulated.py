@@ -10,13 +10,13 @@ import numpy as np
 
 from calib._border.typing import Float64Array, LabelArray
 from calib.evaluation import _stream_draws
-from calib.evaluation._inversion import GapLaw
-from calib.evaluation._mean_intervals import Moments
 from calib.evaluation._measure_results import LOSSES, measure_result
 from calib.evaluation._stream_sums import Layout
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.measures import MeasureInfo
 from calib.evaluation.results import ERROR_NOTE, CalibrationReport, ModelReport
+from calib.evaluation.sampling.inversion import GapLaw
+from calib.evaluation.sampling.mean_intervals import Moments
 
 #: Place of the binned errors among the draws.
 _BINNED = {

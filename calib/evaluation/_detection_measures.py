@@ -22,7 +22,7 @@ from calib.evaluation._plans import Plan
 from calib.evaluation.detection_records import PositionMap, ReliabilityBins
 from calib.evaluation.detection_tables import Binned, bin_outcomes
 from calib.evaluation.overlap_error import ONE_BIN
-from calib.evaluation.resampling import Interval, interval_of
+from calib.evaluation.sampling.draws import Interval, interval_of
 
 #: Bins of the score, pooled over classes; per class for the localisation-aware error.
 N_BINS, N_CLASS_BINS = 10, 25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from calib.evaluation.measures import MeasureInfo, Replicates
-from calib.evaluation.resampling import Interval, interval_of
+from calib.evaluation.sampling.draws import Interval, interval_of
 
 
 def paired_differences(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from calib.evaluation.significance_results import P_VALUE_NOTE
+from calib.evaluation.significance.results import P_VALUE_NOTE
 
 if TYPE_CHECKING:
     from calib.evaluation.proper.corp import ScoreDecomposition

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib.evaluation.resampling import Interval
+from calib.evaluation.sampling.draws import Interval
 
 
 @dataclass(frozen=True)

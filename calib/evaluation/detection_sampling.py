@@ -28,7 +28,7 @@ from calib.evaluation.localization import (
 )
 from calib.evaluation.overlap_error import plan_score_iou_squared_error
 from calib.evaluation.recall_precision import plan_localization_recall_precision
-from calib.evaluation.resampling import Interval, interval_of
+from calib.evaluation.sampling.draws import Interval, interval_of
 
 Method: TypeAlias = Literal["basic", "percentile"]
 DetectionMetric: TypeAlias = str | Callable[..., float]

@@ -11,7 +11,6 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib.evaluation._inversion import GapLaw, largest_sum, smooth_gaps
 from calib.evaluation.measures import (
     MeasureInfo,
     Prepared,
@@ -19,7 +18,8 @@ from calib.evaluation.measures import (
     describe_measures,
     label_redraws,
 )
-from calib.evaluation.resampling import draw_labels
+from calib.evaluation.sampling.draws import draw_labels
+from calib.evaluation.sampling.inversion import GapLaw, largest_sum, smooth_gaps
 
 MeasureChoice: TypeAlias = Literal["core", "all"] | Sequence[str]
 

@@ -19,16 +19,16 @@ from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
 from calib._core.scores import row_blocks
-from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
-from calib.evaluation._inversion import (
+from calib.evaluation.proper.losses import zero_floor
+from calib.evaluation.sampling.draws import draw_labels
+from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
+from calib.evaluation.sampling.inversion import (
     GapLaw,
     absolute_sum,
     negative_sum,
     positive_sum,
     smooth_gaps,
 )
-from calib.evaluation.proper.losses import zero_floor
-from calib.evaluation.resampling import draw_labels
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average
 

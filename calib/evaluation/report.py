@@ -21,10 +21,10 @@ from calib.evaluation.cumulative_display import cumulative_calibration_curve
 from calib.evaluation.further_measures import MeasureChoice
 from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.losses import Score
-from calib.evaluation.resampling import group_codes
 from calib.evaluation.results import CalibrationReport, ModelReport
-from calib.evaluation.significance import calibration_tests
-from calib.evaluation.significance_results import CalibrationTests
+from calib.evaluation.sampling.draws import group_codes
+from calib.evaluation.significance.results import CalibrationTests
+from calib.evaluation.significance.tests import calibration_tests
 from calib.evaluation.views.views import natural_view
 from calib.warnings import DegenerateScoresWarning
 

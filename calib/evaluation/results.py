@@ -14,8 +14,8 @@ from calib.evaluation import further_measures, measures
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.cumulative_display import CumulativeCurve
 from calib.evaluation.proper.corp import ScoreDecomposition
-from calib.evaluation.resampling import Interval
-from calib.evaluation.significance_results import CalibrationTests
+from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.significance.results import CalibrationTests
 
 #: One of two signed parts dominates if it is this many times the other.
 DOMINANCE = 3.0

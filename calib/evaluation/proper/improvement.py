@@ -13,9 +13,9 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._border.validation import check_both_predictions
 from calib._core.scores import row_blocks
-from calib.evaluation._mean_intervals import mean_ends, moments_of
 from calib.evaluation.proper.losses import sample_losses, zero_floor
-from calib.evaluation.resampling import Interval, group_codes, summarized
+from calib.evaluation.sampling.draws import Interval, group_codes, summarized
+from calib.evaluation.sampling.mean_intervals import mean_ends, moments_of
 
 
 @dataclass(frozen=True)

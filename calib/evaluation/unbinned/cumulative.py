@@ -9,8 +9,8 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
-from calib.evaluation._moment_tests import sum_is_normal
-from calib.evaluation._redrawn_tests import Walk, redrawn_statistics, share_as_large
+from calib.evaluation.significance.moments import sum_is_normal
+from calib.evaluation.significance.redrawn import Walk, redrawn_statistics, share_as_large
 from calib.evaluation.unbinned import brownian
 from calib.evaluation.views.distinct import (
     DistinctScores,

@@ -10,7 +10,7 @@ from calib._border.checks import check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import check_predictions
-from calib.evaluation._redrawn_pairs import kernel_pairs_test
+from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
 from calib.evaluation.unbinned.kernel_sums import (
     exponential_sum,
     median_distance,

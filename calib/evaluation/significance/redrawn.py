@@ -14,7 +14,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib.evaluation._moment_tests import Outcome, Statistic
+from calib.evaluation.significance.moments import Outcome, Statistic
 
 #: Redrawn events held at a time (4 MB).
 BLOCK_EVENTS = 1 << 19

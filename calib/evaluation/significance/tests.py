@@ -9,11 +9,11 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_predictions
 from calib._border.warn import warn
-from calib.evaluation import _moment_tests
-from calib.evaluation._group_redraws import GroupRedraws, group_correlation
-from calib.evaluation._moment_tests import Outcome, Statistic
-from calib.evaluation._redrawn_pairs import kernel_pairs_test
-from calib.evaluation._redrawn_tests import (
+from calib.evaluation.sampling.draws import group_codes
+from calib.evaluation.sampling.group_redraws import GroupRedraws, group_correlation
+from calib.evaluation.significance import moments
+from calib.evaluation.significance.moments import Outcome, Statistic
+from calib.evaluation.significance.redrawn import (
     REDRAWN,
     REDRAWN_BY_GROUP,
     Draw,
@@ -23,8 +23,8 @@ from calib.evaluation._redrawn_tests import (
     redrawn_statistics,
     share_as_large,
 )
-from calib.evaluation.resampling import group_codes
-from calib.evaluation.significance_results import CalibrationTest, CalibrationTests
+from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
+from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
 from calib.evaluation.unbinned.cumulative import Kind, brownian_test
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
@@ -278,10 +278,10 @@ def _statistics(p: Float64Array, w: Float64Array, n_groups: int) -> dict[str, St
     return {
         "ecce_mad": lambda events: walk.excursions(events, "mad"),
         "ecce_range": lambda events: walk.excursions(events, "range"),
-        "in_the_large": _moment_tests.absolute_sum(w, p),
-        "cox": _moment_tests.cox_score(p, w),
-        "spiegelhalter": _moment_tests.absolute_sum(w * (1.0 - 2.0 * p), p),
-        "hosmer_lemeshow": _moment_tests.hosmer_lemeshow_statistic(p, w, n_groups),
+        "in_the_large": moments.absolute_sum(w, p),
+        "cox": moments.cox_score(p, w),
+        "spiegelhalter": moments.absolute_sum(w * (1.0 - 2.0 * p), p),
+        "hosmer_lemeshow": moments.hosmer_lemeshow_statistic(p, w, n_groups),
     }
 
 
@@ -295,24 +295,24 @@ def _closed_forms(
         walk = brownian_test(p, y, w, kind)
         scaled = {"standardized": walk.standardized}
         outcomes[f"ecce_{kind}"] = Outcome(walk.statistic, walk.p_value, "Brownian motion", scaled)
-    outcomes["in_the_large"] = _moment_tests.in_the_large(p, y, w)
-    outcomes["cox"] = _moment_tests.cox(p, y, w)
-    outcomes["spiegelhalter"] = _moment_tests.spiegelhalter(p, y, w)
-    outcomes["hosmer_lemeshow"] = _moment_tests.hosmer_lemeshow(p, y, w, n_groups, fitted=fitted)
-    total = _moment_tests.sum_is_normal(w, p)
+    outcomes["in_the_large"] = moments.in_the_large(p, y, w)
+    outcomes["cox"] = moments.cox(p, y, w)
+    outcomes["spiegelhalter"] = moments.spiegelhalter(p, y, w)
+    outcomes["hosmer_lemeshow"] = moments.hosmer_lemeshow(p, y, w, n_groups, fitted=fitted)
+    total = moments.sum_is_normal(w, p)
     rough = {
         "ecce_mad": not total,
         "ecce_range": not total,
         "in_the_large": not total,
         "cox": not total,  # likelihood ratios are less demanding than their score statistic
-        "spiegelhalter": not _moment_tests.sum_is_normal(w * (1.0 - 2.0 * p), p),
+        "spiegelhalter": not moments.sum_is_normal(w * (1.0 - 2.0 * p), p),
         "hosmer_lemeshow": not fitted
-        and not _moment_tests.hosmer_lemeshow_is_chi_squared(p, w, n_groups),
+        and not moments.hosmer_lemeshow_is_chi_squared(p, w, n_groups),
     }
     if rough["in_the_large"] and (w == w[0]).all():
         rough["in_the_large"] = False
         outcomes["in_the_large"] = outcomes["in_the_large"]._replace(
-            p_value=_moment_tests.exact_in_the_large(p, y), law=_moment_tests.EXACT_LAW
+            p_value=moments.exact_in_the_large(p, y), law=moments.EXACT_LAW
         )
     statistics = _statistics(p, w, n_groups) if any(rough.values()) else {}
     return outcomes, {name: statistics[name] for name, needed in rough.items() if needed}

@@ -22,7 +22,7 @@ from calib._border.typing import (
 )
 from calib._border.validation import check_predictions, in_class_order
 from calib._core.scores import row_blocks
-from calib.evaluation._group_redraws import GroupRedraws, LabelRedraws, group_correlation
+from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation.views import views
 
 Metric = Callable[..., float]

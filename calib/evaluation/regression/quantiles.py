@@ -14,7 +14,7 @@ from calib._border.random import generator
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import RANGE_TOLERANCE, check_matrix
-from calib.evaluation.intervals import as_numbers, number_vector, percent_hint
+from calib.evaluation.regression.intervals import as_numbers, number_vector, percent_hint
 
 LevelWeights: TypeAlias = Literal["auto", "trapezoid", "equal"]
 #: Relative differences of steps between levels that count as rounding.
