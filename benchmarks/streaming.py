@@ -24,7 +24,7 @@ import resource, sys, time
 from calib.cli import stream
 from calib.cli import main
 import pyarrow.parquet
-import calib.evaluation.accumulator
+import calib.evaluation.stream.accumulator
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start, wall = time.process_time(), time.perf_counter()
 code = main(sys.argv[1:])

@@ -28,7 +28,7 @@ def report(args: argparse.Namespace) -> None:
     if not _in_batches(args):
         commands.report(args)
         return
-    from calib.evaluation.accumulator import accumulated_report
+    from calib.evaluation.stream.accumulator import accumulated_report
 
     if not args.scores:
         raise ValueError("name the columns of scores with --proba or --logits")
@@ -45,7 +45,7 @@ def report(args: argparse.Namespace) -> None:
     columns = list(dict.fromkeys(name for model in models for name in model.columns))
     n_columns = 1 + sum(file.width(name) for name in columns)
     n_rows = max(batches.BATCH_ROWS, batches.BATCH_NUMBERS // n_columns)
-    from calib.evaluation.accumulator import CalibrationAccumulator
+    from calib.evaluation.stream.accumulator import CalibrationAccumulator
 
     sums = {
         model.name: CalibrationAccumulator(len(classes), labels=classes, n_bins=args.bins)

@@ -31,8 +31,8 @@ from calib.distributed.partitions import (
 )
 from calib.distributed.rows import read_rows, unit_of_rows
 from calib.distributed.tasks import accumulate_part, apply_part, classes_in
-from calib.evaluation._accumulated import AccumulatedReport
-from calib.evaluation.accumulator import CalibrationAccumulator
+from calib.evaluation.stream.accumulator import CalibrationAccumulator
+from calib.evaluation.stream.results import AccumulatedReport
 from calib.registry import make_calibrator
 
 __all__ = ["METHODS", "accumulate", "apply", "evaluate", "fit"]

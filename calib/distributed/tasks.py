@@ -19,7 +19,7 @@ from calib.distributed.partitions import (
     numbers_of,
     weights_of,
 )
-from calib.evaluation.accumulator import CalibrationAccumulator
+from calib.evaluation.stream.accumulator import CalibrationAccumulator
 
 
 def classes_in(

@@ -1,7 +1,5 @@
 """Evaluation: calibration errors, their sampling error, reports and diagrams."""
 
-from calib.evaluation._accumulated import AccumulatedReport
-from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
 from calib.evaluation.binned.errors import (
     adaptive_calibration_error,
     average_calibration_error,
@@ -14,13 +12,7 @@ from calib.evaluation.binned.squared import SquaredCalibrationError, squared_cal
 from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
 from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
 from calib.evaluation.coco_precision import AveragePrecision, average_precision
-from calib.evaluation.cumulative_display import (
-    CumulativeCurve,
-    CumulativeDisplay,
-    cumulative_calibration_curve,
-)
 from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
-from calib.evaluation.detection_display import DetectionHeatmapDisplay
 from calib.evaluation.detection_records import (
     ClassTable,
     DetectionMeasure,
@@ -36,13 +28,18 @@ from calib.evaluation.detection_sampling import (
     detection_metric_interval,
 )
 from calib.evaluation.detection_tables import DetectionTable
-from calib.evaluation.display import ReliabilityDisplay
+from calib.evaluation.display.cumulative import (
+    CumulativeCurve,
+    CumulativeDisplay,
+    cumulative_calibration_curve,
+)
+from calib.evaluation.display.detection import DetectionHeatmapDisplay
+from calib.evaluation.display.reliability import ReliabilityDisplay
 from calib.evaluation.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,
     localization_table,
 )
-from calib.evaluation.measurements import Measurement, MeasurementTable, measurement_table
 from calib.evaluation.overlap_error import score_iou_squared_error
 from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
@@ -72,12 +69,15 @@ from calib.evaluation.regression.quantiles import (
     quantile_crps,
     quantile_pit,
 )
-from calib.evaluation.report import calibration_report
-from calib.evaluation.results import CalibrationReport, MeasureResult, ModelReport
+from calib.evaluation.report.classification import calibration_report
+from calib.evaluation.report.measurements import Measurement, MeasurementTable, measurement_table
+from calib.evaluation.report.results import CalibrationReport, MeasureResult, ModelReport
 from calib.evaluation.sampling.draws import Interval, consistency_interval
 from calib.evaluation.sampling.metric_intervals import metric_interval
 from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
 from calib.evaluation.significance.tests import calibration_tests
+from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report
+from calib.evaluation.stream.results import AccumulatedReport
 from calib.evaluation.unbinned.cumulative import (
     CumulativeTest,
     SignedCumulativeError,

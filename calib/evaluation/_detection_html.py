@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calib._documents.page import STYLE, document
 from calib.evaluation._detection_svg import MIN_SAMPLES, colour_range, position_svg, reliability_svg
 from calib.evaluation._detection_text import COMPONENTS, COUNTS, COUNTS_TITLE, cells, counts
-from calib.evaluation._page import STYLE, document
 
 if TYPE_CHECKING:
     from calib.evaluation.detection_records import ClassTable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calib.evaluation._page import (
+from calib._documents.page import (
     LEFT,
     SIDE,
     TOP,

@@ -216,7 +216,7 @@ class DetectionReport:
         --------
         DetectionHeatmapDisplay : draws ``models[name].position``.
         """
-        from calib.evaluation.detection_display import draw_reliability
+        from calib.evaluation.display.detection import draw_reliability
 
         for name, model in self.models.items():
             ax = draw_reliability(model.reliability[model.target], model.target, name, ax)

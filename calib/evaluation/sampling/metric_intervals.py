@@ -20,9 +20,9 @@ from calib._border.typing import (
     RandomState,
 )
 from calib._border.validation import check_predictions, in_class_order
-from calib.evaluation import further_measures
-from calib.evaluation import measures as core
-from calib.evaluation._measure_results import measure_results
+from calib.evaluation.report import further_measures
+from calib.evaluation.report import measures as core
+from calib.evaluation.report.measure_results import measure_results
 from calib.evaluation.sampling.draws import Interval, Metric, group_codes, members, summarized
 from calib.evaluation.views import views
 from calib.evaluation.views.recognition import MeasureCall, noted_calls

@@ -18,8 +18,8 @@ from calib.evaluation import (
     calibration_report,
     expected_calibration_error,
 )
-from calib.evaluation._stream_draws import coarse
-from calib.evaluation._stream_sums import CLASS_CELLS, class_cells
+from calib.evaluation.stream.redraws import coarse
+from calib.evaluation.stream.sums import CLASS_CELLS, class_cells
 
 EXACT = (
     "log_loss", "brier", "accuracy", "expected_calibration_error", "overconfidence",

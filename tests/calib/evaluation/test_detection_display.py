@@ -8,7 +8,7 @@ import pytest
 
 from calib.detection import match
 from calib.evaluation import DetectionHeatmapDisplay, PositionMap, ReliabilityBins
-from calib.evaluation.detection_display import draw_reliability
+from calib.evaluation.display.detection import draw_reliability
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

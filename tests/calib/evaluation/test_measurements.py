@@ -15,7 +15,7 @@ from calib.evaluation import (
     maximum_mean_calibration_error,
     measurement_table,
 )
-from calib.evaluation.measurements import BIN_COUNTS
+from calib.evaluation.report.measurements import BIN_COUNTS
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

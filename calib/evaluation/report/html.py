@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calib.evaluation._page import SIDE, STYLE, document, histogram, picture, square, x_of, y_of
-from calib.evaluation._report_charts import class_figures, cumulative_svg
-from calib.evaluation._report_text import further_notes, written
+from calib._documents.page import SIDE, STYLE, document, histogram, picture, square, x_of, y_of
+from calib.evaluation.report.charts import class_figures, cumulative_svg
+from calib.evaluation.report.text import further_notes, written
 
 if TYPE_CHECKING:
-    from calib.evaluation.results import CalibrationReport, ModelReport
+    from calib.evaluation.report.results import CalibrationReport, ModelReport
 
 
 _STYLE = """

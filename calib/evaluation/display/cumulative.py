@@ -12,7 +12,7 @@ from calib._border.optional import require
 from calib._border.reading import eager
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
-from calib.evaluation.display import probabilities_of
+from calib.evaluation.display.reliability import probabilities_of
 from calib.evaluation.unbinned import brownian
 from calib.evaluation.unbinned.cumulative import null_scale, walk_of
 from calib.evaluation.views import views

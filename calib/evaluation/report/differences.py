@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from calib.evaluation.measures import MeasureInfo, Replicates
+from calib.evaluation.report.measures import MeasureInfo, Replicates
 from calib.evaluation.sampling.draws import Interval, interval_of
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.evaluation._page import LEFT, SIDE, picture, x_of
+from calib._documents.page import LEFT, SIDE, picture, x_of
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 
 if TYPE_CHECKING:
-    from calib.evaluation.cumulative_display import CumulativeCurve
-    from calib.evaluation.results import CalibrationReport
+    from calib.evaluation.display.cumulative import CumulativeCurve
+    from calib.evaluation.report.results import CalibrationReport
 
 #: Classes that are shown at most.
 MOST_CLASSES = 12

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calib.evaluation.binned.tables import BinnedCalibrationTable
-from calib.evaluation.further_measures import FURTHER
+from calib.evaluation.report.further_measures import FURTHER
 from calib.evaluation.sampling.draws import Interval
 
 if TYPE_CHECKING:
-    from calib.evaluation.results import CalibrationReport
+    from calib.evaluation.report.results import CalibrationReport
 
 #: Measures that decide between models, and what they are called in a sentence.
 SHORT = {

@@ -9,7 +9,7 @@ from calib.evaluation.significance.results import P_VALUE_NOTE
 
 if TYPE_CHECKING:
     from calib.evaluation.proper.corp import ScoreDecomposition
-    from calib.evaluation.results import CalibrationReport
+    from calib.evaluation.report.results import CalibrationReport
 
 DIFFERENCE_NOTE = (
     "Difference: model minus first model, both on the same draws; 0 outside the interval is more "

@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib.evaluation.measures import (
+from calib.evaluation.report.measures import (
     MeasureInfo,
     Prepared,
     Replicates,

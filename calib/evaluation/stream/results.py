@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from calib._border.typing import Float64Array, LabelArray
-from calib.evaluation import _stream_draws
-from calib.evaluation._measure_results import LOSSES, measure_result
-from calib.evaluation._stream_sums import Layout
 from calib.evaluation.binned.tables import BinnedCalibrationTable
-from calib.evaluation.measures import MeasureInfo
-from calib.evaluation.results import ERROR_NOTE, CalibrationReport, ModelReport
+from calib.evaluation.report.measure_results import LOSSES, measure_result
+from calib.evaluation.report.measures import MeasureInfo
+from calib.evaluation.report.results import ERROR_NOTE, CalibrationReport, ModelReport
 from calib.evaluation.sampling.inversion import GapLaw
 from calib.evaluation.sampling.mean_intervals import Moments
+from calib.evaluation.stream import redraws
+from calib.evaluation.stream.sums import Layout
 
 #: Place of the binned errors among the draws.
 _BINNED = {
@@ -131,7 +131,7 @@ def replicates_of(
     rng: np.random.Generator,
 ) -> StreamReplicates:
     """Return values and draws of all measures; the losses have the normal limit of their draws."""
-    draws = _stream_draws.draw(layout, sums, n_resamples, rng)
+    draws = redraws.draw(layout, sums, n_resamples, rng)
     weight, square, cube = layout.scalars(sums)[1:4]
     losses = dict(zip(LOSSES, layout.losses(sums), strict=True))
     value = np.empty(len(information))
@@ -180,7 +180,7 @@ def _moments(
 
 
 def _rows(layout: Layout, sums: Float64Array, label: object) -> BinnedCalibrationTable:
-    table = _stream_draws.coarse(_stream_draws.fine_table(layout, sums), layout.n_bins)
+    table = redraws.coarse(redraws.fine_table(layout, sums), layout.n_bins)
     weight = table.weight[0]
     squares = layout.view(sums)[1].sum(axis=0).reshape(layout.n_bins, -1).sum(axis=1)
     effective = np.divide(weight**2, squares, out=weight.copy(), where=squares > 0)

@@ -15,11 +15,11 @@ from calib._border.reading import eager, read_array
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib._border.validation import check_predictions
 from calib._core.binning import BinTable
-from calib.evaluation import measures
-from calib.evaluation._accumulated import AccumulatedReport, model_report, replicates_of
-from calib.evaluation._measure_results import joint_ranges
-from calib.evaluation._stream_draws import fine_table
-from calib.evaluation._stream_sums import Layout, add_rows
+from calib.evaluation.report import measures
+from calib.evaluation.report.measure_results import joint_ranges
+from calib.evaluation.stream.redraws import fine_table
+from calib.evaluation.stream.results import AccumulatedReport, model_report, replicates_of
+from calib.evaluation.stream.sums import Layout, add_rows
 from calib.evaluation.views.views import natural_view
 
 

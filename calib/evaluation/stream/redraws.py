@@ -15,9 +15,9 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import BinTable
-from calib.evaluation._stream_sums import Layout
-from calib.evaluation.measures import class_law, view_laws
+from calib.evaluation.report.measures import class_law, view_laws
 from calib.evaluation.sampling.inversion import GapLaw
+from calib.evaluation.stream.sums import Layout
 
 #: Numbers in a batch of replicates (32 MB).
 BATCH_NUMBERS = 1 << 22

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import LabelArray
-from calib.evaluation import further_measures, measures
 from calib.evaluation.binned.tables import BinnedCalibrationTable
-from calib.evaluation.cumulative_display import CumulativeCurve
+from calib.evaluation.display.cumulative import CumulativeCurve
 from calib.evaluation.proper.corp import ScoreDecomposition
+from calib.evaluation.report import further_measures, measures
 from calib.evaluation.sampling.draws import Interval
 from calib.evaluation.significance.results import CalibrationTests
 
@@ -191,13 +191,13 @@ class CalibrationReport:
     @property
     def findings(self) -> list[str]:
         """What the report shows, one sentence per model and per comparison with the first."""
-        from calib.evaluation._findings import findings
+        from calib.evaluation.report.findings import findings
 
         return findings(self)
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show."""
-        from calib.evaluation._findings import SHORT
+        from calib.evaluation.report.findings import SHORT
 
         result = self.models[model]
         errors = result.measures
@@ -283,14 +283,14 @@ class CalibrationReport:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        from calib.evaluation._report_text import render
+        from calib.evaluation.report.text import render
 
         return render(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from calib.evaluation._html import fragment
+        from calib.evaluation.report.html import fragment
 
         return fragment(self)
 
@@ -302,7 +302,7 @@ class CalibrationReport:
         path : str or path-like
             File to write; tables, text and diagrams are inside it, nothing is loaded.
         """
-        from calib.evaluation._html import page
+        from calib.evaluation.report.html import page
 
         text = page(self)
         with atomic_write(path) as file:
@@ -396,7 +396,7 @@ class CalibrationReport:
         ImportError
             If matplotlib is not installed.
         """
-        from calib.evaluation.display import ReliabilityDisplay
+        from calib.evaluation.display.reliability import ReliabilityDisplay
 
         require("matplotlib", extra="plot", purpose="CalibrationReport.plot")
         alone = len(self.models) == 1

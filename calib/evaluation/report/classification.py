@@ -12,16 +12,16 @@ from calib._border.typing import ArrayLike, RandomState
 from calib._border.validation import check_predictions
 from calib._border.warn import warn
 from calib._core.suspicion import suspicion
-from calib.evaluation import further_measures
-from calib.evaluation import measures as core
-from calib.evaluation._differences import paired_differences
-from calib.evaluation._measure_results import measure_results
 from calib.evaluation.binned.tables import rows_of
-from calib.evaluation.cumulative_display import cumulative_calibration_curve
-from calib.evaluation.further_measures import MeasureChoice
+from calib.evaluation.display.cumulative import cumulative_calibration_curve
 from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.losses import Score
-from calib.evaluation.results import CalibrationReport, ModelReport
+from calib.evaluation.report import further_measures
+from calib.evaluation.report import measures as core
+from calib.evaluation.report.differences import paired_differences
+from calib.evaluation.report.further_measures import MeasureChoice
+from calib.evaluation.report.measure_results import measure_results
+from calib.evaluation.report.results import CalibrationReport, ModelReport
 from calib.evaluation.sampling.draws import group_codes
 from calib.evaluation.significance.results import CalibrationTests
 from calib.evaluation.significance.tests import calibration_tests
