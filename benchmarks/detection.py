@@ -45,7 +45,7 @@ from calib.evaluation import (
     localization_recall_precision_of,
     localization_table,
 )
-from calib.evaluation.detection_sampling import PLANS
+from calib.evaluation.detection.sampling import PLANS
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "detection"
 #: What the published code (Kuzucu et al. 2024) needs for one pass over 52 k detections.

@@ -147,7 +147,7 @@ def apply(args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Measure the scores of a detector as they are and calibrated."""
-    from calib.evaluation.detection_reporting import detection_report
+    from calib.evaluation.detection.report.reporting import detection_report
 
     check_targets(
         {"--html": (args.html, "html"), "--json": (args.json, "report")},

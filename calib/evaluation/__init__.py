@@ -11,23 +11,38 @@ from calib.evaluation.binned.signed import SignedCalibrationError, signed_calibr
 from calib.evaluation.binned.squared import SquaredCalibrationError, squared_calibration_error
 from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
 from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
-from calib.evaluation.coco_precision import AveragePrecision, average_precision
-from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
-from calib.evaluation.detection_records import (
+from calib.evaluation.detection.average_precision_coco import AveragePrecision, average_precision
+from calib.evaluation.detection.errors import (
+    detection_calibration_error,
+    detection_calibration_table,
+)
+from calib.evaluation.detection.localization import (
+    localization_aware_absolute_error,
+    localization_aware_calibration_error,
+    localization_table,
+)
+from calib.evaluation.detection.lrp import (
+    LocalizationRecallPrecision,
+    localization_recall_precision,
+    localization_recall_precision_of,
+    optimal_localization_recall_precision,
+)
+from calib.evaluation.detection.overlap_error import score_iou_squared_error
+from calib.evaluation.detection.report.records import (
     ClassTable,
     DetectionMeasure,
     DetectionModelReport,
     PositionMap,
     ReliabilityBins,
 )
-from calib.evaluation.detection_reporting import detection_report
-from calib.evaluation.detection_results import DetectionReport
-from calib.evaluation.detection_sampling import (
+from calib.evaluation.detection.report.reporting import detection_report
+from calib.evaluation.detection.report.results import DetectionReport
+from calib.evaluation.detection.sampling import (
     DetectionMetricInterval,
     detection_metric_difference,
     detection_metric_interval,
 )
-from calib.evaluation.detection_tables import DetectionTable
+from calib.evaluation.detection.tables import DetectionTable
 from calib.evaluation.display.cumulative import (
     CumulativeCurve,
     CumulativeDisplay,
@@ -35,12 +50,6 @@ from calib.evaluation.display.cumulative import (
 )
 from calib.evaluation.display.detection import DetectionHeatmapDisplay
 from calib.evaluation.display.reliability import ReliabilityDisplay
-from calib.evaluation.localization import (
-    localization_aware_absolute_error,
-    localization_aware_calibration_error,
-    localization_table,
-)
-from calib.evaluation.overlap_error import score_iou_squared_error
 from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
 from calib.evaluation.proper.refinement import RefinementDecomposition, refinement_decomposition
@@ -49,12 +58,6 @@ from calib.evaluation.proper.scores import (
     brier_decomposition,
     brier_score,
     log_loss,
-)
-from calib.evaluation.recall_precision import (
-    LocalizationRecallPrecision,
-    localization_recall_precision,
-    localization_recall_precision_of,
-    optimal_localization_recall_precision,
 )
 from calib.evaluation.regression.intervals import (
     IntervalQuality,

@@ -12,9 +12,9 @@ from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation._detection_measures import position_map
-from calib.evaluation._outcomes import collect
-from calib.evaluation.detection_records import PositionMap, ReliabilityBins
+from calib.evaluation.detection.outcomes import collect
+from calib.evaluation.detection.report.measures import position_map
+from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
 
 #: Name of the vertical axis, by target.
 OUTCOMES = {"iou": "Mean overlap, 0 for false positives", "tp": "Precision"}

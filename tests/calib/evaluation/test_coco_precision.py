@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from calib.detection import Detections, GroundTruth, match
 from calib.evaluation import AveragePrecision, NothingToMeasureWarning, average_precision
-from calib.evaluation.coco_precision import NUMBERS
+from calib.evaluation.detection.average_precision_coco import NUMBERS
 
 RANGES = {
     "": (0.0, 1e10),

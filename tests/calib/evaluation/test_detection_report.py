@@ -35,10 +35,10 @@ from calib.evaluation import (
     localization_recall_precision,
     score_iou_squared_error,
 )
-from calib.evaluation._detection_measures import Replicas, plans_of, same_ranking
-from calib.evaluation._detection_protocol import baselines_of, entries_of
-from calib.evaluation._image_draws import PerImage
-from calib.evaluation.detection_reporting import ORDER
+from calib.evaluation.detection.image_draws import PerImage
+from calib.evaluation.detection.report.measures import Replicas, plans_of, same_ranking
+from calib.evaluation.detection.report.protocol import baselines_of, entries_of
+from calib.evaluation.detection.report.reporting import ORDER
 
 FIVE = ("score", "cx", "cy", "w", "h")
 LAECE = "localization_aware_calibration_error"
@@ -199,7 +199,7 @@ def test_seeded_and_paired(report) -> None:
 
 def test_order_of_rows_and_blocks_do_not_matter(report, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of raw scores, which have no ties; equal scores are served in the order of the rows."""
-    monkeypatch.setattr("calib.evaluation._image_draws.BATCH_NUMBERS", 160 * 7)
+    monkeypatch.setattr("calib.evaluation.detection.image_draws.BATCH_NUMBERS", 160 * 7)
     rows = np.random.default_rng(0).permutation(len(TEST[0]))
     other = detection_report(
         TEST[0][rows], TEST[1], calibrator=CALIBRATORS, n_resamples=60, n_floor=20
@@ -247,7 +247,7 @@ def test_average_precision_is_reused_only_where_the_order_is_the_same(
         calls.append(1)
         return average_precision(*args, **kwargs)
 
-    monkeypatch.setattr("calib.evaluation.detection_reporting.average_precision", counted)
+    monkeypatch.setattr("calib.evaluation.detection.report.reporting.average_precision", counted)
     report = detection_report(found, TEST[1], calibrator=CALIBRATORS, n_resamples=2, n_floor=2)
     assert len(calls) == 2  # raw, isotonic
     assert report.models["platt"].ap == report.models["raw"].ap

@@ -18,8 +18,8 @@ from calib.evaluation import (
     localization_aware_calibration_error,
     score_iou_squared_error,
 )
-from calib.evaluation._image_draws import PerImage
-from calib.evaluation.detection_sampling import PLANS
+from calib.evaluation.detection.image_draws import PerImage
+from calib.evaluation.detection.sampling import PLANS
 
 DECE = "detection_calibration_error"
 FIVE = ("score", "cx", "cy", "w", "h")

@@ -14,12 +14,12 @@ from calib.detection.lrp import MatchedScores, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation import _cells
-from calib.evaluation._cells import ClassSums, EntrySums, Layout
-from calib.evaluation._outcomes import collect
-from calib.evaluation._plans import Plan, warn_if_nan
-from calib.evaluation.detection_tables import DetectionTable, bin_outcomes
-from calib.evaluation.overlap_error import ONE_BIN
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, Layout
+from calib.evaluation.detection.outcomes import collect
+from calib.evaluation.detection.overlap_error import ONE_BIN
+from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.tables import DetectionTable, bin_outcomes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -171,7 +171,7 @@ def plan_localization_recall_precision(
 
 
 def _value(layout: Layout, entries: EntrySums, classes: ClassSums, *, iou_threshold: float) -> Any:
-    return _cells.mean_known(_cells.lrp_parts(classes, iou_threshold).value)
+    return cell_sums.mean_known(cell_sums.lrp_parts(classes, iou_threshold).value)
 
 
 def optimal_localization_recall_precision(
@@ -266,12 +266,12 @@ def localization_recall_precision_of(
     0.75
     """
     sums = table.class_sums
-    parts = _cells.lrp_parts(sums, table.iou_threshold)
+    parts = cell_sums.lrp_parts(sums, table.iou_threshold)
     if isinstance(threshold, Mapping):
         limits = [float(threshold.get(label, 0.0)) for label in table.class_label.tolist()]
     else:
         limits = [0.0 if threshold is None else float(threshold)] * len(table.class_label)
-    means = [float(_cells.mean_known(part)) for part in parts]
+    means = [float(cell_sums.mean_known(part)) for part in parts]
     counts = [np.rint(count).astype(np.intp) for count in sums[:3]]
     return LocalizationRecallPrecision(
         value=means[0],

@@ -9,11 +9,11 @@ from calib._core.binning import Strategy
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation import _cells
-from calib.evaluation._cells import Average, ErrorOptions, Reduce, WithoutTruth
-from calib.evaluation._outcomes import collect, make_grid
-from calib.evaluation._plans import Plan, warn_if_nan
-from calib.evaluation.detection_tables import DetectionTable, bin_outcomes, check
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import Average, ErrorOptions, Reduce, WithoutTruth
+from calib.evaluation.detection.outcomes import collect, make_grid
+from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
 
 
 def detection_calibration_error(
@@ -180,8 +180,8 @@ def plan_detection_calibration_error(
     )
     return Plan(
         bin_outcomes(outcomes, grid, "tp"),
-        partial(_cells.calibration_error, options=options),
-        partial(_cells.calibration_error, options=options.without_bias()),
+        partial(cell_sums.calibration_error, options=options),
+        partial(cell_sums.calibration_error, options=options.without_bias()),
     )
 
 

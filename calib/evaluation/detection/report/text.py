@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from calib.evaluation.detection_records import DetectionMeasure, DetectionModelReport
-    from calib.evaluation.detection_results import DetectionReport
+    from calib.evaluation.detection.report.records import DetectionMeasure, DetectionModelReport
+    from calib.evaluation.detection.report.results import DetectionReport
 
 #: Measures that are shown as they are; all others in percent.
 PLAIN = ("score_iou_squared_error", "brier")

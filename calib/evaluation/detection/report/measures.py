@@ -14,14 +14,14 @@ from calib._core import binning
 from calib.detection.lrp import BoolArray, ZeroIou
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation import _cells
-from calib.evaluation._cells import ClassSums, EntrySums, ErrorOptions, Layout
-from calib.evaluation._image_draws import PerImage, image_weights
-from calib.evaluation._outcomes import Outcomes, Target, collect, make_grid
-from calib.evaluation._plans import Plan
-from calib.evaluation.detection_records import PositionMap, ReliabilityBins
-from calib.evaluation.detection_tables import Binned, bin_outcomes
-from calib.evaluation.overlap_error import ONE_BIN
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, ErrorOptions, Layout
+from calib.evaluation.detection.image_draws import PerImage, image_weights
+from calib.evaluation.detection.outcomes import Outcomes, Target, collect, make_grid
+from calib.evaluation.detection.overlap_error import ONE_BIN
+from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
+from calib.evaluation.detection.tables import Binned, bin_outcomes
 from calib.evaluation.sampling.draws import Interval, interval_of
 
 #: Bins of the score, pooled over classes; per class for the localisation-aware error.
@@ -126,13 +126,13 @@ def plans_of(scored: Scored, reference_compat: bool = False) -> dict[str, Plan]:
     score = make_grid(("score",), N_BINS, "uniform", class_edges=False, right_closed=closed)
     by_class = make_grid(("score",), N_CLASS_BINS, "uniform", class_edges=True, right_closed=closed)
     located, found = bin_outcomes(iou, by_class, "iou"), bin_outcomes(tp, score, "tp")
-    squared = partial(_cells.squared_error, classes_without_gt="skip")
+    squared = partial(cell_sums.squared_error, classes_without_gt="skip")
     plans = {
         "localization_aware_calibration_error": _error(
             located, ErrorOptions(average="macro", drop_zero=reference_compat)
         ),
         "localization_aware_absolute_error": Plan(
-            located, partial(_cells.absolute_error, reference_compat=reference_compat)
+            located, partial(cell_sums.absolute_error, reference_compat=reference_compat)
         ),
         "score_iou_squared_error": Plan(
             bin_outcomes(scored.outcomes("iou", kept=False), ONE_BIN, "iou"), squared
@@ -161,13 +161,13 @@ def plans_of(scored: Scored, reference_compat: bool = False) -> dict[str, Plan]:
 
 
 def _error(binned: Binned, options: ErrorOptions) -> Plan:
-    return Plan(binned, partial(_cells.calibration_error, options=options))
+    return Plan(binned, partial(cell_sums.calibration_error, options=options))
 
 
 def _lrp(
     layout: Layout, entries: EntrySums, classes: ClassSums, *, part: int, iou_threshold: float
 ) -> Any:
-    return _cells.mean_known(_cells.lrp_parts(classes, iou_threshold)[part])
+    return cell_sums.mean_known(cell_sums.lrp_parts(classes, iou_threshold)[part])
 
 
 def bin_sums(layout: Layout, entries: EntrySums, classes: ClassSums) -> Float64Array:

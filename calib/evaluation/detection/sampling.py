@@ -14,20 +14,20 @@ from calib._border.typing import Float64Array, RandomState
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation._image_draws import (
+from calib.evaluation.detection.errors import plan_detection_calibration_error
+from calib.evaluation.detection.image_draws import (
     PerImage,
     calibrated_values,
     image_weights,
     redrawn_images,
 )
-from calib.evaluation._plans import Plan, warn_if_nan
-from calib.evaluation.detection import plan_detection_calibration_error
-from calib.evaluation.localization import (
+from calib.evaluation.detection.localization import (
     plan_localization_aware_absolute_error,
     plan_localization_aware_calibration_error,
 )
-from calib.evaluation.overlap_error import plan_score_iou_squared_error
-from calib.evaluation.recall_precision import plan_localization_recall_precision
+from calib.evaluation.detection.lrp import plan_localization_recall_precision
+from calib.evaluation.detection.overlap_error import plan_score_iou_squared_error
+from calib.evaluation.detection.plans import Plan, warn_if_nan
 from calib.evaluation.sampling.draws import Interval, interval_of
 
 Method: TypeAlias = Literal["basic", "percentile"]

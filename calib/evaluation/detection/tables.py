@@ -8,8 +8,8 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.typing import Float64Array, IntArray
-from calib.evaluation import _cells
-from calib.evaluation._cells import (
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import (
     Average,
     ClassSums,
     EntrySums,
@@ -18,7 +18,7 @@ from calib.evaluation._cells import (
     Reduce,
     WithoutTruth,
 )
-from calib.evaluation._outcomes import (
+from calib.evaluation.detection.outcomes import (
     Grid,
     Outcomes,
     Target,
@@ -182,7 +182,7 @@ class DetectionTable:
             reduce, average, min_samples, renormalise, classes_without_gt, debiased=debiased
         )
         return float(
-            _cells.calibration_error(self.layout, self.sums, self.class_sums, check(options))
+            cell_sums.calibration_error(self.layout, self.sums, self.class_sums, check(options))
         )
 
     def class_errors(
@@ -196,18 +196,22 @@ class DetectionTable:
             As for `detection_calibration_error`.
         """
         options = check(ErrorOptions(reduce, "macro", min_samples, renormalise))
-        return _cells.class_errors(self.layout, self.sums, self.class_sums, options)[0]
+        return cell_sums.class_errors(self.layout, self.sums, self.class_sums, options)[0]
 
     def absolute_error(self) -> float:
         """Return the mean over classes of the mean ``|score - target|`` of a class."""
         return float(
-            _cells.absolute_error(self.layout, self.sums, self.class_sums, reference_compat=False)
+            cell_sums.absolute_error(
+                self.layout, self.sums, self.class_sums, reference_compat=False
+            )
         )
 
     def squared_error(self) -> float:
         """Return the mean ``(score - target)**2`` over all detections of classes with boxes."""
         return float(
-            _cells.squared_error(self.layout, self.sums, self.class_sums, classes_without_gt="skip")
+            cell_sums.squared_error(
+                self.layout, self.sums, self.class_sums, classes_without_gt="skip"
+            )
         )
 
     def coverage(self, *, min_samples: int = 1) -> float:

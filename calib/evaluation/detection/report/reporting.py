@@ -16,24 +16,24 @@ from calib.detection.correspondence import check_correspondence
 from calib.detection.matching import match
 from calib.detection.operating_points import check_tables
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation import _detection_measures as measures
-from calib.evaluation._detection_classes import class_table
-from calib.evaluation._detection_protocol import (
+from calib.evaluation.detection.average_precision_coco import average_precision
+from calib.evaluation.detection.image_draws import calibrated_values
+from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.report import measures as measures
+from calib.evaluation.detection.report.classes import class_table
+from calib.evaluation.detection.report.protocol import (
     Entry,
     baselines_of,
     entries_of,
     named,
     warn_of_fit_images,
 )
-from calib.evaluation._image_draws import calibrated_values
-from calib.evaluation._plans import Plan
-from calib.evaluation.coco_precision import average_precision
-from calib.evaluation.detection_records import (
+from calib.evaluation.detection.report.records import (
     DetectionMeasure,
     DetectionModelReport,
     ReliabilityBins,
 )
-from calib.evaluation.detection_results import DetectionReport
+from calib.evaluation.detection.report.results import DetectionReport
 from calib.warnings import NothingToMeasureWarning
 
 #: Measures in reading order, by target; the first one is what the verdict speaks about.

@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.optional import require
 from calib._border.typing import Float64Array, IntArray
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation._precision_recall import AREA_RANGES, RECALLS, Curves
+from calib.evaluation.detection.precision_recall import AREA_RANGES, RECALLS, Curves
 
 AREA_NAMES = ["all", "small", "medium", "large"]
 

@@ -14,7 +14,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
 from calib.detection.queue import Queue
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation import _coco_peers, _precision_recall
+from calib.evaluation.detection import coco_peers, precision_recall
 from calib.warnings import NothingToMeasureWarning
 
 Backend = Literal["builtin", "faster_coco_eval", "pycocotools"]
@@ -198,12 +198,12 @@ def average_precision(
     limits = sorted({min(k, most) for k in (1, 10, 100, most)})
     labels = np.unique(ground_truth.labels)
     if backend == "builtin":
-        curves = _precision_recall.curves(
+        curves = precision_recall.curves(
             detections, ground_truth, labels, thresholds, limits, max_detections
         )
     else:
         _check_plain(backend, detections, ground_truth)
-        curves = _coco_peers.curves(backend, detections, ground_truth, labels, thresholds, limits)
+        curves = coco_peers.curves(backend, detections, ground_truth, labels, thresholds, limits)
     if np.isnan(curves.precision).all():
         warn(
             "average_precision is NaN: there is no annotated box that can be missed",
@@ -236,7 +236,7 @@ def _check_plain(backend: str, detections: Detections, ground_truth: GroundTruth
 
 
 def _summary(
-    curves: _precision_recall.Curves, labels: IntArray, thresholds: Float64Array, limits: list[int]
+    curves: precision_recall.Curves, labels: IntArray, thresholds: Float64Array, limits: list[int]
 ) -> AveragePrecision:
     precision, recall = curves
 

@@ -18,7 +18,7 @@ from calib._documents.page import (
 )
 
 if TYPE_CHECKING:
-    from calib.evaluation.detection_records import (
+    from calib.evaluation.detection.report.records import (
         DetectionModelReport,
         PositionMap,
         ReliabilityBins,

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calib._documents.page import STYLE, document
-from calib.evaluation._detection_svg import MIN_SAMPLES, colour_range, position_svg, reliability_svg
-from calib.evaluation._detection_text import COMPONENTS, COUNTS, COUNTS_TITLE, cells, counts
+from calib.evaluation.detection.report.svg import (
+    MIN_SAMPLES,
+    colour_range,
+    position_svg,
+    reliability_svg,
+)
+from calib.evaluation.detection.report.text import COMPONENTS, COUNTS, COUNTS_TITLE, cells, counts
 
 if TYPE_CHECKING:
-    from calib.evaluation.detection_records import ClassTable
-    from calib.evaluation.detection_results import DetectionReport
+    from calib.evaluation.detection.report.records import ClassTable
+    from calib.evaluation.detection.report.results import DetectionReport
 
 _STYLE = """
 .calib-report h2 { font-size: 1.12em; margin: 1.4em 0 .3em; }

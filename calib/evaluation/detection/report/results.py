@@ -8,7 +8,7 @@ from typing import Any
 
 from calib._border.files import atomic_write
 from calib._border.optional import require
-from calib.evaluation.detection_records import (
+from calib.evaluation.detection.report.records import (
     ClassTable,
     DetectionModelReport,
     numbers_of,
@@ -56,21 +56,21 @@ class DetectionReport:
     @property
     def titles(self) -> dict[str, str]:
         """Heading of every measure, in reading order."""
-        from calib.evaluation._detection_text import titles
+        from calib.evaluation.detection.report.text import titles
 
         return titles(self)
 
     @property
     def heading(self) -> str:
         """What was measured, in one line."""
-        from calib.evaluation._detection_text import heading
+        from calib.evaluation.detection.report.text import heading
 
         return heading(self)
 
     @property
     def notes(self) -> list[str]:
         """What the columns mean, one sentence or two each."""
-        from calib.evaluation._detection_text import notes
+        from calib.evaluation.detection.report.text import notes
 
         return notes(self)
 
@@ -86,21 +86,21 @@ class DetectionReport:
         -------
         text : str
         """
-        from calib.evaluation._detection_text import verdict
+        from calib.evaluation.detection.report.text import verdict
 
         return verdict(self, model)
 
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        from calib.evaluation._detection_text import text
+        from calib.evaluation.detection.report.text import text
 
         return text(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from calib.evaluation._detection_html import fragment
+        from calib.evaluation.detection.report.html import fragment
 
         return fragment(self)
 
@@ -113,7 +113,7 @@ class DetectionReport:
             File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
             file is replaced when all is written, never left in part.
         """
-        from calib.evaluation._detection_html import page
+        from calib.evaluation.detection.report.html import page
 
         text = page(self)
         with atomic_write(path) as file:

@@ -9,9 +9,9 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation._cells import ClassSums, EntrySums
-from calib.evaluation._plans import Plan
-from calib.evaluation.detection_tables import entry_columns
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums
+from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.tables import entry_columns
 
 _Table = TypeVar("_Table", Detections, GroundTruth)
 

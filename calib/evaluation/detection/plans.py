@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from calib._border.warn import warn
-from calib.evaluation._cells import ClassSums, EntrySums, Layout
-from calib.evaluation.detection_tables import Binned
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, Layout
+from calib.evaluation.detection.tables import Binned
 from calib.warnings import NothingToMeasureWarning
 
 Evaluate = Callable[[Layout, EntrySums, ClassSums], Any]

@@ -8,11 +8,11 @@ from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation import _cells
-from calib.evaluation._cells import ErrorOptions, WithoutTruth
-from calib.evaluation._outcomes import Grid, collect
-from calib.evaluation._plans import Plan, warn_if_nan
-from calib.evaluation.detection_tables import bin_outcomes, check
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import ErrorOptions, WithoutTruth
+from calib.evaluation.detection.outcomes import Grid, collect
+from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.tables import bin_outcomes, check
 
 #: For metrics that need no bins.
 ONE_BIN = Grid(("score",), (1,))
@@ -114,5 +114,5 @@ def plan_score_iou_squared_error(
     )
     return Plan(
         bin_outcomes(outcomes, ONE_BIN, "iou"),
-        partial(_cells.squared_error, classes_without_gt=classes_without_gt),
+        partial(cell_sums.squared_error, classes_without_gt=classes_without_gt),
     )

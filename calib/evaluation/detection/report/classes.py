@@ -10,10 +10,10 @@ from calib._border.typing import Float64Array
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.lrp import truth_counts
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation import _cells
-from calib.evaluation._detection_measures import Scored
-from calib.evaluation._plans import Plan
-from calib.evaluation.detection_records import ClassTable
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.report.measures import Scored
+from calib.evaluation.detection.report.records import ClassTable
 
 
 def class_table(
@@ -90,6 +90,6 @@ def _means(code: np.ndarray, values: Float64Array, n_classes: int) -> Float64Arr
 def _lrp(plan: Plan, label: np.ndarray) -> Float64Array:
     """Return the LRP error of the classes asked for; NaN where it is not defined."""
     table = plan.binned.table
-    error = _cells.lrp_parts(table.class_sums, table.iou_threshold).value
+    error = cell_sums.lrp_parts(table.class_sums, table.iou_threshold).value
     known = dict(zip(table.class_label.tolist(), error.tolist(), strict=True))
     return np.array([known.get(one, np.nan) for one in label.tolist()], dtype=np.float64)

@@ -9,12 +9,12 @@ from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation import _cells
-from calib.evaluation._cells import ErrorOptions
-from calib.evaluation._outcomes import collect, make_grid
-from calib.evaluation._plans import Plan, warn_if_nan
-from calib.evaluation.detection_tables import DetectionTable, bin_outcomes, check
-from calib.evaluation.overlap_error import ONE_BIN
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import ErrorOptions
+from calib.evaluation.detection.outcomes import collect, make_grid
+from calib.evaluation.detection.overlap_error import ONE_BIN
+from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
 
 
 def localization_aware_calibration_error(
@@ -142,8 +142,8 @@ def plan_localization_aware_calibration_error(
     options = check(ErrorOptions(average="macro", drop_zero=reference_compat))
     return Plan(
         bin_outcomes(outcomes, grid, "iou"),
-        partial(_cells.calibration_error, options=options),
-        partial(_cells.calibration_error, options=options.without_bias()),
+        partial(cell_sums.calibration_error, options=options),
+        partial(cell_sums.calibration_error, options=options.without_bias()),
     )
 
 
@@ -248,7 +248,7 @@ def plan_localization_aware_absolute_error(
     )
     return Plan(
         bin_outcomes(outcomes, ONE_BIN, "iou"),
-        partial(_cells.absolute_error, reference_compat=reference_compat),
+        partial(cell_sums.absolute_error, reference_compat=reference_compat),
     )
 
 

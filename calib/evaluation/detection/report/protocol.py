@@ -16,7 +16,7 @@ from calib.detection.lrp import BoolArray
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.tables.fingerprints import fingerprints
 from calib.detection.thresholds import apply_thresholds
-from calib.evaluation._detection_measures import Rule, Scored
+from calib.evaluation.detection.report.measures import Rule, Scored
 from calib.warnings import FitImagesWarning
 
 #: Overlap of a true positive for the detection calibration error of scores that predict overlaps.
