@@ -1,6 +1,5 @@
 """Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions."""
 
-from uq._side_heads import SideMeans
 from uq.certainty import (
     conformal_confidence,
     conformal_credibility,
@@ -11,21 +10,26 @@ from uq.certainty import (
 from uq.certainty_curves import certainty_curve
 from uq.certainty_results import CertaintyCurve, CertaintyPoints
 from uq.concept_scores import concept_matching_score, negative_label_score, select_negatives
-from uq.conformal_boxes import ConformalBoxes
-from uq.conformal_classifier import ConformalClassifier
-from uq.conformal_quantiles import (
+from uq.conformal.boxes import ConformalBoxes
+from uq.conformal.classifier import ConformalClassifier
+from uq.conformal.likelihood_ratio import LikelihoodRatio
+from uq.conformal.online import AdaptiveConformal
+from uq.conformal.p_values import (
+    ForcedPrediction,
+    conformal_p_values,
+    forced_prediction,
+    mondrian_p_values,
+)
+from uq.conformal.quantiles import (
     conformal_quantile,
     effective_sample_size,
     weighted_conformal_quantile,
 )
-from uq.conformal_regressor import ConformalRegressor
-from uq.likelihood_ratio import LikelihoodRatio
+from uq.conformal.regressor import ConformalRegressor
 from uq.logit_scores import energy_score, max_logit_score, ood_score
 from uq.mapie_risk_control import RiskControlledClassifier
-from uq.online import AdaptiveConformal
 from uq.ood import KNearestDetector, MahalanobisDetector
 from uq.ood_evaluation import OODMeasures, OODReport, ood_report
-from uq.p_values import ForcedPrediction, conformal_p_values, forced_prediction, mondrian_p_values
 from uq.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
 from uq.risk_coverage import (
     area_under_risk_coverage,
@@ -40,7 +44,8 @@ from uq.scores import (
     negative_mutual_information_score,
 )
 from uq.selective import SelectiveClassifier
-from uq.split_point import SplitPointRegressor
+from uq.split_point.heads import SideMeans
+from uq.split_point.regressor import SplitPointRegressor
 from uq.study import leave_one_out_study
 from uq.study_estimators import load_study_stand_in, study_models
 from uq.study_methods import StudyPredictions

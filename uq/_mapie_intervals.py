@@ -16,9 +16,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import BaseCrossValidator
 
 from calib._border.typing import Float64Array, IntArray
-from uq._bands import Ends
-from uq._conformal_ranks import conformal_rank
-from uq._interval_fitting import Calibration
+from uq.conformal.bands import Ends
+from uq.conformal.interval_fitting import Calibration
+from uq.conformal.ranks import conformal_rank
 
 #: Columns of `Calibration.seen` in the order of MAPIE's quantile models.
 LOW, POINT, HIGH, SCALE = range(4)

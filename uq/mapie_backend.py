@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import PredefinedSplit
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from uq.nonconformity import ConformityScore
+from uq.conformal.nonconformity import ConformityScore
 
 #: MAPIE's names of the ways to merge folds.
 AGGREGATION = {"mean": "mean", "cv_plus": "crossval"}

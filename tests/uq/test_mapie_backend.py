@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
 from uq import ConformalClassifier
-from uq.nonconformity import class_scores
+from uq.conformal.nonconformity import class_scores
 
 pytest.importorskip("mapie")
 pytestmark = pytest.mark.oracle

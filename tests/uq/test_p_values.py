@@ -85,7 +85,7 @@ def test_blocks_do_not_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     cal, new = rng.random(50), rng.random((40, 3))
     options = {"smoothed": True, "random_state": 1}
     whole = conformal_p_values(cal, new, **options)
-    monkeypatch.setattr("uq.p_values.BLOCK", 7)
+    monkeypatch.setattr("uq.conformal.p_values.BLOCK", 7)
     np.testing.assert_array_equal(conformal_p_values(cal, new, **options), whole)
 
 

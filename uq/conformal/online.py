@@ -18,7 +18,7 @@ from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_matrix
 from uq._vectors import check_numbers
-from uq.conformal_quantiles import score_vector
+from uq.conformal.quantiles import score_vector
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9

@@ -10,8 +10,8 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
-from uq._conformal_ranks import conformal_rank, samples_needed
-from uq.category_table import CategoryTable, cells
+from uq.conformal.categories import CategoryTable, cells
+from uq.conformal.ranks import conformal_rank, samples_needed
 from uq.warnings import (
     EffectiveSampleSizeWarning,
     PooledCategoryWarning,

@@ -22,16 +22,16 @@ from calib._core.estimators.out_of_fold import (
     warn_if_trained,
     warn_unused,
 )
-from uq._head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
-from uq._residuals import check_targets, predictions, take_residuals
-from uq._side_heads import (
+from uq.split_point.head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
+from uq.split_point.heads import (
     ConsistencyKind,
     IntervalKind,
     SideMeans,
 )
-from uq._side_identities import CONSISTENCY_FORMS, ConsistencyForm, self_consistency
-from uq._side_intervals import ConformalMode
-from uq._side_model import SideModel, SideOptions, fit_side_models
+from uq.split_point.identities import CONSISTENCY_FORMS, ConsistencyForm, self_consistency
+from uq.split_point.intervals import ConformalMode
+from uq.split_point.model import SideModel, SideOptions, fit_side_models
+from uq.split_point.residuals import check_targets, predictions, take_residuals
 
 Doubt: TypeAlias = Literal["aleatoric", "epistemic", "total"]
 

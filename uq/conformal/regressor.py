@@ -15,11 +15,11 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.estimators.out_of_fold import check_rows, input_tags_of, warn_unused
 from calib._core.estimators.renamed import renamed
-from uq._bands import Band, Score, is_frozen, members_of
-from uq._conformal_ranks import check_level, check_levels, effective_size
-from uq._interval_ends import Tails, interval_ends
-from uq._interval_fitting import Calibration, calibrate, check_target
-from uq._interval_options import category_names, check_options
+from uq.conformal.bands import Band, Score, is_frozen, members_of
+from uq.conformal.ends import Tails, interval_ends
+from uq.conformal.interval_fitting import Calibration, calibrate, check_target
+from uq.conformal.interval_options import category_names, check_options
+from uq.conformal.ranks import check_level, check_levels, effective_size
 
 Method = Literal["split", "cross", "bootstrap"]
 

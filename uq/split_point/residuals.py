@@ -19,7 +19,7 @@ from calib._border.validation import check_matrix
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
 from calib._core.estimators.out_of_fold import fit_on_rows, folds_of, is_frozen, split_rows
-from uq._head_inputs import HeadInputs, head_inputs, read_inputs
+from uq.split_point.head_inputs import HeadInputs, head_inputs, read_inputs
 from uq.warnings import InSampleResidualsWarning
 
 

@@ -15,12 +15,12 @@ from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq import mapie_backend
-from uq.calibrated_scores import CalibratedScores
-from uq.conformal_quantiles import scaled_calibration_ratio, scaled_test_ratio
+from uq.conformal.calibrated_scores import CalibratedScores
+from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
+from uq.conformal.p_values import codes_of_known, known_categories
+from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
+from uq.conformal.score_clusters import cluster_labels
 from uq.held_out import HeldOut, class_probabilities
-from uq.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
-from uq.p_values import codes_of_known, known_categories
-from uq.score_clusters import cluster_labels
 
 OPTIONS = {
     "method": ("split", "cross"),

@@ -11,8 +11,7 @@ from calib._border.checks import check_fraction, check_option, describe
 from calib._border.typing import Float64Array
 from calib._border.warn import warn
 from calib._core.heads import FEWEST_ROWS, Heads, fit_with_held_out
-from uq._residuals import RowSet
-from uq._side_heads import (
+from uq.split_point.heads import (
     CONSISTENCY_KINDS,
     INTERVAL_KINDS,
     ConsistencyKind,
@@ -23,8 +22,9 @@ from uq._side_heads import (
     fit_consistency_heads,
     fit_interval_heads,
 )
-from uq._side_identities import capped_inflation
-from uq._side_intervals import CONFORMAL_MODES, ConformalMode, SideScores, scaled
+from uq.split_point.identities import capped_inflation
+from uq.split_point.intervals import CONFORMAL_MODES, ConformalMode, SideScores, scaled
+from uq.split_point.residuals import RowSet
 from uq.warnings import BiasedSplitPointWarning
 
 #: A split point counts as biased if the mean residual is this share of the mean absolute one

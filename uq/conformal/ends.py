@@ -11,8 +11,11 @@ from calib._border.checks import describe
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
-from uq._bands import Ends
-from uq._conformal_ranks import (
+from uq.conformal.bands import Ends
+from uq.conformal.cross_intervals import BLOCK_NUMBERS, ScoreLists, kth_smallest, select_by_block
+from uq.conformal.interval_fitting import Calibration, read_ratio
+from uq.conformal.p_values import codes_of_known
+from uq.conformal.ranks import (
     conformal_quantile,
     conformal_rank,
     effective_size,
@@ -20,9 +23,6 @@ from uq._conformal_ranks import (
     samples_needed,
     weighted_quantile,
 )
-from uq._cross_intervals import BLOCK_NUMBERS, ScoreLists, kth_smallest, select_by_block
-from uq._interval_fitting import Calibration, read_ratio
-from uq.p_values import codes_of_known
 from uq.warnings import (
     EffectiveSampleSizeWarning,
     EmptyIntervalWarning,

@@ -26,11 +26,11 @@ from calib._core.estimators.out_of_fold import (
 from calib._core.estimators.renamed import renamed
 from calib._core.estimators.responses import classes_of_model, in_order
 from uq import held_out
-from uq._conformal_ranks import check_level, check_levels
-from uq.calibrated_scores import SmallPolicy
-from uq.conformal_state import ConformalState, check_options, seed_of
-from uq.nonconformity import ConformityScore
-from uq.p_values import ForcedPrediction, forced_prediction
+from uq.conformal.calibrated_scores import SmallPolicy
+from uq.conformal.nonconformity import ConformityScore
+from uq.conformal.p_values import ForcedPrediction, forced_prediction
+from uq.conformal.ranks import check_level, check_levels
+from uq.conformal.state import ConformalState, check_options, seed_of
 
 Mondrian: TypeAlias = Literal["label", "cluster"] | Callable[[Any], ArrayLike] | None
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from uq._conformal_ranks import (
+from uq.conformal.ranks import (
     RANK_TOLERANCE,
     conformal_quantile,
     conformal_rank,
