@@ -1,15 +1,5 @@
 """Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions."""
 
-from uq.certainty import (
-    conformal_confidence,
-    conformal_credibility,
-    interval_lower_certainty,
-    interval_width_certainty,
-    is_conformal_singleton,
-)
-from uq.certainty_curves import certainty_curve
-from uq.certainty_results import CertaintyCurve, CertaintyPoints
-from uq.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.conformal.boxes import ConformalBoxes
 from uq.conformal.classifier import ConformalClassifier
 from uq.conformal.likelihood_ratio import LikelihoodRatio
@@ -26,32 +16,42 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
-from uq.logit_scores import energy_score, max_logit_score, ood_score
-from uq.mapie_risk_control import RiskControlledClassifier
-from uq.ood import KNearestDetector, MahalanobisDetector
-from uq.ood_evaluation import OODMeasures, OODReport, ood_report
-from uq.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
-from uq.risk_coverage import (
-    area_under_risk_coverage,
-    excess_area_under_risk_coverage,
-    risk_coverage_curve,
-)
-from uq.risk_coverage_results import RiskCoverageCurve, SelectivePoint
-from uq.scores import (
+from uq.mapie.risk_control import RiskControlledClassifier
+from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
+from uq.ood.detectors import KNearestDetector, MahalanobisDetector
+from uq.ood.logit_scores import energy_score, max_logit_score, ood_score
+from uq.ood.report import OODMeasures, OODReport, ood_report
+from uq.ood.scores import (
     margin_score,
     max_probability_score,
     negative_entropy_score,
     negative_mutual_information_score,
 )
-from uq.selective import SelectiveClassifier
+from uq.selective.certainty import (
+    conformal_confidence,
+    conformal_credibility,
+    interval_lower_certainty,
+    interval_width_certainty,
+    is_conformal_singleton,
+)
+from uq.selective.certainty_curves import certainty_curve
+from uq.selective.certainty_results import CertaintyCurve, CertaintyPoints
+from uq.selective.classifier import SelectiveClassifier
+from uq.selective.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
+from uq.selective.risk_coverage import (
+    area_under_risk_coverage,
+    excess_area_under_risk_coverage,
+    risk_coverage_curve,
+)
+from uq.selective.risk_coverage_results import RiskCoverageCurve, SelectivePoint
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
-from uq.study import leave_one_out_study
-from uq.study_estimators import load_study_stand_in, study_models
-from uq.study_methods import StudyPredictions
-from uq.study_metrics import StudyNumber, StudyRow
-from uq.study_results import StudyResult
-from uq.study_scores import Protocol
+from uq.study.methods import StudyPredictions
+from uq.study.metrics import StudyNumber, StudyRow
+from uq.study.models import load_study_stand_in, study_models
+from uq.study.results import StudyResult
+from uq.study.scores import Protocol
+from uq.study.study import leave_one_out_study
 from uq.warnings import (
     BiasedSplitPointWarning,
     ConformalWarning,

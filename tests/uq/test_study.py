@@ -34,9 +34,9 @@ from uq import (
     load_study_stand_in,
     study_models,
 )
-from uq.certainty_curves import SHARES, THRESHOLDS
-from uq.study_metrics import STUDY_METRICS, draw_weights, measure
-from uq.study_scores import Table, inner_folds_of, outer_splits, seeded
+from uq.selective.certainty_curves import SHARES, THRESHOLDS
+from uq.study.metrics import STUDY_METRICS, draw_weights, measure
+from uq.study.scores import Table, inner_folds_of, outer_splits, seeded
 
 QUICK: dict[str, Any] = {"n_repeats": 1, "n_resamples": 50, "n_simulations": 20}
 LR = LogisticRegression(C=0.3)
@@ -452,7 +452,7 @@ def test_default_models_impute_where_needed() -> None:
 
 
 def test_gradient_boosting_without_xgboost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uq.study_estimators.is_installed", lambda package: False)
+    monkeypatch.setattr("uq.study.models.is_installed", lambda package: False)
     model = study_models()["gradient_boosting"]
     assert type(model).__name__ == "GradientBoostingClassifier"
 

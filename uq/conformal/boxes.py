@@ -15,8 +15,8 @@ from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import check_matrix
 from calib._border.warn import warn
-from uq._vectors import check_numbers, unit_codes
 from uq.conformal.ranks import check_level, conformal_quantile, samples_needed
+from uq.vectors import check_numbers, unit_codes
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.

@@ -8,8 +8,8 @@ from calib._border.checks import check_fraction, check_integer, check_option, de
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, LabelArray
 from calib._core.estimators.out_of_fold import check_estimator, warn_if_trained
-from uq._mapie_intervals import check_supported
 from uq.conformal.bands import is_frozen, members_of
+from uq.mapie.intervals import check_supported
 
 
 def category_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:

@@ -15,9 +15,9 @@ from calib._border.reading import eager, read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import RANGE_TOLERANCE, check_matrix
 from calib._border.warn import warn
-from uq._vectors import check_numbers, percent_hint
 from uq.conformal.categories import CategoryTable
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
+from uq.vectors import check_numbers, percent_hint
 from uq.warnings import SmallCalibrationSetWarning
 
 #: Test scores answered in one go (8 MB), so that memory stays bounded beside the result.

@@ -10,8 +10,8 @@ from calib._border.labels import check_same_length
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
-from uq._vectors import check_numbers
 from uq.conformal import ranks as ranks
+from uq.vectors import check_numbers
 
 #: A scaled likelihood ratio beyond this outweighs any calibration set.
 HUGE_RATIO = 1e300

@@ -14,13 +14,13 @@ from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from uq import mapie_backend
 from uq.conformal.calibrated_scores import CalibratedScores
 from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
 from uq.conformal.p_values import codes_of_known, known_categories
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
 from uq.conformal.score_clusters import cluster_labels
 from uq.held_out import HeldOut, class_probabilities
+from uq.mapie import prediction_sets
 
 OPTIONS = {
     "method": ("split", "cross"),
@@ -248,20 +248,20 @@ class ConformalState:
         """Ask MAPIE, and the own code for levels that MAPIE refuses."""
         kind, n_samples = self.params["conformity_score"], len(self.codes)
         able = np.array(
-            [mapie_backend.mapie_can(n_samples, self.codes, kind, one) for one in levels]
+            [prediction_sets.mapie_can(n_samples, self.codes, kind, one) for one in levels]
         )
         out = np.empty((*probas[0].shape, len(levels)), dtype=bool)
         asked = [level for level, one in zip(levels, able, strict=True) if one]
         if asked:
             options: dict[str, Any] = {"randomize": self.params["randomize"], "seed": self.seed}
             if len(probas) == 1:
-                out[:, :, able] = mapie_backend.split_sets(
+                out[:, :, able] = prediction_sets.split_sets(
                     self.held.proba, self.codes, probas[0], kind, asked, **options
                 )
             else:
                 options["aggregation"] = self.params["aggregation"]
                 held = self.held
-                out[:, :, able] = mapie_backend.cross_sets(
+                out[:, :, able] = prediction_sets.cross_sets(
                     held.proba, self.codes, held.fold, probas, kind, asked, **options
                 )
         if not able.all():

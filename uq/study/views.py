@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calib._border.optional import is_installed, require
-from uq.study_text import label_of, rows_at
+from uq.study.text import label_of, rows_at
 
 if TYPE_CHECKING:
-    from uq.study_metrics import StudyNumber, StudyRow
-    from uq.study_results import StudyResult
+    from uq.study.metrics import StudyNumber, StudyRow
+    from uq.study.results import StudyResult
 
 _STYLE = """
 .uq-study { font: 15px/1.45 system-ui, sans-serif; color: #1b1f24; background: #fff;

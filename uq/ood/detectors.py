@@ -13,7 +13,7 @@ from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.scores import row_blocks
-from uq._covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covariance, whiten
+from uq.ood.covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covariance, whiten
 
 #: Rows of a block at least, so that matrix products stay efficient.
 ROWS_AT_LEAST = 256

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from calib._border.typing import ArrayLike
-from uq._tied_risk import (
+from uq.selective.risk_coverage_results import RiskCoverageCurve
+from uq.selective.tied_risk import (
     area_of,
     check_pairs,
     generalized_area_of,
     tie_groups,
     warn_if_reversed,
 )
-from uq.risk_coverage_results import RiskCoverageCurve
 
 
 def risk_coverage_curve(

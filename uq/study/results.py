@@ -12,14 +12,14 @@ from calib._border.checks import check_option, describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from uq._vectors import check_score_vector
-from uq.certainty_curves import SHARES, THRESHOLDS
-from uq.certainty_results import TITLES
-from uq.study_methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
-from uq.study_metrics import STUDY_METRICS, Cut, StudyRow, draw_weights, measure, summarise
-from uq.study_reading import findings, notes
-from uq.study_scores import Protocol
-from uq.study_text import study_text
+from uq.selective.certainty_curves import SHARES, THRESHOLDS
+from uq.selective.certainty_results import TITLES
+from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
+from uq.study.metrics import STUDY_METRICS, Cut, StudyRow, draw_weights, measure, summarise
+from uq.study.reading import findings, notes
+from uq.study.scores import Protocol
+from uq.study.text import study_text
+from uq.vectors import check_score_vector
 
 #: The method whose probabilities, and the one whose certainty, the recommended pair takes.
 PAIR = ("venn_abers", "conformal")
@@ -237,7 +237,7 @@ class StudyResult:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from uq.study_views import fragment
+        from uq.study.views import fragment
 
         return fragment(self)
 
@@ -249,7 +249,7 @@ class StudyResult:
         path : str or path-like
             File to write; curves are left out where matplotlib is not installed.
         """
-        from uq.study_views import page
+        from uq.study.views import page
 
         text = page(self)
         with atomic_write(path) as file:

@@ -15,13 +15,13 @@ from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
 from calib._core.links import expit
 from calib.warnings import ProbabilitiesAsLogitsWarning
-from uq.certainty import (
+from uq.selective.certainty import (
     conformal_confidence,
     conformal_credibility,
     interval_lower_certainty,
     interval_width_certainty,
 )
-from uq.study_scores import Cell
+from uq.study.scores import Cell
 
 #: Methods that are no calibrator of the registry.
 OWN_METHODS = ("raw", "conformal", "conformal_prevalence")

@@ -18,8 +18,8 @@ from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix
 from calib._core.links import expit
 from calib._core.scores import row_blocks
-from uq._rows import check_temperature, log_sum_exp
-from uq._vectors import unit_codes
+from uq.rows import check_temperature, log_sum_exp
+from uq.vectors import unit_codes
 
 #: Rows of a block at least, so that matrix products with thousands of texts stay efficient.
 ROWS_AT_LEAST = 256

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uq.study_methods import CONFIDENCE, MAX_PROBABILITY
+from uq.study.methods import CONFIDENCE, MAX_PROBABILITY
 
 if TYPE_CHECKING:
-    from uq.study_results import StudyResult
+    from uq.study.results import StudyResult
 
 #: Share at which certainties are compared, and threshold at which their scales are.
 HALF, STRICT = 0.5, 0.8

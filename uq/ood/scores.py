@@ -16,7 +16,7 @@ from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, InputKind
 from calib._border.validation import check_matrix, check_scores
 from calib._core.links import PROBA_FLOOR, both_columns, logits_from_proba, softmax
-from uq._rows import blocks, by_rows, check_temperature, working
+from uq.rows import blocks, by_rows, check_temperature, working
 
 
 def max_probability_score(

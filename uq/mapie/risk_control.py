@@ -18,14 +18,14 @@ from calib._border.validation import check_matrix, check_probabilities
 from calib._border.warn import warn
 from calib._core.estimators.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
 from calib._core.estimators.responses import classes_of_model, in_order
-from uq._mapie_thresholds import (
+from uq.held_out import check_probability_model, class_probabilities, classes_and_codes
+from uq.mapie.thresholds import (
     Risk,
     check_search,
     check_thresholds,
     risks_and_targets,
     search_thresholds,
 )
-from uq.held_out import check_probability_model, class_probabilities, classes_and_codes
 from uq.warnings import RiskNotControlledWarning
 
 

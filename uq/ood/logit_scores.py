@@ -16,8 +16,8 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike
 from calib._border.validation import check_matrix, looks_like_probabilities
 from calib._border.warn import warn
-from uq._rows import by_rows, check_temperature, log_sum_exp
-from uq.scores import margin_score, max_probability_score, negative_entropy_score
+from uq.ood.scores import margin_score, max_probability_score, negative_entropy_score
+from uq.rows import by_rows, check_temperature, log_sum_exp
 
 Method: TypeAlias = Literal["max_probability", "margin", "negative_entropy", "max_logit", "energy"]
 #: How close to 0 every row's log-sum-exp must be for the rows to be log-probabilities.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uq.study_methods import MAX_PROBABILITY
+from uq.study.methods import MAX_PROBABILITY
 
 if TYPE_CHECKING:
-    from uq.study_metrics import StudyRow
-    from uq.study_results import StudyResult
+    from uq.study.metrics import StudyRow
+    from uq.study.results import StudyResult
 
 
 def study_text(study: StudyResult) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.checks import check_fraction, check_option, describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from uq._vectors import check_score_vector
+from uq.vectors import check_score_vector
 
 Risk: TypeAlias = Literal[
     "precision", "recall", "accuracy", "fpr", "predicted_positive_fraction", "npv"

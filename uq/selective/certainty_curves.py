@@ -17,9 +17,9 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_predictions
 from calib.evaluation import adaptive_calibration_error, consistency_interval
-from uq._ranking import auroc, average_precision
-from uq._vectors import check_score_vector, percent_hint
-from uq.certainty_results import METRICS, CertaintyCurve, CertaintyPoints
+from uq.ood.ranking import auroc, average_precision
+from uq.selective.certainty_results import METRICS, CertaintyCurve, CertaintyPoints
+from uq.vectors import check_score_vector, percent_hint
 
 #: Bins of the adaptive calibration error at most, and samples of all per bin at least.
 MAX_BINS, PER_BIN = 10, 10
@@ -52,7 +52,7 @@ def certainty_curve(
         Probabilities; a mapping holds one such array per key of `certainty`.
     certainty : array-like of shape (n_samples,), or mapping of str to such
         Larger for more certain: `max_probability_score`, `conformal_confidence` and the others of
-        `uq.certainty`. A mapping compares several; a single array is named "certainty".
+        `uq.selective.certainty`. A mapping compares several; a single array is named "certainty".
     thresholds : array-like of shape (n_thresholds,), default=(0.5, 0.55, ..., 0.95)
         Keep samples with at least this certainty.
     shares : array-like of shape (n_shares,) in (0, 1], default=(0.1, 0.2, ..., 1.0)

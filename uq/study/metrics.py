@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
-from uq.certainty_curves import MAX_BINS, PER_BIN, ROUNDING
+from uq.selective.certainty_curves import MAX_BINS, PER_BIN, ROUNDING
 
 Cut: TypeAlias = Literal["none", "threshold", "share"]
 #: Metrics of a row of the study, in reading order.

@@ -34,9 +34,9 @@ from calib._core.estimators.responses import (
     in_order,
     predicted_codes,
 )
-from uq._vectors import check_score_vector
-from uq.risk_control import Procedure, SelectiveThreshold, control_selective_risk
-from uq.scores import margin_score, max_probability_score, negative_entropy_score
+from uq.ood.scores import margin_score, max_probability_score, negative_entropy_score
+from uq.selective.risk_control import Procedure, SelectiveThreshold, control_selective_risk
+from uq.vectors import check_score_vector
 
 Confidence: TypeAlias = (
     Literal["max_probability", "margin", "negative_entropy"] | Callable[[Any, Any], ArrayLike]
