@@ -52,4 +52,5 @@ def blocks(array: Array, n_columns: int) -> list[slice]:
 
 
 def working(block: Array, xp: Any) -> Array:
+    """Return a block in the floating type that is computed in."""
     return xp.astype(block, xp.float32) if is_half(block) else block

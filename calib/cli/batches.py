@@ -182,14 +182,17 @@ class ParquetFile(LargeFile):
         super().__init__(path, "parquet", list(self._schema.names))
 
     def n_batches(self, n_rows: int) -> int:
+        """Return how many batches of that many rows the file gives."""
         metadata = self._file.metadata
         sizes = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
         return sum(-(-size // n_rows) for size in sizes)
 
     def type_of(self, name: str) -> Any:
+        """Return the Arrow type of a column."""
         return self._schema.field(name).type
 
     def batches(self, columns: list[str], n_rows: int) -> Iterator[Batch]:
+        """Yield columns of the file in batches of rows."""
         first = 0
         for group in range(self._file.metadata.num_row_groups):
             row = 0
@@ -237,16 +240,20 @@ class Folder(LargeFile):
         self.n_rows = sum(part.n_rows for part in self._parts)
 
     def n_batches(self, n_rows: int) -> int:
+        """Return how many batches of that many rows the file gives."""
         return sum(part.n_batches(n_rows) for part in self._parts)
 
     def type_of(self, name: str) -> Any:
+        """Return the Arrow type of a column."""
         return self._parts[0].type_of(name)
 
     def check_numeric(self, name: str) -> None:
+        """Raise a `ValueError` unless a column holds numbers."""
         for part in self._parts:
             part.check_numeric(name)
 
     def batches(self, columns: list[str], n_rows: int) -> Iterator[Batch]:
+        """Yield columns of the file in batches of rows."""
         for part in self._parts:
             yield from part.batches(columns, n_rows)
 
@@ -321,6 +328,7 @@ class JsonLines(_Sequential):
         return arrow_json.open_json(file, read_options=arrow_json.ReadOptions(block_size=block))
 
     def type_of(self, name: str) -> Any:
+        """Return the Arrow type of a column."""
         return self._schema.field(name).type
 
     def _reader(self, columns: list[str]) -> Iterator[Any]:
@@ -351,6 +359,7 @@ class FeatherFile(_Sequential):
         return reader.schema, batches
 
     def type_of(self, name: str) -> Any:
+        """Return the Arrow type of a column."""
         return self._schema.field(name).type
 
     def _reader(self, columns: list[str]) -> Iterator[Any]:
@@ -395,6 +404,7 @@ class Batch:
     labels_of_text: Mapping[str, Any] | None = None
 
     def place(self, index: int) -> str:
+        """Return where a row of the batch stands in its file."""
         row = self.row_of_file + index
         if self.group is None:
             return f"row {row} of the file (the first is row 0)"

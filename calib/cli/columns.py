@@ -236,6 +236,7 @@ def _reads_floats(texts: list[str]) -> Callable[[str], float] | None:
 
 
 def missing(array: LabelArray) -> LabelArray:
+    """Return which labels are missing."""
     if array.dtype.kind == "f":
         return np.isnan(array)
     if array.dtype.kind == "O":
@@ -244,6 +245,7 @@ def missing(array: LabelArray) -> LabelArray:
 
 
 def to_list(column: Any) -> list[Any]:
+    """Return a column as Python values."""
     if isinstance(column, list):
         return column
     values: list[Any] = column.tolist() if isinstance(column, np.ndarray) else column.to_pylist()
@@ -251,6 +253,7 @@ def to_list(column: Any) -> list[Any]:
 
 
 def shorten(names: list[str], limit: int = N_LISTED) -> str:
+    """Return names in one line, the rest of a long list counted."""
     if len(names) <= limit:
         return ", ".join(names)
     head, last = ", ".join(names[: limit - 2]), names[-1]
@@ -258,9 +261,11 @@ def shorten(names: list[str], limit: int = N_LISTED) -> str:
 
 
 def row_text(index: int) -> str:
+    """Return how messages name a row."""
     return f"row {index} (the first is row 0)"
 
 
 def one_line(error: BaseException) -> str:
+    """Return the text of an error in one line of at most 200 characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -60,6 +60,7 @@ class SavedScores:
         return turned
 
     def probabilities(self) -> FloatArray:
+        """Return the scores as probabilities."""
         if self.kind == "proba":
             return self.matrix
         z = self.matrix
@@ -266,4 +267,5 @@ def calibrate(calibrator: BaseCalibrator, scored: SavedScores) -> FloatArray:
 
 
 def class_names(classes: LabelArray) -> list[str]:
+    """Return classes as text."""
     return [class_name(label) for label in classes]

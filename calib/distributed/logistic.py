@@ -50,6 +50,7 @@ class RemoteOdds:
 
     @property
     def n_problems(self) -> int:
+        """Number of regressions, one per class beyond two."""
         return len(self.ones)
 
     def goals(self, cautious: LabelArray) -> Goals:

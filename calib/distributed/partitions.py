@@ -68,6 +68,7 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
+        """Columns that are read."""
         return list(
             dict.fromkeys([*self.scores, self.label, *([self.weight] if self.weight else [])])
         )
@@ -97,6 +98,7 @@ def check_columns(
 
 
 def check_names(frame: Any, names: Sequence[str]) -> None:
+    """Raise a `ValueError` unless the collection has all columns."""
     known = set(frame.columns)
     for name in names:
         if name not in known:
@@ -110,6 +112,7 @@ def partitions_of(frame: Any) -> list[Any]:
 
 
 def dask() -> Any:
+    """Return the package, or say how to install it."""
     return require("dask", extra="dask", purpose="calib.distributed")
 
 
@@ -181,6 +184,7 @@ def _pair(number: int, part: Any) -> tuple[int, Any]:
 
 
 def add(parts: list[Sums]) -> Sums:
+    """Return the sums of partitions added up."""
     return tuple(sum(entries[1:], start=entries[0]) for entries in zip(*parts, strict=True))
 
 
@@ -190,6 +194,7 @@ def join(parts: list[Sums]) -> Sums:
 
 
 def largest(parts: list[Sums]) -> Sums:
+    """Return the largest entries over partitions."""
     return tuple(np.maximum.reduce(list(entries)) for entries in zip(*parts, strict=True))
 
 

@@ -54,6 +54,7 @@ class Rows:
 
     @property
     def n_samples(self) -> int:
+        """Number of rows of all partitions."""
         return sum(self.sizes)
 
     def sums(self, function: Callable[..., Sums], *arguments: Any) -> Sums:
@@ -210,6 +211,7 @@ def _in_units(part: Part, unit: float) -> Part:
 
 
 def sample_of_part(part: Part, step: int, first: int) -> Part:
+    """Return every so many rows of a partition."""
     return part.every(step, first)
 
 
@@ -263,4 +265,5 @@ def gather_odds(parts: Sequence[Odds]) -> Odds:
 
 
 def sample_of_odds(part: Odds, step: int, first: int) -> Odds:
+    """Return every so many rows of log-odds."""
     return part.every(step, first)

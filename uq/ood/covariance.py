@@ -34,6 +34,7 @@ def shrunk_covariance(centred: Float64Array, shrinkage: Shrinkage) -> tuple[Floa
 
 
 def check_shrinkage(shrinkage: Any) -> None:
+    """Raise a `ValueError` unless the shrinkage is "auto" or in [0, 1]."""
     if isinstance(shrinkage, str) and shrinkage == "auto":
         return
     number = isinstance(shrinkage, (int, float, np.number)) and not isinstance(shrinkage, bool)
@@ -57,4 +58,5 @@ def factor_of(covariance: Float64Array, what: str) -> Float64Array:
 
 
 def whiten(factor: Float64Array, rows: Float64Array) -> Float64Array:
+    """Return rows in coordinates in which their covariance is the identity."""
     return cast(Float64Array, solve_triangular(factor, rows.T, lower=True, check_finite=False).T)

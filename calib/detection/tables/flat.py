@@ -109,6 +109,7 @@ def kept(
 
 
 def summary(table: Any, what: str, images: LabelArray) -> str:
+    """Return what a table holds in one line."""
     counts = (
         (len(table), what, what + "es"),
         (len(np.unique(images)), "image", "images"),

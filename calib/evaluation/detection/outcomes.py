@@ -157,6 +157,7 @@ class Grid:
 
     @property
     def n_cells(self) -> int:
+        """Number of cells of a class."""
         return int(np.prod(self.n_bins))
 
 

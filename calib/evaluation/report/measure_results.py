@@ -60,7 +60,8 @@ class CalibratedDraws(Protocol):
     """What has measures under redrawn labels."""
 
     @property
-    def calibrated(self) -> Float64Array: ...
+    def calibrated(self) -> Float64Array:
+        """Draws of the measure under calibration."""
 
 
 def joint_ranges(

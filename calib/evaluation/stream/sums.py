@@ -81,6 +81,7 @@ class Layout:
         return self._view_start + 6 * self.n_cells
 
     def scalars(self, sums: Float64Array) -> Float64Array:
+        """Return the sums that are numbers."""
         return sums[:SCALARS]
 
     def losses(self, sums: Float64Array) -> Float64Array:

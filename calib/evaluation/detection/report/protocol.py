@@ -79,6 +79,7 @@ def _learned(calibrator: DetectionCalibrator) -> bool:
 
 
 def rule_of(calibrator: DetectionCalibrator) -> Rule:
+    """Return when a detection counts as correct for a calibrator."""
     given, target = calibrator.iou_threshold, calibrator.target
     tau = DEFAULT_IOU[target] if given is None else float(given)
     return Rule(
