@@ -139,8 +139,12 @@ def detection_metric_interval(
     50 neighbours in score (all classes), residuals being overlaps minus the mean overlap of those
     neighbours: the spread of the overlaps at that score around a calibrated mean. Detections of an
     image are drawn as dependent as they are: a normal number per image, with the share that gives
-    the observed products of residuals. That detections exclude each other (two boxes of one object
-    cannot both be right) is ignored.
+    the observed products of residuals. With 20 detections per image and a latent correlation of 0.3
+    floors drawn box by box are a fifth too low, and 22 % of calibrated detectors are beyond them.
+    That detections exclude each other (two boxes of one object cannot both be right) is ignored.
+
+    *Coverage* at a nominal 95 % in simulation, at 200 and 1,000 images with six detections each,
+    alike inside images or not: 92 to 99 % for D-ECE and LaECE of miscalibrated detectors.
 
     References
     ----------
