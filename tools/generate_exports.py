@@ -97,6 +97,7 @@ EVALUATION = {
     "detection_records": (
         "ClassTable",
         "DetectionMeasure",
+        "DetectionMetricInterval",
         "DetectionModelReport",
         "PositionMap",
         "ReliabilityBins",
@@ -104,7 +105,6 @@ EVALUATION = {
     "detection_reporting": ("detection_report",),
     "detection_results": ("DetectionReport",),
     "detection_sampling": (
-        "DetectionMetricInterval",
         "detection_metric_difference",
         "detection_metric_interval",
     ),

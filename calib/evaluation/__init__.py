@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from calib.evaluation.detection_records import (
         ClassTable,
         DetectionMeasure,
+        DetectionMetricInterval,
         DetectionModelReport,
         PositionMap,
         ReliabilityBins,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from calib.evaluation.detection_reporting import detection_report
     from calib.evaluation.detection_results import DetectionReport
     from calib.evaluation.detection_sampling import (
-        DetectionMetricInterval,
         detection_metric_difference,
         detection_metric_interval,
     )
@@ -122,7 +122,7 @@ _MODULE_OF = {
     "CumulativeTest": "calib.evaluation.cumulative",
     "DetectionHeatmapDisplay": "calib.evaluation.detection_display",
     "DetectionMeasure": "calib.evaluation.detection_records",
-    "DetectionMetricInterval": "calib.evaluation.detection_sampling",
+    "DetectionMetricInterval": "calib.evaluation.detection_records",
     "DetectionModelReport": "calib.evaluation.detection_records",
     "DetectionReport": "calib.evaluation.detection_results",
     "DetectionTable": "calib.evaluation.detection_tables",

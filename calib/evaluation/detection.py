@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from calib._core.binning import Strategy
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches
 from calib.detection.thresholds import Threshold
-from calib.evaluation import _cells
 from calib.evaluation._cells import Average, ErrorOptions, Reduce, WithoutTruth
 from calib.evaluation._outcomes import collect, make_grid
-from calib.evaluation._plans import Plan, warn_if_nan
+from calib.evaluation._plans import Plan, error_plan, warn_if_nan
 from calib.evaluation.detection_tables import DetectionTable, bin_outcomes, check
 
 
@@ -178,11 +176,7 @@ def plan_detection_calibration_error(
         threshold=threshold,
         matches=matches,
     )
-    return Plan(
-        bin_outcomes(outcomes, grid, "tp"),
-        partial(_cells.calibration_error, options=options),
-        partial(_cells.calibration_error, options=options.without_bias()),
-    )
+    return error_plan(bin_outcomes(outcomes, grid, "tp"), options)
 
 
 def detection_calibration_table(

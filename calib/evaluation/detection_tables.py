@@ -201,13 +201,21 @@ class DetectionTable:
     def absolute_error(self) -> float:
         """Return the mean over classes of the mean ``|score - target|`` of a class."""
         return float(
-            _cells.absolute_error(self.layout, self.sums, self.class_sums, reference_compat=False)
+            _cells.mean_ratio(
+                _cells.absolute_ratio(
+                    self.layout, self.sums, self.class_sums, reference_compat=False
+                )
+            )
         )
 
     def squared_error(self) -> float:
         """Return the mean ``(score - target)**2`` over all detections of classes with boxes."""
         return float(
-            _cells.squared_error(self.layout, self.sums, self.class_sums, classes_without_gt="skip")
+            _cells.mean_ratio(
+                _cells.squared_ratio(
+                    self.layout, self.sums, self.class_sums, classes_without_gt="skip"
+                )
+            )
         )
 
     def coverage(self, *, min_samples: int = 1) -> float:

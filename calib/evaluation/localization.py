@@ -12,7 +12,7 @@ from calib.detection.thresholds import Threshold
 from calib.evaluation import _cells
 from calib.evaluation._cells import ErrorOptions
 from calib.evaluation._outcomes import collect, make_grid
-from calib.evaluation._plans import Plan, warn_if_nan
+from calib.evaluation._plans import Plan, error_plan, mean_plan, warn_if_nan
 from calib.evaluation.detection_tables import DetectionTable, bin_outcomes, check
 from calib.evaluation.overlap_error import ONE_BIN
 
@@ -140,11 +140,7 @@ def plan_localization_aware_calibration_error(
         matches=matches,
     )
     options = check(ErrorOptions(average="macro", drop_zero=reference_compat))
-    return Plan(
-        bin_outcomes(outcomes, grid, "iou"),
-        partial(_cells.calibration_error, options=options),
-        partial(_cells.calibration_error, options=options.without_bias()),
-    )
+    return error_plan(bin_outcomes(outcomes, grid, "iou"), options)
 
 
 def localization_aware_absolute_error(
@@ -246,9 +242,9 @@ def plan_localization_aware_absolute_error(
         threshold=threshold,
         matches=matches,
     )
-    return Plan(
+    return mean_plan(
         bin_outcomes(outcomes, ONE_BIN, "iou"),
-        partial(_cells.absolute_error, reference_compat=reference_compat),
+        partial(_cells.absolute_ratio, reference_compat=reference_compat),
     )
 
 

@@ -168,14 +168,10 @@ def metric_interval(
         if known is not None:
             codes = None if groups is None else group_codes(groups, len(y))
             return measure_interval(known, codes, confidence_level, n_resamples, rng)
-        found = _double_interval(value_of, n_units, n_resamples, confidence_level, rng)
-        error = found.standard_deviation / n_resamples**0.5
-        if abs(found.mean - value) <= 3.0 * error:
-            shift = found.mean - value  # of the draws alone
-            return replace(found, low=found.low + shift, high=found.high + shift)
-        return replace(found, value=2.0 * value - found.mean, usual=value)
+        return centred_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
     if method == "double":
-        return _double_interval(value_of, n_units, n_resamples, confidence_level, rng)
+        value = value_of(units)
+        return _double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
     from scipy.stats import bootstrap
 
     result = bootstrap(
@@ -194,7 +190,28 @@ def metric_interval(
     )
 
 
+def centred_interval(
+    value: float,
+    value_of: Callable[[IntArray], float],
+    n_units: int,
+    n_resamples: int,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the double bootstrap interval with the value that stands in its middle.
+
+    That is the value of the sample, unless the draws show a bias beyond their own noise.
+    """
+    found = _double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+    error = found.standard_deviation / n_resamples**0.5
+    if abs(found.mean - value) <= 3.0 * error:
+        shift = found.mean - value  # of the draws alone
+        return replace(found, low=found.low + shift, high=found.high + shift)
+    return replace(found, value=2.0 * value - found.mean, usual=value)
+
+
 def _double_interval(
+    value: float,
     value_of: Callable[[IntArray], float],
     n_units: int,
     n_resamples: int,
@@ -207,12 +224,15 @@ def _double_interval(
     """
     from scipy.special import ndtri
 
-    value = value_of(np.arange(n_units))
     first, second = np.empty((2, n_resamples))
     for replicate in range(n_resamples):
         units = rng.integers(0, n_units, n_units)
         first[replicate] = value_of(units)
         second[replicate] = value_of(units[rng.integers(0, n_units, n_units)])
+    known = ~np.isnan(first + second)  # draws with nothing to measure are left out
+    first, second = first[known], second[known]
+    if np.isnan(value) or len(first) < 2:
+        return Interval(value, *(np.nan,) * 2, confidence_level, *(np.nan,) * 3, len(first))
     centre = 2.0 * value - float(first.mean())
     variance = float(first.var(ddof=1))
     correction = -2.0 * float(np.cov(first, second - first)[0, 1])

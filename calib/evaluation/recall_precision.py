@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from calib.detection.lrp import MatchedScores, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match
 from calib.detection.thresholds import Threshold
 from calib.evaluation import _cells
-from calib.evaluation._cells import ClassSums, EntrySums, Layout
+from calib.evaluation._cells import ClassSums, EntrySums, Layout, Ratio
 from calib.evaluation._outcomes import collect
-from calib.evaluation._plans import Plan, warn_if_nan
+from calib.evaluation._plans import Plan, mean_plan, warn_if_nan
 from calib.evaluation.detection_tables import DetectionTable, bin_outcomes
 from calib.evaluation.overlap_error import ONE_BIN
 
@@ -166,12 +165,15 @@ def plan_localization_recall_precision(
         threshold=threshold,
         matches=matches,
     )
-    evaluate = partial(_value, iou_threshold=outcomes.iou_threshold)
-    return Plan(bin_outcomes(outcomes, ONE_BIN, "iou"), evaluate, has_floor=False)
+    ratio = partial(lrp_part, part=0, iou_threshold=outcomes.iou_threshold)
+    return mean_plan(bin_outcomes(outcomes, ONE_BIN, "iou"), ratio, has_floor=False)
 
 
-def _value(layout: Layout, entries: EntrySums, classes: ClassSums, *, iou_threshold: float) -> Any:
-    return _cells.mean_known(_cells.lrp_parts(classes, iou_threshold).value)
+def lrp_part(
+    layout: Layout, entries: EntrySums, classes: ClassSums, *, part: int, iou_threshold: float
+) -> Ratio:
+    """Return the sums of the LRP error, or of a component, as a plan wants them."""
+    return _cells.lrp_ratio(classes, iou_threshold, part)
 
 
 def optimal_localization_recall_precision(

@@ -254,12 +254,16 @@ def interval_of(
     reflect: bool,
     bounds: tuple[float, float],
 ) -> Interval:
-    """Return the percentile interval, or the reflected (basic) one within `bounds`."""
+    """Return the percentile interval, or the reflected (basic) one within `bounds`.
+
+    It is stretched to hold the value where the draws lie on one side of it.
+    """
     tail = (1 - confidence_level) / 2
     low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
     if reflect:
         low, high = 2 * value - high, 2 * value - low
         low, high = (float(np.clip(end, *bounds)) for end in (low, high))
+    low, high = min(low, value), max(high, value)
     return summarized(value, low, high, confidence_level, replicates)
 
 
