@@ -90,7 +90,7 @@ def negative_sum(gaps: Float64Array) -> Float64Array:
 
 def largest(sums: Float64Array) -> Float64Array:
     """Return the largest absolute values."""
-    return np.maximum(sums.max(axis=-1), -sums.min(axis=-1))
+    return np.asarray(np.maximum(sums.max(axis=-1), -sums.min(axis=-1)))
 
 
 def peak_law(gaps: Float64Array, calibrated: Float64Array, resampled: Float64Array) -> GapLaw:
