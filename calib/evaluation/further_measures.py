@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib.evaluation._inversion import GapLaw, largest_sum, smooth_gaps
+from calib.evaluation._inversion import GapLaw, peak_law, smooth_gaps
 from calib.evaluation.measures import (
     MeasureInfo,
     Prepared,
@@ -245,8 +245,8 @@ class _Path:
         mass = self.share.reshape(coarse).sum(axis=1)
         gap = np.zeros(PATH_BINS)
         np.divide(self.observed.reshape(coarse).sum(axis=1), mass, out=gap, where=mass > 0)
-        direction = self.share * np.repeat(smooth_gaps(gap, mass), coarse[1])
-        return GapLaw(direction, self.calibrated, self.resampled - self.observed, largest_sum)
+        smooth = self.share * np.repeat(smooth_gaps(gap, mass), coarse[1])
+        return peak_law(smooth, self.calibrated, self.resampled - self.observed)
 
 
 def _draws(
