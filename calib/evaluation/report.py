@@ -198,7 +198,9 @@ def calibration_report(
             kept = weight > 0
             codes, proba, weight = codes[kept], proba[kept], weight[kept]
             group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
-        doubt = suspicion(proba, "proba", codes, weight, classes, "y_prob")
+        single = np.shape(array)[1:] in ((), (1,))
+        shown = proba[:, -1:] if single and len(classes) == 2 else proba
+        doubt = suspicion(shown, "proba", codes, weight, classes, "y_prob")
         if doubt:
             warn(f"{doubt} (model {name!r})" if len(given) > 1 else doubt, DegenerateScoresWarning)
         n_units = len(codes) if group is None else int(group.max()) + 1

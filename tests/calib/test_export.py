@@ -53,7 +53,6 @@ def test_tensors_in_tensors_out(name: str, n_classes: int, source: str, device: 
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.filterwarnings("ignore:.*at its bound:calib.warnings.DegenerateScoresWarning")
 def test_fitting_on_tensors(name: str) -> None:
     _, z = fitted(name, 3)
     y = np.random.default_rng(1).integers(0, 3, 300)
