@@ -266,8 +266,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
                 weight = None if weight is None else weight[possible]
         if target.dtype.kind == "i" and target.min() == target.max():
             raise ValueError(
-                f"y has a single class ({shown(settled[target[0]])}); calibration needs at least two "
-                f"classes among the samples (with positive weight)"
+                f"y has a single class ({shown(settled[target[0]])}); calibration needs at least "
+                f"two classes among the samples (with positive weight)"
             )
         scores = array[:, :n_scores]
         if self.input == "logits" and validation.looks_like_probabilities(scores):
