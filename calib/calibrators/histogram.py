@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.binning import (
@@ -145,7 +145,7 @@ class HistogramCalibrator(BaseCalibrator):
         self.kind = kind
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        n_bins = check_integer("n_bins", self.n_bins, low=1)
+        n_bins = check_integer("n_bins", self.n_bins, low=1, high=MOST_BINS)
         check_option("strategy", self.strategy, ("uniform", "quantile"))
         check_option("kind", self.kind, ("rate", "scaling"))
         uniform = self.strategy == "uniform"  # bins of equal mass are narrow where the masks are

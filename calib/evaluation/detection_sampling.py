@@ -8,7 +8,13 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
 from calib.detection.arrays import Detections, GroundTruth
@@ -178,7 +184,7 @@ def detection_metric_interval(
     0.015, floor 0.051
     """
     confidence_level = _check(confidence_level, n_resamples, method)
-    check_integer("n_floor", n_floor, low=2)
+    check_integer("n_floor", n_floor, low=2, high=MOST_RESAMPLES)
     rng = generator(random_state)
     n_images = _count_images(ground_truth)
     if callable(metric):
@@ -311,7 +317,7 @@ def _plan_of(metric: str) -> Callable[..., Plan]:
 
 
 def _check(confidence_level: float, n_resamples: int, method: str) -> float:
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     check_option("method", method, ("basic", "percentile"))
     return check_fraction("confidence_level", confidence_level)
 

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_BINS,
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, RandomState
 from calib._border.warn import warn
@@ -167,8 +174,8 @@ def calibration_report(
     >>> print(report.verdict("calibrated").split(" (")[0])
     ECE 0.0320 is within what a perfectly calibrated model shows at n=400
     """
-    check_integer("n_bins", n_bins, low=1)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     confidence_level = check_fraction("confidence_level", confidence_level)
     further = further_measures.chosen(measures)
     check_option("tests", tests, (True, False))
