@@ -172,7 +172,7 @@ def test_programs_exported_without_exclusions_understand_them(name: str, n_class
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["temperature", "platt", "vector_scaling"])
+@pytest.mark.parametrize("name", ["temperature", "platt", "vector_scaling", "auto"])
 def test_onnx_files_understand_exclusions(name: str) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
