@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import calib
+from calib._border.checks import MOST_BINS, MOST_RESAMPLES
 from calib._cli.detect_parser import add_detect
 from calib._cli.terminal import say, warnings_as_lines
 
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
-
-#: Bins and resamples beyond which memory and time end before anything is learnt.
-MOST_BINS, MOST_RESAMPLES = 10_000, 1_000_000
 
 _COLUMNS = """\
 Columns are named by shell-style globs or comma-separated lists. A glob takes

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from calib import CALIBRATORS, BaseCalibrator, VennAbersCalibrator, make_calibrator
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
+from calib._core.advice import Door, coming_through
 from calib._core.links import expit
 from calib.warnings import ProbabilitiesAsLogitsWarning
 from uq.certainty import (
@@ -29,6 +30,12 @@ OWN_METHODS = ("raw", "conformal", "conformal_prevalence")
 MAX_PROBABILITY = "max_probability"
 CONFIDENCE = "conformal_confidence"
 Method: TypeAlias = str | BaseCalibrator
+#: What can be done about held-out scores that contradict the labels.
+DOOR = Door.of_model(
+    "the held-out score of the model",
+    "that X and y belong together row by row, and pass groups= if rows are related",
+    classes=("the first class", "the second class"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +116,7 @@ def apply_method(method: Method, cell: Cell, codes: IntArray) -> StudyPrediction
     interval = np.full((n_samples, 2), np.nan)
     p_values = np.full((n_samples, 2), np.nan)
     template = None if method in OWN_METHODS else _calibrator(method, cell.kind)
-    with warnings.catch_warnings():
+    with coming_through(DOOR), warnings.catch_warnings():
         # what the scores are is known here, so small margins are no suspicion
         warnings.simplefilter("ignore", ProbabilitiesAsLogitsWarning)
         for number in range(len(cell.fold)):

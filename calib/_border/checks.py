@@ -18,12 +18,18 @@ def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ValueError(f"{name} must be one of {options}; got {describe(value)}")
 
 
-def check_integer(name: str, value: object, *, low: int) -> int:
-    """Return `value` as an int that is at least `low`."""
+#: Bins (knots, groups) and redraws beyond which memory and time end before anything is learnt.
+MOST_BINS, MOST_RESAMPLES = 10_000, 1_000_000
+
+
+def check_integer(name: str, value: object, *, low: int, high: int | None = None) -> int:
+    """Return `value` as an int that is at least `low`, and at most `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise ValueError(f"{name} must be an integer >= {low}; got {describe(value)}")
     if value < low:
         raise ValueError(f"{name} must be >= {low}; got {value}")
+    if high is not None and value > high:
+        raise ValueError(f"{name} must be at most {high:,}; got {describe(int(value))}")
     return int(value)
 
 

@@ -17,6 +17,7 @@ from calib._cli.contents import FORMATS
 from calib._cli.readers import read_table, single_column
 from calib._cli.saved_scores import (
     ADDED,
+    DOOR,
     SavedScores,
     calibrate,
     class_names,
@@ -28,6 +29,7 @@ from calib._cli.targets import check_source, check_targets
 from calib._cli.terminal import Progress, print_table, say
 from calib._cli.writers import writable_format, write_report, write_table
 from calib._core import labels, links
+from calib._core.advice import coming_through
 from calib._core.columns import class_name
 from calib.base import BaseCalibrator
 from calib.registry import CALIBRATORS, get_entry, make_calibrator
@@ -120,17 +122,18 @@ def report(args: argparse.Namespace) -> None:
                 )
             probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
         progress.step("resampling")
-        result = calibration_report(
-            y,
-            probas,
-            labels=classes,
-            sample_weight=weight,
-            groups=groups,
-            n_bins=args.bins,
-            confidence_level=args.level,
-            n_resamples=args.resamples,
-            random_state=args.seed,
-        )
+        with coming_through(DOOR):
+            result = calibration_report(
+                y,
+                probas,
+                labels=classes,
+                sample_weight=weight,
+                groups=groups,
+                n_bins=args.bins,
+                confidence_level=args.level,
+                n_resamples=args.resamples,
+                random_state=args.seed,
+            )
         progress.step("writing")
         write_report(result, args.html, args.json)
     print(result)
@@ -160,7 +163,8 @@ def fit(args: argparse.Namespace) -> None:
             y, weight, matrix = y[kept], weight[kept], matrix[kept]
             scored = replace(scored, matrix=matrix)
         progress.step(f"fitting {args.method}")
-        calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
+        with coming_through(DOOR):
+            calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
         if len(scored.names) == scored.matrix.shape[1]:
             calibrator.feature_names_in_ = np.array(scored.names, dtype=object)
         codes = labels.encode_labels(y, calibrator.classes_, args.label)
@@ -354,7 +358,9 @@ def _held_out(
     used = np.arange(len(codes)) if weight is None else np.flatnonzero(weight > 0)
     counts = np.sort(np.bincount(codes[used]))
     if len(used) < MIN_SAMPLES or counts[-2] < N_FOLDS:
-        fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the same fit has warned before
+            fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
         return fitted.transform(matrix), "in-sample (optimistic)"
     n_classes = len(calibrator.classes_)  # samples without weight count nowhere: uniform
     proba = np.full((len(codes), n_classes), 1.0 / n_classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from calib._cli.columns import shorten
 from calib._cli.tables import Table
 from calib._cli.terminal import say
 from calib._core import labels, links, validation
+from calib._core.advice import Door
 from calib._core.columns import (
     INTEGER,
     class_name,
@@ -24,6 +26,24 @@ from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: Beginning of the names of the columns that hold calibrated probabilities.
 ADDED = "calibrated_"
+
+#: What the command line can do about scores that contradict the labels.
+DOOR = Door(
+    positive="pass --positive {label}",
+    order=(
+        "list the columns after --proba or --logits in the order of the sorted labels, or name "
+        "them by the labels"
+    ),
+    sign="negate them in the file",
+    shift="shift them back in the file",
+    check=(
+        "the order of the columns, the positive one of two classes (--positive), whether the "
+        "labels are shifted, and the sign of the scores"
+    ),
+    declared="--logits was given",
+    kind="pass --proba if they are",
+    written=lambda label: shlex.quote(class_name(label)),
+)
 
 
 @dataclass(frozen=True)

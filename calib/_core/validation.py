@@ -19,6 +19,7 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
+from calib._core.advice import current_door, shown
 from calib._core.columns import (
     check_overlap,
     column_names,
@@ -354,9 +355,11 @@ def check_columns_against_labels(
 
     Returns what else speaks against the match of scores and labels, to be said after the fit.
     """
+    name = current_door().scores or "X"
     if is_constant(array):
         warn(
-            "X has the same scores in every row; calibration can only learn the class frequencies",
+            f"{name} has the same scores in every row; calibration can only learn the class "
+            f"frequencies",
             DegenerateScoresWarning,
         )
         return None
@@ -365,9 +368,9 @@ def check_columns_against_labels(
         for column in zero_columns(array):
             if counts[column]:
                 warn(
-                    f"X gives probability 0 to class {classes[column]!r} (column {column}) in "
-                    f"every row, although y contains it {counts[column]} times; check the column "
-                    f"order",
+                    f"{name} gives probability 0 to class {shown(classes[column])} (column "
+                    f"{column}) in every row, although y contains it {counts[column]} times; check "
+                    f"{current_door().check}",
                     DegenerateScoresWarning,
                 )
     return suspicion(array, source, target, weight, classes, "X")

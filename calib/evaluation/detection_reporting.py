@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
 from calib._border.warn import warn
@@ -202,8 +202,8 @@ def detection_report(
     """
     check_tables(detections, ground_truth)
     confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2)
-    check_integer("n_floor", n_floor, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
+    check_integer("n_floor", n_floor, low=2, high=MOST_RESAMPLES)
     if max_detections is not None:
         max_detections = check_integer("max_detections", max_detections, low=1)
     seeds = generator(random_state).integers(2**63, size=2)

@@ -8,7 +8,13 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.random import generator
 from calib._border.typing import Float64Array, IntArray, RandomState
 from calib.detection.arrays import Detections, GroundTruth
@@ -173,7 +179,7 @@ def detection_metric_interval(
     """
     confidence_level = _check(confidence_level, n_resamples)
     check_option("method", method, ("auto", "percentile"))
-    check_integer("n_floor", n_floor, low=2)
+    check_integer("n_floor", n_floor, low=2, high=MOST_RESAMPLES)
     rng = generator(random_state)
     n_images = _count_images(ground_truth)
     if callable(metric):
@@ -325,7 +331,7 @@ def _plan_of(metric: str) -> Callable[..., Plan]:
 
 
 def _check(confidence_level: float, n_resamples: int) -> float:
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     return check_fraction("confidence_level", confidence_level)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import (
     ArrayLike,
@@ -140,7 +140,7 @@ def metric_interval(
     0.17, 0.14 to 0.20
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     check_option("method", method, ("auto", "double", "percentile", "basic", "BCa"))
     y = check_vector(y_true, "y_true")
     p = in_class_order(y_prob, y, "y_prob")

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_BINS,
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, RandomState
 from calib._border.warn import warn
@@ -166,8 +173,8 @@ def calibration_report(
     >>> print(report.verdict("calibrated").split(" (")[0])
     ECE 0.0320 is within what a perfectly calibrated model shows at n=400
     """
-    check_integer("n_bins", n_bins, low=1)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     confidence_level = check_fraction("confidence_level", confidence_level)
     further = further_measures.chosen(measures)
     check_option("tests", tests, (True, False))
@@ -197,7 +204,9 @@ def calibration_report(
             kept = weight > 0
             codes, proba, weight = codes[kept], proba[kept], weight[kept]
             group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
-        doubt = suspicion(proba, "proba", codes, weight, classes, "y_prob")
+        single = np.shape(array)[1:] in ((), (1,))
+        shown = proba[:, -1:] if single and len(classes) == 2 else proba
+        doubt = suspicion(shown, "proba", codes, weight, classes, "y_prob")
         if doubt:
             warn(f"{doubt} (model {name!r})" if len(given) > 1 else doubt, DegenerateScoresWarning)
         n_units = len(codes) if group is None else int(group.max()) + 1

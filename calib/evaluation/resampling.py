@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
 from calib._border.random import generator
 from calib._border.typing import (
     ArrayLike,
@@ -157,7 +157,7 @@ def consistency_interval(
     0.05, up to 0.08
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     names = None if labels is None else check_vector(labels, "labels")
     if groups is not None and y_true is None:
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.checks import MOST_BINS, check_fraction, check_integer, check_option
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable, Strategy
@@ -169,7 +169,7 @@ def binned_calibration_table(
     >>> table.gap.round(2)
     array([ 0.15, -0.2 ])
     """
-    check_integer("n_bins", n_bins, low=1)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     check_option("strategy", strategy, _views.STRATEGIES)
     check_option("average", average, _views.AVERAGES)
     codes, proba, weight, classes = check_predictions(
