@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import calib
+from calib._border.words import nearest
 from calib._cli.detect_parser import add_detect
 from calib._cli.terminal import say, warnings_as_lines
 
@@ -45,8 +45,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: (--[^\s=]+)", message)
         options = [option for action in _actions(self) for option in action.option_strings]
-        near = difflib.get_close_matches(unknown[1], options, n=1) if unknown else []
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(unknown[1], options) if unknown else None
+        hint = "" if near is None else f"; did you mean {near}?"
         raise ValueError(f"{message}{hint} (see {self.prog} --help)")
 
 

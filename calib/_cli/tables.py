@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import zipfile
 import zlib
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from calib._border.typing import FloatArray, LabelArray
+from calib._border.words import nearest
 from calib._cli.columns import (
     ColumnError,
     is_list,
@@ -166,8 +166,8 @@ class Table:
     def column(self, name: str) -> Any:
         """Return a column as it was read."""
         if name not in self.columns:
-            near = difflib.get_close_matches(name, list(self.columns), n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = nearest(name, self.columns)
+            hint = "" if near is None else f" (did you mean {near!r}?)"
             raise ValueError(f"unknown column {name!r}{hint}; {self._listing()}")
         try:
             return self.columns[name]

@@ -11,6 +11,7 @@ import numpy as np
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
+from calib._border.words import did_you_mean
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches
 from calib.detection.thresholds import Threshold
@@ -306,7 +307,10 @@ def detection_metric_difference(
 def _plan_of(metric: str) -> Callable[..., Plan]:
     """Return what prepares a named metric."""
     if not isinstance(metric, str) or metric not in PLANS:
-        raise ValueError(f"metric must be one of {', '.join(PLANS)}; got {describe(metric)}")
+        raise ValueError(
+            f"metric must be one of {', '.join(PLANS)}; got {describe(metric)}"
+            f"{did_you_mean(metric, PLANS)}"
+        )
     return PLANS[metric]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.words import did_you_mean
 from calib._core import binning
 from calib.evaluation._inversion import GapLaw, largest_sum, smooth_gaps
 from calib.evaluation.measures import (
@@ -119,10 +120,12 @@ def chosen(measures: MeasureChoice) -> tuple[str, ...]:
     if isinstance(measures, str) or not isinstance(measures, Sequence):
         raise ValueError(
             f"measures must be 'core', 'all' or a list of names; got {describe(measures)}; {known}"
+            f"{did_you_mean(measures, ('core', 'all'))}"
         )
     for name in measures:
         if name not in CORE and name not in FURTHER:
-            raise ValueError(f"measures holds the unknown name {describe(name)}; {known}")
+            hint = did_you_mean(name, (*CORE, *FURTHER))
+            raise ValueError(f"measures holds the unknown name {describe(name)}; {known}{hint}")
     return tuple(name for name in FURTHER if name in measures)
 
 
