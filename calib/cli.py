@@ -75,6 +75,18 @@ def _at_most(limit: int) -> Callable[[str], int]:
     return read
 
 
+def _bins(text: str) -> int | list[float]:
+    """Read a number of bins, or their edges with commas between them."""
+    if "," not in text:
+        return _at_most(MOST_BINS)(text)
+    try:
+        edges = [float(edge) for edge in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"edges must be numbers; {error}"[:200]) from None
+    _at_most(MOST_BINS)(str(len(edges) - 1))
+    return edges
+
+
 class _Scores(argparse.Action):
     """Collect ``--logits`` and ``--proba`` in the order in which they were given."""
 
@@ -200,7 +212,11 @@ def _parser() -> argparse.ArgumentParser:
         "batches, as is done by itself for .parquet from 5,000,000 rows on",
     )
     report.add_argument(
-        "--bins", type=_at_most(MOST_BINS), default=15, help="number of bins (%(default)s)"
+        "--bins",
+        type=_bins,
+        default=15,
+        metavar="N|EDGES",
+        help="number of bins (%(default)s), or their edges: 0,0.5,0.9,1",
     )
     report.add_argument(
         "--resamples",

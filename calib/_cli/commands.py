@@ -126,7 +126,7 @@ def report(args: argparse.Namespace) -> None:
             labels=classes,
             sample_weight=weight,
             groups=groups,
-            n_bins=args.bins,
+            **({"n_bins": args.bins} if isinstance(args.bins, int) else {"bins": args.bins}),
             confidence_level=args.level,
             n_resamples=args.resamples,
             random_state=args.seed,

@@ -38,6 +38,11 @@ def report(args: argparse.Namespace) -> None:
             f"{len(args.scores)} sets of scores need as many different --name; got "
             f"{', '.join(names)}"
         )
+    if not isinstance(args.bins, int):
+        raise ValueError(
+            f"--stream adds up equal-width bins: pass --bins {len(args.bins) - 1}, or the edges "
+            f"without --stream"
+        )
     commands.check_report_targets(args)
     file = open_batches(args.file)
     found = file.distinct(args.label)
