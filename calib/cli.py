@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CAL.JSON",
         help="calibrators to apply to the scores and to report beside them",
     )
-    report.add_argument("--group", help="column of groups that are resampled together")
+    report.add_argument("--group", help="column (or file) of groups that are resampled together")
     report.add_argument(
         "--stream",
         action="store_true",

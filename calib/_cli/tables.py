@@ -17,7 +17,7 @@ from calib._border.words import nearest
 from calib._cli.columns import (
     ColumnError,
     is_list,
-    missing,
+    no_label,
     one_line,
     row_text,
     shorten,
@@ -150,10 +150,10 @@ class Table:
                 f"have one dimension"
             )
         self._check_rows(name, array.size)
-        gaps = missing(array)
-        if gaps.any():
-            row = row_text(int(np.argmax(gaps)))
-            raise ValueError(f"column {name!r} of {self.path.name} has no value in {row}")
+        found = no_label(array)
+        if found is not None:
+            row, what = found
+            raise ValueError(f"column {name!r} of {self.path.name} has {what} in {row_text(row)}")
         return array
 
     def values(self, name: str) -> LabelArray:
