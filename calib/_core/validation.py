@@ -74,7 +74,8 @@ def as_floating(array: Array, name: str) -> Array:
     if array.dtype.kind in "MmV":
         what = {"M": "datetimes", "m": "timedeltas", "V": "a structured array"}[array.dtype.kind]
         advice = (
-            "; pass its fields as columns (numpy.lib.recfunctions.structured_to_unstructured)"
+            "; pass its fields as columns (from numpy.lib.recfunctions import "
+            "structured_to_unstructured)"
             if array.dtype.kind == "V"
             else ""
         )
