@@ -252,7 +252,7 @@ def no_label(array: LabelArray) -> tuple[int, str] | None:
     gaps = missing(array)
     if gaps.any():
         return int(np.argmax(gaps)), "no value"
-    if array.dtype.kind not in "fO":
+    if array.dtype.kind not in ("f", "O"):
         return None
     infinite = np.array([isinstance(value, float) and math.isinf(value) for value in array])
     if not infinite.any():

@@ -114,7 +114,8 @@ CASES = {
         lambda: ece(p=P[:, 1]), "one column of scores per class", ece, ece
     ),
     "labels of another length": Case(
-        lambda: ece(labels=[0, 1]), "must name the 3 columns of y_prob once each", lambda: ece(labels=[0, 1, 2]), ece
+        lambda: ece(labels=[0, 1]), "must name the 3 columns of y_prob once each",
+        lambda: ece(labels=[0, 1, 2]), ece
     ),
     "a bound for the masked": Case(
         lambda: uq.margin_score(np.where(Z < -3, -np.inf, Z)), "input='logits' takes",
@@ -147,7 +148,8 @@ CASES = {
         lambda: ece(bins=[0, 0.2, 0.5, 1]), lambda: ece(bins=np.array([0, 0.2, 0.5, 1])),
     ),
     "several labels a sample": Case(
-        lambda: PlattCalibrator().fit(P, np.eye(3)[Y].astype(int)), r"pass class labels: y\.argmax\(axis=1\)",
+        lambda: PlattCalibrator().fit(P, np.eye(3)[Y].astype(int)),
+        r"pass class labels: y\.argmax\(axis=1\)",
         lambda: PlattCalibrator().fit(P, np.eye(3)[Y].argmax(axis=1)).transform(P),
         lambda: PlattCalibrator().fit(P, Y).transform(P),
     ),
