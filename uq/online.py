@@ -16,6 +16,7 @@ from calib._border.checks import check_fraction, check_integer, check_option, de
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.namespace import to_numpy
 from calib._core.optional import require
+from calib._core.reading import read_array
 from calib._core.validation import check_matrix
 from uq._vectors import check_numbers
 from uq.conformal_quantiles import score_vector
@@ -197,7 +198,7 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
         self : object
         """
         check_is_fitted(self, "n_updates_")
-        values = score_vector(np.atleast_1d(to_numpy(np.asarray(scores))), "scores")
+        values = score_vector(np.atleast_1d(to_numpy(read_array(scores, "scores"))), "scores")
         for score in values.tolist():
             self._observe(score)
         return self

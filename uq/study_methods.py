@@ -13,6 +13,7 @@ from sklearn.base import clone
 from calib import CALIBRATORS, BaseCalibrator, VennAbersCalibrator, make_calibrator
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
+from calib._border.words import did_you_mean
 from calib._core.advice import Door, coming_through
 from calib._core.links import expit
 from calib.warnings import ProbabilitiesAsLogitsWarning
@@ -105,6 +106,7 @@ def read_methods(calibrators: Sequence[str] | Mapping[str, Method]) -> dict[str,
             raise ValueError(
                 f"calibrators has {describe(method)} (under {name!r}), which is neither a "
                 f"calibrator nor one of {', '.join(repr(one) for one in known)}"
+                f"{did_you_mean(method, known)}"
             )
     return named
 

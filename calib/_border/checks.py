@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.words import did_you_mean
+
 
 def describe(value: object) -> str:
     """Describe a received value shortly enough for an error text."""
@@ -15,7 +17,8 @@ def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
     """Raise unless `value` is one of the allowed ones (``True`` is not ``1``)."""
     if not any(type(value) is type(option) and value == option for option in allowed):
         options = ", ".join(repr(option) for option in allowed)
-        raise ValueError(f"{name} must be one of {options}; got {describe(value)}")
+        hint = did_you_mean(value, allowed)
+        raise ValueError(f"{name} must be one of {options}; got {describe(value)}{hint}")
 
 
 #: Bins (knots, groups) and redraws beyond which memory and time end before anything is learnt.

@@ -99,7 +99,15 @@ def report(args: argparse.Namespace) -> None:
         progress.step(f"reading {args.file.name}")
         table, y, weight = _read(args)
         roles = {args.label, args.weight, args.group} - {None}
-        groups = None if args.group is None else table.labels(args.group)
+        groups = None
+        if args.group is not None:
+            source, name = _column(table, args.group)
+            groups = source.labels(name)
+            if len(groups) != len(y):
+                raise ValueError(
+                    f"{source.path.name} has {len(groups):,} groups for {len(y):,} rows; one group "
+                    f"per row is needed"
+                )
         scored, positive = [], args.positive
         for kind, columns in args.scores:
             scored.append(
@@ -129,7 +137,7 @@ def report(args: argparse.Namespace) -> None:
                 labels=classes,
                 sample_weight=weight,
                 groups=groups,
-                n_bins=args.bins,
+                **({"n_bins": args.bins} if isinstance(args.bins, int) else {"bins": args.bins}),
                 confidence_level=args.level,
                 n_resamples=args.resamples,
                 random_state=args.seed,
@@ -149,7 +157,7 @@ def fit(args: argparse.Namespace) -> None:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
-    check_targets({"--out": (args.out, "calibrator")}, [args.file, *_column_files(args)])
+    check_targets({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
     with Progress(3 + N_FOLDS) as progress:
@@ -234,7 +242,7 @@ def check_report_targets(args: argparse.Namespace) -> None:
     """Raise unless the files of a report can be written and destroy nothing."""
     check_targets(
         {"--html": (args.html, "html"), "--json": (args.json, "report")},
-        [args.file, *args.calibrator, *_column_files(args)],
+        [args.file, *args.calibrator, *column_files(args)],
     )
 
 
@@ -249,9 +257,10 @@ def _read(args: argparse.Namespace) -> tuple[Table, LabelArray, Float64Array | N
     return table, y, labels.check_weight(weight, len(y))
 
 
-def _column_files(args: argparse.Namespace) -> list[Path]:
+def column_files(args: argparse.Namespace) -> list[Path]:
     """Return the files that are named in place of columns."""
-    return [Path(name) for name in (args.label, args.weight) if name and _is_file(name)]
+    names = (args.label, args.weight, getattr(args, "group", None))
+    return [Path(name) for name in names if name and _is_file(name)]
 
 
 def _is_file(name: str) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
+from calib._border.words import did_you_mean
 from calib._core.columns import (
     check_overlap,
     named_positive,
@@ -401,7 +402,7 @@ def _place_of(pos_label: object, classes: LabelArray, columns_of: str) -> int:
     if pos_label not in known:
         raise ValueError(
             f"pos_label must be one of the classes {describe(known)} of {columns_of}; got "
-            f"{describe(pos_label)}"
+            f"{describe(pos_label)}{did_you_mean(pos_label, known)}"
         )
     return int(known.index(pos_label))
 

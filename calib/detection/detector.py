@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.words import did_you_mean
 from calib._core.namespace import to_numpy
 from calib._core.reading import read_array
 from calib._core.validation import RANGE_TOLERANCE
@@ -207,7 +208,7 @@ def _adapter(adapter: Any) -> tuple[Reader, Writer]:
     known = ", ".join(repr(name) for name in ("arrays", *FRAMEWORKS))
     raise ValueError(
         f"adapter must be one of {known}, or a pair of callables (read, write); got "
-        f"{describe(adapter)}"
+        f"{describe(adapter)}{did_you_mean(adapter, ('arrays', *FRAMEWORKS))}"
     )
 
 

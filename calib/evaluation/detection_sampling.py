@@ -17,6 +17,7 @@ from calib._border.checks import (
 )
 from calib._border.random import generator
 from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.words import did_you_mean
 from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches
 from calib.detection.thresholds import Threshold
@@ -326,7 +327,10 @@ def detection_metric_difference(
 def _plan_of(metric: str) -> Callable[..., Plan]:
     """Return what prepares a named metric."""
     if not isinstance(metric, str) or metric not in PLANS:
-        raise ValueError(f"metric must be one of {', '.join(PLANS)}; got {describe(metric)}")
+        raise ValueError(
+            f"metric must be one of {', '.join(PLANS)}; got {describe(metric)}"
+            f"{did_you_mean(metric, PLANS)}"
+        )
     return PLANS[metric]
 
 

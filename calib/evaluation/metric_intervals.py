@@ -18,6 +18,7 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
+from calib._core.binning import check_edges
 from calib._core.labels import check_same_length, check_vector, check_weight
 from calib._core.validation import check_predictions, in_class_order
 from calib.evaluation import _views, further_measures
@@ -31,7 +32,7 @@ BATCH_INDICES = 1 << 22
 #: Functions whose name differs from that of the measure in a report.
 _NAMES = {"brier_score": "brier"}
 #: Arguments that do not change what is measured.
-_DATA = ("y_true", "y_prob", "sample_weight", "labels", "n_bins", "average", "pos_label")
+_DATA = ("y_true", "y_prob", "sample_weight", "labels", "n_bins", "bins", "average", "pos_label")
 
 
 def metric_interval(
@@ -251,6 +252,7 @@ class KnownMeasure(NamedTuple):
 
     key: str
     n_bins: int
+    edges: Float64Array | None
     view: _views.PairView
     proba: FloatArray
     codes: IntArray
@@ -289,7 +291,11 @@ def known_measure(
         if not key:
             return None
         view = _views.natural_view(len(classes))
-    return KnownMeasure(key, arguments.get("n_bins", 15), view, proba, codes, weight, classes[1])
+    bins = arguments.get("bins")
+    edges = None if bins is None else check_edges(bins)
+    return KnownMeasure(
+        key, arguments.get("n_bins", 15), edges, view, proba, codes, weight, classes[1]
+    )
 
 
 #: Measures with a name of their own for their class-wise form.
@@ -319,14 +325,14 @@ def measure_interval(
     rng: np.random.Generator,
 ) -> Interval:
     """Return the interval that a report of this one measure shows."""
-    key, n_bins, view, proba, codes, weight, positive = known
+    key, n_bins, edges, view, proba, codes, weight, positive = known
     if weight is not None and not weight.all():  # rows without weight are not there
         kept = weight > 0
         codes, proba, weight = codes[kept], proba[kept], weight[kept]
         groups = None if groups is None else np.unique(groups[kept], return_inverse=True)[1]
     if len(codes) < 2 or (groups is not None and not groups.any()):
         raise ValueError("a bootstrap needs at least 2 samples or groups of positive weight; got 1")
-    models = {"model": core.prepare(proba, codes, weight, n_bins, view)}
+    models = {"model": core.prepare(proba, codes, weight, n_bins, view, edges)}
     further = (key,) if key in further_measures.FURTHER else ()
     replicates = further_measures.add_further(
         core.replicate(models, weight, groups, n_resamples, rng),

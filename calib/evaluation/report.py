@@ -17,6 +17,7 @@ from calib._border.checks import (
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, RandomState
 from calib._border.warn import warn
+from calib._core.binning import check_edges
 from calib._core.suspicion import suspicion
 from calib._core.validation import check_predictions
 from calib.evaluation import further_measures
@@ -49,6 +50,7 @@ def calibration_report(
     measures: MeasureChoice = "core",
     tests: bool = False,
     n_bins: int = 15,
+    bins: ArrayLike = None,
     confidence_level: float = 0.95,
     n_resamples: int = 200,
     random_state: RandomState = 0,
@@ -86,6 +88,9 @@ def calibration_report(
         Whether to add `calibration_tests` and `score_decomposition` of every model.
     n_bins : int >= 1, default=15
         Number of bins of the calibration errors.
+    bins : array-like of shape (n_edges,), default=None
+        Own edges of the bins, increasing and covering [0, 1], as the binned errors take them; they
+        replace `n_bins`. ACE and tests, whose ranges hold equal mass, take as many ranges.
     confidence_level : float in (0, 1), default=0.95
         Level of the intervals and of the ranges under calibration.
     n_resamples : int >= 2, default=200
@@ -174,6 +179,8 @@ def calibration_report(
     ECE 0.0320 is within what a perfectly calibrated model shows at n=400
     """
     check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
+    edges = None if bins is None else check_edges(bins)
+    n_bins = n_bins if edges is None else len(edges) - 1
     check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     confidence_level = check_fraction("confidence_level", confidence_level)
     further = further_measures.chosen(measures)
@@ -215,7 +222,7 @@ def calibration_report(
                 f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
             )
         view = natural_view(len(classes))
-        prepared[name] = core.prepare(proba, codes, weight, n_bins, view)
+        prepared[name] = core.prepare(proba, codes, weight, n_bins, view, edges)
         reference = reference or name
         expected = prepared[reference].columns.shape[1]
         if len(classes) != expected:
@@ -231,8 +238,8 @@ def calibration_report(
         group,
         rng,
     )
-    information = core.describe_measures(n_bins, view, classes[1])
-    information |= further_measures.information(further, n_bins)
+    information = core.describe_measures(n_bins, view, classes[1], edges is not None)
+    information |= further_measures.information(further, n_bins, edges is not None)
     results = measure_results(replicates, prepared, information, weight, group, confidence_level)
     models: dict[str, ModelReport] = {}
     tested: dict[str, CalibrationTests] = {}
@@ -282,4 +289,5 @@ def calibration_report(
         differences=paired_differences(replicates, information, confidence_level),
         tests=tested,
         decompositions=decomposed,
+        bins=edges,
     )
