@@ -105,7 +105,7 @@ def _one_thread() -> None:
 
 
 def _rows(options: argparse.Namespace) -> Iterator[Row]:
-    from calib.registry import CALIBRATORS
+    from calib import CALIBRATORS
 
     known = [*CALIBRATORS, *metric_names()]
     wanted = options.only or known

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.arena_table import BASE, MEASURES, Line, measures, table, text
-from calib.registry import CALIBRATORS, make_calibrator
+from calib import CALIBRATORS, make_calibrator
 
 #: Variants of registered calibrators that the public benchmark lists as methods.
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
@@ -131,7 +131,7 @@ def methods(wanted: list[str] | None, *, peers: bool) -> dict[str, tuple[Method,
     for name, (base, params) in VARIANTS.items():
         out[name] = (ours(base, params), None)
     if peers:
-        from calib._core.optional import is_installed
+        from calib._border.optional import is_installed
 
         if is_installed("probmetrics"):
             importlib.import_module("probmetrics.calibrators")  # before any clock runs

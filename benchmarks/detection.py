@@ -35,7 +35,7 @@ from calib.detection import (
     match,
     read_coco_detections,
 )
-from calib.detection._json import read_json
+from calib.detection.readers.json import read_json
 from calib.evaluation import (
     average_precision,
     detection_calibration_error,
@@ -45,7 +45,7 @@ from calib.evaluation import (
     localization_recall_precision_of,
     localization_table,
 )
-from calib.evaluation.detection_sampling import PLANS
+from calib.evaluation.detection.sampling import PLANS
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "detection"
 #: What the published code (Kuzucu et al. 2024) needs for one pass over 52 k detections.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from calib.detection import Detections, GroundTruth, from_coco, match
-from calib.detection._json import read_json
+from calib.detection.readers.json import read_json
 from calib.evaluation import (
     detection_calibration_error,
     localization_aware_absolute_error,

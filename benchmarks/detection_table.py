@@ -50,7 +50,7 @@ def quality(real: Real) -> Iterator[Line]:
 
 
 def _known(name: str) -> bool:
-    from calib.registry import CALIBRATORS
+    from calib import CALIBRATORS
 
     return name in CALIBRATORS and CALIBRATORS[name].available
 

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.measure import seconds
 from calib import HCalibrator
 from calib._core.links import softmax
-from calib._core.windowed import PUBLISHED_RULE, Events, WindowRule
+from calib.calibrators.h_calibration.windowed import PUBLISHED_RULE, Events, WindowRule
 
 ORACLE = Path(__file__).resolve().parents[1] / "tests" / "calib" / "_core" / "test_windowed.py"
 

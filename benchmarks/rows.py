@@ -150,7 +150,7 @@ def _compare(row: Row, ours: Row) -> Row:
 
 def _filler(name: str, data: Data) -> Callable[[Row], None]:
     """Fit a registered calibrator to the scores in the domain where it works."""
-    from calib.registry import CALIBRATORS
+    from calib import CALIBRATORS
 
     def fill(row: Row) -> None:
         method = CALIBRATORS[name].load()

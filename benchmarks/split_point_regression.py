@@ -30,9 +30,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 
-from calib.evaluation.intervals import interval_coverage, interval_quality
-from uq import InSampleResidualsWarning
-from uq.split_point import SplitPointRegressor
+from calib.evaluation import interval_coverage, interval_quality
+from uq import InSampleResidualsWarning, SplitPointRegressor
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "regression"
 SETS = ("concrete", "wine_red", "power_plant", "protein")

@@ -21,10 +21,10 @@ import numpy as np
 ROW_GROUP = 1 << 20
 CHILD = """
 import resource, sys, time
-from calib._cli import stream
+from calib.cli import stream
 from calib.cli import main
 import pyarrow.parquet
-import calib.evaluation.accumulator
+import calib.evaluation.stream.accumulator
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 start, wall = time.process_time(), time.perf_counter()
 code = main(sys.argv[1:])

@@ -23,10 +23,16 @@ from sklearn.model_selection import KFold
 
 from benchmarks.measure import extra_megabytes, seconds
 from benchmarks.split_point_regression import DATA, interval_table
-from calib._core.optional import is_installed
-from uq import AdaptiveConformal, ConformalClassifier, ConformalRegressor, conformal_p_values
-from uq.study import leave_one_out_study
-from uq.study_estimators import load_study_stand_in, study_models
+from calib._border.optional import is_installed
+from uq import (
+    AdaptiveConformal,
+    ConformalClassifier,
+    ConformalRegressor,
+    conformal_p_values,
+    leave_one_out_study,
+    load_study_stand_in,
+    study_models,
+)
 
 LEVEL = 0.9
 Sets = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.measure import seconds
 from calib import VennAbersCalibrator
-from calib._core import bridge
-from calib._core.optional import is_installed
+from calib._border.optional import is_installed
+from calib.calibrators.venn_abers import bridge
 
 N_PREDICTED = 100_000
 

@@ -10,12 +10,12 @@ __version__ = "0.1.0"
 # <generated> by tools/generate_exports.py from the registry; edit neither by hand
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator
-    from calib.calibrators.auto import AutoCalibrator
+    from calib.calibrators.auto.calibrator import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
-    from calib.calibrators.h_calibration import HCalibrator
+    from calib.calibrators.h_calibration.calibrator import HCalibrator
     from calib.calibrators.histogram import HistogramCalibrator
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from calib.calibrators.spline import SplineCalibrator
     from calib.calibrators.split_point import SplitPointCalibrator
     from calib.calibrators.temperature import TemperatureCalibrator
-    from calib.calibrators.venn_abers import VennAbersCalibrator
-    from calib.calibrators.venn_abers_regression import VennAbersRegressor
+    from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
+    from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
 
 _MODULE_OF = {
-    "AutoCalibrator": "calib.calibrators.auto",
+    "AutoCalibrator": "calib.calibrators.auto.calibrator",
     "BaseCalibrator": "calib.base",
     "BetaCalibrator": "calib.calibrators.beta",
     "BoxFormatWarning": "calib.warnings",
@@ -64,7 +64,7 @@ _MODULE_OF = {
     "ExternalCalibrator": "calib.calibrators.external",
     "FallbackWarning": "calib.warnings",
     "FitImagesWarning": "calib.warnings",
-    "HCalibrator": "calib.calibrators.h_calibration",
+    "HCalibrator": "calib.calibrators.h_calibration.calibrator",
     "HistogramCalibrator": "calib.calibrators.histogram",
     "InvalidRowsWarning": "calib.warnings",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
@@ -81,8 +81,8 @@ _MODULE_OF = {
     "TemperatureCalibrator": "calib.calibrators.temperature",
     "UnknownImagesWarning": "calib.warnings",
     "VectorScalingCalibrator": "calib.calibrators.matrix",
-    "VennAbersCalibrator": "calib.calibrators.venn_abers",
-    "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
+    "VennAbersCalibrator": "calib.calibrators.venn_abers.calibrator",
+    "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
     "all_calibrators": "calib.registry",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",

@@ -10,7 +10,27 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border import labels as labels_
+from calib._border import validation
+from calib._border.arrays import (
+    array_namespace,
+    is_half,
+    like,
+    take_columns,
+    to_numpy,
+    without_gradient,
+)
 from calib._border.checks import check_option, describe
+from calib._border.columns import (
+    check_overlap,
+    class_name,
+    column_names,
+    named_positive,
+    order_of,
+    told_classes,
+)
+from calib._border.reading import eager
+from calib._border.sklearn_compat import check_features
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -21,29 +41,10 @@ from calib._border.typing import (
     Namespace,
 )
 from calib._border.warn import warn
-from calib._core import labels as labels_
-from calib._core import links, scarcity, validation
+from calib._core import links, scarcity
 from calib._core.advice import current_door, shown
-from calib._core.columns import (
-    check_overlap,
-    class_name,
-    column_names,
-    named_positive,
-    order_of,
-    told_classes,
-)
-from calib._core.fitted import FittedArray, check_arrays
-from calib._core.namespace import (
-    array_namespace,
-    is_half,
-    like,
-    take_columns,
-    to_numpy,
-    without_gradient,
-)
-from calib._core.reading import eager
+from calib._core.fitted_arrays import FittedArray, check_arrays
 from calib._core.scores import Scores, row_blocks
-from calib._core.sklearn_compat import check_features
 from calib._core.tempering import possible_rows, unit_of
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 

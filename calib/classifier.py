@@ -15,6 +15,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option, describe
+from calib._border.labels import check_vector, check_weight, encode_labels
+from calib._border.sklearn_compat import take_rows
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -26,9 +28,8 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core.advice import Door, coming_through
-from calib._core.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.labels import check_vector, check_weight, encode_labels
-from calib._core.out_of_fold import (
+from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
+from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
     check_two_classes,
@@ -39,8 +40,8 @@ from calib._core.out_of_fold import (
     warn_if_trained,
     warn_unused,
 )
-from calib._core.renamed import renamed
-from calib._core.responses import (
+from calib._core.estimators.renamed import renamed
+from calib._core.estimators.responses import (
     Response,
     choose_response,
     classes_of_model,
@@ -48,7 +49,6 @@ from calib._core.responses import (
     columns_by_class,
     in_order,
 )
-from calib._core.sklearn_compat import take_rows
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
 from calib.warnings import FallbackWarning

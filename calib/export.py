@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from calib._core.optional import require
+from calib._border.optional import require
 
 require("torch", extra="torch", purpose="to_torch")
 
@@ -19,9 +19,9 @@ from sklearn.utils.validation import check_is_fitted  # noqa: E402
 from calib._border.typing import InputKind  # noqa: E402
 from calib.base import BaseCalibrator, map_columns, working_array  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
-from calib.detection.map_table import stored_class, stored_name  # noqa: E402
-from calib.detection.maps import SCORE_CLIP  # noqa: E402
-from calib.detection.score_map import ScoreMap, evaluate  # noqa: E402
+from calib.grouped.map_table import stored_class, stored_name  # noqa: E402
+from calib.grouped.maps import SCORE_CLIP  # noqa: E402
+from calib.grouped.score_map import ScoreMap, evaluate  # noqa: E402
 
 __all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_torch"]
 

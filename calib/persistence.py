@@ -16,7 +16,7 @@ from calib._border.files import atomic_write
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator, completed
-from calib.detection.map_table import stored_class, stored_name
+from calib.grouped.map_table import stored_class, stored_name
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator
@@ -90,9 +90,9 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
             **contents_of(calibrator),
         }
     else:
-        from calib import _detection_files
+        from calib.detection import files
 
-        document = _detection_files.document_of(calibrator)
+        document = files.document_of(calibrator)
     path = Path(path)
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     with atomic_write(path) as file:
@@ -265,9 +265,9 @@ def _decode_document(document: Any) -> Any:
         )
     if kind == _KIND:
         return restored_map(document)
-    from calib import _detection_files
+    from calib.detection import files
 
-    return _detection_files.from_document(document)
+    return files.from_document(document)
 
 
 def restored_map(document: dict[str, Any]) -> BaseCalibrator:

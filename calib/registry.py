@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calib._border.checks import describe
+from calib._border.optional import is_installed
 from calib._border.words import nearest
-from calib._core.optional import is_installed
 
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator
@@ -55,7 +55,7 @@ class Entry:
 
 CALIBRATORS: dict[str, Entry] = {
     "auto": Entry(
-        "calib.calibrators.auto:AutoCalibrator",
+        "calib.calibrators.auto.calibrator:AutoCalibrator",
         "cross-fitted pool of the best maps and the identity; leaves good scores alone",
         "van der Laan et al. 2007, doi 10.2202/1544-6115.1309; Berta et al. 2026",
     ),
@@ -115,12 +115,12 @@ CALIBRATORS: dict[str, Entry] = {
         "Kull et al. 2019, arXiv 1910.12656",
     ),
     "venn_abers": Entry(
-        "calib.calibrators.venn_abers:VennAbersCalibrator",
+        "calib.calibrators.venn_abers.calibrator:VennAbersCalibrator",
         "two probabilities per sample, one exactly calibrated, and their merge",
         "Vovk and Petej 2014, arXiv 1211.0025; Vovk et al. 2015, arXiv 1511.00213",
     ),
     "h_calibration": Entry(
-        "calib.calibrators.h_calibration:HCalibrator",
+        "calib.calibrators.h_calibration.calibrator:HCalibrator",
         "one temperature bent by a guarded order-preserving map, fitted to windowed errors",
         "Huang et al. 2025, arXiv 2506.17968",
     ),

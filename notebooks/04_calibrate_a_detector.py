@@ -36,7 +36,7 @@ from calib.detection import (
     from_coco,
     write_coco_detections,
 )
-from calib.evaluation.detection_reporting import detection_report
+from calib.evaluation import detection_report
 
 # %% [markdown]
 # ## Files in

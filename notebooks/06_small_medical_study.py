@@ -30,8 +30,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
 
-from uq.study import leave_one_out_study
-from uq.study_estimators import load_study_stand_in, study_models
+from uq import leave_one_out_study, load_study_stand_in, study_models
 
 X, y = load_study_stand_in()
 print(f"{X.shape[0]} patients, {X.shape[1]} features, {y.sum()} of class 1")

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from calib.base import BaseCalibrator
-from calib.registry import CALIBRATORS
+from calib import CALIBRATORS, BaseCalibrator
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("calib", "uq")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import calib
-from calib._core.optional import DISTRIBUTION
+from calib._border.optional import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

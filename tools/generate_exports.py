@@ -28,7 +28,7 @@ OTHERS = {
     "CalibratedClassifier": "calib.classifier",
     "ExternalCalibrator": "calib.calibrators.external",
     "all_calibrators": "calib.registry",
-    "VennAbersRegressor": "calib.calibrators.venn_abers_regression",
+    "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",
     "save": "calib.persistence",

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from calib._border.arrays import to_numpy
+from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib._core.fit_parameters import FitParameters
-from calib._core.namespace import to_numpy
-from calib._core.out_of_fold import (
+from calib._border.validation import check_matrix, check_probabilities
+from calib._core.estimators.fit_parameters import FitParameters
+from calib._core.estimators.out_of_fold import (
     check_two_classes,
     fit_on_rows,
     fold_of_rows,
     folds_of,
     split_rows,
 )
-from calib._core.responses import choose_response, classes_of_models, columns_by_class
-from calib._core.sklearn_compat import take_rows
-from calib._core.validation import check_matrix, check_probabilities
+from calib._core.estimators.responses import choose_response, classes_of_models, columns_by_class
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from sklearn.utils import check_random_state
 
+from calib._border.optional import require
 from calib._border.typing import Float64Array, IntArray, RandomState
-from calib._core.optional import require
 from calib._core.scores import row_blocks
 
 HeadKind: TypeAlias = Literal["ridge", "hgb", "torch"]

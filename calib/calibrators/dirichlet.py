@@ -10,8 +10,8 @@ import numpy as np
 
 from calib._border.checks import check_integer, describe
 from calib._border.typing import Float64Array, IntArray, RandomState
-from calib._core.fitted import POSITIVE, FittedArray
-from calib._core.folds import stratified_folds
+from calib._core.estimators.folds import stratified_folds
+from calib._core.fitted_arrays import POSITIVE, FittedArray
 from calib._core.multinomial import Kept, LogitSource, MultinomialProblem, softmax_loss
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added

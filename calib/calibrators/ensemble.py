@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.newton import find_root
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator

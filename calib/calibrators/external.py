@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import array_namespace, like, to_numpy
 from calib._border.typing import Array, Domain, Float64Array, FloatArray
 from calib._core import links
-from calib._core.namespace import array_namespace, like, to_numpy
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 

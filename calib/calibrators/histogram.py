@@ -15,7 +15,7 @@ from calib._core.binning import (
     quantile_edges,
     uniform_edges,
 )
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import confined_problems
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator

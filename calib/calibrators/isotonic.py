@@ -10,7 +10,7 @@ import numpy as np
 from calib._border.checks import check_option
 from calib._border.typing import Array, Domain, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.isotonic import pool_adjacent_violators
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator

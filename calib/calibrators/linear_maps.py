@@ -14,7 +14,7 @@ from calib._border.checks import check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.multinomial import LogitSource, MultinomialProblem, Tempered, kept, tempered_logits
 from calib._core.newton import LargeMinimum
 from calib._core.scores import Scores

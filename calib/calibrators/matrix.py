@@ -10,7 +10,7 @@ import numpy as np
 from calib._border.checks import check_integer
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
-from calib._core.fitted import NUMBER, FittedArray
+from calib._core.fitted_arrays import NUMBER, FittedArray
 from calib._core.multinomial import LogitSource, MultinomialProblem
 from calib._core.scores import Scores
 from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator

@@ -13,7 +13,7 @@ from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
 from calib._core.advice import current_door
-from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,

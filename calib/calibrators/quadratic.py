@@ -12,7 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.logistic import (
     PenaltyOf,
     cautious_goals,

@@ -12,11 +12,11 @@ from calib._border.checks import MOST_BINS, check_integer, check_option, describ
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import confined_problems
 from calib._core.scores import Scores
-from calib._core.splines import Curves, fill_cells, fit_curves
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.calibrators.natural_splines import Curves, fill_cells, fit_curves
 
 
 class SplineCalibrator(BaseCalibrator):

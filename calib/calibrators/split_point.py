@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import array_namespace, like, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, RandomState
 from calib._core import links
 from calib._core.heads import HEAD_KINDS, HeadKind, Heads, fit_heads, fit_with_held_out
-from calib._core.namespace import array_namespace, like, to_numpy
 from calib._core.scores import Scores, row_blocks
 from calib.base import BaseCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator

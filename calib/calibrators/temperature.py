@@ -11,16 +11,16 @@ from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, Namespace
+from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
 from calib._core.advice import current_door
-from calib._core.fitted import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.scores import Scores
 from calib._core.suspicion import says_nothing
 from calib._core.tempering import mean, temperature_problem
-from calib._core.validation import is_constant
 from calib.base import BaseCalibrator
 
 #: Elements of the systematic subsample that provides the starting point of a large fit.

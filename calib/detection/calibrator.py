@@ -11,7 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.typing import Float64Array, IntArray
 from calib.base import BaseCalibrator
-from calib.detection._operating import (
+from calib.detection.correspondence import check_correspondence
+from calib.detection.lrp import BoolArray
+from calib.detection.matching import Matches, match
+from calib.detection.operating_points import (
     Fallback,
     check_options,
     check_same_length,
@@ -23,16 +26,13 @@ from calib.detection._operating import (
     warn_of_fallbacks,
     warn_of_unseen,
 )
-from calib.detection.arrays import Detections
-from calib.detection.correspondence import check_correspondence
-from calib.detection.fingerprints import Fingerprints, fingerprints
-from calib.detection.ground_truth import GroundTruth
-from calib.detection.lrp import BoolArray
-from calib.detection.map_table import make_map
-from calib.detection.matching import Matches, match
-from calib.detection.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
-from calib.detection.score_map import ScoreMap, cut
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.fingerprints import Fingerprints, fingerprints
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.detection.thresholds import apply_thresholds
+from calib.grouped.map_table import make_map
+from calib.grouped.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
+from calib.grouped.score_map import ScoreMap, cut
 
 #: Overlap from which a detection is a true positive, by target.
 DEFAULT_IOU = {"iou": 0.0, "tp": 0.5}
@@ -188,7 +188,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.detection.calibrator import DetectionCalibrator
+    >>> from calib.detection import DetectionCalibrator
     >>> rng = np.random.default_rng(0)
     >>> corner = rng.uniform(0, 90, size=(400, 2))
     >>> truth = GroundTruth(np.hstack([corner, corner + 10]), np.ones(400, int), np.arange(400))

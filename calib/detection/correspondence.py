@@ -16,9 +16,9 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import matching as core
-from calib.detection.arrays import Detections
-from calib.detection.ground_truth import GroundTruth
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.warnings import CorrespondenceWarning
 
 #: Overlap from which a detection is on a box.

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.arrays import to_numpy
 from calib._border.checks import describe
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.validation import RANGE_TOLERANCE
 from calib._border.words import did_you_mean
-from calib._core.namespace import to_numpy
-from calib._core.reading import read_array
-from calib._core.validation import RANGE_TOLERANCE
-from calib.detection._checks import mapped_labels
-from calib.detection._frameworks import FRAMEWORKS, as_given, columns
-from calib.detection.arrays import Detections
 from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.readers.frameworks import FRAMEWORKS, as_given, columns
+from calib.detection.tables.checks import mapped_labels
+from calib.detection.tables.detections import Detections
 
 #: Finds boxes, scores and labels (and, where known, the size of the image) of one image.
 Reader: TypeAlias = Callable[[Any], Any]
@@ -97,8 +97,8 @@ class CalibratedDetector:
     --------
     >>> import numpy as np
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.detection.calibrator import DetectionCalibrator
-    >>> from calib.detection.detector import CalibratedDetector
+    >>> from calib.detection import DetectionCalibrator
+    >>> from calib.detection import CalibratedDetector
     >>> boxes = np.tile([0.0, 0.0, 10.0, 10.0], (40, 1))
     >>> found = Detections(boxes, np.linspace(0.5, 0.9, 40), np.ones(40, int), np.arange(40))
     >>> truth = GroundTruth(boxes[::2], np.ones(20, int), np.arange(0, 40, 2), images=np.arange(40))

@@ -9,8 +9,8 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.matching import Matches, match
+from calib.detection.tables.detections import Detections, GroundTruth
 
 ZeroIou: TypeAlias = Literal["strict", "reference"]
 BoolArray: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
@@ -226,7 +226,7 @@ def lrp_curve(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.detection.lrp import lrp_curve
+    >>> from calib.detection import lrp_curve
     >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> lrp_curve(found, truth).lrp.round(3)

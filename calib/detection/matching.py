@@ -12,9 +12,9 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Float64Array, IntArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
-from calib.detection._flat import Flat, merged_rows
-from calib.detection._queue import Queue, outside
-from calib.detection.arrays import Detections, GroundTruth
+from calib.detection.queue import Queue, outside
+from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.flat import Flat, merged_rows
 
 Mode = Literal["coco", "any", "hungarian"]
 ZeroIou = Literal["strict", "reference"]

@@ -9,9 +9,9 @@ import numpy as np
 
 from calib._border.checks import check_option, describe
 from calib._border.warn import warn
-from calib.detection.arrays import Detections, GroundTruth
 from calib.detection.lrp import BoolArray, ZeroIou, check_number, matched_scores
 from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
 from calib.warnings import NoOptimalThresholdWarning
 
 #: No threshold, one for all classes, or one per class.
@@ -88,7 +88,7 @@ def lrp_optimal_thresholds(
     Examples
     --------
     >>> from calib.detection import Detections, GroundTruth
-    >>> from calib.detection.thresholds import lrp_optimal_thresholds
+    >>> from calib.detection import lrp_optimal_thresholds
     >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
     >>> lrp_optimal_thresholds(found, truth)
@@ -144,7 +144,7 @@ def apply_thresholds(
     Examples
     --------
     >>> from calib.detection import Detections
-    >>> from calib.detection.thresholds import apply_thresholds
+    >>> from calib.detection import apply_thresholds
     >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 2], [7, 7])
     >>> apply_thresholds(found, {1: 0.5, 2: 0.3})
     array([ True,  True])

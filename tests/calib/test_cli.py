@@ -492,8 +492,8 @@ def test_tables_on_a_terminal(succeeds, monkeypatch):
 def test_progress_bar_on_a_terminal(data, tmp_path, monkeypatch, capsys):
     pytest.importorskip("tqdm")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr("calib._cli.terminal.PATIENCE", 0.0)
-    monkeypatch.setattr("calib._cli.terminal.REFRESH", 0.001)
+    monkeypatch.setattr("calib.cli.terminal.PATIENCE", 0.0)
+    monkeypatch.setattr("calib.cli.terminal.REFRESH", 0.001)
     options = ("--label", "y", "--logits", "z_*", "--resamples", "50")
     assert main(["report", str(data), *options]) == 0
     out, err = capsys.readouterr()
@@ -615,7 +615,7 @@ def test_files_without_permission(tmp_path, fails, data, monkeypatch):
         patch.setattr(Path, "open", refuse)
         assert "data.parquet: Permission denied" in fails("report", data, *report_of("p"))
     with monkeypatch.context() as patch:
-        patch.setattr("calib._cli.targets.os.access", lambda *_: False)
+        patch.setattr("calib.cli.targets.os.access", lambda *_: False)
         assert "cal.json: permission denied" in fails("fit", data, *report_of("p"), "--out", cal)
 
 

@@ -269,7 +269,7 @@ def test_classes_that_share_the_pooled_map_are_named(folder, succeeds, rows):
 
 
 def test_many_classes_are_not_all_listed(capsys, scenes):
-    from calib._cli.detect import _print_fit
+    from calib.cli.detect import _print_fit
 
     found, truth = scenes
     calibrator = DetectionCalibrator(threshold=0.2).fit(found, truth)
@@ -393,7 +393,7 @@ REPORT = ("report", "--truth", "gt.json", "--detections", "found.json.gz", "--re
 
 @pytest.mark.filterwarnings("ignore::calib.evaluation.FitImagesWarning")
 def test_report(folder, succeeds, fitted):
-    from calib.evaluation.detection_reporting import detection_report
+    from calib.evaluation import detection_report
 
     succeeds(*FIT[:-1], "iso.json", "--method", "isotonic")
     text = succeeds(*REPORT, "--calibrator", "cal.json", "iso.json", "--html", "page.html",

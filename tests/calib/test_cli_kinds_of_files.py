@@ -20,8 +20,7 @@ import numpy as np
 import pytest
 
 from calib import TemperatureCalibrator, load, save
-from calib._cli import batches
-from calib.cli import main
+from calib.cli import batches, main
 
 pyarrow = pytest.importorskip("pyarrow")
 from pyarrow import feather, parquet  # noqa: E402

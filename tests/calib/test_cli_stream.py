@@ -11,8 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from calib import TemperatureCalibrator, save
-from calib._cli import batches, stream
-from calib.cli import main
+from calib.cli import batches, main, stream
 from calib.evaluation import calibration_report
 
 pyarrow = pytest.importorskip("pyarrow")

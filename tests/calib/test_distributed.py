@@ -19,8 +19,7 @@ import pytest
 
 from calib import ProbabilitiesAsLogitsWarning, TemperatureCalibrator, make_calibrator
 from calib.distributed import METHODS, accumulate, apply, evaluate, fit
-from calib.evaluation import calibration_report
-from calib.evaluation.accumulator import CalibrationAccumulator
+from calib.evaluation import CalibrationAccumulator, calibration_report
 
 pd = pytest.importorskip("pandas")
 dask = pytest.importorskip("dask")

@@ -15,11 +15,13 @@ import warnings
 import numpy as np
 import pytest
 
-from calib.evaluation._distinct import distinct_scores
-from calib.evaluation.density import density_calibration_error
-from calib.evaluation.kernel import maximum_mean_calibration_error
-from calib.evaluation.loess import calibration_curve_at
-from calib.evaluation.smooth import smooth_calibration_error
+from calib.evaluation import (
+    density_calibration_error,
+    maximum_mean_calibration_error,
+    smooth_calibration_error,
+)
+from calib.evaluation.unbinned.loess import calibration_curve_at
+from calib.evaluation.views.distinct import distinct_scores
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 Data = tuple[np.ndarray, np.ndarray]

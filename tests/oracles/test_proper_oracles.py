@@ -14,10 +14,12 @@ import warnings
 import numpy as np
 import pytest
 
-from calib.evaluation.corp import score_decomposition
-from calib.evaluation.measurements import measurement_table
-from calib.evaluation.refinement import refinement_decomposition
-from calib.evaluation.significance import calibration_tests
+from calib.evaluation import (
+    calibration_tests,
+    measurement_table,
+    refinement_decomposition,
+    score_decomposition,
+)
 
 pytestmark = pytest.mark.oracle
 

@@ -7,18 +7,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from calib.evaluation._distinct import distinct_scores
-from calib.evaluation.cumulative import (
+from calib.evaluation import (
     cumulative_calibration_error,
     cumulative_calibration_test,
+    density_calibration_error,
+    integrated_calibration_index,
+    kernel_calibration_error,
     ks_calibration_error,
+    maximum_mean_calibration_error,
     signed_cumulative_error,
+    smooth_calibration_error,
+    sweep_bin_count,
+    sweep_calibration_error,
 )
-from calib.evaluation.density import density_calibration_error
-from calib.evaluation.kernel import kernel_calibration_error, maximum_mean_calibration_error
-from calib.evaluation.loess import integrated_calibration_index
-from calib.evaluation.smooth import smooth_calibration_error
-from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
+from calib.evaluation.views.distinct import distinct_scores
 
 modest = settings(deadline=None, max_examples=50)
 probabilities = st.one_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib.evaluation.significance import calibration_tests
+from calib.evaluation import calibration_tests
 
 SEED, N_SAMPLES, N_DRAWS = 20_260_202, 500, 2000
 

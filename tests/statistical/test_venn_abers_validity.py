@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib._core.bridge import group_ties, venn_abers_tables
+from calib.calibrators.venn_abers.bridge import group_ties, venn_abers_tables
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from calib import VennAbersCalibrator
-from uq.certainty import (
+from uq import (
     conformal_confidence,
     conformal_credibility,
     interval_lower_certainty,

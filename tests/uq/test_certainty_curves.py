@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from calib.evaluation import adaptive_calibration_error
-from uq.certainty_curves import certainty_curve
+from uq import certainty_curve
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
 
-from uq.concept_scores import concept_matching_score, negative_label_score, select_negatives
+from uq import concept_matching_score, negative_label_score, select_negatives
 
 
 @pytest.fixture

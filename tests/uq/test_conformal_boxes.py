@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from uq import SmallCalibrationSetWarning
-from uq.conformal_boxes import ConformalBoxes
+from uq import ConformalBoxes, SmallCalibrationSetWarning
 
 
 def scene(rng: np.random.Generator, n: int, image: np.ndarray | None = None):

@@ -21,9 +21,14 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import CalibratedClassifier, RefitWarning
-from uq import EffectiveSampleSizeWarning, PooledCategoryWarning, SmallCalibrationSetWarning
-from uq.conformal_classifier import ConformalClassifier
-from uq.p_values import conformal_p_values, mondrian_p_values
+from uq import (
+    ConformalClassifier,
+    EffectiveSampleSizeWarning,
+    PooledCategoryWarning,
+    SmallCalibrationSetWarning,
+    conformal_p_values,
+    mondrian_p_values,
+)
 
 LEVELS = [0.5, 0.8, 0.9, 0.95]
 KINDS = ("lac", "aps", "raps", "top_k")

@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uq.conformal_quantiles import (
-    conformal_quantile,
-    effective_sample_size,
-    weighted_conformal_quantile,
-)
+from uq import conformal_quantile, effective_sample_size, weighted_conformal_quantile
 
 SCORES = [0.1, 0.2, 0.2, 0.4, 0.5, 0.7, 0.8, 0.9, 0.95]
 

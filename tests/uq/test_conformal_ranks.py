@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uq._conformal_ranks import (
+from uq import conformal_quantile
+from uq.conformal.ranks import (
     check_level,
     check_levels,
-    conformal_quantile,
     conformal_rank,
     effective_size,
     samples_needed,

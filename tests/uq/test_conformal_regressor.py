@@ -19,13 +19,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import RefitWarning
 from uq import (
+    ConformalRegressor,
     CrossingQuantilesWarning,
     EffectiveSampleSizeWarning,
     EmptyIntervalWarning,
     SmallCalibrationSetWarning,
 )
-from uq._conformal_ranks import conformal_rank
-from uq.conformal_regressor import ConformalRegressor
+from uq.conformal.ranks import conformal_rank
 
 ZERO = FrozenEstimator(DummyRegressor(strategy="constant", constant=0.0).fit([[0.0]], [0.0]))
 

@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
 from sklearn.model_selection import KFold, LeaveOneOut
 
-from uq.conformal_regressor import ConformalRegressor
+from uq import ConformalRegressor
 
 LEVELS = [0.5, 0.83, 0.71, 0.9]
 pytestmark = pytest.mark.oracle

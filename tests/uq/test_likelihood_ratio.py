@@ -11,9 +11,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from uq import EffectiveSampleSizeWarning
-from uq.conformal_classifier import ConformalClassifier
-from uq.likelihood_ratio import LikelihoodRatio
+from uq import ConformalClassifier, EffectiveSampleSizeWarning, LikelihoodRatio
 
 
 def test_known_ratio_of_two_normals() -> None:

@@ -7,8 +7,14 @@ import pytest
 from scipy.special import log_softmax, logsumexp, softmax
 
 from calib import ProbabilitiesAsLogitsWarning
-from uq.logit_scores import energy_score, max_logit_score, ood_score
-from uq.scores import margin_score, max_probability_score, negative_entropy_score
+from uq import (
+    energy_score,
+    margin_score,
+    max_logit_score,
+    max_probability_score,
+    negative_entropy_score,
+    ood_score,
+)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
-from uq.conformal_classifier import ConformalClassifier
-from uq.nonconformity import class_scores
+from uq import ConformalClassifier
+from uq.conformal.nonconformity import class_scores
 
 pytest.importorskip("mapie")
 pytestmark = pytest.mark.oracle

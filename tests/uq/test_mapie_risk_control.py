@@ -14,8 +14,7 @@ from sklearn.datasets import make_classification
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
-from uq import RiskNotControlledWarning
-from uq.mapie_risk_control import RiskControlledClassifier
+from uq import RiskControlledClassifier, RiskNotControlledWarning
 
 pytest.importorskip("mapie")
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from uq.conformal_quantiles import conformal_quantile
-from uq.online import AdaptiveConformal
+from uq import AdaptiveConformal, conformal_quantile
 
 MIXTURE = (0.001, 0.004, 0.016, 0.064, 0.256)
 

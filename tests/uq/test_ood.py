@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from uq.ood import KNearestDetector, MahalanobisDetector
+from uq import KNearestDetector, MahalanobisDetector
 
 OWN_THRESHOLD = "the threshold measures training samples against the others, prediction cannot"
 ZERO = "the check holds rows of zeros, which have no direction"

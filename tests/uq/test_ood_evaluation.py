@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from calib import DegenerateScoresWarning
-from uq.ood_evaluation import ood_report
+from uq import ood_report
 
 
 def make(rng: np.random.Generator, digits: int, n_in: int = 300, n_out: int = 200):  # type: ignore[no-untyped-def]

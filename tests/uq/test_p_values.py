@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from uq.p_values import conformal_p_values, forced_prediction, mondrian_p_values
+from uq import conformal_p_values, forced_prediction, mondrian_p_values
 
 SCORES = [0.1, 0.2, 0.2, 0.4, 0.5, 0.7, 0.8, 0.9, 0.95]
 TESTS = [0.05, 0.2, 0.6, 0.95, 1.0]
@@ -85,7 +85,7 @@ def test_blocks_do_not_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     cal, new = rng.random(50), rng.random((40, 3))
     options = {"smoothed": True, "random_state": 1}
     whole = conformal_p_values(cal, new, **options)
-    monkeypatch.setattr("uq.p_values.BLOCK", 7)
+    monkeypatch.setattr("uq.conformal.p_values.BLOCK", 7)
     np.testing.assert_array_equal(conformal_p_values(cal, new, **options), whole)
 
 

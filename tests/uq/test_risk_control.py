@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from uq import NothingKeptWarning
-from uq.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
+from uq import NothingKeptWarning, SelectiveThreshold, abstention_utility, control_selective_risk
 
 Rate = Callable[[np.ndarray], np.ndarray]
 GRID = (np.arange(20_000) + 0.5) / 20_000

@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from calib.evaluation import metric_interval
-from uq.risk_coverage import (
-    area_under_risk_coverage,
-    excess_area_under_risk_coverage,
-    risk_coverage_curve,
-)
+from uq import area_under_risk_coverage, excess_area_under_risk_coverage, risk_coverage_curve
 
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3)), min_size=1, max_size=30)
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp, softmax
 from scipy.stats import entropy
 
-from uq.scores import (
+from uq import (
     margin_score,
     max_probability_score,
     negative_entropy_score,

@@ -17,8 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from uq import NothingKeptWarning
-from uq.selective import SelectiveClassifier
+from uq import NothingKeptWarning, SelectiveClassifier
 
 
 @parametrize_with_checks([SelectiveClassifier(LogisticRegression(), random_state=0)])

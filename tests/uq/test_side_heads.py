@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from uq import FewSideRowsWarning
-from uq._side_heads import (
+from uq.split_point.heads import (
     CONSISTENCY_KINDS,
     FLOOR,
     IntervalHeads,
@@ -55,7 +55,7 @@ def test_torch_heads_estimate_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("factor", [4.0, 2.0**-20])
 def test_units(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Powers of two change nothing but the exponent; all kinds of heads scale with y."""
-    monkeypatch.setattr("uq._side_heads.STEPS", 100)
+    monkeypatch.setattr("uq.split_point.heads.STEPS", 100)
     X, r = skewed(400)
     one, other = fit(X, r), fit(X, factor * r)
     np.testing.assert_allclose(other.means(X).upper, factor * one.means(X).upper)
@@ -94,7 +94,7 @@ def test_consistency_heads_estimate_means_and_go_on_outside(
 
 
 def test_weights_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uq._side_heads.STEPS", 300)
+    monkeypatch.setattr("uq.split_point.heads.STEPS", 300)
     X, r = skewed(600)
     weight = np.where(r > 0, 3.0, 1.0)
     for kind in ("mlp", "ridge"):

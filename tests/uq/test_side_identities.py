@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from uq._side_identities import capped_inflation, discrepancy, self_consistency
+from uq.split_point.identities import capped_inflation, discrepancy, self_consistency
 
 RESIDUALS = hnp.arrays(
     np.float64, st.integers(1, 40), elements=st.integers(-50, 50).map(lambda i: i / 8)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uq import PooledCategoryWarning, SmallCalibrationSetWarning
-from uq._side_intervals import RankedScores, SideScores, scaled
+from uq.split_point.intervals import RankedScores, SideScores, scaled
 
 LEVELS = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 1 / 3])
 

@@ -27,8 +27,8 @@ from uq import (
     InSampleResidualsWarning,
     PooledCategoryWarning,
     SmallCalibrationSetWarning,
+    SplitPointRegressor,
 )
-from uq.split_point import SplitPointRegressor
 
 OWN_WARNINGS = (
     BiasedSplitPointWarning,
@@ -63,7 +63,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop networks early, where what they learn is not what is tested."""
-    monkeypatch.setattr("uq._side_heads.STEPS", 100)
+    monkeypatch.setattr("uq.split_point.heads.STEPS", 100)
 
 
 # ---------------------------------------------------------------------- contract

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import NearestNeighbors
 
-from uq.split_point import SplitPointRegressor
+from uq import SplitPointRegressor
 
 
 @pytest.mark.slow

@@ -26,12 +26,17 @@ from calib import (
     TemperatureCalibrator,
     VennAbersCalibrator,
 )
-from uq.certainty_curves import SHARES, THRESHOLDS, certainty_curve
-from uq.study import leave_one_out_study
-from uq.study_estimators import load_study_stand_in, study_models
-from uq.study_metrics import STUDY_METRICS, draw_weights, measure
-from uq.study_results import StudyResult
-from uq.study_scores import Protocol, Table, inner_folds_of, outer_splits, seeded
+from uq import (
+    Protocol,
+    StudyResult,
+    certainty_curve,
+    leave_one_out_study,
+    load_study_stand_in,
+    study_models,
+)
+from uq.selective.certainty_curves import SHARES, THRESHOLDS
+from uq.study.metrics import STUDY_METRICS, draw_weights, measure
+from uq.study.scores import Table, inner_folds_of, outer_splits, seeded
 
 QUICK: dict[str, Any] = {"n_repeats": 1, "n_resamples": 50, "n_simulations": 20}
 LR = LogisticRegression(C=0.3)
@@ -446,7 +451,7 @@ def test_default_models_impute_where_needed() -> None:
 
 
 def test_gradient_boosting_without_xgboost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uq.study_estimators.is_installed", lambda package: False)
+    monkeypatch.setattr("uq.study.models.is_installed", lambda package: False)
     model = study_models()["gradient_boosting"]
     assert type(model).__name__ == "GradientBoostingClassifier"
 

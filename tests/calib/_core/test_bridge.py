@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib._core import bridge
+from calib.calibrators.venn_abers import bridge
 
 
 def refit(groups: dict[float, list[Fraction]], s: float, label: Fraction, v: Fraction) -> Fraction:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib._core.namespace import array_namespace, is_foreign_array, is_half, like, to_numpy
-from calib._core.optional import is_installed, require
+from calib._border.arrays import array_namespace, is_foreign_array, is_half, like, to_numpy
+from calib._border.optional import is_installed, require
 
 
 def test_numpy_is_its_own_namespace() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from calib._core.packing import pack, unpack
+from calib.calibrators.auto.packing import pack, unpack
 
 ARRAYS = st_numpy.arrays(
     np.float64,

@@ -8,16 +8,16 @@ import time
 import numpy as np
 import pytest
 
-from calib._core.canonical import read_sample
-from calib._core.order_preserving import (
+from calib._core.scores import Scores
+from calib.calibrators.h_calibration.canonical import read_sample
+from calib.calibrators.h_calibration.order_preserving import (
     MapValues,
     SampleMap,
     apply_map,
     mixed_with_temperature,
     single_temperature,
 )
-from calib._core.scores import Scores
-from calib._core.windowed import (
+from calib.calibrators.h_calibration.windowed import (
     N_CLUSTERS,
     PUBLISHED_RULE,
     WINDOW,

@@ -5,10 +5,10 @@ import pytest
 from scipy.special import expit, softmax
 
 from calib import AutoCalibrator, load, make_calibrator, save
-from calib._core.folds import stratified_folds
-from calib._core.pooling import fit_pool, pool
+from calib._core.estimators.folds import stratified_folds
 from calib._core.scores import Scores
-from calib.calibrators import cross_fitting
+from calib.calibrators.auto import cross_fitting
+from calib.calibrators.auto.pooling import fit_pool, pool
 
 
 def brier(proba, y):

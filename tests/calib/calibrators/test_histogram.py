@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from calib import PlattCalibrator
-from calib.calibrators.histogram import HistogramCalibrator
+from calib import HistogramCalibrator, PlattCalibrator
 
 #: Brier score on CIFAR-10 DenseNet-40 with 10 bins, published in CalArena (arXiv 2605.30188).
 PUBLISHED = {

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit, logsumexp, softmax
 
-from calib import CalibrationWarning, PlattCalibrator
-from calib._core import splines
-from calib._core.splines import Cells, fill_cells
-from calib.calibrators.spline import SplineCalibrator
+from calib import CalibrationWarning, PlattCalibrator, SplineCalibrator
+from calib.calibrators import natural_splines
+from calib.calibrators.natural_splines import Cells, fill_cells
 
 ANIMALS, MACHINES = [2, 3, 4, 5, 6, 7], [0, 1, 8, 9]
 
@@ -304,12 +303,12 @@ def small_problem():
     position = np.sort(rng.normal(0, 2, (1, 60)), axis=1)
     cells = Cells(rng.uniform(0, 3, (1, 60)), position, expit(position + rng.normal(size=(1, 60))))
     knots = np.linspace(position[0, 0], position[0, -1], 7)[None, :]
-    return cells, knots, splines._PenalisedProblem(cells, knots)
+    return cells, knots, natural_splines._PenalisedProblem(cells, knots)
 
 
 def test_derivatives_are_those_of_the_value():
     _, knots, problem = small_problem()
-    rows = len(splines.PENALTIES)
+    rows = len(natural_splines.PENALTIES)
     x = np.repeat(knots, rows, axis=0) + 0.1 * np.random.default_rng(0).normal(size=(rows, 7))
     x = np.sort(x, axis=1)
     _, gradient, hessian = problem(x)
@@ -328,9 +327,9 @@ def test_minimum_is_that_of_a_general_optimiser():
     width = np.diff(knots[0])
     patience = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-8, "fatol": 1e-13}
     total = cells.weight.sum()
-    x = splines._PenalisedProblem(cells, knots)
-    found = splines.minimize(x, np.repeat(knots, len(splines.PENALTIES), axis=0)).x
-    for penalty, answer in zip(splines.PENALTIES[2:5], found[2:5], strict=True):
+    x = natural_splines._PenalisedProblem(cells, knots)
+    found = natural_splines.minimize(x, np.repeat(knots, len(natural_splines.PENALTIES), axis=0)).x
+    for penalty, answer in zip(natural_splines.PENALTIES[2:5], found[2:5], strict=True):
 
         def loss(v, penalty=penalty):
             eta = np.interp(cells.position[0], knots[0], v)
@@ -340,7 +339,7 @@ def test_minimum_is_that_of_a_general_optimiser():
                 return np.inf
             spacing = 0.5 * (knots[0, 2:] - knots[0, :-2])
             rough = (np.diff(slope) ** 2 / spacing).sum()
-            prior = splines.SLOPE_PRIOR * (slope - np.log(slope)).mean()
+            prior = natural_splines.SLOPE_PRIOR * (slope - np.log(slope)).mean()
             return (data + 0.5 * penalty * rough + prior) / total
 
         oracle = minimize(loss, knots[0], method="Nelder-Mead", options=patience)
@@ -352,7 +351,7 @@ def test_cells_keep_sums_and_order():
     s, y, _ = distorted(5000)
     w = np.random.default_rng(9).uniform(0, 2, 5000)
     cells = fill_cells(np.stack([s, -2 * s], axis=1), np.stack([y, 1 - y], axis=1), w)
-    assert cells.weight.shape == (2, splines.N_CELLS)
+    assert cells.weight.shape == (2, natural_splines.N_CELLS)
     np.testing.assert_allclose(cells.weight.sum(axis=1), w.sum())
     np.testing.assert_allclose((cells.weight * cells.position).sum(axis=1)[0], w @ s)
     np.testing.assert_allclose((cells.weight * cells.target).sum(axis=1), [w @ y, w @ (1 - y)])
@@ -363,7 +362,7 @@ def test_cells_keep_sums_and_order():
 def test_finer_cells_change_nothing_that_matters(monkeypatch):
     s, y, _ = distorted(5000)
     usual = SplineCalibrator(input="logits").fit(s, y).transform(s)
-    monkeypatch.setattr(splines, "N_CELLS", 8192)
+    monkeypatch.setattr(natural_splines, "N_CELLS", 8192)
     fine = SplineCalibrator(input="logits").fit(s, y).transform(s)
     np.testing.assert_allclose(usual, fine, atol=2e-3)
 
@@ -375,9 +374,11 @@ def test_evidence_prefers_the_stiff_curve_only_where_the_truth_is_a_line():
     for labels in (y, line):
         cells = fill_cells(s[:, None], labels[:, None], None)
         knots = np.linspace(s.min(), s.max(), 24)[None, :]
-        problem = splines._PenalisedProblem(cells, knots)
-        found = splines.minimize(problem, np.repeat(knots, len(splines.PENALTIES), axis=0))
+        problem = natural_splines._PenalisedProblem(cells, knots)
+        found = natural_splines.minimize(
+            problem, np.repeat(knots, len(natural_splines.PENALTIES), axis=0)
+        )
         assert found.converged.all()
-        stiffest.append(splines.PENALTIES[problem.evidence(found.x).argmax()])
+        stiffest.append(natural_splines.PENALTIES[problem.evidence(found.x).argmax()])
     assert stiffest[0] <= 10.0
     assert stiffest[1] >= 100.0

@@ -14,8 +14,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calib.detection import Detections, GroundTruth
-from calib.detection.adapters import read_detections, read_ground_truth, with_new_scores
+from calib.detection import (
+    Detections,
+    GroundTruth,
+    read_detections,
+    read_ground_truth,
+    with_new_scores,
+)
 
 SOURCES = ("torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision")
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

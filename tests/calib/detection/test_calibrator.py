@@ -26,15 +26,22 @@ from calib import (
     make_calibrator,
     save,
 )
-from calib.detection import Detections, FallbackWarning, GroundTruth, NoOptimalThresholdWarning
-from calib.detection._operating import reaches_thresholds_of_others
-from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.lrp import MatchedScores
-from calib.detection.map_table import make_map, map_names
-from calib.detection.maps import LinearCalibrator, log_odds
-from calib.detection.matching import match
-from calib.detection.pooling import fit_to_fractions
-from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
+from calib.detection import (
+    DetectionCalibrator,
+    Detections,
+    FallbackWarning,
+    GroundTruth,
+    LinearCalibrator,
+    MatchedScores,
+    NoOptimalThresholdWarning,
+    apply_thresholds,
+    lrp_optimal_thresholds,
+    match,
+)
+from calib.detection.operating_points import reaches_thresholds_of_others
+from calib.grouped.map_table import make_map, map_names
+from calib.grouped.maps import log_odds
+from calib.grouped.pooling import fit_to_fractions
 
 #: Maps that are monotone in the score.
 MONOTONE = ["identity", "linear", "temperature", "platt", "isotonic", "venn_abers"]

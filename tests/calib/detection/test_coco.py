@@ -20,10 +20,12 @@ from calib.detection import (
     GroundTruth,
     InvalidRowsWarning,
     UnknownImagesWarning,
+    from_coco,
+    read_coco_annotations,
+    read_coco_detections,
+    rescored_coco,
+    write_coco_detections,
 )
-from calib.detection.coco import from_coco, read_coco_detections
-from calib.detection.coco_annotations import read_coco_annotations
-from calib.detection.coco_output import rescored_coco, write_coco_detections
 
 
 def annotated() -> dict[str, Any]:

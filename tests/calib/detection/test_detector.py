@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from calib.detection import Detections, GroundTruth
-from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.detector import CalibratedDetector, ImageBoxes
+from calib.detection import (
+    CalibratedDetector,
+    DetectionCalibrator,
+    Detections,
+    GroundTruth,
+    ImageBoxes,
+)
 
 
 def scene(n: int = 300, seed: int = 0) -> tuple[Detections, GroundTruth]:

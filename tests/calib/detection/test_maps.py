@@ -12,22 +12,16 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from calib import CALIBRATORS, PlattCalibrator, TemperatureCalibrator, load, save
-from calib.detection.glm import Prior, fit_groups
-from calib.detection.map_table import (
+from calib.detection import (
     DETECTION_MAPS,
-    make_map,
-    map_names,
-    stored_class,
-    stored_name,
-)
-from calib.detection.maps import (
     DependentLogisticCalibrator,
     GridHistogramCalibrator,
     IdentityCalibrator,
     LinearCalibrator,
-    log_odds,
-    monomials,
 )
+from calib.grouped.glm import Prior, fit_groups
+from calib.grouped.map_table import make_map, map_names, stored_class, stored_name
+from calib.grouped.maps import log_odds, monomials
 
 WITH_FEATURES = ["histogram", "dependent_logistic"]
 

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib._core import matching as core
-from calib.detection import Detections, GroundTruth
-from calib.detection.matching import Matches, match
+from calib.detection import Detections, GroundTruth, Matches, match
 
 FIELDS = ("is_true_positive", "iou", "truth_index", "is_ignored", "is_evaluated")
 

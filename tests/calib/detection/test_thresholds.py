@@ -9,10 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.detection import Detections, GroundTruth, NoOptimalThresholdWarning
-from calib.detection.lrp import MatchedScores, lrp_curve
-from calib.detection.matching import match
-from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
+from calib.detection import (
+    Detections,
+    GroundTruth,
+    MatchedScores,
+    NoOptimalThresholdWarning,
+    apply_thresholds,
+    lrp_curve,
+    lrp_optimal_thresholds,
+    match,
+)
 
 BOX = [0.0, 0.0, 4.0, 4.0]
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib.detection import Detections, GroundTruth
-from calib.detection.matching import Matches, match
-from calib.detection.thresholds import lrp_optimal_thresholds
+from calib.detection import Detections, GroundTruth, Matches, lrp_optimal_thresholds, match
 
 Scene = tuple[Detections, GroundTruth]
 

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib.evaluation import (
+    CalibrationAccumulator,
+    accumulated_report,
     adaptive_calibration_error,
     binned_calibration_table,
     calibration_report,
     expected_calibration_error,
 )
-from calib.evaluation._stream_draws import coarse
-from calib.evaluation._stream_sums import CLASS_CELLS, class_cells
-from calib.evaluation.accumulator import CalibrationAccumulator, accumulated_report
+from calib.evaluation.stream.redraws import coarse
+from calib.evaluation.stream.sums import CLASS_CELLS, class_cells
 
 EXACT = (
     "log_loss", "brier", "accuracy", "expected_calibration_error", "overconfidence",

@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib.evaluation._kernel_sums import scalar_error
-from calib.evaluation.cumulative import (
+from calib.evaluation import (
     cumulative_calibration_error,
     cumulative_calibration_test,
+    density_calibration_error,
+    dirichlet_calibration_error,
+    integrated_calibration_index,
+    kernel_calibration_error,
     ks_calibration_error,
+    maximum_mean_calibration_error,
     signed_cumulative_error,
+    smooth_calibration_error,
+    sweep_bin_count,
+    sweep_calibration_error,
 )
-from calib.evaluation.density import density_calibration_error, dirichlet_calibration_error
-from calib.evaluation.kernel import kernel_calibration_error, maximum_mean_calibration_error
-from calib.evaluation.loess import integrated_calibration_index
-from calib.evaluation.smooth import smooth_calibration_error
-from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
+from calib.evaluation.unbinned.kernel_sums import scalar_error
 
 Toy = tuple[np.ndarray, np.ndarray]
 RANGE = partial(cumulative_calibration_error, kind="range")

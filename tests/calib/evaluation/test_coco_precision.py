@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.detection import Detections, GroundTruth
-from calib.detection.matching import match
-from calib.evaluation import NothingToMeasureWarning
-from calib.evaluation.coco_precision import NUMBERS, AveragePrecision, average_precision
+from calib.detection import Detections, GroundTruth, match
+from calib.evaluation import AveragePrecision, NothingToMeasureWarning, average_precision
+from calib.evaluation.detection.average_precision_coco import NUMBERS
 
 RANGES = {
     "": (0.0, 1e10),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from calib.evaluation.corp import score_decomposition
+from calib.evaluation import score_decomposition
 
 
 def toy_a() -> tuple[np.ndarray, np.ndarray]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib.evaluation._brownian import excursion_quantile, excursion_tail, range_tail
-from calib.evaluation._distinct import distinct_scores
-from calib.evaluation.cumulative import (
+from calib.evaluation import (
     cumulative_calibration_error,
     cumulative_calibration_test,
     ks_calibration_error,
     signed_cumulative_error,
 )
+from calib.evaluation.unbinned.brownian import excursion_quantile, excursion_tail, range_tail
+from calib.evaluation.views.distinct import distinct_scores
 
 
 def direct_walk(y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> np.ndarray:

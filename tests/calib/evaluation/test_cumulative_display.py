@@ -7,8 +7,12 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-from calib.evaluation.cumulative import cumulative_calibration_test, ks_calibration_error
-from calib.evaluation.cumulative_display import CumulativeDisplay, cumulative_calibration_curve
+from calib.evaluation import (
+    CumulativeDisplay,
+    cumulative_calibration_curve,
+    cumulative_calibration_test,
+    ks_calibration_error,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

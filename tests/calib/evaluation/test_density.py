@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import dirichlet
 
-from calib.evaluation import density
-from calib.evaluation.density import (
-    GRID,
-    density_calibration_error,
-    dirichlet_calibration_error,
-)
+from calib.evaluation import density_calibration_error, dirichlet_calibration_error
+from calib.evaluation.unbinned import density
+from calib.evaluation.unbinned.density import GRID
 
 
 def direct(y, p, h: float, w=None, n_points: int = 20_000) -> float:

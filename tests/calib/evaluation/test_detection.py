@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.detection import Detections, GroundTruth
-from calib.detection.matching import match
-from calib.evaluation import NothingToMeasureWarning
-from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
+from calib.detection import Detections, GroundTruth, match
+from calib.evaluation import (
+    NothingToMeasureWarning,
+    detection_calibration_error,
+    detection_calibration_table,
+)
 
 BOX = [0.0, 0.0, 4.0, 4.0]
 FIVE = ("score", "cx", "cy", "w", "h")

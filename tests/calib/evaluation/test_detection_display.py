@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib.detection.matching import match
-from calib.evaluation.detection_display import DetectionHeatmapDisplay, draw_reliability
-from calib.evaluation.detection_records import PositionMap, ReliabilityBins
+from calib.detection import match
+from calib.evaluation import DetectionHeatmapDisplay, PositionMap, ReliabilityBins
+from calib.evaluation.display.detection import draw_reliability
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

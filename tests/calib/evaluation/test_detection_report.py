@@ -13,27 +13,32 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from calib.datasets import make_detection_scenes
-from calib.detection import Detections, FallbackWarning, GroundTruth, NoOptimalThresholdWarning
-from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.matching import match
-from calib.detection.thresholds import apply_thresholds
-from calib.evaluation import NothingToMeasureWarning
-from calib.evaluation._detection_measures import Replicas, plans_of, same_ranking
-from calib.evaluation._detection_protocol import baselines_of, entries_of
-from calib.evaluation._image_draws import PerImage
-from calib.evaluation.coco_precision import average_precision
-from calib.evaluation.detection import detection_calibration_error, detection_calibration_table
-from calib.evaluation.detection_reporting import ORDER, detection_report
-from calib.evaluation.detection_sampling import (
+from calib.detection import (
+    DetectionCalibrator,
+    Detections,
+    FallbackWarning,
+    GroundTruth,
+    NoOptimalThresholdWarning,
+    apply_thresholds,
+    match,
+)
+from calib.evaluation import (
+    NothingToMeasureWarning,
+    average_precision,
+    detection_calibration_error,
+    detection_calibration_table,
     detection_metric_difference,
     detection_metric_interval,
-)
-from calib.evaluation.localization import (
+    detection_report,
     localization_aware_absolute_error,
     localization_aware_calibration_error,
+    localization_recall_precision,
+    score_iou_squared_error,
 )
-from calib.evaluation.overlap_error import score_iou_squared_error
-from calib.evaluation.recall_precision import localization_recall_precision
+from calib.evaluation.detection.image_draws import PerImage
+from calib.evaluation.detection.report.measures import Replicas, plans_of, same_ranking
+from calib.evaluation.detection.report.protocol import baselines_of, entries_of
+from calib.evaluation.detection.report.reporting import ORDER
 
 FIVE = ("score", "cx", "cy", "w", "h")
 LAECE = "localization_aware_calibration_error"
@@ -197,7 +202,7 @@ def test_seeded_and_paired(report) -> None:
 
 def test_order_of_rows_and_blocks_do_not_matter(report, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of raw scores, which have no ties; equal scores are served in the order of the rows."""
-    monkeypatch.setattr("calib.evaluation._image_draws.BATCH_NUMBERS", 160 * 7)
+    monkeypatch.setattr("calib.evaluation.detection.image_draws.BATCH_NUMBERS", 160 * 7)
     rows = np.random.default_rng(0).permutation(len(TEST[0]))
     other = detection_report(
         TEST[0][rows], TEST[1], calibrator=CALIBRATORS, n_resamples=60, n_floor=20
@@ -245,7 +250,7 @@ def test_average_precision_is_reused_only_where_the_order_is_the_same(
         calls.append(1)
         return average_precision(*args, **kwargs)
 
-    monkeypatch.setattr("calib.evaluation.detection_reporting.average_precision", counted)
+    monkeypatch.setattr("calib.evaluation.detection.report.reporting.average_precision", counted)
     report = detection_report(found, TEST[1], calibrator=CALIBRATORS, n_resamples=2, n_floor=2)
     assert len(calls) == 2  # raw, isotonic
     assert report.models["platt"].ap == report.models["raw"].ap

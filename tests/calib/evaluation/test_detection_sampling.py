@@ -10,18 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib.detection import Detections, GroundTruth
-from calib.evaluation import NothingToMeasureWarning
-from calib.evaluation._image_draws import PerImage
-from calib.evaluation.detection import detection_calibration_error
-from calib.evaluation.detection_sampling import (
-    PLANS,
+from calib.evaluation import (
+    NothingToMeasureWarning,
+    detection_calibration_error,
     detection_metric_difference,
     detection_metric_interval,
-)
-from calib.evaluation.localization import (
     localization_aware_calibration_error,
+    score_iou_squared_error,
 )
-from calib.evaluation.overlap_error import score_iou_squared_error
+from calib.evaluation.detection.image_draws import PerImage
+from calib.evaluation.detection.sampling import PLANS
 
 DECE = "detection_calibration_error"
 FIVE = ("score", "cx", "cy", "w", "h")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from calib.evaluation.improvement import post_hoc_improvement
+from calib.evaluation import post_hoc_improvement
 
 
 def simulated(n: int = 500, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calib.evaluation.intervals import (
+from calib.evaluation import (
     interval_coverage,
     interval_quality,
     interval_score,

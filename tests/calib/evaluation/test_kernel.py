@@ -7,13 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from calib.evaluation import _kernel_sums
-from calib.evaluation._kernel_sums import exponential_sum, median_distance, spaced_rows
-from calib.evaluation.kernel import (
+from calib.evaluation import (
     kernel_calibration_error,
     kernel_calibration_test,
     maximum_mean_calibration_error,
 )
+from calib.evaluation.unbinned import kernel_sums
+from calib.evaluation.unbinned.kernel_sums import exponential_sum, median_distance, spaced_rows
 
 
 def all_pairs(y: np.ndarray, p: np.ndarray, width: float) -> np.ndarray:
@@ -33,7 +33,7 @@ def three(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("width", [0.01, 0.3, 2.0])
 @pytest.mark.parametrize("entries", [1, 500, 1 << 21])
 def test_canonical_against_all_pairs(width, entries, three, monkeypatch) -> None:
-    monkeypatch.setattr(_kernel_sums, "BLOCK_ENTRIES", entries)
+    monkeypatch.setattr(kernel_sums, "BLOCK_ENTRIES", entries)
     y, p = three
     h = all_pairs(y, p, width)
     biased = kernel_calibration_error(y, p, estimator="biased", bandwidth=width)

@@ -10,19 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.detection import Detections, GroundTruth
-from calib.detection.matching import match
-from calib.evaluation import NothingToMeasureWarning
-from calib.evaluation.localization import (
+from calib.detection import Detections, GroundTruth, match
+from calib.evaluation import (
+    NothingToMeasureWarning,
     localization_aware_absolute_error,
     localization_aware_calibration_error,
-    localization_table,
-)
-from calib.evaluation.overlap_error import score_iou_squared_error
-from calib.evaluation.recall_precision import (
     localization_recall_precision,
     localization_recall_precision_of,
+    localization_table,
     optimal_localization_recall_precision,
+    score_iou_squared_error,
 )
 
 BOX = [0.0, 0.0, 4.0, 4.0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib.evaluation import loess
-from calib.evaluation._distinct import distinct_scores
-from calib.evaluation.loess import calibration_curve_at, integrated_calibration_index
+from calib.evaluation import integrated_calibration_index
+from calib.evaluation.unbinned import loess
+from calib.evaluation.unbinned.loess import calibration_curve_at
+from calib.evaluation.views.distinct import distinct_scores
 
 
 def direct(y: np.ndarray, p: np.ndarray, span: float) -> np.ndarray:

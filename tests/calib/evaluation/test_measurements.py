@@ -7,11 +7,15 @@ import json
 import numpy as np
 import pytest
 
-from calib.evaluation import expected_calibration_error, maximum_calibration_error
-from calib.evaluation.cumulative import ks_calibration_error
-from calib.evaluation.density import density_calibration_error
-from calib.evaluation.kernel import maximum_mean_calibration_error
-from calib.evaluation.measurements import BIN_COUNTS, measurement_table
+from calib.evaluation import (
+    density_calibration_error,
+    expected_calibration_error,
+    ks_calibration_error,
+    maximum_calibration_error,
+    maximum_mean_calibration_error,
+    measurement_table,
+)
+from calib.evaluation.report.measurements import BIN_COUNTS
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib.evaluation.proper import BrierDecomposition, brier_decomposition
+from calib.evaluation import BrierDecomposition, brier_decomposition
 
 
 def toy_a() -> tuple[np.ndarray, np.ndarray]:

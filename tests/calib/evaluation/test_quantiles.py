@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from calib.evaluation.intervals import interval_score
-from calib.evaluation.quantiles import pit_uniformity, quantile_crps, quantile_pit
+from calib.evaluation import interval_score, pit_uniformity, quantile_crps, quantile_pit
 
 
 def levels(n: int) -> np.ndarray:

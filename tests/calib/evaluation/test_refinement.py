@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from calib import ExternalCalibrator, PlattCalibrator, TemperatureCalibrator
-from calib.evaluation.refinement import refinement_decomposition
+from calib.evaluation import refinement_decomposition
 
 
 def simulated(k: int, power: float, n: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from calib.evaluation import (
     metric_interval,
     signed_calibration_error,
 )
-from calib.evaluation.measures import zero_floor
+from calib.evaluation.report.measures import zero_floor
 
 MEASURES = [
     "log_loss",
@@ -149,7 +149,7 @@ def test_groups_widen_intervals(rng: np.random.Generator) -> None:
 def test_blocks_do_not_matter(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     y, p, _ = simulate(rng, 500)
     whole = calibration_report(y, p, n_resamples=200).models["model"].measures
-    monkeypatch.setattr("calib.evaluation.measures.BLOCK_NUMBERS", 201 * 37)
+    monkeypatch.setattr("calib.evaluation.report.measures.BLOCK_NUMBERS", 201 * 37)
     pieces = calibration_report(y, p, n_resamples=200).models["model"].measures
     for name in MEASURES:
         assert pieces[name].value == pytest.approx(whole[name].value, abs=1e-12)

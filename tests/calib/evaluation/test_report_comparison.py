@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from calib.evaluation import (
+    binned_calibration_table,
     calibration_report,
     calibration_tests,
     expected_calibration_error,
@@ -21,10 +22,9 @@ from calib.evaluation import (
     score_decomposition,
     smooth_calibration_error,
 )
-from calib.evaluation._findings import deviating_ranges
-from calib.evaluation._report_charts import STRETCHES, _thinned, worst_classes
-from calib.evaluation.further_measures import FURTHER
-from calib.evaluation.tables import binned_calibration_table
+from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
+from calib.evaluation.report.findings import deviating_ranges
+from calib.evaluation.report.further_measures import FURTHER
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

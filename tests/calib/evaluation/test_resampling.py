@@ -13,7 +13,7 @@ from calib.evaluation import (
     expected_calibration_error,
     metric_interval,
 )
-from calib.evaluation.resampling import draw_labels
+from calib.evaluation.sampling.draws import draw_labels
 
 ECE = partial(expected_calibration_error, average="binary")
 

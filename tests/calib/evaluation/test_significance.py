@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from calib import DegenerateScoresWarning
-from calib.evaluation import expected_calibration_error
-from calib.evaluation.significance import calibration_tests
+from calib.evaluation import calibration_tests, expected_calibration_error
 
 EVERY = (
     "ecce_mad",
@@ -138,7 +137,7 @@ def test_the_floor_of_the_error_is_that_of_redrawn_labels() -> None:
 
 @pytest.mark.filterwarnings("ignore:cox has no finite slope")
 def test_the_kernel_statistic_is_the_mean_over_pairs() -> None:
-    from calib.evaluation.kernel import kernel_calibration_error
+    from calib.evaluation import kernel_calibration_error
 
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(3), 200)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from calib.evaluation._mirrored_grid import spread
-from calib.evaluation.cumulative import ks_calibration_error
-from calib.evaluation.smooth import smooth_calibration_error
+from calib.evaluation import ks_calibration_error, smooth_calibration_error
+from calib.evaluation.unbinned.mirrored_grid import spread
 
 
 def direct(y, p, s: float, w=None, n_points: int = 40_001) -> float:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from calib._core.binning import tabulate
-from calib.evaluation.binned import expected_calibration_error
-from calib.evaluation.sweep import sweep_bin_count, sweep_calibration_error
+from calib.evaluation import expected_calibration_error, sweep_bin_count, sweep_calibration_error
 
 
 def loop(y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import calib.evaluation as evaluation
-from calib.evaluation.accumulator import CalibrationAccumulator
+from calib.evaluation import CalibrationAccumulator
 
 torch = pytest.importorskip("torch")
 

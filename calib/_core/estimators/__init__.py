@@ -1,0 +1,1 @@
+"""What the wrappers share about estimators of others: fit parameters, folds, responses."""

@@ -1,1 +1,0 @@
-"""What `calib.distributed` is made of: sums over the partitions of a Dask collection."""

@@ -1,0 +1,1 @@
+"""Documents of the reports, and what renders them."""

@@ -1,0 +1,1 @@
+"""The calibrator that chooses or averages others."""

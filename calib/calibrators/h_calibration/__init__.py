@@ -1,0 +1,1 @@
+"""Calibration with a bounded error: the calibrator, its sample and its maps."""

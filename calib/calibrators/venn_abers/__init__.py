@@ -1,0 +1,1 @@
+"""Venn-ABERS predictors for classifiers and regressors."""

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from calib.cli.program import main
+
+__all__ = ["main"]

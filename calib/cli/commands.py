@@ -1,0 +1,404 @@
+"""What each command of the command line does with its arguments."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from calib._border import labels
+from calib._border.columns import class_name
+from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
+from calib._core import links
+from calib._core.advice import coming_through
+from calib.base import BaseCalibrator
+from calib.cli.columns import shorten
+from calib.cli.contents import FORMATS
+from calib.cli.readers import read_table, single_column
+from calib.cli.saved_scores import (
+    ADDED,
+    DOOR,
+    SavedScores,
+    calibrate,
+    class_names,
+    labelled_scores,
+    unlabelled_scores,
+)
+from calib.cli.tables import Table
+from calib.cli.targets import check_source, check_targets
+from calib.cli.terminal import Progress, print_table, say
+from calib.cli.writers import writable_format, write_report, write_table
+from calib.registry import CALIBRATORS, get_entry, make_calibrator
+
+#: Folds of the summary that `fit` prints, and samples below which it makes none.
+N_FOLDS, MIN_SAMPLES = 5, 50
+
+
+# ---------------------------------------------------------------------- commands
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Calibrate an over-confident network with every method that takes its logits."""
+    from calib.datasets import N_TRAIN, load_digits_scores
+    from calib.evaluation import calibration_report
+
+    check_targets({"--html": (args.html, "html")})
+    skipped = {}
+    with Progress(len(CALIBRATORS) + 3) as progress:
+        progress.step("training a network")
+        scores = load_digits_scores()
+        probas = {"raw": scores.proba_test}
+        for name, entry in CALIBRATORS.items():
+            progress.step(f"fitting {name}")
+            if not entry.available:
+                skipped[name] = f"needs {', '.join(entry.needs)}"
+                continue
+            try:
+                calibrator = make_calibrator(name, input="logits")
+                if "random_state" in calibrator.get_params():
+                    calibrator.set_params(random_state=0)
+                calibrator.fit(scores.logits_cal, scores.y_cal)
+                probas[name] = calibrator.transform(scores.logits_test)
+            except (TypeError, ValueError) as error:  # such as a method for two classes only
+                skipped[name] = str(error)
+        progress.step("resampling")
+        report = calibration_report(scores.y_test, probas)
+        progress.step("writing")
+        report.to_html(args.html)
+    accuracy = (scores.proba_test.argmax(axis=1) == scores.y_test).mean()
+    confidence = scores.proba_test.max(axis=1).mean()
+    print(
+        f"A network trained on {N_TRAIN} digits is right on {accuracy:.1%} of {len(scores.y_test)} "
+        f"others\nand claims {confidence:.1%} on average. Calibrators fitted on "
+        f"{len(scores.y_cal)} further digits:\n"
+    )
+    print(report)
+    for name, reason in skipped.items():
+        say("note", f"{name} is left out: {reason}")
+    print(f"\nwrote {args.html}")
+
+
+def report(args: argparse.Namespace) -> None:
+    """Measure the probabilities of a file, as they are and calibrated."""
+    from calib.evaluation import calibration_report
+
+    if not args.scores:
+        raise ValueError("name the columns of scores with --proba or --logits")
+    names = args.name or _default_names(args.scores, bool(args.calibrator))
+    if len(names) != len(args.scores) or len(set(names)) < len(names):
+        raise ValueError(
+            f"{len(args.scores)} sets of scores need as many different --name; got "
+            f"{', '.join(names)}"
+        )
+    check_report_targets(args)
+    with Progress(4) as progress:
+        progress.step(f"reading {args.file.name}")
+        table, y, weight = _read(args)
+        roles = {args.label, args.weight, args.group} - {None}
+        groups = None
+        if args.group is not None:
+            source, name = _column(table, args.group)
+            groups = source.labels(name)
+            if len(groups) != len(y):
+                raise ValueError(
+                    f"{source.path.name} has {len(groups):,} groups for {len(y):,} rows; one group "
+                    f"per row is needed"
+                )
+        scored, positive = [], args.positive
+        for kind, columns in args.scores:
+            scored.append(
+                labelled_scores(
+                    table, kind, columns, y, roles, positive=positive, kept=_kept(weight)
+                )
+            )
+            classes = cast(LabelArray, scored[0].classes)
+            positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
+        probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
+        progress.step("calibrating")
+        for path in args.calibrator:
+            calibrator = _load(path)
+            name = path.stem if path.stem not in probas else str(path)
+            known, found = class_names(calibrator.classes_), class_names(classes)
+            if set(known) != set(found):
+                raise ValueError(
+                    f"{path.name} knows the classes {shorten(known)}, the columns are "
+                    f"{shorten(found)}"
+                )
+            probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
+        progress.step("resampling")
+        with coming_through(DOOR):
+            result = calibration_report(
+                y,
+                probas,
+                labels=classes,
+                sample_weight=weight,
+                groups=groups,
+                **({"n_bins": args.bins} if isinstance(args.bins, int) else {"bins": args.bins}),
+                confidence_level=args.level,
+                n_resamples=args.resamples,
+                random_state=args.seed,
+            )
+        progress.step("writing")
+        write_report(result, args.html, args.json)
+    print(result)
+    for path in filter(None, (args.html, args.json)):
+        print(f"wrote {path}")
+
+
+def fit(args: argparse.Namespace) -> None:
+    """Fit a calibrator on a file of scores and save it."""
+    from calib.persistence import save
+
+    if len(args.scores) != 1:
+        raise ValueError("name the columns of scores once, with --proba or with --logits")
+    if args.out.suffix.lower() != ".json":
+        raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
+    check_targets({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
+    kind, columns = args.scores[0]
+    calibrator = _new(args.method, args.param, kind)
+    with Progress(3 + N_FOLDS) as progress:
+        progress.step(f"reading {args.file.name}")
+        table, y, weight = _read(args)
+        roles = {args.label, args.weight} - {None}
+        kept = _kept(weight)
+        scored = labelled_scores(table, kind, columns, y, roles, positive=args.positive, kept=kept)
+        classes, matrix = scored.classes, scored.matrix
+        if kept is not None and weight is not None:  # rows of weight 0 are not there
+            y, weight, matrix = y[kept], weight[kept], matrix[kept]
+            scored = replace(scored, matrix=matrix)
+        progress.step(f"fitting {args.method}")
+        with coming_through(DOOR):
+            calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
+        if len(scored.names) == scored.matrix.shape[1]:
+            calibrator.feature_names_in_ = np.array(scored.names, dtype=object)
+        codes = labels.encode_labels(y, calibrator.classes_, args.label)
+        after, how = _held_out(calibrator, scored.matrix, codes, weight, progress)
+        progress.step("writing")
+        try:
+            save(calibrator, args.out)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+    print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
+    if not scored.told and len(scored.names) > 1:
+        pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
+        print(f"columns: {shorten([f'{name} = class {label}' for name, label in pairs])}")
+    before = _measures(scored.probabilities(), codes, weight)
+    rows = [("before", before), (f"after, {how}", _measures(after, codes, weight))]
+    print_table(
+        ["", "log loss", "Brier score", "ECE (15 bins)", "accuracy"],
+        [[name, *(f"{value:.5f}" for value in values)] for name, values in rows],
+    )
+    print(f"wrote {args.out}")
+
+
+def apply(args: argparse.Namespace) -> None:
+    """Add calibrated probabilities to a file of scores."""
+    out = args.out or _beside(args.file)
+    if len(args.scores) > 1:
+        raise ValueError("name the columns of scores once, with --proba or with --logits")
+    writable_format(out)
+    check_targets({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
+    with Progress(3) as progress:
+        progress.step(f"reading {args.file.name}")
+        calibrator = _load(args.calibrator)
+        table = read_table(args.file)
+        scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None), args.positive)
+        progress.step("calibrating")
+        proba = calibrate(calibrator, scored)
+        progress.step(f"writing {out.name}")
+        texts = class_names(calibrator.classes_)
+        if out.name.lower().endswith(".npz"):
+            stem = ADDED.rstrip("_")
+            added = {stem: proba, f"classes_of_{stem}": np.array(texts)}
+        else:
+            added = {f"{ADDED}{label}": proba[:, k] for k, label in enumerate(texts)}
+        write_table(table, added, out)
+    print(f"wrote {len(proba)} rows to {out}, with {shorten(list(added), 4)}")
+
+
+def methods(args: argparse.Namespace) -> None:
+    """List the registry."""
+    rows = [
+        [
+            name,
+            entry.class_name,
+            "yes" if entry.available else f"needs {', '.join(entry.needs)}",
+            entry.summary,
+            entry.reference,
+        ]
+        for name, entry in CALIBRATORS.items()
+    ]
+    print_table(["name", "class", "available", "what it does", "reference"], rows)
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def check_report_targets(args: argparse.Namespace) -> None:
+    """Raise unless the files of a report can be written and destroy nothing."""
+    check_targets(
+        {"--html": (args.html, "html"), "--json": (args.json, "report")},
+        [args.file, *args.calibrator, *column_files(args)],
+    )
+
+
+def _read(args: argparse.Namespace) -> tuple[Table, LabelArray, Float64Array | None]:
+    table = read_table(args.file)
+    source, name = _column(table, args.label)
+    y = source.labels(name)
+    weight = None
+    if args.weight is not None:
+        source, name = _column(table, args.weight)
+        weight = source.numbers(name)
+    return table, y, labels.check_weight(weight, len(y))
+
+
+def column_files(args: argparse.Namespace) -> list[Path]:
+    """Return the files that are named in place of columns."""
+    names = (args.label, args.weight, getattr(args, "group", None))
+    return [Path(name) for name in names if name and _is_file(name)]
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a name, or no name at all
+        return False
+
+
+def _column(table: Table, name: str) -> tuple[Table, str]:
+    """Return where a column is: in the table, or alone in a file of that name."""
+    if name in table.columns or not _is_file(name):
+        return table, name
+    source, only = single_column(Path(name))
+    return source, only
+
+
+def _kept(weight: Float64Array | None) -> LabelArray | None:
+    return None if weight is None or weight.all() else weight > 0
+
+
+def _beside(path: Path) -> Path:
+    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``, ``.npz`` for one array."""
+    name = path.name.lower()
+    packed = ".gz" if name.endswith(".gz") else ""
+    ending = next((end for end in FORMATS if name.removesuffix(packed).endswith(end)), path.suffix)
+    length = len(ending) + len(packed)
+    stem, end = path.name[: len(name) - length], path.name[len(name) - length :]
+    if FORMATS.get(ending) in ("npy", "pt"):
+        end = ".npz"
+    return path.with_name(f"{stem}.calibrated{end}")
+
+
+def _default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
+    only = "raw" if calibrated else "model"
+    return [only] if len(scores) == 1 else [columns for _, columns in scores]
+
+
+# ---------------------------------------------------------------------- calibrating
+
+
+def _load(path: Path) -> BaseCalibrator:
+    from calib.persistence import load
+
+    check_source(path)
+    calibrator = load(path)
+    if not isinstance(calibrator, BaseCalibrator):
+        raise ValueError(f"{path.name} calibrates a detector; use calib detect instead")
+    return calibrator
+
+
+def _new(method: str, params: list[str], kind: InputKind) -> BaseCalibrator:
+    """Return an unfitted calibrator with the parameters of the command line."""
+    entry = get_entry(method)
+    if not entry.available:
+        raise ValueError(f"{method} needs {', '.join(entry.needs)}, which is not installed")
+    known = sorted(set(entry.load()._get_param_names()) - {"input"})
+    values = {}
+    for text in params:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--param {text}: write it as KEY=VALUE")
+        if key == "input":
+            raise ValueError("--param input: --logits and --proba say what the scores are")
+        if key not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes none"
+            raise ValueError(f"--param {key}: {method} has no such parameter; it {takes}")
+        values[key] = _value(value)
+    return make_calibrator(method, input=kind, **values)
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text  # the method says what it takes
+
+
+def _matching(calibrator: BaseCalibrator, scored: list[SavedScores], path: Path) -> SavedScores:
+    for one in scored:
+        if one.kind == calibrator.input:
+            return one
+    raise ValueError(
+        f"{path.name} was fitted with --{calibrator.input}; name such columns with "
+        f"--{calibrator.input}"
+    )
+
+
+def _held_out(
+    calibrator: BaseCalibrator,
+    matrix: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    progress: Progress,
+) -> tuple[FloatArray, str]:
+    """Return cross-fitted probabilities, or those of the fit itself where data are few."""
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold
+
+    classes = np.arange(len(calibrator.classes_))
+    used = np.arange(len(codes)) if weight is None else np.flatnonzero(weight > 0)
+    counts = np.sort(np.bincount(codes[used]))
+    if len(used) < MIN_SAMPLES or counts[-2] < N_FOLDS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the same fit has warned before
+            fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
+        return fitted.transform(matrix), "in-sample (optimistic)"
+    n_classes = len(calibrator.classes_)  # samples without weight count nowhere: uniform
+    proba = np.full((len(codes), n_classes), 1.0 / n_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rare classes; the full fit has warned of all else
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(used, codes[used])
+        for number, (train, test) in enumerate(folds, start=1):
+            progress.step(f"checking on held-out part {number}")
+            rows, out = used[train], used[test]
+            part = None if weight is None else weight[rows]
+            fitted = clone(calibrator).fit(
+                matrix[rows], codes[rows], sample_weight=part, labels=classes
+            )
+            proba[out] = fitted.transform(matrix[out])
+    return proba, f"cross-fitted ({N_FOLDS} folds)"
+
+
+def _measures(
+    proba: FloatArray, codes: IntArray, weight: Float64Array | None
+) -> tuple[float, float, float, float]:
+    """Return log loss, Brier score, expected calibration error and accuracy."""
+    from calib.evaluation import brier_score, expected_calibration_error, log_loss
+
+    columns = links.both_columns(proba, "proba", np) if proba.shape[1] == 1 else proba
+    labels = np.arange(columns.shape[1])
+    return (
+        log_loss(codes, columns, sample_weight=weight, labels=labels),
+        brier_score(codes, columns, sample_weight=weight, labels=labels),
+        expected_calibration_error(codes, columns, sample_weight=weight, labels=labels),
+        float(np.average(columns.argmax(axis=1) == codes, weights=weight)),
+    )

@@ -1,0 +1,185 @@
+"""A file as named columns, and the choice among them by names and globs."""
+
+from __future__ import annotations
+
+import fnmatch
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calib._border.typing import FloatArray, LabelArray
+from calib._border.words import nearest
+from calib.cli.columns import (
+    ColumnError,
+    is_list,
+    no_label,
+    one_line,
+    row_text,
+    shorten,
+    to_numbers,
+    to_values,
+)
+from calib.cli.contents import Dialect, separator_hint
+
+#: Kinds whose columns are arrays, of any length and number of dimensions.
+ARRAYS = ("npz", "npy", "pt")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns in the order of a file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    kind : {"parquet", "feather", "jsonl", "csv", "npz", "npy", "pt"}
+        Its kind.
+    columns : mapping of str to column
+        Arrow columns (parquet, feather, jsonl), text (csv) or arrays (npz, npy, pt), each with
+        `n_rows` rows or, among arrays, any number.
+    native : pyarrow.Table or None
+        What the reader returned, for writing it again without loss.
+    dialect : Dialect
+        How the text of a CSV file is written.
+    """
+
+    path: Path
+    kind: str
+    columns: Mapping[str, Any]
+    native: Any = None
+    dialect: Dialect = field(default_factory=Dialect)
+
+    @property
+    def holds_arrays(self) -> bool:
+        """Whether columns are arrays, which may have two dimensions and any length."""
+        return self.kind in ARRAYS
+
+    def select(self, patterns: str, *, exclude: Iterable[str] = ()) -> list[str]:
+        """Return the columns that a comma-separated list of names and globs stands for.
+
+        Parameters
+        ----------
+        patterns : str
+            For instance ``"p_*"`` or ``"cat,dog"``. A glob takes columns in the order of the file.
+        exclude : iterable of str
+            Columns that globs leave out, because they have another role.
+        """
+        if patterns in self.columns:
+            return [patterns]
+        chosen: dict[str, None] = {}
+        for item in filter(None, (part.strip() for part in patterns.split(","))):
+            if item not in self.columns and set(item) & set("*?["):
+                found = [name for name in self.columns if fnmatch.fnmatchcase(name, item)]
+                found = [name for name in found if name not in set(exclude)]
+                if not found:
+                    raise ValueError(f"no column matches {item!r}; {self._listing()}")
+                chosen.update(dict.fromkeys(found))
+            else:
+                self.column(item)
+                chosen[item] = None
+        if not chosen:
+            raise ValueError(f"{patterns!r} names no column; {self._listing()}")
+        return list(chosen)
+
+    def scores(self, names: list[str], *, masked: bool = False) -> FloatArray:
+        """Return columns as one matrix (n_samples, n_columns), or one two-dimensional array."""
+        parts = [self.numbers(name, masked=masked) for name in names]
+        if len(parts) == 1:
+            return parts[0] if parts[0].ndim > 1 else parts[0][:, None]
+        for name, part in zip(names, parts, strict=True):
+            if part.ndim > 1:
+                raise ValueError(
+                    f"several arrays were named ({shorten(names)}) and {name!r} has shape "
+                    f"{part.shape}; name one two-dimensional array or several one-dimensional ones"
+                )
+            if len(part) != len(parts[0]):
+                raise ValueError(
+                    f"{names[0]!r} has {len(parts[0])} rows, but {name!r} has {len(part)}"
+                )
+        matrix = np.empty((len(parts[0]), len(parts)), dtype=np.result_type(*parts))
+        return np.stack(parts, axis=1, out=matrix)  # row by row in memory, as users have it
+
+    def widths(self) -> dict[str, int | None]:
+        """Return the number of columns of every matrix, None of arrays of other dimensions."""
+        if self.holds_arrays:
+            shapes = {name: np.shape(self.columns[name]) for name in self.columns}
+            return {n: shape[1] if len(shape) == 2 else None for n, shape in shapes.items()}
+        if self.native is None:
+            return {}
+        lists = [name for name in self.columns if is_list(self.native.schema.field(name).type)]
+        return {name: len(self.columns[name][0].as_py() or ()) for name in lists}
+
+    def numbers(self, name: str, *, masked: bool = False) -> FloatArray:
+        """Return a column of finite numbers; its floating type is kept.
+
+        With `masked`, minus infinity counts as one: the logit of a class that is ruled out.
+        """
+        column = self.column(name)
+        try:
+            array = to_numbers(column)
+        except ColumnError as error:
+            raise ValueError(f"column {name!r} of {self.path.name} {error}") from None
+        if array.ndim not in (1, 2):
+            raise ValueError(
+                f"array {name!r} of {self.path.name} has shape {array.shape}; scores have one or "
+                f"two dimensions"
+            )
+        self._check_rows(name, array.size)
+        bad = ~np.isfinite(array)
+        if masked and bad.any():
+            bad &= array != -np.inf
+        if bad.any():
+            row, *rest = (int(i) for i in np.argwhere(bad)[0])
+            where = f"{row_text(row)}, column {rest[0]}" if rest else row_text(row)
+            value = array[(row, *rest)]
+            raise ValueError(f"column {name!r} of {self.path.name} has {value} in {where}")
+        return array
+
+    def labels(self, name: str) -> LabelArray:
+        """Return a column of labels: integers, floats, booleans or text, none of them missing."""
+        array = self.values(name)
+        if array.ndim != 1:
+            raise ValueError(
+                f"array {name!r} of {self.path.name} has shape {array.shape}; labels and groups "
+                f"have one dimension"
+            )
+        self._check_rows(name, array.size)
+        found = no_label(array)
+        if found is not None:
+            row, what = found
+            raise ValueError(f"column {name!r} of {self.path.name} has {what} in {row_text(row)}")
+        return array
+
+    def values(self, name: str) -> LabelArray:
+        """Return a column as an array of its natural type."""
+        try:
+            return to_values(self.column(name), is_text=self.kind == "csv")
+        except ColumnError as error:
+            raise ValueError(f"column {name!r} of {self.path.name} {error}") from None
+
+    def column(self, name: str) -> Any:
+        """Return a column as it was read."""
+        if name not in self.columns:
+            near = nearest(name, self.columns)
+            hint = "" if near is None else f" (did you mean {near!r}?)"
+            raise ValueError(f"unknown column {name!r}{hint}; {self._listing()}")
+        try:
+            return self.columns[name]
+        except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:  # of an archive
+            raise ValueError(
+                f"array {name!r} of {self.path.name} cannot be read: {one_line(error)}"
+            ) from None
+
+    def _check_rows(self, name: str, n_rows: int) -> None:
+        if not n_rows:
+            raise ValueError(f"column {name!r} of {self.path.name} has no rows")
+
+    def _listing(self) -> str:
+        names = list(self.columns)
+        return f"{self.path.name} has: {shorten(names)}{separator_hint(names)}"

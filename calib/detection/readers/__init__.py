@@ -1,0 +1,1 @@
+"""Boxes out of files and of the outputs of detection frameworks."""

@@ -1,0 +1,1 @@
+"""Flat tables of detections and annotations, and their checks."""

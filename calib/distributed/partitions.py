@@ -1,0 +1,310 @@
+"""Checked rows where they are, and sums over them by tree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from calib._border import labels, validation
+from calib._border.checks import describe
+from calib._border.optional import require
+from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
+from calib._core.scores import Scores
+
+#: Partial results that one task adds up.
+FAN_IN = 8
+#: Numbers (or arrays) that add up over partitions.
+Sums = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of positive weight of one partition.
+
+    Attributes
+    ----------
+    scores : Scores
+    codes : ndarray of int, shape (n_samples,)
+        Column of the true class.
+    weight : ndarray of shape (n_samples,) or None
+    """
+
+    scores: Scores
+    codes: IntArray
+    weight: Float64Array | None
+
+    @property
+    def total(self) -> float:
+        """The total weight."""
+        return float(len(self.codes) if self.weight is None else self.weight.sum())
+
+    def every(self, step: int, first: int = 0) -> Part:
+        """Return rows first, first + step, ..."""
+        rows = slice(first, None, step)
+        weight = None if self.weight is None else self.weight[rows]
+        scores = replace(self.scores, array=np.ascontiguousarray(self.scores.array[rows]))
+        return Part(scores, self.codes[rows], weight)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a frame hold what.
+
+    Attributes
+    ----------
+    label : str
+    scores : list of str
+        In the order of the classes.
+    weight : str or None
+    """
+
+    label: str
+    scores: list[str]
+    weight: str | None
+
+    @property
+    def names(self) -> list[str]:
+        return list(
+            dict.fromkeys([*self.scores, self.label, *([self.weight] if self.weight else [])])
+        )
+
+
+def check_frame(frame: Any, purpose: str) -> Any:
+    """Return a Dask DataFrame, or raise."""
+    dataframe = require("dask.dataframe", extra="dask", purpose=purpose)
+    if not isinstance(frame, dataframe.DataFrame):
+        raise ValueError(
+            f"ddf must be a Dask DataFrame (dask.dataframe.read_parquet, from_pandas); got "
+            f"{describe(type(frame).__name__)}"
+        )
+    return frame
+
+
+def check_columns(
+    frame: Any, label: str, scores: str | Sequence[str], weight: str | None
+) -> Columns:
+    """Return the columns after checking that the frame has them."""
+    names = [scores] if isinstance(scores, str) else list(scores)
+    columns = Columns(label, names, weight)
+    if not names:
+        raise ValueError("scores names no column; pass a name or a list of names")
+    check_names(frame, columns.names)
+    return columns
+
+
+def check_names(frame: Any, names: Sequence[str]) -> None:
+    known = set(frame.columns)
+    for name in names:
+        if name not in known:
+            listed = describe(list(frame.columns))
+            raise ValueError(f"ddf has no column {name!r}; it has {listed}")
+
+
+def partitions_of(frame: Any) -> list[Any]:
+    """Return the partitions as delayed pandas frames."""
+    return cast(list[Any], frame.to_delayed())
+
+
+def dask() -> Any:
+    return require("dask", extra="dask", purpose="calib.distributed")
+
+
+def tasks_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function as one that makes tasks."""
+    return cast(Callable[..., Any], dask().delayed(function, pure=False))
+
+
+def reduce(
+    parts: Sequence[Any],
+    function: Callable[..., Sums],
+    *arguments: Any,
+    combine: Callable[[list[Sums]], Sums] | None = None,
+) -> Sums:
+    """Apply a function to every part and combine the results by tree, always in the same order.
+
+    Parameters
+    ----------
+    parts : sequence of delayed objects
+    function : callable
+        ``function(part, *arguments)`` returns a tuple.
+    *arguments
+        Further arguments, the same for all.
+    combine : callable, default=None
+        Makes one tuple of a list of tuples; None adds them up, entry by entry.
+    """
+    merge, apply = tasks_of(combine or add), tasks_of(function)
+    level = [apply(part, *arguments) for part in parts]
+    while len(level) > 1:
+        level = [merge(level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
+    return cast(Sums, dask().compute(level[0])[0])
+
+
+def check_partitions(frame: Any, names: Sequence[str]) -> None:
+    """Raise, naming the partition, if one lacks a column that the collection announces."""
+    lacking = tasks_of(_lacking)
+    found = dask().compute(*[lacking(part, list(names)) for part in partitions_of(frame)])
+    for number, columns in enumerate(found):
+        if columns:
+            raise ValueError(
+                f"partition {number} (the first is 0) has no column {columns[0]!r}, although ddf "
+                f"announces it; make all partitions alike"
+            )
+
+
+@contextmanager
+def naming_partitions(frame: Any, names: Sequence[str]) -> Iterator[None]:
+    """Say which partition lacks a column, where a computation inside fails for want of it."""
+    try:
+        yield
+    except KeyError:
+        check_partitions(frame, names)
+        raise
+
+
+def _lacking(frame: Any, names: list[str]) -> list[str]:
+    known = set(frame.columns)
+    return [name for name in names if name not in known]
+
+
+def numbered(parts: Sequence[Any]) -> list[Any]:
+    """Return every delayed part with its number."""
+    pair = tasks_of(_pair)
+    return [pair(number, part) for number, part in enumerate(parts)]
+
+
+def _pair(number: int, part: Any) -> tuple[int, Any]:
+    return number, part
+
+
+def add(parts: list[Sums]) -> Sums:
+    return tuple(sum(entries[1:], start=entries[0]) for entries in zip(*parts, strict=True))
+
+
+def join(parts: list[Sums]) -> Sums:
+    """Concatenate instead of adding; entries are lists."""
+    return tuple([x for entry in entries for x in entry] for entries in zip(*parts, strict=True))
+
+
+def largest(parts: list[Sums]) -> Sums:
+    return tuple(np.maximum.reduce(list(entries)) for entries in zip(*parts, strict=True))
+
+
+# ---------------------------------------------------------------------- checking where the rows are
+
+
+def distinct_labels(frame: Any, label: str, weight: str | None = None) -> LabelArray:
+    """Return the distinct labels of all rows of positive weight."""
+    parts = numbered(partitions_of(frame[[label, *([weight] if weight else [])]]))
+    found, kinds = reduce(parts, _distinct, label, weight, combine=join)
+    if not found:
+        raise ValueError("ddf has no rows" + (" of positive weight" if weight else ""))
+    counted = Counter(kind for _, kind in kinds)
+    (common, _), *others = counted.most_common()
+    if others:
+        number, kind = next(pair for pair in sorted(kinds) if pair[1] != common)
+        raise ValueError(
+            f"partition {number} (the first is 0): column {label!r} holds {kind}, where other "
+            f"partitions hold {common}; make all partitions alike"
+        )
+    return np.unique(np.array(found))
+
+
+def _distinct(numbered: tuple[int, Any], label: str, weight: str | None) -> Sums:
+    number, frame = numbered
+    if not len(frame):
+        return [], []
+    with naming(number):
+        if weight is not None:
+            frame = frame[weights_of(frame, weight) > 0]
+        if not len(frame):
+            return [], []
+        labels = np.unique(labels_of(frame, label))
+        kind = {"U": "text", "O": "text", "M": "datetimes", "m": "timedeltas"}
+        return labels.tolist(), [(number, kind.get(labels.dtype.kind, "numbers"))]
+
+
+class naming:
+    """Say in which partition something was wrong."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, KeyError):
+            raise ValueError(
+                f"partition {self.number} (the first is 0) has no column {error}, although ddf "
+                f"announces it; make all partitions alike"
+            ) from error
+        if isinstance(error, (ValueError, TypeError)):
+            raise ValueError(f"partition {self.number} (the first is 0): {error}") from error
+
+
+def labels_of(frame: Any, label: str) -> LabelArray:
+    """Return labels as an array of their natural type, none of them missing."""
+    column = frame[label]
+    if column.isna().any():
+        row = int(np.argmax(column.isna().to_numpy()))
+        raise ValueError(f"column {label!r} has no value in row {row}")
+    values = column.to_numpy()
+    if values.dtype.kind == "O":
+        values = np.array(values.tolist())
+    return labels.check_vector(values, label)
+
+
+def numbers_of(frame: Any, names: Sequence[str], *, logits: bool = False) -> LabelArray:
+    """Return columns as a floating matrix; a single floating type is kept.
+
+    Logits may be minus infinity, a single column of log-odds infinite at either end.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    for name in names:
+        if not is_numeric_dtype(frame[name].dtype):
+            raise ValueError(f"column {name!r} is not numeric: its type is {frame[name].dtype}")
+        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        bad = ~np.isfinite(values)
+        if logits:
+            bad &= np.isnan(values) | ((values > 0) & (len(names) > 1))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"column {name!r} has {frame[name].iloc[row]} in row {row}")
+    kinds = {frame[name].dtype for name in names}
+    single = kinds <= {np.dtype(np.float32), np.dtype(np.float16)}
+    out: LabelArray = frame[list(names)].to_numpy(dtype=np.float32 if single else np.float64)
+    return out
+
+
+def weights_of(frame: Any, name: str) -> Float64Array:
+    """Return a column of weights, which may all be 0."""
+    weight = numbers_of(frame, [name])[:, 0].astype(np.float64)
+    if (weight < 0).any():
+        row = int(np.argmax(weight < 0))
+        raise ValueError(f"column {name!r} (weights) has {weight[row]} in row {row}")
+    return weight
+
+
+def check_part(
+    number: int, frame: Any, columns: Columns, classes: LabelArray, source: InputKind
+) -> Part:
+    """Check one partition and return its rows of positive weight."""
+    with naming(number):
+        if not len(frame):
+            empty = np.empty((0, len(columns.scores)))
+            return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), None)
+        weight = None if columns.weight is None else weights_of(frame, columns.weight)
+        if weight is not None and not weight.all():
+            frame, weight = frame[weight > 0], weight[weight > 0]
+        if not len(frame):
+            empty = np.empty((0, len(columns.scores)))
+            return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), weight)
+        matrix = numbers_of(frame, columns.scores, logits=source == "logits")
+        validation.check_scores(matrix, source, "scores")
+        codes = labels.encode_labels(labels_of(frame, columns.label), classes, columns.label)
+        return Part(Scores(matrix, source, "logits"), codes, weight)

@@ -1,0 +1,1 @@
+"""Calibration errors from bins, and their tables."""

@@ -1,0 +1,110 @@
+"""The same precision and recall from the packages that others compute them with."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+
+from calib._border.optional import require
+from calib._border.typing import Float64Array, IntArray
+from calib.detection.tables.detections import Detections, GroundTruth
+from calib.evaluation.detection.precision_recall import AREA_RANGES, RECALLS, Curves
+
+AREA_NAMES = ["all", "small", "medium", "large"]
+
+
+def curves(
+    backend: str,
+    detections: Detections,
+    ground_truth: GroundTruth,
+    labels: IntArray,
+    iou_thresholds: Float64Array,
+    limits: list[int],
+) -> Curves:
+    """Compute all curves with the package named; `limits` end with the largest."""
+    purpose = f"average_precision(backend={backend!r})"
+    known = np.isin(detections.labels, labels)
+    truth, found = _dataset(ground_truth, labels), _results(detections[known], ground_truth.images)
+    with contextlib.redirect_stdout(io.StringIO()):
+        if backend == "pycocotools":
+            data = require("pycocotools.coco", extra="detection", purpose=purpose).COCO()
+            data.dataset = truth
+            data.createIndex()
+            rules = require("pycocotools.cocoeval", extra="detection", purpose=purpose)
+            evaluation = rules.COCOeval
+        else:
+            faster = require("faster_coco_eval", extra="detection", purpose=purpose)
+            data, evaluation = faster.COCO(truth), faster.COCOeval_faster
+        if not len(found):  # both refuse an empty list
+            return _nothing_found(ground_truth, labels, len(iou_thresholds), len(limits))
+        run = evaluation(data, data.loadRes(found), iouType="bbox")
+        run.params.iouThrs = iou_thresholds
+        run.params.recThrs = RECALLS
+        run.params.maxDets = limits
+        run.params.areaRng = [list(one) for one in AREA_RANGES]
+        run.params.areaRngLbl = AREA_NAMES
+        run.evaluate()
+        run.accumulate()
+    shape = (len(iou_thresholds), len(RECALLS), len(labels), len(AREA_RANGES), len(limits))
+    precision = np.asarray(run.eval["precision"]).reshape(shape)[..., -1]
+    recall = np.asarray(run.eval["recall"]).reshape(shape[:1] + shape[2:])
+    return Curves(
+        _undefined(precision.transpose(3, 0, 1, 2)), _undefined(recall.transpose(2, 0, 3, 1))
+    )
+
+
+def _undefined(values: Float64Array) -> Float64Array:
+    return np.where(values < 0, np.nan, values)
+
+
+def _nothing_found(
+    ground_truth: GroundTruth, labels: IntArray, n_thresholds: int, n_limits: int
+) -> Curves:
+    zero = np.zeros((len(AREA_RANGES), 1, 1, len(labels)))
+    for a, (low, high) in enumerate(AREA_RANGES):
+        inside = ~ground_truth.ignore & (ground_truth.area >= low) & (ground_truth.area <= high)
+        zero[a, ..., ~np.isin(labels, ground_truth.labels[inside])] = np.nan
+    return Curves(
+        np.tile(zero, (1, n_thresholds, len(RECALLS), 1)),
+        np.tile(zero, (1, n_thresholds, n_limits, 1)),
+    )
+
+
+def _dataset(ground_truth: GroundTruth, labels: IntArray) -> dict[str, Any]:
+    """Return annotations in the form of COCO files; ids start at 1, as 0 means none there."""
+    image = np.searchsorted(ground_truth.images, ground_truth.image_id) + 1
+    corners = ground_truth.boxes
+    boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
+    columns = (image, ground_truth.labels, boxes, ground_truth.area, ground_truth.ignore)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {
+        "info": {},
+        "images": [{"id": i + 1} for i in range(len(ground_truth.images))],
+        "categories": [{"id": label, "name": str(label)} for label in labels.tolist()],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": i,
+                "category_id": label,
+                "bbox": box,
+                "area": area,
+                "iscrowd": int(ignore),
+            }
+            for number, (i, label, box, area, ignore) in enumerate(rows, start=1)
+        ],
+    }
+
+
+def _results(detections: Detections, images: Any) -> list[dict[str, Any]]:
+    image = np.searchsorted(images, detections.image_id) + 1
+    corners = detections.boxes
+    boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
+    columns = (image, detections.labels, boxes, detections.scores)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        {"image_id": i, "category_id": label, "bbox": box, "score": score}
+        for i, label, box, score in rows
+    ]

@@ -1,0 +1,312 @@
+"""Calibration errors that read the overlap of boxes: LaECE and LaACE."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from calib._core.binning import Strategy
+from calib.detection.lrp import ZeroIou
+from calib.detection.matching import Matches
+from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.thresholds import Threshold
+from calib.evaluation.detection import cell_sums
+from calib.evaluation.detection.cell_sums import ErrorOptions
+from calib.evaluation.detection.outcomes import collect, make_grid
+from calib.evaluation.detection.overlap_error import ONE_BIN
+from calib.evaluation.detection.plans import Plan, error_plan, mean_plan, warn_if_nan
+from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
+
+
+def localization_aware_calibration_error(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    *,
+    iou_threshold: float = 0.0,
+    n_bins: int = 25,
+    strategy: Strategy = "uniform",
+    threshold: Threshold = None,
+    zero_iou: ZeroIou = "strict",
+    reference_compat: bool = False,
+    matches: Matches | None = None,
+) -> float:
+    r"""Compute the localisation-aware calibration error (LaECE).
+
+    Compares the mean score of a bin with its mean overlap, false positives counting 0 (which is
+    precision times the mean overlap of true positives), class by class. At the default
+    ``iou_threshold=0`` this is LaECE_0 of Kuzucu et al.; 0.1 gives LaECE of Oksuz et al.
+
+    Parameters
+    ----------
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    iou_threshold : float in [0, 1), default=0.0
+        Overlap from which a detection is a true positive; overlaps are not rescaled.
+    n_bins : int >= 1, default=25
+        Bins of the score in every class.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Bins of equal width, or of equal mass in each class; equal widths leave most bins with one
+        detection or none.
+    threshold : float, mapping from int to float, or None, default=None
+        Detections below it are dropped. Use the class-wise `lrp_optimal_thresholds` of other
+        images: without a threshold the value is mostly about background boxes.
+    zero_iou : {"strict", "reference"}, default="strict"
+        At ``iou_threshold=0``, whether a pair has to overlap at all; used if `matches` is None.
+    reference_compat : bool, default=False
+        Reproduce published code: bins ``(a, b]`` instead of ``[a, b)``, classes whose error is
+        exactly 0 left out of the mean, and ``zero_iou="reference"``.
+    matches : Matches, default=None
+        A match of all `detections` at the same `iou_threshold`; None makes one. One match serves
+        every threshold.
+
+    Returns
+    -------
+    error : float
+        In [0, 1], lower is better, 0 is perfect; NaN if nothing is counted.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or out of range, a class lacks a threshold, or `matches` belongs to
+        other detections or was made at a lower threshold.
+
+    Warns
+    -----
+    NothingToMeasureWarning
+        If the result is NaN.
+
+    See Also
+    --------
+    localization_aware_absolute_error : Needs no bins; report it too.
+    detection_metric_interval : Interval by image, and the floor under perfect calibration.
+
+    Notes
+    -----
+    Mean over classes of :math:`\sum_b (n_b / n) |\bar p_b - \bar q_b|`; classes without a detection
+    or without a box are left out. Biased upwards, and strongly: with a few dozen detections per
+    class most of the value is sampling noise that a perfectly calibrated detector shows as well.
+
+    References
+    ----------
+    .. [1] K. Oksuz, T. Joy, P. K. Dokania. Towards Building Self-Aware Object Detectors via
+       Reliable Uncertainty Quantification and Calibration. CVPR 2023. arXiv:2307.00934
+    .. [2] S. Kuzucu, K. Oksuz, J. Sadeghi, P. K. Dokania. On Calibration of Object Detectors:
+       Pitfalls, Evaluation and Baselines. ECCV 2024. arXiv:2405.20459
+
+    Examples
+    --------
+    >>> from calib.detection import Detections, GroundTruth
+    >>> from calib.evaluation import localization_aware_calibration_error
+    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
+    >>> round(localization_aware_calibration_error(found, truth), 3)
+    0.275
+    """
+    plan = plan_localization_aware_calibration_error(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        n_bins=n_bins,
+        strategy=strategy,
+        threshold=threshold,
+        zero_iou=zero_iou,
+        reference_compat=reference_compat,
+        matches=matches,
+    )
+    return warn_if_nan(plan.value(), plan.binned, "the localisation-aware calibration error")
+
+
+def plan_localization_aware_calibration_error(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    *,
+    iou_threshold: float = 0.0,
+    n_bins: int = 25,
+    strategy: Strategy = "uniform",
+    threshold: Threshold = None,
+    zero_iou: ZeroIou = "strict",
+    reference_compat: bool = False,
+    matches: Matches | None = None,
+) -> Plan:
+    """Check all arguments of the error and return what computes it."""
+    grid = make_grid(("score",), n_bins, strategy, class_edges=True, right_closed=reference_compat)
+    outcomes = collect(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        zero_iou="reference" if reference_compat else zero_iou,
+        threshold=threshold,
+        matches=matches,
+    )
+    options = check(ErrorOptions(average="macro", drop_zero=reference_compat))
+    return error_plan(bin_outcomes(outcomes, grid, "iou"), options)
+
+
+def localization_aware_absolute_error(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    *,
+    iou_threshold: float = 0.0,
+    threshold: Threshold = None,
+    zero_iou: ZeroIou = "strict",
+    reference_compat: bool = False,
+    matches: Matches | None = None,
+) -> float:
+    """Compute the localisation-aware adaptive calibration error (LaACE) of one detection per bin.
+
+    The mean over classes of the mean absolute difference of score and overlap. It needs no bins,
+    but even a perfectly calibrated score has a positive value, and the score that minimises it is
+    the conditional median of the overlap, not its mean: report it beside
+    `localization_aware_calibration_error`, not alone.
+
+    Parameters
+    ----------
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    iou_threshold : float in [0, 1), default=0.0
+        Overlap from which a detection is a true positive.
+    threshold : float, mapping from int to float, or None, default=None
+        Detections below it are dropped; a mapping has one number per class.
+    zero_iou : {"strict", "reference"}, default="strict"
+        At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
+    matches : Matches, default=None
+        What `match` gives at the same threshold, if it is at hand.
+    reference_compat : bool, default=False
+        Reproduce published code: ignored detections count with overlap 0, classes whose error is
+        exactly 0 are left out of the mean, and ``zero_iou="reference"``.
+
+    Returns
+    -------
+    error : float
+        In [0, 1], lower is better; NaN if nothing is counted.
+
+    Raises
+    ------
+    ValueError
+        As `localization_aware_calibration_error`.
+
+    Warns
+    -----
+    NothingToMeasureWarning
+        If the result is NaN.
+
+    Notes
+    -----
+    Classes without a detection or without a box are left out. Unbiased within a class.
+
+    References
+    ----------
+    .. [1] S. Kuzucu, K. Oksuz, J. Sadeghi, P. K. Dokania. On Calibration of Object Detectors:
+       Pitfalls, Evaluation and Baselines. ECCV 2024. arXiv:2405.20459
+
+    Examples
+    --------
+    >>> from calib.detection import Detections, GroundTruth
+    >>> from calib.evaluation import localization_aware_absolute_error
+    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
+    >>> round(localization_aware_absolute_error(found, truth), 3)
+    0.275
+    """
+    plan = plan_localization_aware_absolute_error(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        zero_iou=zero_iou,
+        reference_compat=reference_compat,
+        matches=matches,
+    )
+    return warn_if_nan(plan.value(), plan.binned, "the localisation-aware absolute error")
+
+
+def plan_localization_aware_absolute_error(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    *,
+    iou_threshold: float = 0.0,
+    threshold: Threshold = None,
+    zero_iou: ZeroIou = "strict",
+    reference_compat: bool = False,
+    matches: Matches | None = None,
+) -> Plan:
+    """Check all arguments of the error and return what computes it."""
+    outcomes = collect(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        zero_iou="reference" if reference_compat else zero_iou,
+        threshold=threshold,
+        matches=matches,
+    )
+    return mean_plan(
+        bin_outcomes(outcomes, ONE_BIN, "iou"),
+        partial(cell_sums.absolute_ratio, reference_compat=reference_compat),
+    )
+
+
+def localization_table(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    *,
+    iou_threshold: float = 0.0,
+    n_bins: int = 25,
+    threshold: Threshold = None,
+    zero_iou: ZeroIou = "strict",
+    matches: Matches | None = None,
+) -> DetectionTable:
+    """Sum detections per class and score bin: the numbers behind all metrics of this file.
+
+    Tables of disjoint sets of images add up, so that a large data set can be measured in parts.
+
+    Parameters
+    ----------
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    iou_threshold : float in [0, 1), default=0.0
+        Overlap from which a detection is a true positive.
+    n_bins : int >= 1, default=25
+        Bins of the score in every class.
+    threshold : float, mapping from int to float, or None, default=None
+        Detections below it are dropped; a mapping has one number per class.
+    zero_iou : {"strict", "reference"}, default="strict"
+        At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
+    matches : Matches, default=None
+        What `match` gives at the same threshold, if it is at hand.
+
+    Returns
+    -------
+    table : DetectionTable
+        ``calibration_error(average="macro")`` is LaECE, ``absolute_error()`` LaACE,
+        ``squared_error()`` the squared error and `localization_recall_precision_of` LRP.
+
+    Raises
+    ------
+    ValueError
+        As `localization_aware_calibration_error`.
+
+    Examples
+    --------
+    >>> from calib.detection import Detections, GroundTruth
+    >>> from calib.evaluation import localization_table
+    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
+    >>> table = localization_table(found, truth)
+    >>> round(table.calibration_error(average="macro"), 3)
+    0.275
+    """
+    grid = make_grid(("score",), n_bins, "uniform", class_edges=False, right_closed=False)
+    outcomes = collect(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        zero_iou=zero_iou,
+        threshold=threshold,
+        matches=matches,
+    )
+    return bin_outcomes(outcomes, grid, "iou").table

@@ -1,0 +1,397 @@
+"""The detection report: calibration and accuracy of a detector at its operating point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
+from calib._border.random import generator
+from calib._border.typing import Float64Array, RandomState
+from calib._border.warn import warn
+from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.correspondence import check_correspondence
+from calib.detection.matching import match
+from calib.detection.operating_points import check_tables
+from calib.detection.tables.detections import Detections, GroundTruth
+from calib.evaluation.detection.average_precision_coco import average_precision
+from calib.evaluation.detection.image_draws import calibrated_values
+from calib.evaluation.detection.image_intervals import (
+    GAPS,
+    Draws,
+    chance_of,
+    changed,
+    measured,
+    with_gaps,
+)
+from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.report import measures as measures
+from calib.evaluation.detection.report.classes import class_table
+from calib.evaluation.detection.report.protocol import (
+    Entry,
+    baselines_of,
+    entries_of,
+    named,
+    warn_of_fit_images,
+)
+from calib.evaluation.detection.report.records import (
+    DetectionMeasure,
+    DetectionModelReport,
+    ReliabilityBins,
+)
+from calib.evaluation.detection.report.results import DetectionReport
+from calib.warnings import NothingToMeasureWarning
+
+#: Measures in reading order, by target; the first one is what the verdict speaks about.
+ORDER = {
+    "iou": (
+        "localization_aware_calibration_error",
+        "localization_aware_absolute_error",
+        "score_iou_squared_error",
+        "localization_recall_precision",
+        "lrp_localization",
+        "lrp_false_positive",
+        "lrp_false_negative",
+        "detection_calibration_error",
+        "position_calibration_error",
+    ),
+    "tp": (
+        "detection_calibration_error",
+        "brier",
+        "position_calibration_error",
+        "localization_recall_precision",
+        "lrp_localization",
+        "lrp_false_positive",
+        "lrp_false_negative",
+        "localization_aware_calibration_error",
+        "localization_aware_absolute_error",
+        "score_iou_squared_error",
+    ),
+}
+
+
+def detection_report(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    *,
+    calibrator: DetectionCalibrator | Mapping[str, DetectionCalibrator],
+    confidence_level: float = 0.95,
+    n_resamples: int = 200,
+    n_floor: int = 200,
+    max_detections: int | None = 100,
+    reference_compat: bool = False,
+    random_state: RandomState = 0,
+) -> DetectionReport:
+    """Measure what one or several calibrators do to a detector, on images it was not fitted on.
+
+    Calibration and accuracy of the same detections: those that reach the operating point which the
+    calibrator chose on its own images. Every number comes with an interval over images, with the
+    value that perfectly calibrated scores would show at this number of detections, and with its
+    change from the raw scores on the same draws of images.
+
+    Parameters
+    ----------
+    detections : Detections
+        All raw detections on the test images, low scores included.
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    calibrator : DetectionCalibrator or mapping from str to DetectionCalibrator
+        Fitted on other images. A mapping compares several side by side.
+    confidence_level : float in (0, 1), default=0.95
+        Level of the intervals.
+    n_resamples : int >= 2, default=200
+        Draws of images.
+    n_floor : int >= 2, default=200
+        Simulated calibrated detectors behind each floor.
+    max_detections : int >= 1 or None, default=100
+        Highest scores of each image and class that average precision reads, as in COCO's
+        evaluation; None reads all. A limit of average precision alone: all other numbers read
+        every detection, unless a calibrator was fitted with a limit of its own.
+    reference_compat : bool, default=False
+        Reproduce published code, for numbers that stand beside published ones: bins ``(a, b]``
+        instead of ``[a, b)``, classes whose error is exactly 0 left out of LaECE and LaACE, and
+        ignored detections with overlap 0 in LaACE. Fit the calibrator in the published way, see
+        `DetectionCalibrator`.
+    random_state : int, RandomState, Generator or None, default=0
+        Seed of both; the same draws of images serve all models and measures.
+
+    Returns
+    -------
+    report : DetectionReport
+        Prints as a table; ``to_frame()``, ``per_class_frame()``, ``to_dict()``, ``to_html(path)``
+        and ``plot()`` give it in other forms.
+
+    Raises
+    ------
+    ValueError
+        If an argument is of the wrong kind or out of range, a name is not usable, a calibrator is
+        not fitted (`sklearn.exceptions.NotFittedError`), or detections lie in images that the
+        ground truth does not list.
+
+    Warns
+    -----
+    NothingToMeasureWarning
+        If no detection counts at the operating point, or no box can be missed: errors are NaN.
+    FallbackWarning
+        If classes were not seen when a calibrator was fitted.
+    FitImagesWarning
+        If a calibrator was fitted to some of these images.
+    CorrespondenceWarning
+        If boxes or classes of detections hardly meet those of the annotations; see
+        `DetectionCalibrator`.
+
+    See Also
+    --------
+    detection_metric_interval : One metric alone.
+    detection_metric_difference : Any two sets of scores.
+
+    Notes
+    -----
+    *Protocol.* Detections below the raw threshold of their class are dropped, the others are
+    calibrated, and those below the calibrated threshold are dropped; raw scores are measured
+    without the second step. What is left is matched as the COCO evaluation does, with `zero_iou`
+    (and `max_detections`, if it was set) of the calibrator, whatever its `matching`. Average
+    precision takes all detections up to its limit, without thresholds; maps that keep the order of
+    every class cannot change it.
+
+    *Overlap of a true positive.* Where overlaps count (LaECE, LaACE, squared error, LRP) that of
+    the calibrator: 0 for ``target="iou"``, 0.5 for ``target="tp"`` by default. Where only being
+    true counts (D-ECE, Brier score) 0.5, or that of the calibrator for ``target="tp"``. Calibrators
+    with other operating points or overlaps are compared with raw scores of their own.
+
+    *Measures.* LaECE, 25 bins in every class; LaACE; LRP with its components; D-ECE, 10 bins,
+    classes pooled; D-ECE over score, centre and size, 5 bins each, mean over the cells with 8
+    detections or more, whose share of all detections is the coverage. The two squared errors are
+    proper scores; they take all detections that reach the raw threshold, before and after, so that
+    all models are judged on the same boxes. Detections of classes without a box are left out.
+
+    *Intervals* and floors are those of `detection_metric_interval`: of a calibration error the
+    interval is of what is left without the part of chance. What chance explains is decided for all
+    measures of the report together, at its confidence level. Changes take the quantiles of the
+    draws, of calibration errors reflected about the value. With one image there is nothing to draw
+    from: intervals are NaN.
+
+    Cost: two matches, and one average precision where the order changes, per model; then sums per
+    image and per simulated detector. For 52,000 detections on 615 images 0.6 CPU seconds, and 0.3
+    for every further calibrator; 5 seconds if no threshold drops any of them.
+
+    References
+    ----------
+    .. [1] S. Kuzucu, K. Oksuz, J. Sadeghi, P. K. Dokania. On Calibration of Object Detectors:
+       Pitfalls, Evaluation and Baselines. ECCV 2024. arXiv:2405.20459
+    .. [2] F. Kueppers, J. Kronenberger, A. Shantia, A. Haselhoff. Multivariate Confidence
+       Calibration for Object Detection. CVPR Workshops 2020. arXiv:2004.13546
+    .. [3] B. Efron, R. J. Tibshirani. An Introduction to the Bootstrap. Chapman & Hall 1993.
+
+    Examples
+    --------
+    >>> from calib.datasets import make_detection_scenes
+    >>> from calib.detection import DetectionCalibrator
+    >>> from calib.evaluation import detection_report
+    >>> platt = DetectionCalibrator("platt").fit(*make_detection_scenes(200, random_state=0))
+    >>> report = detection_report(
+    ...     *make_detection_scenes(200, random_state=1), calibrator={"platt": platt}
+    ... )
+    >>> error = report.models["platt"].measures["score_iou_squared_error"]
+    >>> error.is_changed, error.change.value < 0
+    (True, True)
+    >>> print(report.verdict("platt").split(" (")[0])
+    LaECE_0 falls from 25.3 % to 11.9 %
+    """
+    check_tables(detections, ground_truth)
+    confidence_level = check_fraction("confidence_level", confidence_level)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
+    check_integer("n_floor", n_floor, low=2, high=MOST_RESAMPLES)
+    if max_detections is not None:
+        max_detections = check_integer("max_detections", max_detections, low=1)
+    seeds = generator(random_state).integers(2**63, size=2)
+    calibrators = named(calibrator)
+    baselines = baselines_of(calibrators)
+    warn_of_fit_images(ground_truth, calibrators)
+    entries = entries_of(detections, ground_truth, calibrators, baselines)
+    n_images = len(ground_truth.images)
+    located = match(detections, ground_truth, iou_threshold=0.0)
+    check_correspondence(detections, ground_truth, located, refuse=False)
+    check_option("reference_compat", reference_compat, (False, True))
+    plans = {
+        name: with_gaps(
+            measures.plans_of(entry.scored, reference_compat), max(n_resamples, n_floor)
+        )
+        for name, entry in entries.items()
+    }
+    draws = measures.draw_images(plans, n_images, n_resamples, np.random.default_rng(seeds[0]))
+    settings = _Settings(confidence_level, n_resamples if n_images > 1 else 0, n_floor, n_images)
+    found = _measured(entries, plans, draws, settings, int(seeds[1]))
+    n_truth = int((~ground_truth.ignore).sum())
+    precision = _Precision(ground_truth, n_truth, max_detections)
+    models, classes = {}, {}
+    for name, entry in entries.items():
+        before = entry.baseline
+        models[name] = _model(entry, plans[name], draws[name], found[name], precision, settings)
+        if before is not None:
+            classes[name] = class_table(
+                detections,
+                ground_truth,
+                calibrators[name],
+                (entries[before].scored, entry.scored),
+                (plans[before], plans[name]),
+            )
+    _warn_of_nothing(models, n_truth)
+    return DetectionReport(
+        models=models,
+        per_class=classes,
+        n_detections=len(detections),
+        n_images=n_images,
+        n_truth=n_truth,
+        confidence_level=confidence_level,
+        n_resamples=settings.n_resamples,
+        n_floor=n_floor,
+        max_detections=max_detections,
+        n_beyond_limit=measures.count_beyond(detections, max_detections),
+    )
+
+
+# --------------------------------------------------------------------------------------- measuring
+
+
+@dataclass(frozen=True)
+class _Settings:
+    confidence_level: float
+    n_resamples: int
+    n_floor: int
+    n_images: int
+
+
+def _measured(
+    entries: Mapping[str, Entry],
+    plans: Mapping[str, Mapping[str, Plan]],
+    draws: Mapping[str, Mapping[str, Float64Array]],
+    settings: _Settings,
+    seed: int,
+) -> dict[str, dict[str, DetectionMeasure]]:
+    """Return interval, floor and change of every measure that there is, of all scores."""
+    level = settings.confidence_level
+    own: dict[str, dict[str, Draws]] = {}
+    for name, entry in entries.items():
+        order = [key for key in ORDER[entry.scored.rule.target] if key in plans[name]]
+        wanted = [key for one in order for key in (one, one + GAPS)]
+        with_floor = {
+            key: plan for key, plan in plans[name].items() if key in wanted and plan.has_floor
+        }
+        calibrated = calibrated_values(with_floor, settings.n_floor, seed)
+        own[name] = {key: Draws.of(key, draws[name], calibrated) for key in order}
+    chance = chance_of(
+        {(name, key): plans[name][key] for name, found in own.items() for key in found},
+        {(name, key): one for name, found in own.items() for key, one in found.items()},
+        level,
+    )
+    out: dict[str, dict[str, DetectionMeasure]] = {}
+    for name, found in own.items():
+        before, out[name] = entries[name].baseline, {}
+        for key, one in found.items():
+            plan, change = plans[name][key], None
+            if before is not None:
+                step = plan.value() - plans[before][key].value()
+                change = changed(plan, step, one.resampled - own[before][key].resampled, level)
+            out[name][key] = DetectionMeasure(
+                *measured(plan, one, level, settings.n_images, chance.get((name, key))), change
+            )
+    return out
+
+
+def _model(
+    entry: Entry,
+    plans: Mapping[str, Plan],
+    draws: Mapping[str, Float64Array],
+    found: dict[str, DetectionMeasure],
+    precision: _Precision,
+    settings: _Settings,
+) -> DetectionModelReport:
+    scored, rule = entry.scored, entry.scored.rule
+    reliability = {
+        target: measures.reliability(
+            plans[f"{target}_bins"],
+            draws[f"{target}_bins"],
+            settings.confidence_level,
+        )
+        for target in ("iou", "tp")
+    }
+    position, coverage = None, float("nan")
+    if "position_calibration_error" in plans:
+        table = plans["position_calibration_error"].binned.table
+        coverage = table.coverage(min_samples=measures.MIN_SAMPLES)
+        outcomes = scored.outcomes(rule.target, kept=True)
+        position = measures.position_map(outcomes, rule.target, measures.N_POSITION_BINS)
+    table = plans["iou_bins"].binned.table
+    ap, ap50, ap75 = precision.of(entry.everything)
+    means = {target: _means(bins) for target, bins in reliability.items()}
+    return DetectionModelReport(
+        baseline=entry.baseline,
+        target=rule.target,
+        iou_threshold=rule.iou_threshold,
+        precision_iou=rule.precision_iou,
+        measures=found,
+        n_kept=table.n_detections,
+        n_ignored=int(scored.keep.sum()) - table.n_detections,
+        n_skipped=table.n_skipped,
+        coverage=coverage,
+        ap=ap,
+        ap50=ap50,
+        ap75=ap75,
+        mean_score=means["iou"][0],
+        mean_iou=means["iou"][1],
+        precision=means["tp"][1],
+        reliability=reliability,
+        position=position,
+    )
+
+
+def _means(bins: ReliabilityBins) -> tuple[float, float]:
+    """Return mean score and mean outcome of all bins; NaN without a detection."""
+    n = bins.n_detections.sum()
+    if not n:
+        return float("nan"), float("nan")
+    sums = (bins.n_detections * column for column in (bins.mean_score, bins.mean_target))
+    score, outcome = (float(np.nansum(column)) for column in sums)
+    return score / float(n), outcome / float(n)
+
+
+class _Precision:
+    """COCO average precision, computed anew only where the order of detections differs."""
+
+    def __init__(self, ground_truth: GroundTruth, n_truth: int, limit: int | None) -> None:
+        self.ground_truth, self.n_truth, self.limit = ground_truth, n_truth, limit
+        self.known: list[tuple[Detections, tuple[float, float, float]]] = []
+
+    def of(self, detections: Detections) -> tuple[float, float, float]:
+        """Return AP, and AP at overlap 0.5 and 0.75."""
+        if not self.n_truth:
+            return (float("nan"),) * 3
+        for other, numbers in self.known:
+            if measures.same_ranking(other, detections):
+                return numbers
+        result = average_precision(detections, self.ground_truth, max_detections=self.limit)
+        numbers = (result.ap, result.ap50, result.ap75)
+        self.known.append((detections, numbers))
+        return numbers
+
+
+def _warn_of_nothing(models: Mapping[str, DetectionModelReport], n_truth: int) -> None:
+    empty = [
+        name
+        for name, model in models.items()
+        if np.isnan(model.measures["detection_calibration_error"].value)
+    ]
+    if empty or not n_truth:
+        reason = (
+            "no annotated box can be missed"
+            if not n_truth
+            else f"no detection of a class with boxes counts at the operating point of "
+            f"{', '.join(map(repr, empty))}"
+        )
+        warn(
+            f"calibration errors are NaN: {reason}",
+            NothingToMeasureWarning,
+        )

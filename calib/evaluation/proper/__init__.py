@@ -1,0 +1,1 @@
+"""Proper scores, their decompositions, and what post-hoc calibration gains."""

@@ -1,0 +1,1 @@
+"""Intervals and quantiles of regressors against what happened."""

@@ -1,0 +1,428 @@
+"""The measures of a report, their bootstrap replicates and their values under calibration.
+
+Every measure is a function of sums over samples: of losses, or of a `BinTable`. A bootstrap
+replicate is a column of counts, so its sums are a matrix product over losses and fixed bin
+memberships; a replicate under calibration redraws labels and gathers. Both run block by block over
+the samples, the same counts and random numbers serving all models, and no probability matrix is
+ever copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
+from calib._core import binning
+from calib._core.binning import BinTable
+from calib._core.scores import row_blocks
+from calib.evaluation.proper.losses import zero_floor
+from calib.evaluation.sampling.draws import draw_labels
+from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
+from calib.evaluation.sampling.inversion import (
+    GapLaw,
+    absolute_sum,
+    negative_sum,
+    positive_sum,
+    smooth_gaps,
+)
+from calib.evaluation.views import views
+from calib.evaluation.views.views import Average
+
+#: Numbers in a block of replicate counts (4 MB); the block has as many samples as that allows.
+BLOCK_NUMBERS = 1 << 19
+
+
+class MeasureInfo(NamedTuple):
+    """What a reader has to know about a measure; an `error` has a floor that chance makes."""
+
+    title: str
+    best: str
+    bounds: tuple[float, float]
+    error: bool
+
+
+def describe_measures(
+    n_bins: int, view: Average, positive: object, own_bins: bool = False
+) -> dict[str, MeasureInfo]:
+    """Return the measures of a report in reading order; `positive` is the second of two classes."""
+    what = f"probability of class {positive}" if view == "binary" else "top label"
+    width = f"{n_bins} {kind_of_bins(own_bins)}, {what}"
+    return {
+        "log_loss": MeasureInfo("Log loss (nats)", "lower", (0.0, np.inf), False),
+        "brier": MeasureInfo("Brier score (sum over classes, 0 to 2)", "lower", (0.0, 2.0), False),
+        "accuracy": MeasureInfo("Accuracy", "higher", (0.0, 1.0), False),
+        "expected_calibration_error": MeasureInfo(
+            f"Expected calibration error (ECE), {width}", "lower", (0.0, 1.0), True
+        ),
+        "adaptive_calibration_error": MeasureInfo(
+            f"Adaptive calibration error (ACE), class-wise, {n_bins} equal-mass ranges",
+            "lower",
+            (0.0, 1.0),
+            True,
+        ),
+        "overconfidence": MeasureInfo(
+            "Overconfidence (part of ECE: predictions too large)", "lower", (0.0, 1.0), True
+        ),
+        "underconfidence": MeasureInfo(
+            "Underconfidence (part of ECE: predictions too small)", "lower", (0.0, 1.0), True
+        ),
+    }
+
+
+def kind_of_bins(own: bool) -> str:
+    """Return what the bins of a report are called."""
+    return "own bins" if own else "equal-width bins"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One model: losses and bin memberships of every sample, computed once."""
+
+    columns: FloatArray  # (n, K)
+    codes: IntArray  # (n,)
+    top: IntArray  # (n,)
+    confidence: Float64Array  # (n,), of the top label
+    losses: Float64Array  # (n, 3): log loss, Brier, correct
+    square: Float64Array  # (n,): sum of squared probabilities
+    floor: float
+    prediction: Float64Array  # (n,), of the view that the ECE takes
+    event: LabelArray  # (n,)
+    cells: LabelArray  # (n,)
+    class_cells: LabelArray  # (n, K)
+    class_edges: Float64Array  # (K, m + 1)
+    n_bins: int
+    view: Average
+    own_edges: Float64Array | None = None  # in the place of equal-width bins
+
+    @property
+    def edges(self) -> Float64Array:
+        """Edges of the bins of the view."""
+        return binning.uniform_edges(self.n_bins) if self.own_edges is None else self.own_edges
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a binned measure is called with."""
+        return {"n_bins": self.n_bins} if self.own_edges is None else {"bins": self.own_edges}
+
+
+def prepare(
+    proba: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    n_bins: int,
+    view: Average,
+    own_edges: Float64Array | None = None,
+) -> Prepared:
+    """Compute what all replicates of a model share; own edges replace `n_bins`."""
+    n_bins = n_bins if own_edges is None else len(own_edges) - 1
+    columns = views.all_columns(proba)
+    n_samples, n_classes = columns.shape
+    confidence, top = views.top_label(columns)
+    floor = zero_floor(columns.dtype)
+    losses, square = np.empty((n_samples, 3)), np.empty(n_samples)
+    for rows in row_blocks(n_samples, n_classes):
+        block = columns[rows].astype(np.float64)
+        own = block[np.arange(len(block)), codes[rows]]
+        square[rows] = np.einsum("ij,ij->i", block, block)
+        losses[rows, 0] = -np.log(np.maximum(own, floor))
+        losses[rows, 1] = square[rows] - 2 * own + 1
+    losses[:, 2] = top == codes
+    prediction, event = (
+        (views.positive_class(columns), codes == 1)
+        if view == "binary"
+        else (confidence, top == codes)
+    )
+    small = np.min_scalar_type(n_bins - 1)
+    class_cells = np.empty((n_samples, n_classes), dtype=small)
+    class_edges = np.empty((n_classes, n_bins + 1))
+    for k in range(n_classes):
+        column = columns[:, k].astype(np.float64)
+        class_edges[k] = binning.quantile_edges(column, n_bins, weight)
+        class_cells[:, k] = binning.cells_between(column, class_edges[k])
+    return Prepared(
+        columns=columns,
+        codes=codes,
+        top=top,
+        confidence=confidence,
+        losses=losses,
+        square=square,
+        floor=floor,
+        prediction=prediction,
+        event=event,
+        cells=(
+            binning.uniform_cells(prediction, n_bins)
+            if own_edges is None
+            else binning.cells_between(prediction, own_edges)
+        ),
+        class_cells=class_cells,
+        class_edges=class_edges,
+        n_bins=n_bins,
+        view=view,
+        own_edges=own_edges,
+    )
+
+
+class Replicates(NamedTuple):
+    """Values of all measures for one model, measures in the order of `describe_measures`."""
+
+    value: Float64Array  # (n_measures,)
+    bootstrap: Float64Array  # (n_resamples, n_measures)
+    calibrated: Float64Array  # (n_resamples, n_measures)
+    table: BinTable  # the one the ECE of the sample comes from
+    class_table: BinTable  # the one the ACE of the sample comes from
+    laws: tuple[GapLaw | None, ...]  # of every measure; None where gaps are not known
+
+
+def replicate(
+    models: Mapping[str, Prepared],
+    weight: Float64Array | None,
+    groups: IntArray | None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> dict[str, Replicates]:
+    """Compute the sample value, bootstrap and calibrated replicates of all models, paired."""
+    sums = {name: _Sums(model, n_resamples) for name, model in models.items()}
+    some = next(iter(models.values()))
+    n_samples, n_classes = some.columns.shape
+    step = max(1, min(BLOCK_NUMBERS // (n_resamples + 1), BLOCK_NUMBERS // n_classes))
+    redraws = label_redraws(models, weight, groups, n_resamples, rng)
+    for rows, counts in _bootstrap_counts(n_samples, groups, n_resamples, step, rng):
+        noise = redraws.noise(n_resamples, len(counts), rng)
+        scale = np.ones(len(counts)) if weight is None else weight[rows]
+        for name, total in sums.items():
+            uniform = redraws.numbers(name, noise, rows=rows)
+            total.add(rows, counts * scale[:, None], scale, uniform)
+    return {name: total.replicates() for name, total in sums.items()}
+
+
+def _bootstrap_counts(
+    n_samples: int,
+    groups: IntArray | None,
+    n_resamples: int,
+    step: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[slice, Float64Array]]:
+    """Yield blocks of how often each sample occurs, shape (n_rows, 1 + n_resamples).
+
+    Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
+    first how many draws fall into each block, then where in the block.
+    """
+    starts = np.arange(0, n_samples, step)
+    sizes = np.minimum(starts + step, n_samples) - starts
+    if groups is None:
+        share = rng.multinomial(n_samples, sizes / n_samples, size=n_resamples)
+    else:
+        n_groups = int(groups.max()) + 1
+        of_group = np.empty((n_groups, n_resamples), dtype=np.uint32)
+        for column in range(n_resamples):
+            drawn = rng.integers(0, n_groups, n_groups)
+            of_group[:, column] = np.bincount(drawn, minlength=n_groups)
+    for index, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        rows = slice(int(start), int(start + size))
+        counts = np.ones((int(size), 1 + n_resamples))
+        if groups is None:
+            per_column = share[:, index]
+            cell = rng.integers(0, size, int(per_column.sum())) * n_resamples
+            cell += np.repeat(np.arange(n_resamples), per_column)
+            drawn = np.bincount(cell, minlength=int(size) * n_resamples)
+            counts[:, 1:] = drawn.reshape(int(size), n_resamples)
+        else:
+            counts[:, 1:] = of_group[groups[rows]]
+        yield rows, counts
+
+
+def label_redraws(
+    models: Mapping[str, Prepared],
+    weight: Float64Array | None,
+    groups: IntArray | None,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> LabelRedraws:
+    """Return what labels under calibration are drawn with, dependent inside groups if any."""
+    if groups is None:
+        return LabelRedraws(None, {}, {})
+    correlation = {
+        name: group_correlation(model.prediction, model.event, groups, weight)
+        for name, model in models.items()
+    }
+    columns = {name: model.columns for name, model in models.items()}
+    return LabelRedraws(GroupRedraws(groups, n_resamples, rng), correlation, columns)
+
+
+class _Sums:
+    """Running sums of one model over blocks of samples."""
+
+    def __init__(self, model: Prepared, n_resamples: int) -> None:
+        self.model = model
+        n_classes, m = model.columns.shape[1], model.n_bins
+        shape, class_shape = (3, m, 1 + n_resamples), (3, n_classes * m, 1 + n_resamples)
+        self.losses = np.zeros((3, 1 + n_resamples))
+        self.total = np.zeros(1 + n_resamples)
+        self.top = np.zeros(shape)  # weight, prob, label of the view's bins
+        self.classes = np.zeros(class_shape)
+        self.redrawn_losses = np.zeros((n_resamples, 3))
+        self.redrawn_top = np.zeros((n_resamples, m))
+        self.redrawn_classes = np.zeros((n_resamples, n_classes * m))
+
+    def add(
+        self, rows: slice, counts: Float64Array, scale: Float64Array, uniform: Float64Array
+    ) -> None:
+        """Add a block: replicate weights, the sample's own weights, numbers to draw labels from."""
+        model = self.model
+        block = np.asarray(model.columns[rows], dtype=np.float64)
+        row, m = np.arange(len(block)), model.n_bins
+        self.total += counts.sum(axis=0)
+        self.losses += np.einsum("il,ir->lr", model.losses[rows], counts)
+
+        cells = model.cells[rows][:, None]
+        prediction = model.prediction[rows][:, None]
+        _scatter(self.top[0], cells, None, counts)
+        _scatter(self.top[1], cells, prediction, counts)
+        _scatter(self.top[2], cells, model.event[rows][:, None], counts)
+        offset = np.arange(block.shape[1]) * m
+        class_cells = model.class_cells[rows] + offset
+        own = class_cells[row, model.codes[rows]][:, None]
+        _scatter(self.classes[0], class_cells, None, counts)
+        _scatter(self.classes[1], class_cells, block, counts)
+        _scatter(self.classes[2], own, None, counts)
+
+        codes = draw_labels(block, uniform)
+        drawn = np.take(block.ravel(), codes + row * block.shape[1])
+        hit = codes == model.top[rows]
+        self.redrawn_losses[:, 0] -= _total(np.log(np.maximum(drawn, model.floor)), scale)
+        self.redrawn_losses[:, 1] += np.sum((model.square[rows] + 1) * scale)
+        self.redrawn_losses[:, 1] -= 2 * _total(drawn, scale)
+        self.redrawn_losses[:, 2] += _total(hit, scale)
+        event = (codes == 1) if model.view == "binary" else hit
+        _count(self.redrawn_top, np.broadcast_to(model.cells[rows], event.shape), event * scale)
+        chosen = np.take(class_cells.ravel(), codes + row * block.shape[1])
+        _count(self.redrawn_classes, chosen, np.broadcast_to(scale, chosen.shape))
+
+    def replicates(self) -> Replicates:
+        """Turn the sums into values."""
+        model, m = self.model, self.model.n_bins
+        edges = model.edges
+        top, classes = (np.swapaxes(sums, 1, 2) for sums in (self.top, self.classes))
+        own = _measures(self.losses.T / self.total[:, None], top, classes, edges, model.class_edges)
+        n_resamples = len(self.redrawn_top)
+        fixed_top = np.broadcast_to(top[:2, :1], (2, n_resamples, m))
+        fixed = np.broadcast_to(classes[:2, :1], (2, n_resamples, classes.shape[2]))
+        calibrated = _measures(
+            self.redrawn_losses / self.total[0],
+            np.concatenate([fixed_top, self.redrawn_top[None]]),
+            np.concatenate([fixed, self.redrawn_classes[None]]),
+            edges,
+            model.class_edges,
+        )
+        table = BinTable(edges[None, :], *top[:, :1, :])
+        per_class = BinTable(model.class_edges, *classes[:, 0].reshape(3, -1, m))
+        ece, over, under = view_laws(top, self.redrawn_top)
+        ace = class_law(
+            classes.reshape(3, 1 + n_resamples, -1, m),
+            self.redrawn_classes.reshape(n_resamples, -1, m),
+        )
+        laws = (None, None, None, ece, ace, over, under)
+        return Replicates(own[0], own[1:], calibrated, table, per_class, laws)
+
+
+def view_laws(sums: Float64Array, redrawn: Float64Array) -> tuple[GapLaw, GapLaw, GapLaw]:
+    """Return the laws of the expected error and of its two signed parts.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (3, 1 + n_resamples, n_bins)
+        Weight, prediction and label of the sample and of bootstrap draws.
+    redrawn : ndarray of shape (n_resamples, n_bins)
+        Labels under calibration.
+    """
+    total = sums[0].sum(axis=1, keepdims=True)
+    gaps = np.zeros(sums.shape[1:])  # a draw without weight shows none
+    np.divide(sums[1] - sums[2], total, out=gaps, where=total > 0)
+    share = sums[0, 0] / total[0]
+    smooth = share * smooth_gaps(_per_weight(sums[1, 0] - sums[2, 0], sums[0, 0]), share)
+    calibrated = (sums[1, 0] - redrawn) / total[0]
+    resampled = gaps[1:] - gaps[0]
+    ece, over, under = (
+        GapLaw(smooth, calibrated, resampled, norm)
+        for norm in (absolute_sum, positive_sum, negative_sum)
+    )
+    return ece, over, under
+
+
+def class_law(sums: Float64Array, redrawn: Float64Array) -> GapLaw:
+    """Return the law of the adaptive error: all bins of a class alike, all classes alike.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (3, 1 + n_resamples, n_classes, n_bins)
+    redrawn : ndarray of shape (n_resamples, n_classes, n_bins)
+    """
+    n_classes = sums.shape[2]
+    filled = (sums[0] > 0).sum(axis=-1, keepdims=True)
+    scale = 1.0 / (n_classes * np.maximum(filled, 1))
+    gaps = _per_weight(sums[1] - sums[2], sums[0]) * scale
+    smooth = smooth_gaps(_per_weight(sums[1, 0] - sums[2, 0], sums[0, 0]), sums[0, 0])
+    calibrated = _per_weight(sums[1, 0] - redrawn, sums[0, 0]) * scale[0]
+    return GapLaw(
+        ((sums[0, 0] > 0) * smooth * scale[0]).ravel(),
+        calibrated.reshape(len(redrawn), -1),
+        (gaps[1:] - gaps[0]).reshape(len(gaps) - 1, -1),
+        absolute_sum,
+    )
+
+
+def _per_weight(sums: Float64Array, weight: Float64Array) -> Float64Array:
+    """Return means per bin, 0 in empty ones."""
+    weight = np.broadcast_to(weight, sums.shape)
+    out = np.zeros(sums.shape)
+    np.divide(sums, weight, out=out, where=weight > 0)
+    return out
+
+
+def _measures(
+    losses: Float64Array,
+    top: Float64Array,
+    classes: Float64Array,
+    edges: Float64Array,
+    class_edges: Float64Array,
+) -> Float64Array:
+    """Return all measures, shape (n_replicates, n_measures), from sums per replicate."""
+    n_replicates, m = top.shape[1:]
+    one = BinTable(np.broadcast_to(edges, (n_replicates, m + 1)), *top)
+    n_classes = len(class_edges)
+    adaptive = np.empty(n_replicates)
+    for r in range(n_replicates):
+        per_class = BinTable(class_edges, *classes[:, r].reshape(3, n_classes, m))
+        adaptive[r] = per_class.mean_gap().mean()
+    over, under = one.signed_parts()
+    return np.column_stack([losses, one.error(1), adaptive, over, under])
+
+
+def _scatter(
+    out: Float64Array, cells: LabelArray, values: LabelArray | None, counts: Float64Array
+) -> None:
+    """Add ``values[i, k] * counts[i]`` to row ``cells[i, k]`` of `out`, for all i and k."""
+    from scipy.sparse import csc_array
+
+    n_rows, n_columns = cells.shape
+    data = np.ones(cells.size) if values is None else values.ravel().astype(np.float64)
+    pointer = np.arange(0, cells.size + 1, n_columns)
+    matrix = csc_array((data, cells.ravel(), pointer), shape=(len(out), n_rows))
+    out += matrix @ counts
+
+
+def _total(values: LabelArray, scale: Float64Array) -> Float64Array:
+    """Return ``values @ scale``; without BLAS, whose threads cost more than they bring here."""
+    total: Float64Array = np.einsum("ri,i->r", values, scale)
+    return total
+
+
+def _count(out: Float64Array, cells: LabelArray, weights: Float64Array) -> None:
+    """Add ``weights[r, i]`` to ``out[r, cells[r, i]]``."""
+    n_replicates, size = out.shape
+    flat = (cells + np.arange(n_replicates)[:, None] * size).ravel()
+    out += np.bincount(flat, weights.ravel(), minlength=out.size).reshape(out.shape)

@@ -1,0 +1,1 @@
+"""Resampling, floors and intervals of measures."""

@@ -1,0 +1,355 @@
+"""Confidence intervals of metrics: that of the report, and the bootstrap of any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
+from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.random import generator
+from calib._border.typing import (
+    ArrayLike,
+    Float64Array,
+    FloatArray,
+    IntArray,
+    LabelArray,
+    RandomState,
+)
+from calib._border.validation import check_predictions, in_class_order
+from calib._core.binning import check_edges
+from calib.evaluation.report import further_measures
+from calib.evaluation.report import measures as core
+from calib.evaluation.report.measure_results import measure_results
+from calib.evaluation.sampling.draws import Interval, Metric, group_codes, members, summarized
+from calib.evaluation.views import views
+from calib.evaluation.views.recognition import MeasureCall, noted_calls
+
+#: Indices that may be drawn at once (32 MB).
+BATCH_INDICES = 1 << 22
+#: Functions whose name differs from that of the measure in a report.
+_NAMES = {"brier_score": "brier"}
+#: Arguments that do not change what is measured.
+_DATA = ("y_true", "y_prob", "sample_weight", "labels", "n_bins", "bins", "average", "pos_label")
+
+
+def metric_interval(
+    metric: Metric,
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    groups: ArrayLike = None,
+    sample_weight: ArrayLike = None,
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    method: Literal["auto", "double", "percentile", "basic", "BCa"] = "auto",
+    random_state: RandomState = None,
+) -> Interval:
+    """Compute a confidence interval of any metric, the one of the report for its measures.
+
+    Samples, or whole groups of them, are drawn with replacement. Pass `groups` whenever samples are
+    not independent: detections of one image, answers to one question, visits of one patient.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_prob) -> float``; called with ``sample_weight=...`` too if weights are
+        given. Bind further arguments with `functools.partial`; bind ``labels`` for metrics of this
+        package unless labels are integers in 0..n_classes - 1, because a draw may miss a class.
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,) or (n_samples, n_columns)
+        Whatever the metric takes; rows are resampled as they are.
+    groups : array-like of shape (n_samples,), default=None
+        Group of every sample. None resamples single samples.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights that travel with their samples.
+    confidence_level : float in (0, 1), default=0.95
+        Nominal coverage.
+    n_resamples : int >= 2, default=1000
+        Number of draws; twice as many calls of `metric` for ``"double"``.
+    method : {"auto", "double", "percentile", "basic", "BCa"}, default="auto"
+        ``"auto"`` builds for the measures of a report, also inside a lambda or `functools.partial`,
+        the interval that `calibration_report` shows: of a calibration error by inversion, of a mean
+        of losses from its moments. For other metrics it is ``"double"``, which subtracts the bias
+        that the draws show and draws from every draw once more, to see how uncertain that
+        correction is. ``"percentile"`` takes the draws as they are and doubles a bias; ``"basic"``
+        reflects them about the value; ``"BCa"`` corrects bias and skewness at the cost of one more
+        call per sample or group.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    interval : Interval
+        Value, interval and summary of the draws.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, fewer than two samples or groups are given, or an option is unknown.
+
+    See Also
+    --------
+    consistency_interval : What a calibrated model would show.
+
+    Notes
+    -----
+    Assumes that samples (groups) are independent and alike.
+
+    *Calibration errors.* Chance alone keeps them above 0, so the interval is about what is left
+    without it: `Interval.value`; the metric itself is `Interval.usual`, beside the `floor` of a
+    calibrated model. Gaps of t times the estimated size, plus the noise of the draws, show a mean
+    error M(t) and quantiles L(t) and H(t). The value is the true error at which M equals the
+    observed error, 0 if that is not above the floor; the lower end that at which H does, the upper
+    end that at which L does, or equals the floor for an error below it. For the Kolmogorov-Smirnov
+    error, a truth above the estimate adds to the estimated sums what noise at their peak carries
+    along, instead of multiplying them. Other errors without bins take the floor in quadrature.
+
+    In simulations at n = 200, 1,000 and 5,000 mostly 92 to 98 % of the intervals held the
+    expected, adaptive and Kolmogorov-Smirnov errors of clearly miscalibrated models at a nominal
+    95 %. Known misses: an expected error that sits in a few bins, with jumps to bins without any
+    (89 % at n = 1,000, the lower end too high), and an adaptive error below its floor (88 % for
+    ten classes at n = 200). A Kolmogorov-Smirnov error below twice its floor is held too often,
+    in up to 99 %.
+
+    *Means.* Log loss, Brier score and accuracy: the t interval corrected for skewness, for
+    accuracy Wilson's.
+
+    *Others.* With value v, draws v* and second draws v** (one from each v*), ``"double"`` is ``2 v
+    - mean(v*) +- z sqrt(var(v*) - 2 cov(v*, v** - v*))``; its ends may pass the bounds of the
+    metric, which are not known. A bias that the draws show beyond their own noise is taken off the
+    value too, so that value and interval have one centre. The other methods call
+    `scipy.stats.bootstrap`.
+
+    References
+    ----------
+    .. [1] B. Efron, R. J. Tibshirani. An Introduction to the Bootstrap. Chapman & Hall 1993.
+    .. [2] J. Chang, P. Hall. Double-bootstrap methods that use a single double-bootstrap
+       simulation. Biometrika 102(1), 2015, 203-214.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from calib.evaluation import metric_interval
+    >>> p = np.linspace(0.01, 0.99, 200)
+    >>> y = (np.arange(200) * 0.618 % 1 < p).astype(int)
+    >>> interval = metric_interval(lambda y, p: np.mean((y - p) ** 2), y, p, random_state=0)
+    >>> print(f"{interval.value:.2f}, {interval.low:.2f} to {interval.high:.2f}")
+    0.17, 0.14 to 0.20
+    """
+    confidence_level = check_fraction("confidence_level", confidence_level)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
+    check_option("method", method, ("auto", "double", "percentile", "basic", "BCa"))
+    y = check_vector(y_true, "y_true")
+    p = in_class_order(y_prob, y, "y_prob")
+    check_same_length(len(p), len(y), "y_prob", "y_true")
+    weight = check_weight(sample_weight, len(y))
+    units_of = None if groups is None else members(groups, len(y))
+    n_units = len(y) if units_of is None else len(units_of)
+    if n_units < 2:
+        unit = "samples" if units_of is None else "groups"
+        raise ValueError(f"a bootstrap needs at least 2 {unit}; got {n_units}")
+
+    everything = np.arange(n_units)
+
+    def value_of(units: IntArray) -> float:
+        if units is everything:  # the very arrays, by which a measure is recognised
+            labels, scores, mass = y, p, weight
+        else:
+            rows = units if units_of is None else np.concatenate([units_of[u] for u in units])
+            labels, scores = y[rows], p[rows]
+            mass = None if weight is None else weight[rows]
+        if mass is None:
+            return float(metric(labels, scores))
+        return float(metric(labels, scores, sample_weight=mass))
+
+    units = everything
+    rng = generator(random_state)
+    if method == "auto":
+        with noted_calls() as calls:
+            value = value_of(units)
+        known = known_measure(calls, y, p, value)
+        if known is not None:
+            codes = None if groups is None else group_codes(groups, len(y))
+            return measure_interval(known, codes, confidence_level, n_resamples, rng)
+        return centred_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+    if method == "double":
+        value = value_of(units)
+        return _double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
+        (units,),
+        value_of,
+        n_resamples=n_resamples,
+        batch=max(1, min(n_resamples, BATCH_INDICES // n_units)),
+        vectorized=False,
+        confidence_level=confidence_level,
+        method=method,
+        random_state=rng,
+    )
+    ends = result.confidence_interval
+    return summarized(
+        value_of(units), ends.low, ends.high, confidence_level, result.bootstrap_distribution
+    )
+
+
+def centred_interval(
+    value: float,
+    value_of: Callable[[IntArray], float],
+    n_units: int,
+    n_resamples: int,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the double bootstrap interval with the value that stands in its middle.
+
+    That is the value of the sample, unless the draws show a bias beyond their own noise.
+    """
+    found = _double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+    error = found.standard_deviation / n_resamples**0.5
+    if abs(found.mean - value) <= 3.0 * error:
+        shift = found.mean - value  # of the draws alone
+        return replace(found, low=found.low + shift, high=found.high + shift)
+    return replace(found, value=2.0 * value - found.mean, usual=value)
+
+
+def _double_interval(
+    value: float,
+    value_of: Callable[[IntArray], float],
+    n_units: int,
+    n_resamples: int,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the normal interval about the bias-corrected value, with the variance of that value.
+
+    Of the second draws only covariances with the first are used, so one each is enough.
+    """
+    from scipy.special import ndtri
+
+    first, second = np.empty((2, n_resamples))
+    for replicate in range(n_resamples):
+        units = rng.integers(0, n_units, n_units)
+        first[replicate] = value_of(units)
+        second[replicate] = value_of(units[rng.integers(0, n_units, n_units)])
+    known = ~np.isnan(first + second)  # draws with nothing to measure are left out
+    first, second = first[known], second[known]
+    if np.isnan(value) or len(first) < 2:
+        return Interval(value, *(np.nan,) * 2, confidence_level, *(np.nan,) * 3, len(first))
+    centre = 2.0 * value - float(first.mean())
+    variance = float(first.var(ddof=1))
+    correction = -2.0 * float(np.cov(first, second - first)[0, 1])
+    reach = float(ndtri(0.5 + 0.5 * confidence_level)) * np.sqrt(variance + max(correction, 0.0))
+    return summarized(value, centre - reach, centre + reach, confidence_level, first)
+
+
+class KnownMeasure(NamedTuple):
+    """A measure of a report, as a caller's metric computes it."""
+
+    key: str
+    n_bins: int
+    edges: Float64Array | None
+    view: views.PairView
+    proba: FloatArray
+    codes: IntArray
+    weight: Float64Array | None
+    positive: object
+
+
+def known_measure(
+    calls: list[MeasureCall], y: LabelArray, p: FloatArray, value: float
+) -> KnownMeasure | None:
+    """Return the measure that a metric has just computed of these very arrays, if it is one.
+
+    Options that a report does not have make it another metric.
+    """
+    if not calls:
+        return None
+    name, arguments, result = calls[-1]
+    same = arguments["y_true"] is y and arguments["y_prob"] is p
+    if not same or float(getattr(result, "ici", result)) != value:
+        return None
+    defaults = _default_options(name)
+    if any(arguments[option] != default for option, default in defaults.items()):
+        return None
+    codes, proba, weight, classes = check_predictions(
+        y,
+        p,
+        labels=arguments["labels"],
+        pos_label=arguments.get("pos_label"),
+        sample_weight=arguments["sample_weight"],
+    )
+    average = arguments.get("average", "auto")
+    view = views.resolved(average, len(classes))
+    key = _NAMES.get(name, name)
+    if view == "classwise":
+        key = _CLASSWISE.get(name, "")
+        if not key:
+            return None
+        view = views.natural_view(len(classes))
+    bins = arguments.get("bins")
+    edges = None if bins is None else check_edges(bins)
+    return KnownMeasure(
+        key, arguments.get("n_bins", 15), edges, view, proba, codes, weight, classes[1]
+    )
+
+
+#: Measures with a name of their own for their class-wise form.
+_CLASSWISE = {
+    "expected_calibration_error": "classwise_calibration_error",
+    "ks_calibration_error": "classwise_ks_calibration_error",
+}
+
+
+def _default_options(name: str) -> dict[str, Any]:
+    """Return what a report takes for the options of a measure."""
+    import inspect
+
+    import calib.evaluation as public
+
+    parameters = inspect.signature(getattr(public, name)).parameters
+    return {
+        option: parameter.default for option, parameter in parameters.items() if option not in _DATA
+    }
+
+
+def measure_interval(
+    known: KnownMeasure,
+    groups: IntArray | None,
+    confidence_level: float,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the interval that a report of this one measure shows."""
+    key, n_bins, edges, view, proba, codes, weight, positive = known
+    if weight is not None and not weight.all():  # rows without weight are not there
+        kept = weight > 0
+        codes, proba, weight = codes[kept], proba[kept], weight[kept]
+        groups = None if groups is None else np.unique(groups[kept], return_inverse=True)[1]
+    if len(codes) < 2 or (groups is not None and not groups.any()):
+        raise ValueError("a bootstrap needs at least 2 samples or groups of positive weight; got 1")
+    models = {"model": core.prepare(proba, codes, weight, n_bins, view, edges)}
+    further = (key,) if key in further_measures.FURTHER else ()
+    replicates = further_measures.add_further(
+        core.replicate(models, weight, groups, n_resamples, rng),
+        models, further, weight, groups, rng,
+    )  # fmt: skip
+    information = core.describe_measures(n_bins, view, positive)
+    information |= further_measures.information(further, n_bins)
+    place = list(information).index(key)
+    draws = replicates["model"]
+    alone = draws._replace(
+        value=draws.value[[place]],
+        bootstrap=draws.bootstrap[:, [place]],
+        calibrated=draws.calibrated[:, [place]],
+        laws=(draws.laws[place],),
+    )
+    results = measure_results(
+        {"model": alone}, models, {key: information[key]}, weight, groups, confidence_level
+    )
+    return results["model"][key].interval

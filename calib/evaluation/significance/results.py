@@ -1,0 +1,174 @@
+"""What a set of calibration tests found, and the forms it can be read in."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from calib._border.checks import check_fraction
+from calib._border.optional import require
+
+P_VALUE_NOTE = (
+    "A p-value is the probability of a statistic at least as extreme if predictions are "
+    "calibrated. A large one is no proof of calibration, and with enough samples every "
+    "model is rejected: look at the size of the error as well. Settle on a test before "
+    "looking; ecce_mad needs no choices."
+)
+#: What is said beside the table about laws that stand in for the normal ones.
+LAW_NOTES = {
+    "Poisson binomial, two-sided": "Few events are in doubt: {} takes the exact law of their "
+    "number and rejects a little less often than its level.",
+    "redrawn labels": "Few events are in doubt: {} take their p-values from redrawn labels.",
+    "labels redrawn by group": "All p-values come from labels redrawn as dependent inside groups "
+    "as the observed ones.",
+}
+ALWAYS_REDRAWN = ("t_cal", "ece", "skce")
+
+
+@dataclass(frozen=True)
+class CalibrationTest:
+    """Outcome of one test.
+
+    Attributes
+    ----------
+    statistic : float
+        Value of the test statistic.
+    p_value : float
+        Probability of a statistic at least as extreme if predictions are calibrated, in [0, 1]; NaN
+        where the test is undefined, which a note of the table explains.
+    law : str
+        Distribution of the statistic under calibration.
+    question : str
+        What the test looks at.
+    estimates : dict of str to float
+        What it estimates on the way, such as a slope.
+    """
+
+    statistic: float
+    p_value: float
+    law: str
+    question: str
+    estimates: dict[str, float]
+
+
+@dataclass(frozen=True, repr=False)
+class CalibrationTests:
+    """Result of `calibration_tests`; printing it shows the table.
+
+    Attributes
+    ----------
+    tests : dict of str to CalibrationTest
+        Outcomes by name, in the order of the table.
+    n_samples : int
+        Number of samples (with positive weight).
+    average : {"top_label", "binary"}
+        What was tested: the largest probability, or that of the second of two classes.
+    notes : tuple of str
+        What makes a test blind or undefined on these data.
+    n_groups : int or None
+        Groups inside which labels were taken as dependent.
+    """
+
+    tests: dict[str, CalibrationTest]
+    n_samples: int
+    average: Literal["top_label", "binary"]
+    notes: tuple[str, ...] = ()
+    n_groups: int | None = None
+
+    def __getitem__(self, name: str) -> CalibrationTest:
+        """Return the outcome of one test."""
+        return self.tests[name]
+
+    def _laws(self) -> str:
+        """Return where p-values come from that have no law in closed form."""
+        by_law: dict[str, list[str]] = {}
+        for name, test in self.tests.items():
+            if test.law in LAW_NOTES and name not in ALWAYS_REDRAWN:
+                by_law.setdefault(test.law, []).append(name)
+        return " ".join(LAW_NOTES[law].format(", ".join(names)) for law, names in by_law.items())
+
+    def rejected(self, confidence_level: float = 0.95) -> tuple[str, ...]:
+        """Return the names of the tests whose p-value is at most ``1 - confidence_level``.
+
+        Each test by itself: of calibrated models more than that share fail some test.
+
+        Parameters
+        ----------
+        confidence_level : float in (0, 1), default=0.95
+            One minus the probability of rejecting calibrated predictions.
+
+        Returns
+        -------
+        names : tuple of str
+
+        Raises
+        ------
+        ValueError
+            If `confidence_level` is not in (0, 1).
+        """
+        level = 1 - check_fraction("confidence_level", confidence_level)
+        return tuple(name for name, test in self.tests.items() if test.p_value <= level)
+
+    def rows(self) -> str:
+        """Return the tests as text, without the notes."""
+        what = "top label" if self.average == "top_label" else "probability of the second class"
+        grouped = "" if self.n_groups is None else f" in {self.n_groups:,} groups"
+        lines = [
+            f"Calibration tests: {self.n_samples:,} samples{grouped}, {what}",
+            "",
+            f"{'test':<18}{'statistic':>12}{'p-value':>11}  estimates",
+        ]
+        for name, test in self.tests.items():
+            estimates = ", ".join(f"{key} {value:.4g}" for key, value in test.estimates.items())
+            row = f"{name:<18}{test.statistic:>12.5g}{test.p_value:>11.3g}  {estimates}"
+            lines.append(row.rstrip())
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        notes = tuple(note for note in (P_VALUE_NOTE, self._laws(), *self.notes) if note)
+        lines = [textwrap.fill(note, 88, subsequent_indent="  ") for note in notes]
+        return "\n".join([self.rows(), "", *lines])
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dictionaries, strings and numbers; None stands for NaN and inf."""
+        return {
+            "n_samples": self.n_samples,
+            "n_groups": self.n_groups,
+            "average": self.average,
+            "tests": {name: _finite(asdict(test)) for name, test in self.tests.items()},
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with one row per test.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns ``statistic``, ``p_value``, ``n_samples``, ``law`` and ``question``; the index
+            holds the names.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        pandas = require("pandas", extra="pandas", purpose="CalibrationTests.to_frame")
+        rows = {
+            name: (test.statistic, test.p_value, self.n_samples, test.law, test.question)
+            for name, test in self.tests.items()
+        }
+        columns = ["statistic", "p_value", "n_samples", "law", "question"]
+        frame = pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
+        return frame.rename_axis("test")
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Reports from sums over batches."""

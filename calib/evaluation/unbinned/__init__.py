@@ -1,0 +1,1 @@
+"""Calibration errors without bins: cumulative, smooth, kernel, density, loess."""

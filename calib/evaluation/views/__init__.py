@@ -1,0 +1,1 @@
+"""Which probabilities and events a measure looks at."""

@@ -1,0 +1,1 @@
+"""One map per group, one for all, and everything between; knows nothing of boxes."""

@@ -1,0 +1,126 @@
+"""The maps that a detector can be calibrated with: those of detectors, then the registry's."""
+
+from __future__ import annotations
+
+from sklearn.base import clone
+
+from calib._border.checks import describe
+from calib.base import BaseCalibrator
+from calib.grouped.maps import (
+    DependentLogisticCalibrator,
+    GridHistogramCalibrator,
+    IdentityCalibrator,
+    LinearCalibrator,
+)
+from calib.registry import CALIBRATORS, closest_name, get_entry, name_of
+
+#: Maps that `DetectionCalibrator` knows by name, beside those of the registry.
+DETECTION_MAPS: dict[str, type[BaseCalibrator]] = {
+    "identity": IdentityCalibrator,
+    "linear": LinearCalibrator,
+    "histogram": GridHistogramCalibrator,
+    "dependent_logistic": DependentLogisticCalibrator,
+}
+
+
+#: Options that make a name stand for the published form: two parameters, plain least squares. What
+#: the defaults guard against, scores of 0 and 1 and infinite log loss, does not arise here.
+PUBLISHED_FORM = {
+    "platt": {"smooth_input": False},
+    "temperature": {"smooth_input": False},
+    "isotonic": {"smoothing": False},
+}
+
+
+def map_names() -> list[str]:
+    """Return all names that `DetectionCalibrator` takes: these maps, then the registry's.
+
+    Returns
+    -------
+    names : list of str
+    """
+    return [*DETECTION_MAPS, *(name for name in CALIBRATORS if name not in DETECTION_MAPS)]
+
+
+def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrator:
+    """Return a new, unfitted calibrator for one column of probabilities and some features.
+
+    Parameters
+    ----------
+    calibrator : str or BaseCalibrator
+        A name, which stands for the published form of the method, or an instance, which is cloned.
+        `input` becomes ``"proba"``, and ``n_scores``, where it exists, 1.
+    n_features : int
+        Columns after the score, >= 0.
+
+    Returns
+    -------
+    calibrator : BaseCalibrator
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, the instance is no calibrator, or it cannot read features.
+    """
+    if isinstance(calibrator, str):
+        method = map_class(calibrator)
+        known = method._get_param_names()
+        published = PUBLISHED_FORM.get(calibrator, {})
+        made: BaseCalibrator = method().set_params(
+            **{k: v for k, v in published.items() if k in known}
+        )
+    elif isinstance(calibrator, BaseCalibrator):
+        made = clone(calibrator)
+    else:
+        raise ValueError(
+            f"calibrator must be a name ({', '.join(map_names())}) or an instance of "
+            f"BaseCalibrator; got {describe(calibrator)}"
+        )
+    parameters = made.get_params(deep=False)
+    if "input" in parameters:
+        made.set_params(input="proba")
+    if "n_scores" in parameters:
+        made.set_params(n_scores=1)
+    elif n_features and not getattr(made, "reads_features", False):
+        raise ValueError(
+            f"features={n_features} columns, but {type(made).__name__} reads scores alone; use "
+            f"'dependent_logistic', 'histogram' or 'split_point', or features=()"
+        )
+    return made
+
+
+def reads_log_odds(calibrator: BaseCalibrator) -> bool:
+    """Tell whether scores of exactly 0 or 1 would enter with infinite or arbitrary weight."""
+    return calibrator._domain != "proba"
+
+
+def map_class(name: str) -> type[BaseCalibrator]:
+    """Return the class of a name in either table, or raise a `ValueError` that lists them."""
+    if not isinstance(name, str) or name not in map_names():
+        known = ", ".join(map_names())
+        meant = None
+        if isinstance(name, str):
+            meant = closest_name(name, extra=tuple(DETECTION_MAPS))
+        hint = "" if meant is None else f". Did you mean {meant!r}?"
+        raise ValueError(f"unknown calibrator {describe(name)}; known names: {known}{hint}")
+    return DETECTION_MAPS[name] if name in DETECTION_MAPS else get_entry(name).load()
+
+
+#: What sets the maps of detectors apart from registered calibrators in files.
+_PREFIX = "detection."
+
+
+def stored_name(calibrator: object) -> str | None:
+    """Return the name of a calibrator in files, None if its class is in neither table."""
+    for name, row in DETECTION_MAPS.items():
+        if type(calibrator) is row:
+            return _PREFIX + name
+    return name_of(calibrator)
+
+
+def stored_class(name: str) -> type[BaseCalibrator]:
+    """Return the class that `stored_name` named, or raise a `ValueError`."""
+    if isinstance(name, str) and name.removeprefix(_PREFIX) in DETECTION_MAPS:
+        if name.startswith(_PREFIX):
+            return DETECTION_MAPS[name.removeprefix(_PREFIX)]
+    return get_entry(name).load()

@@ -1,0 +1,276 @@
+"""Fitted maps compiled for inference: a few array operations for all classes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._core import links
+from calib.base import BaseCalibrator
+from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
+from calib.grouped.pooling import ClassMaps
+from calib.registry import name_of
+
+#: Rows up to which a map is applied at once and without checks.
+UNCHECKED_ROWS = 1 << 12
+
+Kind: TypeAlias = Literal["logistic", "linear", "curves", "any"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreMap:
+    """What `DetectionCalibrator` does to scores, without its checks.
+
+    Call it with scores and class labels, both of shape (n_detections,); it returns the calibrated
+    scores. Made by ``DetectionCalibrator.score_map()`` for the inner loop of a running detector: a
+    hundred detections take some 30 microseconds where the map is affine or piecewise linear in
+    every class (temperature, Platt, linear, isotonic), one evaluation per class otherwise.
+
+    Attributes
+    ----------
+    kind : {"logistic", "linear", "curves", "any"}
+        How the map is evaluated.
+    classes : ndarray of int of shape (n_known,)
+        Classes that were seen at fit, ascending. All others take the pooled map.
+    row : ndarray of int of shape (n_known,)
+        Row of the tables for each of them.
+    tables : dict of str to ndarray
+        Coefficients, or knots and values, one row per map; the last row is the pooled map.
+    parts : tuple of (BaseCalibrator, float)
+        For ``kind="any"``: map and weight in the mixture with the pooled map, which comes last.
+    """
+
+    kind: Kind
+    classes: IntArray
+    row: IntArray
+    tables: Mapping[str, Any]
+    parts: tuple[tuple[BaseCalibrator, float], ...]
+
+    @classmethod
+    def compile(cls, maps: ClassMaps, classes: IntArray) -> ScoreMap:
+        """Bring fitted maps into tables where their form allows it.
+
+        Parameters
+        ----------
+        maps : ClassMaps
+            Fitted maps.
+        classes : ndarray of int
+            Classes seen at fit, ascending.
+
+        Returns
+        -------
+        score_map : ScoreMap
+        """
+        own = sorted(maps.own)
+        places = {label: place for place, label in enumerate(own)}
+        row = np.array([places.get(label, len(own)) for label in classes.tolist()], dtype=np.intp)
+        parts = (*((maps.own[label], maps.share[label]) for label in own), (maps.pooled, 1.0))
+        for kind, build in (("logistic", _affine), ("linear", _linear), ("curves", _curves)):
+            tables = build(parts)
+            if tables is not None:
+                return cls(kind, classes, row, tables, ())  # type: ignore[arg-type]
+        return cls("any", classes, row, {}, parts)
+
+    def __call__(
+        self, scores: Float64Array, labels: IntArray, features: Float64Array | None = None
+    ) -> Float64Array:
+        """Map scores.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_detections,)
+            Raw scores in [0, 1]; not checked.
+        labels : ndarray of int of shape (n_detections,)
+            Class of each detection.
+        features : ndarray of shape (n_detections, n_features), default=None
+            What the calibrator reads beside the score.
+
+        Returns
+        -------
+        calibrated : ndarray of shape (n_detections,)
+        """
+        rows = self.rows(labels)
+        if self.kind == "any":
+            return self._part_by_part(scores, rows, features)
+        out: Float64Array = evaluate(self.kind, self.tables, scores, rows, np)
+        return out
+
+    def rows(self, labels: IntArray) -> IntArray:
+        """Return the row of the tables for each label; unknown classes take the last one."""
+        if not len(self.classes):
+            return np.zeros(len(labels), dtype=np.intp)
+        place = np.searchsorted(self.classes[:-1], labels)
+        rows: IntArray = np.where(self.classes[place] == labels, self.row[place], self.last_row)
+        return rows
+
+    @property
+    def last_row(self) -> int:
+        """Row of the pooled map."""
+        table = {"any": "", "curves": "start"}.get(self.kind, "slope")
+        return len(self.tables[table] if table else self.parts) - 1
+
+    def _part_by_part(
+        self, scores: Float64Array, rows: IntArray, features: Float64Array | None
+    ) -> Float64Array:
+        X = scores[:, None] if features is None else np.column_stack([scores, features])
+        out = np.empty(len(scores))
+        if not len(scores):
+            return out
+        mixed = np.array([share < 1 for _, share in self.parts])
+        mixed[-1] = True  # rows that need the pooled map
+        common = mixed[rows]
+        if common.any():
+            out[common] = apply(self.parts[-1][0], X[common])
+        order = np.argsort(rows, kind="stable")
+        present, first = np.unique(rows[order], return_index=True)
+        for place, part in zip(present.tolist(), np.split(order, first[1:]), strict=True):
+            if place == len(self.parts) - 1:
+                continue
+            calibrator, share = self.parts[place]
+            own = apply(calibrator, X[part])
+            out[part] = own if share == 1 else share * own + (1 - share) * out[part]
+        return out
+
+
+def apply(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
+    """Return the probability of the second class, with extreme scores cut as at fit."""
+    X = cut(calibrator, X[:, : calibrator.n_features_in_])
+    few = len(X) <= UNCHECKED_ROWS
+    proba: Float64Array = (calibrator._apply(X) if few else calibrator.predict_proba(X))[:, 1]
+    return proba
+
+
+def cut(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
+    """Keep scores off 0 and 1 for calibrators that take their log-odds."""
+    if calibrator._domain == "proba":
+        return X
+    X = X.copy()
+    np.clip(X[:, 0], SCORE_CLIP, 1 - SCORE_CLIP, out=X[:, 0])
+    return X
+
+
+def evaluate(kind: str, tables: Mapping[str, Array], p: Array, rows: Array, xp: Namespace) -> Array:
+    """Map scores by the rows of the tables; pure, for any array namespace, in float64.
+
+    Parameters
+    ----------
+    kind : {"logistic", "linear", "curves"}
+    tables : mapping of str to array
+        As in `ScoreMap`.
+    p : array of shape (n,)
+        Scores in [0, 1].
+    rows : array of int of shape (n,)
+        Row of the tables for each score.
+    xp : namespace
+
+    Returns
+    -------
+    calibrated : array of shape (n,)
+    """
+    if kind == "curves":
+        return _interpolate(tables, p, rows, xp)
+    slope, intercept = tables["slope"][rows], tables["intercept"][rows]
+    if kind == "linear":
+        return xp.clip(intercept + slope * p, 0.0, 1.0)
+    clipped = xp.clip(p, SCORE_CLIP, 1 - SCORE_CLIP)
+    q = links.expit(intercept + slope * (xp.log(clipped) - xp.log(1 - clipped)), xp)
+    share = tables["smoothing"][rows]
+    return (1 - share) * q + 0.5 * share
+
+
+def _interpolate(tables: Mapping[str, Array], p: Array, rows: Array, xp: Namespace) -> Array:
+    """Interpolate in the curve of each row; all curves lie in one table, one after the other.
+
+    The search runs on ``2 row + knot``, which ascends through all curves. Rounding of that sum may
+    put a score one knot too far; comparing with the knots themselves repairs it.
+    """
+    knots, values = tables["knots"], tables["values"]
+    first, last = tables["start"][rows], tables["stop"][rows] - 2
+    found = xp.searchsorted(tables["keys"], 2.0 * rows + p, side="right") - 1
+    found = xp.minimum(xp.maximum(found, first), last)
+    found = found - xp.where(knots[found] > p, 1, 0)
+    found = xp.minimum(xp.maximum(found, first), last)
+    x0, y0 = knots[found], values[found]
+    width = knots[found + 1] - x0
+    flat = width <= 0
+    share = xp.clip((p - x0) / xp.where(flat, xp.ones_like(width), width), 0.0, 1.0)
+    return y0 + share * (values[found + 1] - y0)
+
+
+# ---------------------------------------------------------------------- from maps to tables
+
+Parts: TypeAlias = tuple[tuple[BaseCalibrator, float], ...]
+
+
+def _affine(parts: Parts) -> dict[str, Float64Array] | None:
+    """Return slopes and intercepts on the log-odds, None unless every map has them."""
+    rows = []
+    for calibrator, share in parts:
+        name, cal = name_of(calibrator), _attributes(calibrator)
+        if share < 1 or name not in ("platt", "temperature"):
+            return None
+        if np.any(cal.get("input_smoothing_", 0.0)):
+            return None
+        if name == "platt":
+            rows.append((float(cal["slope_"][0]), float(cal["intercept_"][0]), 0.0))
+        else:
+            rows.append((1.0 / cal["temperature_"], 0.0, cal["smoothing_"]))
+    return dict(zip(("slope", "intercept", "smoothing"), np.array(rows).T.copy(), strict=True))
+
+
+def _linear(parts: Parts) -> dict[str, Float64Array] | None:
+    """Return slopes and intercepts on the score, None unless every map has them."""
+    rows = []
+    for calibrator, share in parts:
+        if share < 1 or not isinstance(calibrator, LinearCalibrator):
+            return None
+        rows.append((calibrator.slope_, calibrator.intercept_))
+    return dict(zip(("slope", "intercept"), np.array(rows).T.copy(), strict=True))
+
+
+def _curves(parts: Parts) -> dict[str, Any] | None:
+    """Return knots and values of all mixtures, None unless every map is piecewise linear."""
+    single = [curve for calibrator, _ in parts if (curve := _curve(calibrator)) is not None]
+    if len(single) < len(parts):
+        return None
+    common = single[-1]
+    knots, values, sizes = [], [], []
+    for (x, y), (_, share) in zip(single, parts, strict=True):
+        if share < 1:
+            both = np.union1d(x, common[0])
+            y = share * np.interp(both, x, y) + (1 - share) * np.interp(both, *common)
+            x = both
+        if len(x) == 1:
+            x, y = np.repeat(x, 2), np.repeat(y, 2)
+        knots.append(x)
+        values.append(y)
+        sizes.append(len(x))
+    stop = np.cumsum(sizes)
+    shift = np.repeat(2.0 * np.arange(len(sizes)), sizes)
+    flat = np.concatenate(knots)
+    return {
+        "knots": flat,
+        "values": np.concatenate(values),
+        "keys": flat + shift,
+        "start": stop - sizes,
+        "stop": stop,
+    }
+
+
+def _curve(calibrator: BaseCalibrator) -> tuple[Float64Array, Float64Array] | None:
+    """Return knots and values of a piecewise linear map, None for any other."""
+    if isinstance(calibrator, IdentityCalibrator):
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0])
+    if name_of(calibrator) != "isotonic":
+        return None
+    cal = _attributes(calibrator)
+    smooth = float(cal["smoothing_"])
+    return cal["knots_"][0], (1 - smooth) * cal["values_"][0] + 0.5 * smooth
+
+
+def _attributes(calibrator: BaseCalibrator) -> dict[str, Any]:
+    return calibrator._fitted_values()

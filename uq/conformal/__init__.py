@@ -1,0 +1,1 @@
+"""Conformal sets, p-values and quantiles."""

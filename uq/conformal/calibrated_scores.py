@@ -1,0 +1,255 @@
+"""Sets and p-values out of calibration scores: by category, fold and weight, whatever the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
+from uq.conformal.categories import CategoryTable, cells
+from uq.conformal.ranks import conformal_rank, samples_needed
+from uq.warnings import (
+    EffectiveSampleSizeWarning,
+    PooledCategoryWarning,
+    SmallCalibrationSetWarning,
+)
+
+SmallPolicy: TypeAlias = Literal["infinite", "raise"]
+#: Below this effective sample size the coverage of one calibration set may be far off.
+FEW_EFFECTIVE_SAMPLES = 30
+
+
+@dataclass(frozen=True)
+class CalibratedScores:
+    """Calibration scores ready to answer.
+
+    Attributes
+    ----------
+    table : CategoryTable
+        One category per (category of rows, label category), and a last one without samples.
+    pool : CategoryTable
+        All samples as one category.
+    pooled : ndarray of shape (n_categories,)
+        Categories that use `pool`.
+    pool_unknown : bool
+        Whether categories of rows unseen at calibration do.
+    row_categories : ndarray of shape (n_row_categories,) or None
+        Categories of the rows, sorted.
+    labels : ndarray of shape (n_label_categories,) or None
+        Names of the label categories.
+    label_codes : ndarray of shape (n_classes,) or None
+        Label category of each class.
+    small : {"infinite", "raise"}
+        What happens where a category has too few samples for the level.
+    """
+
+    table: CategoryTable
+    pool: CategoryTable
+    pooled: LabelArray
+    pool_unknown: bool
+    row_categories: LabelArray | None
+    labels: LabelArray | None
+    label_codes: IntArray | None
+    small: SmallPolicy
+
+    @classmethod
+    def build(
+        cls,
+        scores: Float64Array,
+        codes: IntArray,
+        *,
+        fold: IntArray,
+        n_folds: int,
+        row_codes: IntArray | None,
+        row_categories: LabelArray | None,
+        label_codes: IntArray | None,
+        labels: LabelArray | None,
+        weight: Float64Array | None,
+        pool_below: int,
+        pool_last_label: bool,
+        small: SmallPolicy,
+    ) -> CalibratedScores:
+        """Sort the scores of calibration samples with classes `codes`."""
+        n_row_categories = 1 if row_categories is None else len(row_categories)
+        n_labels = 1 if labels is None else len(labels)
+        category = np.zeros(len(scores), dtype=np.intp)
+        if row_codes is not None:
+            category += row_codes * n_labels
+        if label_codes is not None:
+            category += label_codes[codes]
+        n_categories = n_row_categories * n_labels
+        table = CategoryTable.build(
+            scores, category, n_categories + 1, fold=fold, n_folds=n_folds, weight=weight
+        )
+        everything = np.zeros(len(scores), dtype=np.intp)
+        pool = CategoryTable.build(scores, everything, 1, fold=fold, n_folds=n_folds, weight=weight)
+        pooled = table.counts[:-1] < pool_below
+        names = cls(table, pool, pooled, pool_below > 0, row_categories, labels, label_codes, small)
+        if pooled.any():
+            names.warn_pooled(np.flatnonzero(pooled))
+        if pool_last_label:
+            pooled[n_labels - 1 :: n_labels] = True
+        return names
+
+    # ------------------------------------------------------------------ answers
+
+    def sets(
+        self,
+        score_folds: Iterable[Float64Array],
+        row_codes: IntArray | None,
+        own: Float64Array | None,
+        levels: list[float],
+    ) -> LabelArray:
+        """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
+        whole = self._scores_or_below(score_folds, row_codes)
+        out = np.empty((*whole.shape, len(levels)), dtype=bool)
+        for position, level in enumerate(levels):
+            hopeless: list[int] = []
+            outweighed = 0
+            for rows, index, category in self._cells(row_codes):
+                table, row = self._route(category)
+                mine = None if own is None else own[rows]
+                if self._is_small(table, row, level):
+                    hopeless.append(category)
+                elif mine is not None:
+                    ruled = mine > (1 - level) * (table.totals[row] + mine)
+                    outweighed = max(outweighed, int(ruled.sum()))
+                if table.n_folds == 1:
+                    limit = table.threshold(row, level, mine)
+                    limit = limit if np.ndim(limit) == 0 else limit[:, None]
+                    out[(*index, position)] = whole[index] <= limit
+                else:
+                    column = None if mine is None else mine[:, None]
+                    out[(*index, position)] = table.within(row, level, whole[index], column)
+            if hopeless:
+                self._report_small(hopeless, level)
+            self._report_weights(level, outweighed)
+        return out
+
+    def p_values(
+        self,
+        score_folds: Iterable[Float64Array],
+        row_codes: IntArray | None,
+        own: Float64Array | None,
+        shares: Float64Array | None,
+    ) -> Float64Array:
+        """Return p-values, shape (n_samples, n_classes); smoothed where `shares` is given."""
+        held = list(score_folds) if shares is not None else score_folds
+        below = self._below(held, row_codes, "left")
+        upper = None if shares is None else self._below(held, row_codes, "right")
+        out = np.empty_like(below)
+        for rows, index, category in self._cells(row_codes):
+            table, row = self._route(category)
+            out[index] = table.p_value(
+                row,
+                below[index],
+                None if upper is None else upper[index],
+                1.0 if own is None else own[rows][:, None],
+                1.0 if shares is None else shares[rows][:, None],
+            )
+        return out
+
+    # ------------------------------------------------------------------ private parts
+
+    def _cells(self, row_codes: IntArray | None) -> Iterator[tuple[Any, Any, int]]:
+        n_labels = 1 if self.labels is None else len(self.labels)
+        return cells(row_codes, self.label_codes, n_labels)
+
+    def _route(self, category: int) -> tuple[CategoryTable, int]:
+        if category < 0:
+            return (self.pool, 0) if self.pool_unknown else (self.table, len(self.pooled))
+        return (self.pool, 0) if self.pooled[category] else (self.table, category)
+
+    def _scores_or_below(
+        self, score_folds: Iterable[Float64Array], row_codes: IntArray | None
+    ) -> Float64Array:
+        """Return the scores of one fold, or the weight below those of several."""
+        if self.table.n_folds == 1:
+            return next(iter(score_folds))
+        return self._below(score_folds, row_codes, "left")
+
+    def _below(
+        self,
+        score_folds: Iterable[Float64Array],
+        row_codes: IntArray | None,
+        side: Literal["left", "right"],
+    ) -> Float64Array:
+        out: Float64Array | None = None
+        for fold, scores in enumerate(score_folds):
+            out = np.zeros_like(scores) if out is None else out
+            for _, index, category in self._cells(row_codes):
+                table, row = self._route(category)
+                out[index] += table.below(row, fold, scores[index], side)
+        if out is None:
+            raise ValueError("there is no fold of scores")
+        return out
+
+    def _is_small(self, table: CategoryTable, row: int, level: float) -> bool:
+        n_samples = int(table.counts[row])
+        return conformal_rank(n_samples, level) > n_samples
+
+    def _name(self, category: int) -> str:
+        if category < 0:
+            return "a category unseen at fit"
+        n_labels = 1 if self.labels is None else len(self.labels)
+        parts = []
+        if self.row_categories is not None:
+            parts.append(f"category {self.row_categories[category // n_labels]!s}")
+        if self.labels is not None:
+            parts.append(f"label {self.labels[category % n_labels]!s}")
+        count = self.table.counts[category]
+        return f"{', '.join(parts) or 'all samples'} ({count} calibration samples)"
+
+    def names_of(self, categories: Iterable[int]) -> str:
+        """Describe categories in an error text."""
+        names = [self._name(int(category)) for category in categories]
+        more = f"; and {len(names) - 4} more" if len(names) > 4 else ""
+        return "; ".join(names[:4]) + more
+
+    def warn_pooled(self, categories: Iterable[int]) -> None:
+        """Warn that some categories borrow the scores of all."""
+        warn(
+            f"pool_below: {self.names_of(categories)} use the scores of all samples, so coverage "
+            f"inside them is not guaranteed",
+            PooledCategoryWarning,
+        )
+
+    def _report_small(self, categories: list[int], level: float) -> None:
+        text = (
+            f"confidence_level={level:g} needs {samples_needed(level)} calibration samples per "
+            f"category; too few: {self.names_of(dict.fromkeys(categories))}"
+        )
+        if self.small == "raise":
+            raise ValueError(f"{text}. Lower the level, add samples or pass small='infinite'")
+        warn(
+            f"{text}. Their labels are in every set, which keeps the coverage",
+            SmallCalibrationSetWarning,
+        )
+
+    def _report_weights(self, level: float, outweighed: int) -> None:
+        if self.table.prefix is None:
+            return
+        if outweighed:
+            warn(
+                f"{outweighed} test samples have a likelihood ratio above {1 - level:.3g} of the "
+                f"whole weight; their sets hold every class, which keeps the coverage",
+                EffectiveSampleSizeWarning,
+            )
+        needed = max(FEW_EFFECTIVE_SAMPLES, 1 / (1 - level))
+        poor, sizes = [], []
+        for category in range(len(self.pooled)):
+            table, row = self._route(category)
+            size = float(table.effective[row])
+            if size < min(needed, table.counts[row] / 2):
+                poor.append(category)
+                sizes.append(size)
+        if poor:
+            warn(
+                f"likelihood ratios leave an effective sample size of {min(sizes):.3g} "
+                f"({self.names_of(poor)}); sets at confidence_level={level:g} rest on few samples",
+                EffectiveSampleSizeWarning,
+            )

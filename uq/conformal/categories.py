@@ -1,0 +1,168 @@
+"""Calibration scores sorted by category and fold: the table every conformal answer is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calib._border.typing import Float64Array, IntArray
+from uq.conformal.ranks import (
+    RANK_TOLERANCE,
+    conformal_quantile,
+    conformal_rank,
+    weighted_quantile,
+)
+
+Side: TypeAlias = Literal["left", "right"]
+#: Part of a test matrix (rows, columns) that belongs to one category.
+Cell: TypeAlias = tuple[Any, Any, int]
+
+
+@dataclass(frozen=True)
+class CategoryTable:
+    """Sorted calibration scores, segment after segment (category-major, then fold).
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Sorted inside each segment.
+    prefix : ndarray of shape (n_samples,) or None
+        Cumulative weights inside each segment; None when all weigh 1.
+    starts : ndarray of shape (n_categories * n_folds + 1,)
+        Where segments begin.
+    n_folds : int
+    counts : ndarray of shape (n_categories,)
+        Number of calibration samples.
+    totals : ndarray of shape (n_categories,)
+        Their weight.
+    effective : ndarray of shape (n_categories,)
+        Their effective number, ``(sum w)^2 / sum w^2``.
+    """
+
+    scores: Float64Array
+    prefix: Float64Array | None
+    starts: IntArray
+    n_folds: int
+    counts: IntArray
+    totals: Float64Array
+    effective: Float64Array
+
+    @classmethod
+    def build(
+        cls,
+        scores: Float64Array,
+        category: IntArray,
+        n_categories: int,
+        *,
+        fold: IntArray | None = None,
+        n_folds: int = 1,
+        weight: Float64Array | None = None,
+    ) -> CategoryTable:
+        """Sort scores into segments."""
+        segment = category if fold is None else category * n_folds + fold
+        order = np.lexsort((scores, segment))
+        sizes = np.bincount(segment, minlength=n_categories * n_folds)
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
+        counts = np.bincount(category, minlength=n_categories)
+        if weight is None:
+            number = counts.astype(np.float64)
+            return cls(scores[order], None, starts, n_folds, counts, number, number)
+        prefix = np.empty(len(scores))
+        totals = np.zeros(n_categories)
+        for index, (low, high) in enumerate(pairwise(starts)):
+            np.cumsum(weight[order[low:high]], out=prefix[low:high])
+            if high > low:
+                totals[index // n_folds] += prefix[high - 1]
+        squares = np.bincount(category, weight * weight, minlength=n_categories)
+        effective = totals * totals / np.where(squares > 0, squares, 1.0)
+        return cls(scores[order], prefix, starts, n_folds, counts, totals, effective)
+
+    def _segment(self, category: int, fold: int) -> slice:
+        index = category * self.n_folds + fold
+        return slice(self.starts[index], self.starts[index + 1])
+
+    def below(
+        self, category: int, fold: int, values: Float64Array, side: Side = "left"
+    ) -> Float64Array:
+        """Return the weight of scores below `values` (``"right"``: below or equal) of a fold."""
+        part = self._segment(category, fold)
+        found = np.searchsorted(self.scores[part], values, side=side)
+        if self.prefix is None:
+            return np.asarray(found, dtype=np.float64)
+        return np.concatenate([[0.0], self.prefix[part]])[found]
+
+    def threshold(self, category: int, level: float, own: Float64Array | None) -> Any:
+        """Return what scores may reach: one number, or one per test sample under weights."""
+        part = self._segment(category, 0)
+        ordered = self.scores[part]
+        if self.prefix is None or own is None:
+            return conformal_quantile(ordered, level)
+        prefix = self.prefix[part]
+        if not len(prefix) or not prefix[-1]:  # nothing can be excluded
+            return np.full(len(own), np.inf)
+        return weighted_quantile(ordered, prefix, own, level)
+
+    def within(
+        self, category: int, level: float, below: Float64Array, own: Float64Array | None
+    ) -> Any:
+        """Tell which labels are in the set, from the weight of the scores below theirs."""
+        if own is None:
+            return below < conformal_rank(int(self.counts[category]), level)
+        if not self.totals[category]:  # nothing can be excluded
+            return np.ones(below.shape, dtype=bool)
+        return below < level * (self.totals[category] + own) * (1 - RANK_TOLERANCE)
+
+    def p_value(
+        self,
+        category: int,
+        below: Float64Array,
+        below_or_equal: Float64Array | None,
+        own: Float64Array | float,
+        tau: Float64Array | float,
+    ) -> Float64Array:
+        """Return p-values; smoothed by `tau` where `below_or_equal` is given."""
+        total = self.totals[category]
+        if not total:  # nothing can be excluded
+            return np.broadcast_to(tau, below.shape)
+        if below_or_equal is None:
+            above = total - below + own
+        else:
+            above = (total - below_or_equal) + tau * (below_or_equal - below + own)
+        return np.asarray(above / (total + own))
+
+
+def cells(
+    row_codes: IntArray | None, label_codes: IntArray | None, n_codes: int = 1
+) -> Iterator[Cell]:
+    """Yield the parts of a test matrix (n_samples, n_classes) by category.
+
+    Parameters
+    ----------
+    row_codes : ndarray of shape (n_samples,) or None
+        Group of each row, -1 for unknown ones; None for one group.
+    label_codes : ndarray of shape (n_classes,) or None
+        Category of each column, below `n_codes`; None for one category.
+    n_codes : int, default=1
+        Number of label categories.
+
+    Yields
+    ------
+    cell : tuple
+        Rows, an index of the matrix, and the category: category-major, -1 for unknown ones.
+    """
+    everything = slice(None)
+    members: list[tuple[int, Any]] = [(0, everything)]
+    if row_codes is not None:
+        members = [(int(g), np.flatnonzero(row_codes == g)) for g in np.unique(row_codes)]
+    for group, rows in members:
+        if label_codes is None or group < 0:
+            yield rows, (rows, everything), group
+            continue
+        for code in np.unique(label_codes):
+            columns = np.flatnonzero(label_codes == code)
+            part = (rows, columns) if row_codes is None else np.ix_(rows, columns)
+            yield rows, part, group * n_codes + int(code)

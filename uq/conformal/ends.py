@@ -1,0 +1,254 @@
+"""From scores to interval ends: per category, per side, with weights, folds or bootstrap draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from calib._border.checks import describe
+from calib._border.labels import check_same_length
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
+from uq.conformal.bands import Ends
+from uq.conformal.cross_intervals import BLOCK_NUMBERS, ScoreLists, kth_smallest, select_by_block
+from uq.conformal.interval_fitting import Calibration, read_ratio
+from uq.conformal.p_values import codes_of_known
+from uq.conformal.ranks import (
+    conformal_quantile,
+    conformal_rank,
+    effective_size,
+    in_words,
+    samples_needed,
+    weighted_quantile,
+)
+from uq.warnings import (
+    EffectiveSampleSizeWarning,
+    EmptyIntervalWarning,
+    SmallCalibrationSetWarning,
+)
+
+Tails: TypeAlias = Literal["symmetric", "asymmetric", "lower", "upper"]
+
+#: Weights that leave fewer effective calibration samples than this outside the level are warned of.
+FEW_EFFECTIVE = 5
+
+
+def interval_ends(
+    calibration: Calibration,
+    X: Any,
+    levels: Float64Array,
+    names: LabelArray | None,
+    ratio: ArrayLike,
+    est: Any,
+) -> Float64Array:
+    """Return intervals of shape (n_samples, 2, n_levels) with the options of `est`."""
+    bands = [band.ends(X) for band in calibration.bands]
+    n = len(bands[0].low)
+    codes = None
+    if names is not None and calibration.categories is not None:
+        check_same_length(n, len(names), "X", "categories")
+        codes = codes_of_known(names, calibration.categories, "categories")
+    new_weight = read_ratio(est, X, ratio, n)
+    if calibration.weight is not None:
+        _warn_of_size(effective_size(calibration.weight), len(calibration.rows), levels)
+    out = np.empty((n, 2, len(levels)))
+    out[:, 0], out[:, 1] = -np.inf, np.inf
+    for members, rows in _by_category(calibration, codes, n):
+        part = _Part(calibration, members, bands, rows, new_weight, est)
+        for j, level in enumerate(levels):
+            out[rows, :, j] = part.interval(float(level))
+    _report_infinite(out, calibration, names, levels, est)
+    return _with_point(_without_empty(out), bands, est)
+
+
+def _by_category(
+    calibration: Calibration, codes: IntArray | None, n: int
+) -> list[tuple[IntArray, IntArray]]:
+    """Return calibration and new samples of every category that has both."""
+    everything = np.arange(n)
+    if calibration.categories is None or codes is None:
+        return [(np.arange(len(calibration.rows)), everything)]
+    pairs = []
+    for k in range(len(calibration.categories)):
+        rows = np.flatnonzero(codes == k)
+        if len(rows):
+            pairs.append((np.flatnonzero(calibration.codes == k), rows))
+    return pairs
+
+
+class _Part:
+    """Calibration and new samples of one category."""
+
+    def __init__(
+        self,
+        calibration: Calibration,
+        members: IntArray,
+        bands: list[Ends],
+        rows: IntArray,
+        new_weight: Float64Array | None,
+        est: Any,
+    ) -> None:
+        self.calibration, self.members, self.est = calibration, members, est
+        self.bands = [
+            Ends(b.low[rows], b.high[rows], None if b.scale is None else b.scale[rows])
+            for b in bands
+        ]
+        scores = calibration.scores[members]
+        if est.tails == "symmetric":
+            scores = np.repeat(scores.max(axis=1, keepdims=True), 2, axis=1)
+        self.scores = scores
+        self.new_weight = None if new_weight is None else new_weight[rows]
+        self._lists: dict[int, ScoreLists] = {}
+
+    def interval(self, level: float) -> Float64Array:
+        """Return both ends, shape (n_rows, 2)."""
+        tails = self.est.tails
+        wanted = 0.5 + 0.5 * level if tails == "asymmetric" else level
+        if self.est.backend == "mapie":
+            from uq.mapie.intervals import mapie_interval
+
+            found = mapie_interval(self.calibration, self.bands, level, wanted, self.est)
+            if found is not None:
+                return found
+        n_rows = len(self.bands[0].low)
+        out = np.stack([np.full(n_rows, -np.inf), np.full(n_rows, np.inf)], axis=1)
+        if tails != "upper":
+            out[:, 0] = -self._end(0, wanted)
+        if tails != "lower":
+            out[:, 1] = self._end(1, wanted)
+        return out
+
+    def _end(self, side: int, level: float) -> Float64Array:
+        """Return the upper end of what `side` looks at: y, or -y for the lower end."""
+        centre = [band.high if side else -band.low for band in self.bands]
+        if self.est.method == "split":
+            margin = self._margin(side, level)
+            scale = self.bands[0].scale
+            return np.asarray(centre[0] + (margin if scale is None else margin * scale))
+        if self.est.aggregation == "minmax":
+            return self._widest(side, centre, level)
+        rank = conformal_rank(len(self.members), level)
+        if self.est.method == "bootstrap":
+            scores = self.scores[:, side]
+            averaged = self._averaged(np.stack(centre, axis=1))
+            return select_by_block(
+                lambda rows: averaged(rows) + scores, len(centre[0]), len(scores), rank
+            )
+        if side not in self._lists:
+            fold = self.calibration.fold[self.members]
+            self._lists[side] = ScoreLists.of(self.scores[:, side], fold, len(centre))
+        scales = [band.scale for band in self.bands if band.scale is not None]
+        return kth_smallest(
+            self._lists[side],
+            np.stack(centre, axis=1),
+            np.stack(scales, axis=1) if scales else None,
+            rank,
+        )
+
+    def _margin(self, side: int, level: float) -> Any:
+        scores = self.scores[:, side]
+        if self.new_weight is None or self.calibration.weight is None:
+            return conformal_quantile(np.sort(scores), level)
+        weight = self.calibration.weight[self.members]
+        largest = weight.max()
+        if largest == 0:
+            return np.inf
+        order = np.argsort(scores, kind="stable")
+        with np.errstate(over="ignore"):
+            new = self.new_weight / largest
+        return weighted_quantile(scores[order], np.cumsum(weight[order] / largest), new, level)
+
+    def _widest(self, side: int, centre: list[Float64Array], level: float) -> Float64Array:
+        """Return the highest end that any model gives with the pooled scores."""
+        margin = conformal_quantile(np.sort(self.scores[:, side]), level)
+        if self.est.method == "bootstrap":
+            averaged = self._averaged(np.stack(centre, axis=1))
+            step = max(1, BLOCK_NUMBERS // len(self.members))
+            blocks = [slice(first, first + step) for first in range(0, len(centre[0]), step)]
+            top = np.concatenate([averaged(rows).max(axis=1) for rows in blocks])
+            return np.asarray(top + margin)
+        ends = [
+            c + (margin if band.scale is None else margin * band.scale)
+            for c, band in zip(centre, self.bands, strict=True)
+        ]
+        return np.asarray(np.max(ends, axis=0))
+
+    def _averaged(self, centre: Float64Array) -> Callable[[slice], Float64Array]:
+        """Return the mean prediction of the draws without each calibration sample, by block."""
+        assert self.calibration.averages is not None
+        transposed = np.ascontiguousarray(self.calibration.averages[self.members].T)
+        return lambda rows: centre[rows] @ transposed
+
+
+def _warn_of_size(effective: float, n: int, levels: Float64Array) -> None:
+    few = levels[(1 - levels) * effective < FEW_EFFECTIVE]
+    if len(few):
+        warn(
+            f"the likelihood ratios make {n} calibration samples worth {effective:.1f}; intervals "
+            f"at level {in_words(few)} rest on fewer than {FEW_EFFECTIVE} of these",
+            EffectiveSampleSizeWarning,
+        )
+
+
+def _report_infinite(
+    out: Float64Array,
+    calibration: Calibration,
+    names: LabelArray | None,
+    levels: Float64Array,
+    est: Any,
+) -> None:
+    """Warn of (or refuse) infinite ends that the tails did not ask for."""
+    sides = {"lower": [0], "upper": [1]}.get(est.tails, [0, 1])
+    infinite: LabelArray = np.any(np.isinf(out[:, sides]), axis=1)
+    if not np.any(infinite):
+        return
+    bad = levels[np.any(infinite, axis=0)]
+    top = float(bad.max())
+    needed = samples_needed(0.5 + 0.5 * top if est.tails == "asymmetric" else top)
+    if calibration.categories is None or names is None:
+        have = f"{len(calibration.rows)} calibration samples"
+    else:
+        unknown = np.setdiff1d(names, calibration.categories)
+        rows = np.any(infinite, axis=1)
+        have = f"the calibration samples of categories {describe(np.unique(names[rows]).tolist())}"
+        if len(unknown):
+            have += f" (of which {describe(unknown.tolist())} were not seen at fit)"
+    if calibration.weight is not None:
+        have += " with these likelihood ratios"
+    text = (
+        f"{have} do not suffice for level {in_words(bad)}, which takes {needed}: "
+        f"{int(np.any(infinite, axis=1).sum())} of {len(out)} intervals are infinite"
+    )
+    if est.small == "raise":
+        raise ValueError(text + ". Lower the level or pass small='infinite'")
+    warn(
+        text,
+        SmallCalibrationSetWarning,
+    )
+
+
+def _without_empty(out: Float64Array) -> Float64Array:
+    """Put both ends of empty intervals in their middle, which covers no less than nothing."""
+    empty = out[:, 0] > out[:, 1]
+    if empty.any():
+        low, high = out[:, 0], out[:, 1]
+        middle = 0.5 * low[empty] + 0.5 * high[empty]
+        low[empty], high[empty] = middle, middle
+        warn(
+            f"{int(empty.any(axis=1).sum())} of {len(out)} intervals are empty because the margins "
+            f"are negative and larger than the band; both ends were put in the middle",
+            EmptyIntervalWarning,
+        )
+    return out
+
+
+def _with_point(out: Float64Array, bands: list[Ends], est: Any) -> Float64Array:
+    """Move ends of quantile models outwards to the point prediction, which covers no less."""
+    points = [band.point for band in bands if band.point is not None]
+    if points and est.tails in ("symmetric", "asymmetric"):
+        point = np.mean(points, axis=0)[:, None]
+        np.minimum(out[:, 0], point, out=out[:, 0])
+        np.maximum(out[:, 1], point, out=out[:, 1])
+    return out

@@ -1,0 +1,242 @@
+"""Fitting for conformal regression: models, and the scores of samples they have not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+
+from calib._border.arrays import to_numpy
+from calib._border.labels import check_vector
+from calib._border.reading import read_array
+from calib._border.sklearn_compat import take_rows
+from calib._border.targets import as_numbers
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.warn import warn
+from calib._core.estimators.fit_parameters import FitParameters
+from calib._core.estimators.out_of_fold import draw_rows, fold_of_rows, folds_of, split_rows
+from uq.conformal.bands import Band, fit_band, is_frozen, predictions, with_scale
+from uq.conformal.p_values import known_categories
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that intervals need to know after `fit`.
+
+    Attributes
+    ----------
+    bands : list of Band
+        Fitted models.
+    rows : ndarray of shape (n_calibration,)
+        Which samples of `fit` calibrate.
+    labels : ndarray of shape (n_calibration,)
+        Their labels.
+    scores : ndarray of shape (n_calibration, 2)
+        Distance below the lower and above the upper end.
+    seen : ndarray of shape (n_calibration, n_columns)
+        Held-out predictions: low, point, high and scale; one per draw for the bootstrap (NaN where
+        a sample was drawn).
+    fold : ndarray of shape (n_calibration,)
+        Which band has not seen the sample.
+    averages : ndarray of shape (n_calibration, n_draws) or None
+        Weights of the draws that have not seen the sample.
+    weight : ndarray of shape (n_calibration,) or None
+        Density ratios.
+    categories : ndarray of shape (n_categories,) or None
+        Categories in sorted order.
+    codes : ndarray of shape (n_calibration,)
+        Category of each sample.
+    """
+
+    bands: list[Band]
+    rows: IntArray
+    labels: Float64Array
+    scores: Float64Array
+    seen: Float64Array
+    fold: IntArray
+    averages: Float64Array | None = None
+    weight: Float64Array | None = None
+    categories: LabelArray | None = None
+    codes: IntArray | None = None
+
+    def classified(self, names: LabelArray | None) -> Calibration:
+        """Add the categories of the calibration samples."""
+        if names is None:
+            return self
+        categories, codes = known_categories(names, "categories")
+        return replace(self, categories=categories, codes=codes)
+
+
+def calibrate(
+    est: Any, X: Any, y: Float64Array, parameters: FitParameters, ratio: ArrayLike
+) -> Calibration:
+    """Fit the models that the options of a ConformalRegressor ask for, and score with them."""
+    if len(y) < 2 and not is_frozen(est.estimator):
+        raise ValueError(
+            f"method={est.method!r} needs samples to fit and others to calibrate, at least 2; got "
+            f"n_samples={len(y)}"
+        )
+    if est.method == "split":
+        return _split(est, X, y, parameters, ratio)
+    if est.method == "cross":
+        return _cross(est, X, y, parameters)
+    return _bootstrap(est, X, y, parameters)
+
+
+def read_ratio(est: Any, X: Any, given: ArrayLike, n_samples: int) -> Float64Array | None:
+    """Return likelihood ratios from the array or the function of the user, None without either."""
+    if given is not None and est.likelihood_ratio is not None:
+        raise ValueError(
+            "likelihood_ratio is given as a function and as an array; pass one of them"
+        )
+    if est.likelihood_ratio is not None:
+        given = est.likelihood_ratio(X)
+    if given is None:
+        return None
+    array = to_numpy(read_array(given, "likelihood_ratio")).astype(np.float64)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"likelihood_ratio must give one number per sample, shape ({n_samples},); got "
+            f"{array.shape}"
+        )
+    if not np.isfinite(array).all() or (array < 0).any():
+        row = int(np.argmax(~np.isfinite(array) | (array < 0)))
+        raise ValueError(f"likelihood_ratio must be finite and >= 0; got {array[row]} in row {row}")
+    return array
+
+
+def check_target(y: ArrayLike) -> Float64Array:
+    """Return labels as one finite number per sample."""
+    if np.ndim(y) == 2 and np.shape(y)[1] != 1:
+        raise ValueError(
+            f"y has shape {np.shape(y)}, several outputs per sample; fit one ConformalRegressor "
+            f"for each column"
+        )
+    return as_numbers(check_vector(y, "y"), "y")
+
+
+def _split(
+    est: Any, X: Any, y: Float64Array, parameters: FitParameters, given: ArrayLike
+) -> Calibration:
+    everything = np.arange(len(y))
+    scale = _scale_estimator(est)
+    if is_frozen(est.estimator):
+        rows = everything
+        band = _fit_all(est, X, y, parameters, [None], scale if is_frozen(scale) else None)[0]
+        if est.conformity_score == "normalised" and not is_frozen(scale):
+            learn, rows = _parts(est, parameters)
+            residuals = y[learn] - predictions(band.point, take_rows(X, learn))
+            band = with_scale(band.point, scale, X, learn, residuals)
+    else:
+        train, rows = _parts(est, parameters)
+        band = _fit_all(est, X, y, parameters, [train], scale)[0]
+    scores, seen = _score(band, take_rows(X, rows), y[rows])
+    ratio = read_ratio(est, X, given, len(y))
+    if ratio is not None:
+        ratio = ratio[rows]
+        if not (ratio > 0).any():
+            raise ValueError(
+                "likelihood_ratio is zero for every calibration sample: new samples are where no "
+                "calibration samples are, and nothing can be said about them"
+            )
+    fold = np.zeros(len(rows), dtype=np.intp)
+    return Calibration([band], rows, y[rows], scores, seen, fold, weight=ratio)
+
+
+def _cross(est: Any, X: Any, y: Float64Array, parameters: FitParameters) -> Calibration:
+    folds = folds_of(est.cv, X, y, classifier=False, split=parameters.split, partition=True)
+    fold = fold_of_rows(folds, len(y))
+    bands = _fit_all(est, X, y, parameters, [train for train, _ in folds], _scale_estimator(est))
+    scores, seen = np.empty((len(y), 2)), np.empty((len(y), 4))
+    for band, (_, test) in zip(bands, folds, strict=True):
+        scores[test], seen[test] = _score(band, take_rows(X, test), y[test])
+    return Calibration(bands, np.arange(len(y)), y, scores, seen, fold)
+
+
+def _bootstrap(est: Any, X: Any, y: Float64Array, parameters: FitParameters) -> Calibration:
+    rng = check_random_state(est.random_state)
+    everything = np.arange(len(y))
+    draws = [draw_rows(len(y), rng, parameters.groups) for _ in range(est.n_resamples)]
+    bands = _fit_all(est, X, y, parameters, [*draws], None)
+    seen = np.full((len(y), len(draws)), np.nan)
+    for b, (band, draw) in enumerate(zip(bands, draws, strict=True)):
+        left = np.setdiff1d(everything, draw)
+        if len(left):
+            seen[left, b] = band.predict(take_rows(X, left))
+    out = ~np.isnan(seen)
+    rows = np.flatnonzero(out.any(axis=1))
+    if len(rows) < len(y):
+        warn(
+            f"{len(y) - len(rows)} of {len(y)} samples are in every bootstrap draw and cannot "
+            f"calibrate; raise n_resamples={est.n_resamples}",
+            UserWarning,
+        )
+    if not len(rows):
+        raise ValueError("no sample is left out by any bootstrap draw; raise n_resamples")
+    seen, out = seen[rows], out[rows].astype(np.float64)
+    point = np.nanmean(seen, axis=1)
+    scores = np.stack([point - y[rows], y[rows] - point], axis=1)
+    averages = out / out.sum(axis=1, keepdims=True)
+    fold = np.zeros(len(rows), dtype=np.intp)
+    return Calibration(bands, rows, y[rows], scores, seen, fold, averages=averages)
+
+
+def _fit_all(
+    est: Any,
+    X: Any,
+    y: LabelArray,
+    parameters: FitParameters,
+    parts: list[IntArray | None],
+    scale: Any,
+) -> list[Band]:
+    score = (
+        est.conformity_score
+        if est.conformity_score != "normalised" or scale is not None
+        else "absolute"
+    )
+    bands: list[Band] = Parallel(n_jobs=est.n_jobs)(
+        delayed(fit_band)(
+            est.estimator,
+            score,
+            X,
+            y,
+            parameters,
+            rows,
+            quantiles=tuple(est.quantiles),
+            scale_estimator=scale,
+        )
+        for rows in parts
+    )
+    return bands
+
+
+def _score(band: Band, X: Any, y: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return scores and the held-out predictions they come from."""
+    band.check_order(X)
+    ends = band.ends(X)
+    point = ends.low if ends.point is None else ends.point
+    scale = np.ones(len(y)) if ends.scale is None else ends.scale
+    return ends.scores(y), np.stack([ends.low, point, ends.high, scale], axis=1)
+
+
+def _scale_estimator(est: Any) -> Any:
+    if est.conformity_score != "normalised":
+        return None
+    if est.scale_estimator is not None:
+        return est.scale_estimator
+    if is_frozen(est.estimator):
+        raise ValueError(
+            "conformity_score='normalised' with a frozen estimator needs a scale_estimator: a "
+            "regressor of the logarithm of absolute residuals, or a frozen model of the scale"
+        )
+    return est.estimator
+
+
+def _parts(est: Any, parameters: FitParameters) -> tuple[IntArray, IntArray]:
+    """Draw the calibration samples; return the others and them, both in the original order."""
+    return split_rows(
+        parameters.n_samples, est.calibration_size, est.random_state, groups=parameters.groups
+    )

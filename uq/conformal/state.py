@@ -1,0 +1,313 @@
+"""What a fitted conformal classifier knows, and how it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.labels import check_same_length, check_vector
+from calib._border.random import generator
+from calib._border.sklearn_compat import take_rows
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from uq.conformal.calibrated_scores import CalibratedScores
+from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
+from uq.conformal.p_values import codes_of_known, known_categories
+from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
+from uq.conformal.score_clusters import cluster_labels
+from uq.held_out import HeldOut, class_probabilities
+from uq.mapie import prediction_sets
+
+OPTIONS = {
+    "method": ("split", "cross"),
+    "conformity_score": CONFORMITY_SCORES,
+    "backend": ("native", "mapie"),
+    "aggregation": ("cv_plus", "mean"),
+    "allow_empty": (True, False),
+    "randomize": (True, False),
+    "small": ("infinite", "raise"),
+}
+
+
+def check_options(params: dict[str, Any]) -> None:
+    """Raise for unknown options and for options that exclude each other."""
+    for name, allowed in OPTIONS.items():
+        check_option(name, params[name], allowed)
+    check_integer("raps_rank", params["raps_rank"], low=1)
+    check_integer("pool_below", params["pool_below"], low=0)
+    weight = params["raps_weight"]
+    number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
+    if not number or not 0 <= weight < np.inf:
+        raise ValueError(f"raps_weight must be a finite number >= 0; got {describe(weight)}")
+    if not callable(params["mondrian"]):
+        check_option("mondrian", params["mondrian"], (None, "label", "cluster"))
+    if params["likelihood_ratio"] is not None and not callable(params["likelihood_ratio"]):
+        raise ValueError(
+            f"likelihood_ratio must be a function of X or None; pass arrays to fit and the "
+            f"predictions; got {describe(params['likelihood_ratio'])}"
+        )
+    if params["backend"] == "mapie":
+        _check_mapie(params)
+
+
+def seed_of(random_state: Any) -> int:
+    """Return an integer seed: `random_state` itself, or a number drawn from it."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        check_random_state(random_state)
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _check_mapie(params: dict[str, Any]) -> None:
+    if params["mondrian"] is not None or params["likelihood_ratio"] is not None:
+        raise ValueError(
+            "backend='mapie' has neither categories nor weights; use backend='native' with "
+            "mondrian and likelihood_ratio"
+        )
+    if params["method"] == "cross" and params["conformity_score"] not in ("lac", "aps"):
+        raise ValueError(
+            f"backend='mapie' has method='cross' for 'lac' and 'aps' only; use backend='native' "
+            f"for {params['conformity_score']!r}"
+        )
+    folds_compared = params["method"] == "cross" and params["aggregation"] == "cv_plus"
+    if folds_compared and params["conformity_score"] == "aps" and not params["randomize"]:
+        raise ValueError(
+            "backend='mapie' with 'aps' and aggregation='cv_plus' covers less than the level "
+            "unless sets are randomised; pass randomize=True or backend='native'"
+        )
+
+
+@dataclass(frozen=True)
+class ConformalState:
+    """Models, calibration scores and options of a fitted conformal classifier.
+
+    Attributes
+    ----------
+    params : dict
+        Constructor arguments.
+    classes : ndarray of shape (n_classes,)
+    held : HeldOut
+        Models and the held-out probabilities that calibrate.
+    codes : ndarray of shape (n_calibration,)
+        Class of each calibration sample.
+    seed : int
+        Source of everything random.
+    scores : ndarray of shape (n_calibration,)
+        Nonconformity of the true labels.
+    calibrated : CalibratedScores
+    category_of : callable or None
+        Category of each row of `X`.
+    ratio_of : callable or None
+        Likelihood ratio of each row of `X`.
+    ratio_scale : float or None
+        What ratios are divided by; None without weights.
+    """
+
+    params: dict[str, Any]
+    classes: LabelArray
+    held: HeldOut
+    codes: IntArray
+    seed: int
+    scores: Float64Array
+    calibrated: CalibratedScores
+    category_of: Callable[[Any], ArrayLike] | None
+    ratio_of: Callable[[Any], ArrayLike] | None
+    ratio_scale: float | None
+
+    @classmethod
+    def calibrate(
+        cls,
+        params: dict[str, Any],
+        classes: LabelArray,
+        held: HeldOut,
+        X: Any,
+        codes: IntArray,
+        categories: ArrayLike,
+        ratio: ArrayLike,
+        seed: int,
+    ) -> ConformalState:
+        """Compute and sort calibration scores; the arrays belong to all rows of X."""
+        mondrian, ratio_of = params["mondrian"], params["likelihood_ratio"]
+        category_of = mondrian if callable(mondrian) else None
+        if category_of is not None and categories is not None:
+            raise ValueError("categories were passed and mondrian is a function of X; choose one")
+        if ratio_of is not None and ratio is not None:
+            raise ValueError(
+                "likelihood_ratio was passed to the constructor and to fit; choose one"
+            )
+        if params["backend"] == "mapie" and (categories is not None or ratio is not None):
+            raise ValueError("backend='mapie' takes neither categories nor likelihood_ratio")
+        n_samples = len(codes)
+        whole = len(held.rows) == n_samples
+        names = weight = scale = None
+        if category_of is not None:
+            categories = category_of(X)
+        if categories is not None:
+            names = check_vector(categories, "categories")
+            check_same_length(n_samples, len(names), "X", "categories")
+            names = names[held.rows]
+        if ratio_of is not None:
+            ratio = ratio_of(X if whole else take_rows(X, held.rows))
+        elif ratio is not None and not whole:
+            check_same_length(n_samples, len(np.asarray(ratio)), "X", "likelihood_ratio")
+            ratio = np.asarray(ratio)[held.rows]
+        if ratio is not None:
+            weight, scale = scaled_calibration_ratio(ratio, len(held.rows), "likelihood_ratio")
+        codes = codes[held.rows]
+        uniform = check_random_state(seed).uniform(size=len(codes))
+        scores = true_class_scores(
+            held.proba, codes, params["conformity_score"], uniform=uniform, **_raps(params)
+        )
+        calibrated = _sorted(params, classes, held, codes, scores, names, weight, seed)
+        return cls(
+            params, classes, held, codes, seed, scores, calibrated, category_of, ratio_of, scale
+        )
+
+    # ------------------------------------------------------------------ answers
+
+    def probabilities(self, X: Any) -> list[Float64Array]:
+        """Return the probabilities of every model."""
+        return [class_probabilities(model, X, self.classes) for model in self.held.models]
+
+    def sets(
+        self, X: Any, levels: list[float], categories: ArrayLike, ratio: ArrayLike
+    ) -> LabelArray:
+        """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
+        probas = self.probabilities(X)
+        codes, own = self._categories(X, len(probas[0]), categories, ratio)
+        folds = self.score_folds(probas)
+        if self.params["backend"] == "native":
+            out = self.calibrated.sets(folds, codes, own, levels)
+        else:
+            out = self._sets_of_mapie(probas, levels)
+        if not self.params["allow_empty"]:
+            row, level = np.nonzero(~out.any(axis=1))
+            out[row, np.mean(probas, axis=0).argmax(axis=1)[row], level] = True
+        return out
+
+    def p_values(
+        self, X: Any, smoothed: bool, categories: ArrayLike, ratio: ArrayLike
+    ) -> Float64Array:
+        """Return p-values, shape (n_samples, n_classes)."""
+        probas = self.probabilities(X)
+        codes, own = self._categories(X, len(probas[0]), categories, ratio)
+        shares = generator(self.seed + 1).random(len(probas[0])) if smoothed else None
+        return self.calibrated.p_values(self.score_folds(probas), codes, own, shares)
+
+    def score_folds(self, probas: list[Float64Array]) -> Iterator[Float64Array]:
+        """Yield the scores of all labels under the model of each fold, or under their mean."""
+        uniform = None
+        if self.params["randomize"]:
+            uniform = generator(self.seed).random(len(probas[0]))
+        if self.params["aggregation"] == "mean" and len(probas) > 1:
+            probas = [np.mean(probas, axis=0)]
+        kind = self.params["conformity_score"]
+        for proba in probas:
+            yield class_scores(proba, kind, uniform=uniform, **_raps(self.params))
+
+    # ------------------------------------------------------------------ private parts
+
+    def _categories(
+        self, X: Any, n_samples: int, categories: ArrayLike, ratio: ArrayLike
+    ) -> tuple[IntArray | None, Float64Array | None]:
+        """Return the category and the scaled likelihood ratio of each new sample."""
+        if self.category_of is not None and categories is None:
+            categories = self.category_of(X)
+        elif self.category_of is not None:
+            raise ValueError("categories were passed and mondrian is a function of X; choose one")
+        known = self.calibrated.row_categories
+        if (categories is None) != (known is None):
+            told = "without categories"
+            if known is not None:
+                told = "with categories; pass them here as well"
+            raise ValueError(f"this classifier was fitted {told}")
+        codes = None
+        if known is not None:
+            names = check_vector(categories, "categories")
+            check_same_length(n_samples, len(names), "X", "categories")
+            codes = codes_of_known(names, known, "categories")
+        if self.ratio_of is not None and ratio is None:
+            ratio = self.ratio_of(X)
+        elif self.ratio_of is not None:
+            raise ValueError("likelihood_ratio was passed to the constructor; leave it out here")
+        if (ratio is None) != (self.ratio_scale is None):
+            with_or = "without" if self.ratio_scale is None else "with"
+            raise ValueError(
+                f"this classifier was fitted {with_or} likelihood_ratio, on which both fit and "
+                f"prediction have to agree"
+            )
+        if self.ratio_scale is None:
+            return codes, None
+        return codes, scaled_test_ratio(ratio, n_samples, self.ratio_scale, "likelihood_ratio")
+
+    def _sets_of_mapie(self, probas: list[Float64Array], levels: list[float]) -> LabelArray:
+        """Ask MAPIE, and the own code for levels that MAPIE refuses."""
+        kind, n_samples = self.params["conformity_score"], len(self.codes)
+        able = np.array(
+            [prediction_sets.mapie_can(n_samples, self.codes, kind, one) for one in levels]
+        )
+        out = np.empty((*probas[0].shape, len(levels)), dtype=bool)
+        asked = [level for level, one in zip(levels, able, strict=True) if one]
+        if asked:
+            options: dict[str, Any] = {"randomize": self.params["randomize"], "seed": self.seed}
+            if len(probas) == 1:
+                out[:, :, able] = prediction_sets.split_sets(
+                    self.held.proba, self.codes, probas[0], kind, asked, **options
+                )
+            else:
+                options["aggregation"] = self.params["aggregation"]
+                held = self.held
+                out[:, :, able] = prediction_sets.cross_sets(
+                    held.proba, self.codes, held.fold, probas, kind, asked, **options
+                )
+        if not able.all():
+            refused = [level for level, one in zip(levels, able, strict=True) if not one]
+            out[:, :, ~able] = self.calibrated.sets(self.score_folds(probas), None, None, refused)
+        return out
+
+
+def _raps(params: dict[str, Any]) -> dict[str, Any]:
+    return {"rank": params["raps_rank"], "weight": params["raps_weight"]}
+
+
+def _sorted(
+    params: dict[str, Any],
+    classes: LabelArray,
+    held: HeldOut,
+    codes: IntArray,
+    scores: Float64Array,
+    names: LabelArray | None,
+    weight: Float64Array | None,
+    seed: int,
+) -> CalibratedScores:
+    """Return the calibration scores by category and fold."""
+    label_codes = labels = None
+    kept = np.ones(len(codes), dtype=bool)
+    if params["mondrian"] == "label":
+        label_codes, labels = np.arange(len(classes)), classes
+    elif params["mondrian"] == "cluster":
+        found = cluster_labels(scores, codes, len(classes), generator(seed + 2))
+        label_codes, kept = found.cluster, found.kept
+        labels = np.array([f"cluster {code}" for code in range(found.n_clusters)] + ["too rare"])
+    categories = row_codes = None
+    if names is not None:
+        categories, row_codes = known_categories(names[kept], "categories")
+    several = params["aggregation"] == "cv_plus" and len(held.models) > 1
+    return CalibratedScores.build(
+        scores[kept],
+        codes[kept],
+        fold=held.fold[kept] if several else np.zeros(int(kept.sum()), dtype=np.intp),
+        n_folds=len(held.models) if several else 1,
+        row_codes=row_codes,
+        row_categories=categories,
+        label_codes=label_codes,
+        labels=labels,
+        weight=None if weight is None else weight[kept],
+        pool_below=params["pool_below"],
+        pool_last_label=params["mondrian"] == "cluster",
+        small=params["small"],
+    )

@@ -1,0 +1,1 @@
+"""Scores and detectors of inputs unlike the training data, and their report."""

@@ -1,0 +1,267 @@
+"""How sure a classifier is of each sample, from its logits or probabilities.
+
+One direction for the whole package: **what ends in `_score` is larger for samples that are more
+certain and more like the training data**, as scikit-learn's `score_samples` has it. Doubt is the
+negative of a score. Nothing here is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from calib._border.arrays import array_namespace
+from calib._border.checks import check_option
+from calib._border.reading import read_array
+from calib._border.typing import Array, ArrayLike, InputKind
+from calib._border.validation import check_scores, read_matrix
+from calib._core.links import PROBA_FLOOR, both_columns, logits_from_proba, softmax
+from uq.rows import blocks, by_rows, check_temperature, working
+
+
+def max_probability_score(
+    scores: ArrayLike, *, input: InputKind = "proba", temperature: float = 1.0
+) -> Array:
+    """Return the largest class probability of each sample.
+
+    The common baseline (MSP). Pass calibrated probabilities to make it the expected accuracy.
+
+    Parameters
+    ----------
+    scores : array-like or tensor of shape (n_samples, n_classes), (n_samples,) or (n_samples, 1)
+        What `input` says; one column belongs to the second of two classes.
+    input : {"proba", "logits"}, default="proba"
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
+    temperature : float > 0, default=1.0
+        Divides the logits (the logarithms of probabilities) before the softmax.
+
+    Returns
+    -------
+    score : array of shape (n_samples,)
+        In [1 / n_classes, 1], larger is more certain; namespace, device and floating type of
+        `scores` (16-bit floats give float32).
+
+    Raises
+    ------
+    ValueError
+        For NaN, infinities other than those of excluded classes, wrong shapes, values that
+        contradict `input`, or ``temperature <= 0``.
+
+    See Also
+    --------
+    energy_score : Keeps the scale of the logits.
+
+    Notes
+    -----
+    ``max_k softmax(z / T)_k``. Unchanged by adding a constant to a row of logits. Monotone in `T`
+    row by row, but not in the ranking of rows. Cost: O(n_samples n_classes).
+
+    References
+    ----------
+    .. [1] D. Hendrycks, K. Gimpel. A Baseline for Detecting Misclassified and Out-of-Distribution
+       Examples in Neural Networks. ICLR 2017. arXiv:1610.02136
+
+    Examples
+    --------
+    >>> from uq import max_probability_score
+    >>> max_probability_score([[0.7, 0.2, 0.1], [0.4, 0.3, 0.3]])
+    array([0.7, 0.4])
+    """
+    return _from_proba(scores, input, temperature, lambda p, xp: xp.max(p, axis=1))
+
+
+def margin_score(
+    scores: ArrayLike, *, input: InputKind = "proba", temperature: float = 1.0
+) -> Array:
+    """Return by how much the largest class probability exceeds the second largest.
+
+    Parameters
+    ----------
+    scores : array-like or tensor of shape (n_samples, n_classes), (n_samples,) or (n_samples, 1)
+        What `input` says; one column belongs to the second of two classes.
+    input : {"proba", "logits"}, default="proba"
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
+    temperature : float > 0, default=1.0
+        Divides the logits (the logarithms of probabilities) before the softmax.
+
+    Returns
+    -------
+    score : array of shape (n_samples,)
+        In [0, 1], larger is more certain; type as for `max_probability_score`.
+
+    Raises
+    ------
+    ValueError
+        As `max_probability_score`.
+
+    Notes
+    -----
+    ``p_(1) - p_(2)``. Cost: O(n_samples n_classes).
+
+    References
+    ----------
+    .. [1] T. Scheffer, C. Decomain, S. Wrobel. Active Hidden Markov Models for Information
+       Extraction. IDA 2001. doi:10.1007/3-540-44816-0_31
+
+    Examples
+    --------
+    >>> from uq import margin_score
+    >>> margin_score([[0.75, 0.25, 0.0], [0.5, 0.5, 0.0]])
+    array([0.5, 0. ])
+    """
+    return _from_proba(scores, input, temperature, _margin)
+
+
+def negative_entropy_score(
+    scores: ArrayLike, *, input: InputKind = "proba", temperature: float = 1.0
+) -> Array:
+    """Return minus the entropy of the class probabilities of each sample.
+
+    Parameters
+    ----------
+    scores : array-like or tensor of shape (n_samples, n_classes), (n_samples,) or (n_samples, 1)
+        What `input` says; one column belongs to the second of two classes.
+    input : {"proba", "logits"}, default="proba"
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
+    temperature : float > 0, default=1.0
+        Divides the logits (the logarithms of probabilities) before the softmax.
+
+    Returns
+    -------
+    score : array of shape (n_samples,)
+        In nats, in [-log(n_classes), 0], larger is more certain; type as for
+        `max_probability_score`.
+
+    Raises
+    ------
+    ValueError
+        As `max_probability_score`.
+
+    Notes
+    -----
+    ``sum_k p_k log p_k`` with ``0 log 0 = 0``. Cost: O(n_samples n_classes).
+
+    References
+    ----------
+    .. [1] C. E. Shannon. A Mathematical Theory of Communication. Bell System Technical Journal 27,
+       1948. doi:10.1002/j.1538-7305.1948.tb01338.x
+
+    Examples
+    --------
+    >>> from uq import negative_entropy_score
+    >>> negative_entropy_score([[1.0, 0.0], [0.5, 0.5]]).round(4)
+    array([ 0.    , -0.6931])
+    """
+    return _from_proba(scores, input, temperature, _negative_entropy)
+
+
+def negative_mutual_information_score(
+    scores: ArrayLike, *, input: InputKind = "proba", temperature: float = 1.0
+) -> Array:
+    """Return minus the disagreement of an ensemble: the mutual information of label and member.
+
+    Parameters
+    ----------
+    scores : array-like or tensor of shape (n_members, n_samples, n_classes)
+        Outputs of the members (networks, dropout passes, bootstrap fits), each as `input` says;
+        ``n_members >= 2`` and ``n_classes >= 2``.
+    input : {"proba", "logits"}, default="proba"
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
+    temperature : float > 0, default=1.0
+        Divides the logits (the logarithms of probabilities) of every member.
+
+    Returns
+    -------
+    score : array of shape (n_samples,)
+        In nats, in [-log(min(n_members, n_classes)), 0]; 0 where all members agree. Type as for
+        `max_probability_score`.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two members, other than three dimensions, or as `max_probability_score`.
+
+    Notes
+    -----
+    ``I = H(mean_m p_m) - mean_m H(p_m)``, computed as the mean divergence
+    ``mean_m sum_k p_mk log(p_mk / mean_m p_mk)``, in which nothing large cancels. It measures the
+    part of the doubt that more training data could remove; the total is the negative of
+    `negative_entropy_score` of the mean. Cost: O(n_members n_samples n_classes).
+
+    References
+    ----------
+    .. [1] N. Houlsby, F. Huszár, Z. Ghahramani, M. Lengyel. Bayesian Active Learning for
+       Classification and Preference Learning. 2011. arXiv:1112.5745
+
+    Examples
+    --------
+    >>> from uq import negative_mutual_information_score
+    >>> members = [[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]
+    >>> negative_mutual_information_score(members).round(4) + 0.0
+    array([-0.6931,  0.    ])
+    """
+    check_option("input", input, ("proba", "logits"))
+    temperature = check_temperature(temperature)
+    array = read_array(scores, "scores")
+    if array.ndim != 3 or array.shape[0] < 2 or array.shape[2] < 2:
+        raise ValueError(
+            f"scores must have shape (n_members, n_samples, n_classes) with at least 2 members and "
+            f"2 classes; got shape {tuple(array.shape)}"
+        )
+    n_members, n_samples, n_classes = array.shape
+    flat = read_matrix(array.reshape(n_members * n_samples, n_classes), "scores")
+    check_scores(flat, input, "scores")
+    members = flat.reshape(n_members, n_samples, n_classes)
+    xp = array_namespace(members)
+    parts = []
+    for rows in blocks(members[0], n_members * n_classes):
+        block = working(members[:, rows], xp).reshape(-1, n_classes)
+        proba = _probabilities(block, input, temperature, xp).reshape(n_members, -1, n_classes)
+        mean = xp.mean(proba, axis=0)
+        ratio = xp.clip(proba, PROBA_FLOOR, None) / xp.clip(mean, PROBA_FLOOR, None)[None]
+        gain = xp.sum(xp.mean(proba * xp.log(ratio), axis=0), axis=1)
+        parts.append(-xp.clip(gain, 0.0, None))
+    return parts[0] if len(parts) == 1 else xp.concat(parts)
+
+
+# ---------------------------------------------------------------------------- private parts
+
+
+def _margin(proba: Array, xp: Any) -> Array:
+    """Return the gap between the two largest entries of every row."""
+    best = xp.max(proba, axis=1)
+    order = xp.arange(proba.shape[1], device=getattr(proba, "device", None))
+    is_top = order[None, :] == xp.argmax(proba, axis=1)[:, None]
+    return best - xp.max(xp.where(is_top, xp.full_like(proba, -1.0), proba), axis=1)
+
+
+def _negative_entropy(proba: Array, xp: Any) -> Array:
+    return xp.sum(proba * xp.log(xp.clip(proba, PROBA_FLOOR, None)), axis=1)
+
+
+def _from_proba(
+    scores: ArrayLike, source: InputKind, temperature: float, measure: Callable[[Array, Any], Array]
+) -> Array:
+    """Check scores and apply a function of probabilities, block by block."""
+    check_option("input", source, ("proba", "logits"))
+    temperature = check_temperature(temperature)
+    array = read_matrix(scores, "scores")
+    check_scores(array, source, "scores")
+
+    def of_block(block: Array, xp: Any) -> Array:
+        if block.shape[1] == 1:
+            block = both_columns(block, source, xp)
+        return measure(_probabilities(block, source, temperature, xp), xp)
+
+    return by_rows(array, of_block)
+
+
+def _probabilities(block: Array, source: InputKind, temperature: float, xp: Any) -> Array:
+    if source == "proba" and temperature == 1:
+        return xp.clip(block, 0.0, 1.0)  # rounding errors up to 1e-6 passed the check
+    logits = block if source == "logits" else logits_from_proba(block, xp)
+    return softmax((logits - xp.max(logits, axis=1, keepdims=True)) / temperature, xp)

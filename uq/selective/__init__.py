@@ -1,0 +1,1 @@
+"""Abstention: selective classifiers, risk against coverage, certainty."""

@@ -1,0 +1,254 @@
+"""What is gained by keeping only predictions that are certain, at thresholds and at equal shares.
+
+Thresholds of two definitions of certainty are not comparable, because their scales differ; shares
+kept are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from calib._border.checks import MOST_RESAMPLES, check_integer, describe
+from calib._border.labels import check_same_length
+from calib._border.random import generator
+from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
+from calib._border.validation import check_predictions
+from calib.evaluation import adaptive_calibration_error, consistency_interval
+from uq.ood.ranking import auroc, average_precision
+from uq.selective.certainty_results import METRICS, CertaintyCurve, CertaintyPoints
+from uq.vectors import check_score_vector, percent_hint
+
+#: Bins of the adaptive calibration error at most, and samples of all per bin at least.
+MAX_BINS, PER_BIN = 10, 10
+#: Rounding allowed when a certainty is compared with a threshold, or a count with a share.
+ROUNDING = 1e-9
+THRESHOLDS = tuple(np.round(np.arange(0.5, 0.96, 0.05), 2).tolist())
+SHARES = tuple(np.round(np.arange(0.1, 1.01, 0.1), 1).tolist())
+
+
+def certainty_curve(
+    y_true: ArrayLike,
+    y_prob: ArrayLike | Mapping[str, ArrayLike],
+    certainty: ArrayLike | Mapping[str, ArrayLike],
+    *,
+    thresholds: ArrayLike = THRESHOLDS,
+    shares: ArrayLike = SHARES,
+    min_kept: int = 10,
+    labels: ArrayLike = None,
+    pos_label: object = None,
+    n_simulations: int = 200,
+    random_state: RandomState = None,
+) -> CertaintyCurve:
+    """Measure a binary model on the samples it is most certain about.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels of two classes.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, 2), or mapping
+        Probabilities; a mapping holds one such array per key of `certainty`.
+    certainty : array-like of shape (n_samples,), or mapping of str to such
+        Larger for more certain: `max_probability_score`, `conformal_confidence` and the others of
+        `uq.selective.certainty`. A mapping compares several; a single array is named "certainty".
+    thresholds : array-like of shape (n_thresholds,), default=(0.5, 0.55, ..., 0.95)
+        Keep samples with at least this certainty.
+    shares : array-like of shape (n_shares,) in (0, 1], default=(0.1, 0.2, ..., 1.0)
+        Keep exactly this share of the samples, the most certain first.
+    min_kept : int >= 1, default=10
+        Metrics of fewer samples are NaN.
+    labels : array-like of shape (2,), default=None
+        Both classes in column order, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column, and the binary view, belong to; None means the second.
+    n_simulations : int, 0 or >= 2, default=200
+        Label vectors redrawn for the calibration error a calibrated model would show; 0 leaves
+        it out (NaN).
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the redrawn labels.
+
+    Returns
+    -------
+    curve : CertaintyCurve
+        Metrics at all thresholds and shares, and areas under the metrics over shares.
+
+    Raises
+    ------
+    ValueError
+        For NaN or inf, lengths or keys that differ, other than two classes, or options out of
+        range.
+
+    See Also
+    --------
+    risk_coverage_curve : Losses at every coverage, any number of classes.
+
+    Notes
+    -----
+    Metrics: AUROC; area under precision and recall as average precision, and the same minus the
+    prevalence, because a useless score shows the prevalence of what was kept; accuracy (a
+    probability of exactly 1/2 counts half); Brier score; adaptive calibration error (ACE) in
+    ``min(10, n_samples // 10)`` ranges per class (at least one) at every point, and what ACE a
+    calibrated model would show there: at 20 kept samples that is far from 0. All are NaN
+    where fewer than `min_kept` samples or one class only are kept. At a share, samples tied at the
+    cut are kept in part, all with the same weight, so the share is exact and the order of rows
+    does not matter. Areas are trapezoids over the shares where the metric exists for all
+    certainties of the call, divided by the range of these shares. Cost: O(n log n) per point, times
+    `n_simulations`.
+
+    References
+    ----------
+    .. [1] T. Pereira et al. Targeting the Uncertainty of Predictions at Patient-Level Using an
+       Ensemble of Classifiers Coupled with Calibration Methods, Venn-ABERS, and Conformal
+       Predictors: A Case Study in AD. Journal of Biomedical Informatics 101, 2020, 103350.
+       doi:10.1016/j.jbi.2019.103350
+    .. [2] P. Puttanawarut, R. Wabina, N. Sirirutbunkajorn. Uncertainty Quantification for Improving
+       Radiomic-Based Models in Radiation Pneumonitis Prediction. 2024. arXiv:2412.19511
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from uq import certainty_curve
+    >>> p = np.linspace(0.01, 0.99, 200)
+    >>> y = (np.arange(200) * 0.618 % 1 < p).astype(int)
+    >>> curve = certainty_curve(y, p, np.maximum(p, 1 - p), n_simulations=0)
+    >>> curve.by_share["certainty"].metrics["accuracy"].round(2)[[0, 4, 9]]
+    array([0.95, 0.86, 0.74])
+    """
+    check_integer("min_kept", min_kept, low=1)
+    if check_integer("n_simulations", n_simulations, low=0, high=MOST_RESAMPLES) == 1:
+        raise ValueError("n_simulations must be 0 or >= 2; got 1")
+    cuts = check_score_vector(thresholds, "thresholds")
+    parts = check_score_vector(shares, "shares")
+    if parts.min() <= 0 or parts.max() > 1:
+        raise ValueError(
+            f"shares must lie in (0, 1]; got {parts.min():g} to {parts.max():g}"
+            f"{percent_hint(parts)}"
+        )
+    named = dict(certainty) if isinstance(certainty, Mapping) else {"certainty": certainty}
+    if not named:
+        raise ValueError("certainty is an empty mapping; pass at least one certainty")
+    if isinstance(y_prob, Mapping) and set(y_prob) != set(named):
+        raise ValueError(
+            f"y_prob and certainty must have the same keys; got {sorted(map(str, y_prob))} and "
+            f"{sorted(map(str, named))}"
+        )
+    seed = generator(random_state)
+    by_threshold, by_share = {}, {}
+    n_samples = 0
+    for name, given in named.items():
+        codes, proba, _, classes = check_predictions(
+            y_true,
+            y_prob[name] if isinstance(y_prob, Mapping) else y_prob,
+            labels=labels,
+            pos_label=pos_label,
+        )
+        if len(classes) != 2:
+            raise ValueError(
+                f"certainty curves are for two classes; y_prob has {len(classes)} columns. Use "
+                f"risk_coverage_curve"
+            )
+        positive = np.clip(np.asarray(proba[:, -1], dtype=np.float64), 0.0, 1.0)
+        order = check_score_vector(given, f"certainty[{name!r}]" if len(named) > 1 else "certainty")
+        if cuts.min() >= 5 and order.min() >= 0 and order.max() <= 1:
+            raise ValueError(
+                f"thresholds exceed 1 ({describe(cuts.tolist())}), but certainty lies in [0, 1]"
+                f"{percent_hint(cuts)}"
+            )
+        n_samples = len(codes)
+        check_same_length(n_samples, len(order), "y_true", "certainty")
+        measure = partial(
+            _metrics, codes, positive, min_kept=min_kept, n_simulations=n_simulations, rng=seed
+        )
+        kept = [(order >= cut - ROUNDING).astype(np.float64) for cut in cuts]
+        by_threshold[name] = _points(cuts, [measure(weight) for weight in kept])
+        kept = [_keep_share(order, share) for share in parts]
+        by_share[name] = _points(parts, [measure(weight) for weight in kept])
+    return CertaintyCurve(
+        by_threshold=by_threshold,
+        by_share=by_share,
+        areas=_areas(by_share),
+        n_samples=n_samples,
+        min_kept=min_kept,
+    )
+
+
+def _keep_share(certainty: Float64Array, share: float) -> Float64Array:
+    """Return weights in [0, 1] that keep exactly a share of the samples, ties in equal parts."""
+    wanted = share * len(certainty)
+    _, codes, count = np.unique(-certainty, return_inverse=True, return_counts=True)
+    before = np.cumsum(count) - count
+    part = np.clip((wanted - before) / count, 0.0, 1.0)
+    part[part < ROUNDING] = 0.0
+    part[part > 1 - ROUNDING] = 1.0
+    return np.asarray(part[codes], dtype=np.float64)
+
+
+def _metrics(
+    codes: IntArray,
+    positive: Float64Array,
+    weight: Float64Array,
+    *,
+    min_kept: int,
+    n_simulations: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Return all metrics of what is kept."""
+    n_kept = float(weight.sum())
+    out = dict.fromkeys((*METRICS, "prevalence"), np.nan)
+    out.update(share=n_kept / len(weight), n_kept=n_kept)
+    rows = weight > 0
+    y, p, w = codes[rows], positive[rows], weight[rows]
+    if n_kept:
+        out["prevalence"] = float(w @ y / n_kept)
+    if n_kept < min_kept - ROUNDING or not 0 < out["prevalence"] < 1:
+        return out
+    values, level = np.unique(p, return_inverse=True)
+    ones = np.bincount(level, w * y, minlength=len(values)).astype(np.float64)
+    zeros = np.bincount(level, w * (1 - y), minlength=len(values)).astype(np.float64)
+    n_bins = max(1, min(MAX_BINS, len(weight) // PER_BIN))
+    partial_weight = None if (w == 1).all() else w
+    error = partial(adaptive_calibration_error, n_bins=n_bins, labels=[0, 1])
+    out["auroc"] = auroc(ones, zeros)
+    out["auprc"] = average_precision(ones, zeros)
+    out["auprc_gain"] = out["auprc"] - out["prevalence"]
+    right = np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1))
+    out["accuracy"] = float(w @ right / n_kept)
+    out["brier"] = float(w @ (p - y) ** 2 / n_kept)
+    out["ace"] = error(y, p, sample_weight=partial_weight)
+    if n_simulations:
+        out["ace_calibrated"] = consistency_interval(
+            error,
+            p,
+            sample_weight=partial_weight,
+            n_resamples=n_simulations,
+            random_state=rng,
+        ).mean
+    return out
+
+
+def _points(at: Float64Array, rows: list[dict[str, float]]) -> CertaintyPoints:
+    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return CertaintyPoints(
+        at=at,
+        share=table.pop("share"),
+        n_kept=table.pop("n_kept"),
+        prevalence=table.pop("prevalence"),
+        metrics={name: table[name] for name in METRICS},
+    )
+
+
+def _areas(by_share: dict[str, CertaintyPoints]) -> dict[str, dict[str, float]]:
+    """Return the mean height of every metric over the shares all certainties have in common."""
+    areas: dict[str, dict[str, float]] = {name: {} for name in by_share}
+    for metric in METRICS:
+        table = np.array([points.metrics[metric] for points in by_share.values()])
+        share = next(iter(by_share.values())).at
+        order = np.argsort(share, kind="stable")
+        common = order[np.isfinite(table[:, order]).all(axis=0)]
+        width = share[common[-1]] - share[common[0]] if len(common) else 0.0
+        for name, row in zip(by_share, table, strict=True):
+            area = np.trapezoid(row[common], share[common]) / width if width > 0 else np.nan
+            areas[name][metric] = float(area)
+    return areas

@@ -1,0 +1,1 @@
+"""Split-point intervals of regressors."""

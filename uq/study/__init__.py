@@ -1,0 +1,1 @@
+"""The leave-one-out study of uncertainty in classification."""

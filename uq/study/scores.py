@@ -1,0 +1,381 @@
+"""Held-out scores of a small table: an outer loop leaves rows out, an inner one scores the rest."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+import sklearn
+from sklearn.base import clone
+from sklearn.model_selection import (
+    LeaveOneGroupOut,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
+from sklearn.utils.parallel import Parallel, delayed
+
+from calib._border.files import atomic_write
+from calib._border.optional import require
+from calib._border.sklearn_compat import take_rows
+from calib._border.typing import Float64Array, InputKind, IntArray
+from calib._core.estimators.responses import choose_response, columns_by_class, positive_score
+
+Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
+#: Changes whenever the same input would give other scores.
+CACHE_VERSION = 1
+#: Pieces into which the outer loop of a cell is cut, for workers and the progress bar.
+PIECES = 12
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How scores are held out.
+
+    Attributes
+    ----------
+    scheme : {"pooled", "per_fold", "split"}
+        Whether one calibrator serves all inner folds, each fold has its own, or the first fold
+        alone calibrates.
+    inner_folds : int
+        Folds among the rows that are not left out.
+    outer_folds : int or None
+        Folds of the outer loop; None leaves out one row, or one group, at a time.
+    n_repeats : int
+        Repetitions with other seeds.
+    random_state : int
+        Seed of the first repetition; the next ones count up from it.
+    """
+
+    scheme: Scheme
+    inner_folds: int
+    outer_folds: int | None
+    n_repeats: int
+    random_state: int
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The checked data of a study.
+
+    Attributes
+    ----------
+    X : table or array of shape (n_samples, n_features)
+        As it was given.
+    codes : ndarray of shape (n_samples,)
+        0 and 1.
+    groups : ndarray of shape (n_samples,) or None
+        Integer code of the group of each row.
+    finite : bool
+        Whether `X` is known to hold neither NaN nor inf.
+    """
+
+    X: Any
+    codes: IntArray
+    groups: IntArray | None
+    finite: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """All held-out scores of one model and one repetition.
+
+    Attributes
+    ----------
+    kind : {"logits", "proba"}
+        What the scores are: log-odds (or margins), or probabilities of the second class.
+    split : ndarray of shape (n_samples,)
+        Outer split in which each row is left out.
+    fold : ndarray of shape (n_splits, n_samples)
+        Per outer split, the inner fold that scored each row; -1 for rows that do not calibrate.
+    calibration : ndarray of shape (n_splits, n_samples)
+        Per outer split, the inner held-out score of each row; NaN where there is none.
+    final : ndarray of shape (n_models, n_samples)
+        Scores of left-out rows: one model trained on all others, or one per inner fold.
+    """
+
+    kind: InputKind
+    split: IntArray
+    fold: IntArray
+    calibration: Float64Array
+    final: Float64Array
+
+
+def outer_splits(table: Table, protocol: Protocol, repeat: int) -> IntArray:
+    """Return the outer split that leaves each row out, numbered from 0."""
+    n_samples, k = len(table.codes), protocol.outer_folds
+    seed = protocol.random_state + repeat
+    splitter: Any
+    if k is None and table.groups is None:
+        return np.arange(n_samples)
+    if k is None:
+        splitter = LeaveOneGroupOut()
+    elif table.groups is None:
+        splitter = StratifiedKFold(k, shuffle=True, random_state=seed)
+    else:
+        splitter = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    split = np.empty(n_samples, dtype=np.intp)
+    rows = np.zeros((n_samples, 1))
+    for number, (_, test) in enumerate(splitter.split(rows, table.codes, table.groups)):
+        split[test] = number
+    return np.unique(split, return_inverse=True)[1].astype(np.intp)  # without empty ones
+
+
+def inner_folds_of(table: Table, train: IntArray, n_folds: int, seed: int) -> IntArray:
+    """Return the inner fold of each training row.
+
+    Raises
+    ------
+    ValueError
+        If a fold leaves rows of one class only.
+    """
+    codes = table.codes[train]
+    groups = None if table.groups is None else table.groups[train]
+    kind: Any = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = kind(n_folds, shuffle=True, random_state=seed)
+    fold = np.empty(len(train), dtype=np.intp)
+    for k, (rest, held) in enumerate(splitter.split(np.zeros((len(train), 1)), codes, groups)):
+        fold[held] = k
+        if np.ptp(codes[rest]) == 0:
+            raise ValueError(
+                f"inner_folds={n_folds} leaves training rows of one class only; pass fewer folds "
+                f"or more groups of each class"
+            )
+    return fold
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """Return a clone whose open seeds (``random_state=None`` at any depth) are set."""
+    fresh = clone(estimator)
+    open_seeds = {
+        name: seed
+        for name, value in fresh.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    return fresh.set_params(**open_seeds)
+
+
+def check_model(name: str, estimator: Any, table: Table, protocol: Protocol) -> str:
+    """Train a model once, so that what is wrong with it or with X shows before the long run.
+
+    Returns
+    -------
+    response : {"decision_function", "predict_proba"}
+
+    Raises
+    ------
+    ValueError
+        Under the name of the model, whatever it complained about.
+    """
+    train = np.flatnonzero(outer_splits(table, protocol, 0) != 0)
+    try:
+        model = seeded(estimator, protocol.random_state)
+        model.fit(take_rows(table.X, train), table.codes[train])
+        return choose_response(model, take_rows(table.X, train), "auto")
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"models[{name!r}] cannot be trained on this table: {error}\nModels must be "
+            f"classifiers that take X as it is; put encoding, imputation and scaling into a "
+            f"pipeline."
+        ) from error
+
+
+def _score_piece(
+    estimator: Any,
+    response: str,
+    table: Table,
+    protocol: Protocol,
+    seed: int,
+    split: IntArray,
+    numbers: IntArray,
+) -> list[tuple[IntArray, Float64Array, Float64Array]]:
+    """Score some outer splits: fold and calibration score of every row, scores of those left out.
+
+    Parameters of scikit-learn's estimators were checked once, so checking is switched off.
+    """
+    settings = {"skip_parameter_validation": True, "assume_finite": table.finite}
+    with sklearn.config_context(**settings):
+        return [
+            _score_split(estimator, response, table, protocol, seed, split, int(number))
+            for number in numbers
+        ]
+
+
+def _score_split(
+    estimator: Any,
+    response: str,
+    table: Table,
+    protocol: Protocol,
+    seed: int,
+    split: IntArray,
+    number: int,
+) -> tuple[IntArray, Float64Array, Float64Array]:
+    n_samples = len(table.codes)
+    train, test = np.flatnonzero(split != number), np.flatnonzero(split == number)
+    inner = inner_folds_of(table, train, protocol.inner_folds, seed)
+    calibration, fold = np.full(n_samples, np.nan), np.full(n_samples, -1, dtype=np.intp)
+    finals = []
+    classes = np.arange(2)
+
+    def scores(model: Any, rows: IntArray) -> Float64Array:
+        answer = columns_by_class(model, take_rows(table.X, rows), response, classes)
+        return positive_score(answer, logits=response == "decision_function")
+
+    for k in range(protocol.inner_folds if protocol.scheme != "split" else 1):
+        rest, held = train[inner != k], train[inner == k]
+        model = seeded(estimator, seed).fit(take_rows(table.X, rest), table.codes[rest])
+        calibration[held], fold[held] = scores(model, held), k
+        if protocol.scheme != "pooled":
+            finals.append(scores(model, test))
+    if protocol.scheme == "pooled":
+        model = seeded(estimator, seed).fit(take_rows(table.X, train), table.codes[train])
+        finals.append(scores(model, test))
+    return fold, calibration, np.stack(finals)
+
+
+def held_out_cells(
+    models: Mapping[str, Any],
+    table: Table,
+    protocol: Protocol,
+    *,
+    n_jobs: int | None,
+    cache: str | os.PathLike[str] | None,
+    progress: bool,
+) -> Iterator[tuple[str, int, Cell]]:
+    """Yield the scores of every model and repetition, read from the cache where they are known.
+
+    Raises
+    ------
+    ValueError
+        If a model cannot be trained, gives scores that are not finite, or a file of the cache is
+        damaged.
+    """
+    folder = None if cache is None else Path(cache)
+    base = None if folder is None else _fingerprint((table.X, table.codes, table.groups))
+    cells = []
+    for name, estimator in models.items():
+        response = check_model(name, estimator, table, protocol)
+        for repeat in range(protocol.n_repeats):
+            file = None
+            if folder is not None:
+                file = folder / _file_name(name, estimator, response, base, protocol, repeat)
+            cells.append((name, estimator, response, repeat, file))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    todo = [cell for cell in cells if cell[4] is None or not cell[4].is_file()]
+    pieces = []
+    for name, estimator, response, repeat, _ in todo:
+        split = outer_splits(table, protocol, repeat)
+        for numbers in np.array_split(np.arange(split.max() + 1), PIECES):
+            if len(numbers):
+                pieces.append((name, estimator, response, repeat, split, numbers))
+    results = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_score_piece)(
+            estimator, response, table, protocol, protocol.random_state + repeat, split, numbers
+        )
+        for _, estimator, response, repeat, split, numbers in pieces
+    )
+    bar = None
+    if progress:
+        tqdm = require("tqdm", extra="cli", purpose="progress=True")
+        bar = tqdm.tqdm(total=len(pieces), desc="study", unit="piece")
+    position = 0
+    for name, _, response, repeat, file in cells:
+        if file is not None and file.is_file():
+            yield name, repeat, _read(file)
+            continue
+        mine = []
+        while position < len(pieces) and (pieces[position][0], pieces[position][3]) == (
+            name,
+            repeat,
+        ):
+            mine += next(results)
+            position += 1
+            if bar is not None:
+                bar.update()
+        cell = _assemble(outer_splits(table, protocol, repeat), mine, response)
+        if (
+            not np.isfinite(cell.final).all()
+            or not np.isfinite(cell.calibration[cell.fold >= 0]).all()
+        ):
+            raise ValueError(f"models[{name!r}] gives scores that are NaN or inf")
+        if file is not None:
+            _write(file, cell)
+        yield name, repeat, cell
+    if bar is not None:
+        bar.close()
+
+
+def _assemble(
+    split: IntArray,
+    parts: list[tuple[IntArray, Float64Array, Float64Array]],
+    response: str,
+) -> Cell:
+    final = np.empty((len(parts[0][2]), len(split)))
+    for number, (_, _, scores) in enumerate(parts):
+        final[:, split == number] = scores
+    return Cell(
+        kind="logits" if response == "decision_function" else "proba",
+        split=split,
+        fold=np.stack([fold for fold, _, _ in parts]),
+        calibration=np.stack([calibration for _, calibration, _ in parts]),
+        final=final,
+    )
+
+
+# ------------------------------------------------------------------------------------------- cache
+
+
+def _fingerprint(what: object) -> str:
+    """Return a text that changes with the content, whatever it is made of."""
+    return str(import_module("joblib").hash(what))  # comes with scikit-learn
+
+
+def _file_name(
+    name: str, estimator: Any, response: str, base: str | None, protocol: Protocol, repeat: int
+) -> str:
+    """Return a name that changes with anything the scores of a cell depend on."""
+    seed = protocol.random_state + repeat
+    rules = (protocol.scheme, protocol.inner_folds, protocol.outer_folds, seed, response)
+    versions = (CACHE_VERSION, sklearn.__version__, np.__version__)
+    try:
+        key = _fingerprint((base, clone(estimator), rules, versions))
+    except Exception as error:  # whatever pickling it raises
+        raise ValueError(
+            f"cache: models[{name!r}] cannot be fingerprinted ({error}); define its functions in "
+            f"a module, or pass cache=None"
+        ) from error
+    readable = re.sub(r"\W+", "_", name)[:40]
+    return f"{readable}-seed{seed}-{key}.npz"
+
+
+def _write(file: Path, cell: Cell) -> None:
+    """Write a cell so that a file of its name is always whole."""
+    with atomic_write(file, "wb") as stream:
+        np.savez_compressed(
+            stream,
+            kind=np.array(cell.kind),
+            split=cell.split,
+            fold=cell.fold,
+            calibration=cell.calibration,
+            final=cell.final,
+        )
+
+
+def _read(file: Path) -> Cell:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return Cell(
+                kind=cast(InputKind, str(stored["kind"])),
+                split=stored["split"],
+                fold=stored["fold"],
+                calibration=stored["calibration"],
+                final=stored["final"],
+            )
+    except Exception as error:  # zip, key and value errors alike
+        raise ValueError(f"the cache file {file.name} is damaged ({error}); delete it") from error

@@ -1,0 +1,302 @@
+"""The whole study of models and calibrators on one small table."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils import indexable
+
+from calib._border.arrays import to_numpy
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
+from calib._border.labels import check_same_length, check_vector
+from calib._border.reading import read_array
+from calib._border.typing import ArrayLike, IntArray, LabelArray
+from calib._border.warn import warn
+from uq.study.methods import Method, StudyPredictions, apply_method, read_methods
+from uq.study.models import study_models
+from uq.study.results import StudyResult
+from uq.study.scores import Protocol, Scheme, Table, held_out_cells
+from uq.vectors import check_score_vector
+
+CALIBRATORS = ("raw", "platt", "isotonic", "venn_abers", "conformal")
+
+
+def leave_one_out_study(
+    models: Mapping[str, Any] | None,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    calibrators: Sequence[str] | Mapping[str, Method] = CALIBRATORS,
+    groups: ArrayLike = None,
+    n_repeats: int = 10,
+    scheme: Scheme = "pooled",
+    inner_folds: int = 5,
+    outer_folds: int | None = None,
+    thresholds: ArrayLike = (0.8, 0.9),
+    min_kept: int = 10,
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    n_simulations: int = 200,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> StudyResult:
+    """Compare models and calibrators on a small table, leaving out one row at a time.
+
+    For tables of some fifty to a few hundred rows, where a test set would waste data. Every row is
+    predicted by models and calibrators that have not seen it, with imputation, scaling and
+    selection redone each time if they are part of the model. The result tells how well each pair
+    ranks, whether its probabilities are calibrated, and what is gained by answering only where it
+    is certain.
+
+    Parameters
+    ----------
+    models : mapping of str to classifier, or None
+        Unfitted classifiers or pipelines; None takes `study_models`, with imputation if `X` has
+        missing values. Seeds that are open (``random_state=None``) are set, per repetition.
+    X : array-like or table of shape (n_samples, n_features)
+        Handed to the models as it is; missing values are allowed where all models take them.
+    y : array-like of shape (n_samples,)
+        Labels of two classes. Probabilities are those of the second in sorted order.
+    calibrators : sequence of str, or mapping of str to str or calibrator, \
+default=("raw", "platt", "isotonic", "venn_abers", "conformal")
+        ``"raw"`` (a margin goes through the logistic function), ``"conformal"`` (normalised
+        label-conditional p-values), ``"conformal_prevalence"`` (the same, weighted by the class
+        shares), or any name of `calib.CALIBRATORS`; a mapping also holds calibrators themselves,
+        whose parameter ``input`` is set to what a model gives.
+    groups : array-like of shape (n_samples,), default=None
+        Group of every row (the patient, for several rows of one patient): left out, put into folds
+        and drawn as a whole.
+    n_repeats : int >= 1, default=10
+        Repetitions with seeds `random_state`, `random_state` + 1, ...
+    scheme : {"pooled", "per_fold", "split"}, default="pooled"
+        Where calibrators get their scores from. ``"pooled"``: each row but those left out is scored
+        by a model trained on the other inner folds, one calibrator is fitted on all these scores,
+        and applied to the score of a model trained on all of them. ``"per_fold"``: the model of
+        each fold has its own calibrator, and their answers are merged. ``"split"``: the first
+        fold calibrates, the others train.
+    inner_folds : int >= 2, default=5
+        Stratified folds of the inner loop.
+    outer_folds : int >= 2 or None, default=None
+        Shuffled stratified folds for the outer loop, as a check of the leave-one-out bias (see
+        Notes); None leaves out one row or group at a time.
+    thresholds : array-like of floats, default=(0.8, 0.9)
+        Certainties at which the tables cut.
+    min_kept : int >= 1, default=10
+        Fewer rows than this give no metric.
+    confidence_level : float in (0, 1), default=0.95
+        Level of the bootstrap intervals.
+    n_resamples : int >= 2, default=1000
+        Bootstrap draws of rows (groups).
+    n_simulations : int >= 0, default=200
+        Redrawn label vectors for the ACE of a calibrated model; 0 leaves it out.
+    random_state : int >= 0, default=0
+        Seed of the first repetition.
+    n_jobs : int or None, default=None
+        Processes that train models (joblib); None means 1 outside a joblib context.
+    cache : str, path-like or None, default=None
+        Folder for the scores of finished pairs of model and repetition. They are read back when the
+        data, the model, the folds, the seed and the versions of NumPy and scikit-learn are the
+        same; calibrators, cuts and intervals may change freely. A changed body of a function
+        inside a model is not noticed.
+    progress : bool, default=False
+        Show a progress bar; needs tqdm.
+
+    Returns
+    -------
+    result : StudyResult
+        Predictions, tables, curves and a text with what follows from them.
+
+    Raises
+    ------
+    ValueError
+        For NaN in `y`, inf in `X`, other than two classes, too few rows of a class for the folds,
+        unknown calibrators, models that cannot be trained on `X` or give scores that are not
+        finite, options out of range, or damaged cache files.
+    ImportError
+        For ``progress=True`` without tqdm.
+
+    Warns
+    -----
+    CalibrationWarning
+        What calibrators complain about, once per model, method and text.
+
+    See Also
+    --------
+    certainty_curve : The same curves for probabilities at hand.
+    calib.CalibratedClassifier : The calibrated model itself, once the choice is made.
+
+    Notes
+    -----
+    Platt scaling uses smoothed targets, isotonic regression is not smoothed, Venn-ABERS is merged
+    by log loss. With margin m, conformal p-values are
+    ``P_l = (1 + #{j: y_j = l, a_j >= a}) / (1 + n_l)``, ``a = -m`` for label 1 and m for label 0,
+    and ``p = P_1 / (P_0 + P_1)``, a ranking device. The pair to begin with is Venn-ABERS
+    probabilities with conformal confidence, ``1 - min(P_0, P_1)``, as certainty; the findings of
+    the result say what it brings on the data at hand.
+
+    Leaving out a row shifts the training prevalence against its class, which biases the pooled
+    AUROC downwards, most for models that know little. The deviation over repetitions is that of
+    seeds; the interval that of patients, given the predictions.
+
+    Cost: ``n_samples (inner_folds + 1)`` fits per model and repetition, that is 606 for 101 rows.
+
+    References
+    ----------
+    P. Puttanawarut, R. Wabina, N. Sirirutbunkajorn, "Uncertainty quantification for improving
+    radiomic-based models in radiation pneumonitis prediction", 2024, arXiv 2412.19511.
+    T. Pereira et al., "Targeting the uncertainty of predictions at patient-level using an ensemble
+    of classifiers coupled with calibration methods, Venn-ABERS, and Conformal Predictors", Journal
+    of Biomedical Informatics 101, 2020, doi 10.1016/j.jbi.2019.103350.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from uq import leave_one_out_study
+    >>> from uq import load_study_stand_in
+    >>> X, y = load_study_stand_in()
+    >>> study = leave_one_out_study(
+    ...     {"lr": LogisticRegression(C=10)}, X[:40], y[:40],
+    ...     calibrators=["raw", "conformal"], n_repeats=1, n_resamples=100,
+    ... )
+    >>> row = study.evaluate("lr", "conformal", shares=[0.5])[1]
+    >>> print(f"{row.n_kept:.0f} kept, AUROC {row.metrics['auroc'].value:.2f}")
+    20 kept, AUROC 0.77
+    """
+    methods = read_methods(calibrators)
+    protocol = Protocol(
+        scheme=scheme,
+        inner_folds=check_integer("inner_folds", inner_folds, low=2),
+        outer_folds=None
+        if outer_folds is None
+        else check_integer("outer_folds", outer_folds, low=2),
+        n_repeats=check_integer("n_repeats", n_repeats, low=1),
+        random_state=check_integer("random_state", random_state, low=0),
+    )
+    check_option("scheme", scheme, ("pooled", "per_fold", "split"))
+    check_option("progress", progress, (True, False))
+    cuts = tuple(sorted(set(check_score_vector(np.atleast_1d(thresholds), "thresholds").tolist())))
+    if cuts[0] <= 0:
+        raise ValueError(f"thresholds must be > 0; got {cuts[0]:g}")
+    table, labels = _read_table(X, y, groups)
+    _check_sizes(table, protocol)
+    chosen = _read_models(models, table)
+    result = StudyResult(
+        predictions={(name, method): [] for name in chosen for method in methods},
+        y_true=labels,
+        codes=table.codes,
+        groups=table.groups,
+        protocol=protocol,
+        thresholds=cuts,
+        min_kept=check_integer("min_kept", min_kept, low=1),
+        confidence_level=check_fraction("confidence_level", confidence_level),
+        n_resamples=check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES),
+        n_simulations=check_integer("n_simulations", n_simulations, low=0, high=MOST_RESAMPLES),
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        cells = held_out_cells(
+            chosen, table, protocol, n_jobs=n_jobs, cache=cache, progress=progress
+        )
+        for name, _, cell in cells:
+            for method, calibrator in methods.items():
+                found: StudyPredictions = apply_method(calibrator, cell, table.codes)
+                result.predictions[name, method].append(found)
+    for category, text in dict.fromkeys((one.category, str(one.message)) for one in caught):
+        warn(
+            text,
+            category,
+        )
+    return result
+
+
+def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Table, LabelArray]:
+    """Return the checked data and the labels as given."""
+    (X,) = indexable(X)
+    if X is None or np.ndim(X) != 2:
+        raise ValueError(
+            f"X must have shape (n_samples, n_features); got {describe(np.shape(X))}"
+            if X is not None
+            else "X is None; pass a table with one row per sample"
+        )
+    if not np.shape(X)[0] or not np.shape(X)[1]:
+        raise ValueError(f"X is empty (shape={np.shape(X)}); pass rows and columns")
+    if isinstance(X, (list, tuple)):
+        X = np.asarray(X)
+    labels = check_vector(y, "y")
+    check_same_length(np.shape(X)[0], len(labels), "X", "y")
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) != 2:
+        raise ValueError(
+            f"y must have two classes; got {len(classes)}: {describe(classes[:5].tolist())}"
+        )
+    members: IntArray | None = None
+    if groups is not None:
+        names = check_vector(groups, "groups")
+        check_same_length(len(labels), len(names), "X", "groups")
+        members = np.unique(names, return_inverse=True)[1].astype(np.intp)
+    finite = _check_finite(X)
+    return Table(X, codes.astype(np.intp), members, finite), labels
+
+
+def _check_finite(X: Any) -> bool:
+    """Tell whether X is numeric without NaN; raise for inf."""
+    values = to_numpy(read_array(X, "X"))
+    if values.dtype.kind not in "biuf":
+        return False  # categories or texts: up to the models
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0].tolist()
+        raise ValueError(f"X contains inf in row {row}, column {column}; repair such values")
+    return not bool(np.isnan(values).any())
+
+
+def _check_sizes(table: Table, protocol: Protocol) -> None:
+    """Raise unless every class survives the outer and the inner loop."""
+    counts = np.bincount(table.codes, minlength=2)
+    k, inner = protocol.outer_folds, protocol.inner_folds
+    unit = "rows"
+    if table.groups is not None:
+        unit = "groups"
+        counts = np.array([len(np.unique(table.groups[table.codes == c])) for c in (0, 1)])
+        if table.groups.max() < 2:
+            raise ValueError(
+                f"groups has {int(table.groups.max()) + 1} distinct group(s); leaving groups out "
+                f"needs at least 3"
+            )
+    if k is not None and counts.min() < k:
+        raise ValueError(
+            f"outer_folds={k} needs at least {k} {unit} of each class; got {counts.tolist()}"
+        )
+    left = counts - (1 if k is None else -(-counts // k))
+    if left.min() < inner:
+        raise ValueError(
+            f"y has too few {unit} of a class: {counts.tolist()}. inner_folds={inner} needs at "
+            f"least {inner} of each class after {'one' if k is None else 'a fold'} is left out; "
+            f"pass more data or fewer folds"
+        )
+
+
+def _read_models(models: Mapping[str, Any] | None, table: Table) -> dict[str, Any]:
+    if models is None:
+        return study_models(impute=not table.finite)
+    if not isinstance(models, Mapping) or not models:
+        raise ValueError(
+            f"models must be a mapping of names to classifiers, or None; got {describe(models)}"
+        )
+    for name, model in models.items():
+        if not isinstance(name, str):
+            raise ValueError(f"models must have texts as names; got {describe(name)}")
+        if not hasattr(model, "fit") or not hasattr(model, "get_params"):
+            raise ValueError(f"models[{name!r}] is no scikit-learn classifier: {describe(model)}")
+    return dict(models)
