@@ -17,7 +17,8 @@ WAYS: dict[Any, str] = {True: "per class", False: "pooled", "shrink": "shrink"}
 def quality(real: Real) -> Iterator[Line]:
     """Fit on minival, measure on minitest; in percent."""
     print(
-        "  in %: LaECE with interval and floor under perfect calibration (mean +- sd), then that of"
+        "  in %: LaECE, the interval of what is left without the part of chance, and the floor "
+        "under perfect calibration\n  (mean +- sd), then that of"
         "\n  published code, which matches boxes that do not touch and fits every class by itself; "
         "D-ECE likewise;\n  squared error of score against overlap (against right or wrong below)\n"
     )

@@ -42,6 +42,7 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core import links, scarcity
+from calib._core.advice import current_door, shown
 from calib._core.fitted_arrays import FittedArray, check_arrays
 from calib._core.scores import Scores, row_blocks
 from calib._core.tempering import possible_rows, unit_of
@@ -266,15 +267,16 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
                 weight = None if weight is None else weight[possible]
         if target.dtype.kind == "i" and target.min() == target.max():
             raise ValueError(
-                f"y has a single class ({settled[target[0]]!r}); calibration needs at least two "
-                f"classes among the samples (with positive weight)"
+                f"y has a single class ({shown(settled[target[0]])}); calibration needs at least "
+                f"two classes among the samples (with positive weight)"
             )
         scores = array[:, :n_scores]
         if self.input == "logits" and validation.looks_like_probabilities(scores):
+            door = current_door()
             warn(
-                "X looks like probabilities (all values in [0, 1]"
+                f"{door.scores or 'X'} looks like probabilities (all values in [0, 1]"
                 + (", rows sum to 1" if n_scores > 1 else "")
-                + ") but input='logits'; pass input='proba' if they are",
+                + f") but {door.declared}; {door.kind}",
                 ProbabilitiesAsLogitsWarning,
             )
         doubt = validation.check_columns_against_labels(scores, self.input, target, weight, settled)
@@ -468,7 +470,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             if named_positive(names[0], self.classes_) == 0:
                 raise ValueError(
                     f"X is a column named {names[0]!r}, but this {type(self).__name__} reads the "
-                    f"score of {self.classes_[1]!r}; pass that one, or another name"
+                    f"score of {shown(self.classes_[1])}; pass that one, or another name"
                 )
             return None, False
         told = told_classes(names[:n_scores], self.classes_)

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -26,6 +27,7 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
+from calib._core.advice import Door, coming_through
 from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.estimators.out_of_fold import (
     check_estimator,
@@ -367,9 +369,28 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         self, scores: FloatArray, codes: IntArray, weight: Float64Array | None
     ) -> BaseCalibrator:
         source: InputKind = "logits" if self.response_ == "decision_function" else "proba"
-        labels = np.arange(len(self.classes_))
         calibrator = self._new_calibrator(source)
-        return calibrator.fit(scores, codes, sample_weight=weight, labels=labels)
+        y = self.classes_[codes]
+        with coming_through(self._door()):
+            return calibrator.fit(scores, y, sample_weight=weight, labels=self.classes_)
+
+    def _door(self) -> Door:
+        """Return what can be done here about scores that contradict the labels."""
+        model = self.estimator
+        while isinstance(model, FrozenEstimator):
+            model = model.estimator
+        if is_frozen(self.estimator):
+            check = (
+                "that y holds the labels that the model was trained on, row by row those of X: its "
+                "columns are read in the order of its classes_"
+            )
+        else:
+            check = "that X and y belong together row by row, and pass groups= if rows are related"
+        other = "pass response='predict_proba'"
+        has_other = self.response_ == "decision_function" and hasattr(model, "predict_proba")
+        words = {"sign": other, "kind": f"{other} if so"} if has_other else {}
+        name = f"the {self.response_} of {type(model).__name__}"
+        return Door.of_model(name, check, declared="it is read as logits", **words)
 
     def _cross_fit(
         self,

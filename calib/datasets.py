@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from calib._border.checks import check_integer
+from calib._border.checks import MOST_RESAMPLES, check_integer
 from calib._border.typing import Float64Array, IntArray
 from calib._core import links
 from calib.detection import Detections, GroundTruth
@@ -247,7 +247,7 @@ def make_detection_scenes(
 def _check_scene(
     n_images: int, objects: float, background: float, overconfidence: float, crowd_rate: float
 ) -> None:
-    check_integer("n_images", n_images, low=1)
+    check_integer("n_images", n_images, low=1, high=MOST_RESAMPLES)
     for name, value, low, high in (
         ("objects_per_image", objects, 0.0, np.inf),
         ("background_per_image", background, 0.0, np.inf),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calib._border.checks import describe
 from calib._border.optional import is_installed
+from calib._border.words import nearest
 
 if TYPE_CHECKING:
     from calib.base import BaseCalibrator
@@ -163,10 +163,13 @@ OTHER_NAMES = {
 }
 
 
-def closest_name(name: str) -> str | None:
-    """Return the registry name that another library's word, or a misspelt one, stands for."""
+def closest_name(name: str, extra: tuple[str, ...] = ()) -> str | None:
+    """Return the registry name that another library's word, or a misspelt one, stands for.
+
+    `extra` holds names beside those of the registry.
+    """
     letters = re.sub(r"[^a-z0-9]", "", name.lower())
-    names = {row.replace("_", ""): row for row in CALIBRATORS}
+    names = {row.replace("_", ""): row for row in (*CALIBRATORS, *extra)}
     names |= {row.class_name.lower(): key for key, row in CALIBRATORS.items()} | OTHER_NAMES
     for candidate in (
         letters,
@@ -175,8 +178,8 @@ def closest_name(name: str) -> str | None:
     ):
         if candidate in names:
             return names[candidate]
-    close = difflib.get_close_matches(letters, names, n=1, cutoff=0.75)
-    return names[close[0]] if close else None
+    close = nearest(letters, names, cutoff=0.75)
+    return names[str(close)] if close is not None else None
 
 
 def get_entry(name: str) -> Entry:

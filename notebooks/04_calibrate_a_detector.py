@@ -125,8 +125,9 @@ for label in calibrator.classes_.tolist():
 # * **Squared error** of score against overlap is a proper score: lower is better, and it cannot be
 #   fooled.
 # * **LaECE** compares mean score with mean overlap bin by bin and class by class. It is never zero
-#   on finite data: the column *floor* shows what a perfectly calibrated detector would show with as
-#   many boxes. Only the excess over the floor can be repaired.
+#   on finite data: the column *if calibrated* is what a perfectly calibrated detector shows with as
+#   many boxes. Only what is left without the part of chance can be repaired: *debiased*, the number
+#   that the interval holds.
 # * **LRP** and **AP** should hardly move: a map that keeps the order of the scores within a class
 #   finds the same boxes. Isotonic maps have flat pieces; the ties cost a little AP.
 # * **D-ECE** asks for the share of boxes that are right at an overlap of 0.5. Scores that mean

@@ -8,20 +8,15 @@ from calib._border.arrays import to_numpy
 from calib._border.labels import check_same_length, check_vector
 from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray
+from calib._border.validation import as_floating
 
 #: Largest loss or confidence whose sums of squares stay finite.
 LARGEST_NUMBER = 1e150
 
 
 def check_numbers(x: ArrayLike, name: str) -> Array:
-    """Return an array of numbers; texts and dates are none, even where they could be converted."""
-    array = read_array(x, name)
-    if isinstance(array, np.ndarray) and (
-        array.dtype.kind not in "biufcO"
-        or (array.dtype.kind == "O" and any(isinstance(v, (str, bytes)) for v in array.flat))
-    ):
-        raise ValueError(f"{name} must hold numbers; got values of type {array.dtype}")
-    return array
+    """Return an array of floating numbers; texts and dates are none."""
+    return as_floating(read_array(x, name), name)
 
 
 def unit_codes(values: ArrayLike, n_rows: int, name: str, rows_of: str) -> IntArray:
@@ -44,11 +39,9 @@ def percent_hint(values: Float64Array) -> str:
 
 def check_score_vector(x: ArrayLike, name: str) -> Float64Array:
     """Return a finite, non-empty vector of numbers as float64."""
-    array = to_numpy(read_array(x, name))
+    array = to_numpy(check_numbers(x, name))
     if array.ndim != 1:
         raise ValueError(f"{name} must have shape (n_samples,); got shape {array.shape}")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold numbers; got values of type {array.dtype}")
     if len(array) == 0:
         raise ValueError(f"{name} has 0 samples; pass at least one")
     values: Float64Array = array.astype(np.float64)

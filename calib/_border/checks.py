@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.words import did_you_mean
+
 
 def describe(value: object) -> str:
     """Describe a received value shortly enough for an error text."""
@@ -15,15 +17,22 @@ def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
     """Raise unless `value` is one of the allowed ones (``True`` is not ``1``)."""
     if not any(type(value) is type(option) and value == option for option in allowed):
         options = ", ".join(repr(option) for option in allowed)
-        raise ValueError(f"{name} must be one of {options}; got {describe(value)}")
+        hint = did_you_mean(value, allowed)
+        raise ValueError(f"{name} must be one of {options}; got {describe(value)}{hint}")
 
 
-def check_integer(name: str, value: object, *, low: int) -> int:
-    """Return `value` as an int that is at least `low`."""
+#: Bins (knots, groups) and redraws beyond which memory and time end before anything is learnt.
+MOST_BINS, MOST_RESAMPLES = 10_000, 1_000_000
+
+
+def check_integer(name: str, value: object, *, low: int, high: int | None = None) -> int:
+    """Return `value` as an int that is at least `low`, and at most `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise ValueError(f"{name} must be an integer >= {low}; got {describe(value)}")
     if value < low:
         raise ValueError(f"{name} must be >= {low}; got {value}")
+    if high is not None and value > high:
+        raise ValueError(f"{name} must be at most {high:,}; got {describe(int(value))}")
     return int(value)
 
 

@@ -19,6 +19,7 @@ from calib._border.columns import (
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
+from calib._border.words import did_you_mean
 from calib.warnings import DegenerateScoresWarning
 
 #: Labels that data sets give to what is to be ignored.
@@ -401,7 +402,7 @@ def _place_of(pos_label: object, classes: LabelArray, columns_of: str) -> int:
     if pos_label not in known:
         raise ValueError(
             f"pos_label must be one of the classes {describe(known)} of {columns_of}; got "
-            f"{describe(pos_label)}"
+            f"{describe(pos_label)}{did_you_mean(pos_label, known)}"
         )
     return int(known.index(pos_label))
 

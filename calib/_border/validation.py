@@ -40,6 +40,7 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
+from calib._core.advice import current_door, shown
 from calib._core.links import LOGIT_LIMIT, PROBA_FLOOR
 from calib._core.scores import row_blocks
 from calib._core.suspicion import suspicion
@@ -58,8 +59,11 @@ ADVICE_ROWS = 10_000
 RANGE_TOLERANCE = 1e-6
 
 
-def _as_floating(array: Array, name: str) -> Array:
-    """Return the array with a real floating type; integers and booleans become float64."""
+def as_floating(array: Array, name: str) -> Array:
+    """Return the array with a real floating type; integers and booleans become float64.
+
+    Texts and dates are no numbers, even where they could be converted.
+    """
     if not isinstance(array, np.ndarray):
         xp = array_namespace(array)
         if xp.isdtype(array.dtype, "complex floating"):
@@ -71,7 +75,8 @@ def _as_floating(array: Array, name: str) -> Array:
     if array.dtype.kind in "MmV":
         what = {"M": "datetimes", "m": "timedeltas", "V": "a structured array"}[array.dtype.kind]
         advice = (
-            "; pass its fields as columns (numpy.lib.recfunctions.structured_to_unstructured)"
+            "; pass its fields as columns (from numpy.lib.recfunctions import "
+            "structured_to_unstructured)"
             if array.dtype.kind == "V"
             else ""
         )
@@ -80,6 +85,12 @@ def _as_floating(array: Array, name: str) -> Array:
         return array if array.dtype.itemsize <= 8 else array.astype(np.float64)
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
+    texts = array.dtype.kind in "UST"
+    if texts or any(isinstance(value, (str, bytes)) for value in array.flat):
+        what = f"texts ({array.dtype})" if texts else "objects among which are texts"
+        raise ValueError(
+            f"{name} must hold numbers; got {what}; convert them to floats if they are numerals"
+        )
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:  # TypeError for objects, ValueError for texts
@@ -99,7 +110,7 @@ def check_matrix(x: ArrayLike, name: str, *, finite: bool = True) -> Array:
 
 
 def read_matrix(x: ArrayLike, name: str) -> Array:
-    array = _as_floating(read_array(x, name), name)
+    array = as_floating(read_array(x, name), name)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -118,9 +129,17 @@ def read_matrix(x: ArrayLike, name: str) -> Array:
 
 
 def check_finite(
-    array: Array, name: str, kept: IntArray | None = None, *, first_column: int = 0
+    array: Array,
+    name: str,
+    kept: IntArray | None = None,
+    *,
+    first_column: int = 0,
+    logits: str = "",
 ) -> None:
-    """Raise for NaN and inf; `kept` holds the numbers of the rows where some were left out."""
+    """Raise for NaN and inf; `kept` holds the numbers of the rows where some were left out.
+
+    `logits` is what to do with minus infinity where the numbers could be logits.
+    """
     array = without_gradient(array)
     xp = array_namespace(array)
     whole = not isinstance(array, np.ndarray)
@@ -136,10 +155,11 @@ def check_finite(
             row, column = (int(i) for i in np.argwhere(bad)[0])
             value = float(block[row, column])
             place = row + (rows.start or 0)
+            hint = f" ({logits})" if logits and value == -np.inf else ""
             raise ValueError(
                 f"{name} contains NaN or inf: {value} in row "
                 f"{place if kept is None else kept[place]}, column {column + first_column}; remove "
-                f"or repair such rows"
+                f"or repair such rows{hint}"
             )
 
 
@@ -268,15 +288,18 @@ def check_scores(
     if scores.shape[1] < array.shape[1]:
         check_finite(array[:, scores.shape[1] :], name, kept, first_column=scores.shape[1])
     if source == "proba":
-        check_finite(scores, name, kept)
+        masked = "input='logits' takes minus infinity, the logit of an excluded class"
+        check_finite(scores, name, kept, logits=masked)
         hint = "but input='proba'; pass input='logits' if these are logits"
         check_probabilities(scores, name, hint=hint, tolerance=tolerance)
         return
-    _check_logits(scores, name, kept)
+    check_logits(scores, name, kept)
 
 
-def _check_logits(array: Array, name: str, kept: IntArray | None = None) -> None:
-    """Raise unless all values are numbers, at most `LOGIT_LIMIT`, or minus infinity beside one."""
+def check_logits(
+    array: Array, name: str, kept: IntArray | None = None, *, limit: float = LOGIT_LIMIT
+) -> None:
+    """Raise unless all values are numbers, at most `limit`, or minus infinity beside one."""
     array = without_gradient(array)
     xp = array_namespace(array)
     whole = not isinstance(array, np.ndarray)
@@ -284,10 +307,10 @@ def _check_logits(array: Array, name: str, kept: IntArray | None = None) -> None
     for rows in [slice(None)] if whole else row_blocks(*array.shape):
         block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
-        if low >= -LOGIT_LIMIT and high <= LOGIT_LIMIT:
+        if low >= -limit and high <= limit:
             continue
         values = to_numpy(block).astype(np.float64)
-        wrong = np.isnan(values) | (values > LOGIT_LIMIT)
+        wrong = np.isnan(values) | (values > limit)
         if single:  # log-odds of plus infinity exclude the other class
             wrong &= values != np.inf
         first = rows.start or 0
@@ -306,7 +329,7 @@ def _check_logits(array: Array, name: str, kept: IntArray | None = None) -> None
                 f"{place if kept is None else kept[place]}, column {column}; {cure}"
             )
         if not single:
-            empty = np.flatnonzero((values < -LOGIT_LIMIT).all(axis=1))
+            empty = np.flatnonzero((values < -limit).all(axis=1))
             if len(empty):
                 place = int(empty[0]) + first
                 raise ValueError(
@@ -354,9 +377,11 @@ def check_columns_against_labels(
 
     Returns what else speaks against the match of scores and labels, to be said after the fit.
     """
+    name = current_door().scores or "X"
     if is_constant(array):
         warn(
-            "X has the same scores in every row; calibration can only learn the class frequencies",
+            f"{name} has the same scores in every row; calibration can only learn the class "
+            f"frequencies",
             DegenerateScoresWarning,
         )
         return None
@@ -365,9 +390,9 @@ def check_columns_against_labels(
         for column in zero_columns(array):
             if counts[column]:
                 warn(
-                    f"X gives probability 0 to class {classes[column]!r} (column {column}) in "
-                    f"every row, although y contains it {counts[column]} times; check the column "
-                    f"order",
+                    f"{name} gives probability 0 to class {shown(classes[column])} (column "
+                    f"{column}) in every row, although y contains it {counts[column]} times; check "
+                    f"{current_door().check}",
                     DegenerateScoresWarning,
                 )
     return suspicion(array, source, target, weight, classes, "X")

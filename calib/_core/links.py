@@ -75,7 +75,10 @@ def _reaches(array: Array, limit: float, xp: Namespace) -> bool:
 def excluded(logits: Array, xp: Namespace) -> Array:
     """Return which logits stand for a probability of exactly 0."""
     limit = LOGIT_LIMIT if _reaches(logits, LOGIT_LIMIT, xp) else math.inf
-    return logits < -limit if math.isfinite(limit) else logits == -math.inf
+    if not math.isfinite(limit):
+        return logits == -math.inf
+    below: Array = logits < -limit  # a runtime of single precision takes the limit for infinite
+    return below if xp is np else below | (logits == -math.inf)
 
 
 def in_units(logits: Array, unit: Array, xp: Namespace) -> Array:

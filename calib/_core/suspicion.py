@@ -6,17 +6,18 @@ import math
 
 import numpy as np
 
-from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
+from calib._core.advice import N_LISTED, current_door, shown
+from calib._core.scores import Scores
 
 #: Rows that are looked at, and numbers among which they are taken where classes are many.
 MOST_ROWS, MOST_NUMBERS = 20_000, 4_000_000
 #: Two-sided quantile of the normal law at the level at which evidence counts.
 LEVEL, QUANTILE = 0.999, 3.290526731
+#: Two-sided quantile at which scores count as noise.
+NOISE_QUANTILE = 1.959964
 #: Classes up to which another order of the columns is looked for.
 MOST_CLASSES = 1000
-#: Classes listed in a message.
-N_LISTED = 12
 
 
 def suspicion(
@@ -44,22 +45,28 @@ def suspicion(
     weight : ndarray of shape (n_samples,) or None
     classes : ndarray of shape (n_classes,)
     name : str
-        Of the scores, for the text.
+        Of the scores, for the text, unless the door has another (see `advice.Door`).
     """
+    name = current_door().scores or name
+    part, y, w = _systematic(scores, target, weight)
+    if len(y) < 2:
+        return None
+    if part.shape[1] <= 2:
+        return _two_classes(part.astype(np.float64, copy=False), source, y, w, classes, name)
+    return _many_classes(part, y.astype(np.intp), w, classes, name)
+
+
+def _systematic(
+    scores: FloatArray, target: LabelArray, weight: Float64Array | None
+) -> tuple[FloatArray, LabelArray, Float64Array]:
+    """Return every so-manieth row of positive weight, with weights of at most 1."""
     n_samples, n_columns = scores.shape
     rows = max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
     step = -(-n_samples // rows)
-    part = scores[::step] if n_columns > 2 else np.asarray(scores[::step], dtype=np.float64)
-    y = target[::step]
+    part, y = scores[::step], target[::step]
     w = np.ones(len(y)) if weight is None else weight[::step] / weight.max()
     kept = w > 0
-    if not kept.all():
-        part, y, w = part[kept], y[kept], w[kept]
-    if len(y) < 2:
-        return None
-    if n_columns <= 2:
-        return _two_classes(part.astype(np.float64, copy=False), source, y, w, classes, name)
-    return _many_classes(part, y.astype(np.intp), w, classes, name)
+    return (part, y, w) if kept.all() else (part[kept], y[kept], w[kept])
 
 
 # ---------------------------------------------------------------------- two classes
@@ -80,19 +87,16 @@ def _two_classes(
     area, low, high = ranking(score, y, w)
     if not high < 0.5:
         return None
-    other, chosen = classes[0], classes[1]
+    door = current_door()
+    other, chosen = (door.shown(label, k) for k, label in enumerate(classes))
     if part.shape[1] == 1:
-        cure = (
-            f"if it belongs to {_shown(other)}, pass pos_label={_shown(other)} (on the command "
-            f"line --positive {class_name(other)}); if its sign is reversed, negate it"
-        )
-        what = f"{name} ranks against the labels: as a score of {_shown(chosen)} it has"
+        cure = door.turn(classes[0])
+        if door.sign != cure:
+            cure = f"if it belongs to {other}, {cure}; if its sign is reversed, {door.sign}"
+        what = f"{name} ranks against the labels: as a score of {chosen} it has"
     else:
-        cure = (
-            f"the columns probably stand in another order: pass labels=[{_shown(chosen)}, "
-            f"{_shown(other)}], or a table whose columns are named by the labels"
-        )
-        what = f"{name} ranks against the labels: for {_shown(chosen)} it has"
+        cure = f"the columns probably stand in another order: {door.reorder(classes[::-1])}"
+        what = f"{name} ranks against the labels: for {chosen} it has"
     return (
         f"{what} an AUC of {area:.3f} ({LEVEL:.1%} interval {low:.3f} to {high:.3f}), where "
         f"chance is 0.5; {cure}"
@@ -180,17 +184,14 @@ def _many_classes(
         if turned > (chance if moves is None else max(chance, moves[1])):
             return (
                 f"{name} contradicts the labels: {evidence}, and {turned:.1%} for its smallest "
-                f"score; the sign of the scores is probably reversed: negate them"
+                f"score; the sign of the scores is probably reversed: {current_door().sign}"
             )
     if moves is not None:
         belongs, rows_in_order = moves
         cause = _cause(belongs, classes)
         return f"{name} contradicts the labels: {evidence}, and {rows_in_order:.1%} if {cause}"
     if below:
-        return (
-            f"{name} contradicts the labels: {evidence}; check the order of the columns (labels=), "
-            f"whether the labels are shifted, and the sign of the scores"
-        )
+        return f"{name} contradicts the labels: {evidence}; check {current_door().check}"
     if right - chance > QUANTILE * spread:
         return None
     return _against_ranks(part, codes, w, name)
@@ -198,6 +199,19 @@ def _many_classes(
 
 def _against_ranks(part: FloatArray, codes: IntArray, w: Float64Array, name: str) -> str | None:
     """Return the evidence where right classes stand lower in their rows than others do."""
+    own, mean, error = _places(part, codes, w)
+    if mean + QUANTILE * error >= -0.01:
+        return None
+    return (
+        f"{name} ranks against the labels: on average the right class stands above {own:.1%} of "
+        f"the classes of its row, {-mean:.1%} less than by chance ({LEVEL:.1%} interval of the "
+        f"difference {mean - QUANTILE * error:.1%} to {mean + QUANTILE * error:.1%}); check "
+        f"{current_door().check}"
+    )
+
+
+def _places(part: FloatArray, codes: IntArray, w: Float64Array) -> tuple[float, float, float]:
+    """Return the mean share of its row that the label stands above, less chance, its error."""
     n_classes = part.shape[1]
     place = np.empty(part.shape)
     step = max(1, MOST_ROWS * 10 // n_classes)
@@ -210,18 +224,25 @@ def _against_ranks(part: FloatArray, codes: IntArray, w: Float64Array, name: str
             axis=1,
         )
     rate = np.bincount(codes, w, n_classes) / w.sum()
-    gap = place[np.arange(len(codes)), codes] - place @ rate  # of mean 0 under independence
+    own = place[np.arange(len(codes)), codes]
+    gap = own - place @ rate  # of mean 0 under independence
     mean = float(w @ gap / w.sum())
     error = math.sqrt(float(w**2 @ (gap - mean) ** 2)) / float(w.sum())
-    if mean + QUANTILE * error >= -0.01:
-        return None
-    own = float(w @ place[np.arange(len(codes)), codes] / w.sum())
-    return (
-        f"{name} ranks against the labels: on average the right class stands above {own:.1%} of "
-        f"the classes of its row, {-mean:.1%} less than by chance ({LEVEL:.1%} interval of the "
-        f"difference {mean - QUANTILE * error:.1%} to {mean + QUANTILE * error:.1%}); check the "
-        f"sign of the scores and the order of the columns"
-    )
+    return float(w @ own / w.sum()), mean, error
+
+
+def says_nothing(scores: Scores, target: LabelArray, weight: Float64Array | None) -> bool:
+    """Return whether the ranks of scores are those of noise, at a level of 95 %."""
+    if scores.n_classes == 2:
+        w = np.ones(len(target)) if weight is None else weight / weight.max()
+        positive, negative = w * target, w * (1.0 - target)
+        n_pairs = _effective(positive) * _effective(negative)
+        n_rows = _effective(positive) + _effective(negative)
+        error = math.sqrt((n_rows + 1.0) / (12.0 * n_pairs))  # of the area under independence
+        return abs(_area(scores.log_odds(), positive, negative) - 0.5) < NOISE_QUANTILE * error
+    part, y, w = _systematic(scores.array, target, weight)
+    _, mean, error = _places(part, y.astype(np.intp), w)
+    return abs(mean) < NOISE_QUANTILE * error
 
 
 def _better_order(
@@ -261,28 +282,27 @@ def _lift(chosen: IntArray, codes: IntArray, w: Float64Array, n_classes: int) ->
 
 
 def _cause(belongs: IntArray, classes: LabelArray) -> str:
-    n_classes = len(classes)
+    n_classes, door = len(classes), current_door()
     moved = np.flatnonzero(belongs != np.arange(n_classes))
+    cure = door.reorder(classes[belongs])
     for shift in (1, -1):
         shifted = (moved + shift) % n_classes == belongs[moved]
         if len(moved) >= 3 and shifted.mean() > 0.9 and len(moved) >= 0.9 * n_classes:
             first = moved[0]
             return (
                 f"the labels are shifted by one (column {first} belongs to class "
-                f"{_shown(classes[belongs[first]])}, not {_shown(classes[first])}): shift them "
-                f"back, or pass labels= in the order of the columns"
+                f"{shown(classes[belongs[first]])}, not {shown(classes[first])}): {door.shift}, or "
+                f"{cure}"
             )
     if len(moved) == 2:
         return (
-            f"the columns of {_shown(classes[moved[0]])} and {_shown(classes[moved[1]])} change "
-            f"places: pass labels= in the order of the columns, or a table whose columns are named "
-            f"by the labels"
+            f"the columns of {shown(classes[moved[0]])} and {shown(classes[moved[1]])} change "
+            f"places: {cure}"
         )
-    listed = ", ".join(_shown(label) for label in classes[belongs][:N_LISTED])
+    listed = ", ".join(shown(label) for label in classes[belongs][:N_LISTED])
     return (
-        f"the columns stand in another order: labels=[{listed}"
-        f"{', ...' if n_classes > N_LISTED else ''}]; pass labels= in the order of the columns, or "
-        f"a table whose columns are named by the labels"
+        f"the columns stand in another order, that of [{listed}"
+        f"{', ...' if n_classes > N_LISTED else ''}]: {cure}"
     )
 
 
@@ -292,7 +312,3 @@ def _share_interval(share: float, n_rows: float) -> tuple[float, float]:
     centre = (share + square / 2) / (1 + square)
     reach = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
     return max(0.0, centre - reach), min(1.0, centre + reach)
-
-
-def _shown(label: object) -> str:
-    return repr(label.item() if isinstance(label, np.generic) else label)

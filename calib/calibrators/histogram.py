@@ -7,13 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.binning import (
     cells_between,
     quantile_edges,
-    uniform_cells,
     uniform_edges,
 )
 from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
@@ -21,6 +20,10 @@ from calib._core.logistic import confined_problems
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
+
+#: Probabilities below this, and their complements, are those of excluded or masked classes: logits
+#: 37 below the others.
+LEAST = 2.0**-53
 
 
 class HistogramCalibrator(BaseCalibrator):
@@ -49,7 +52,9 @@ class HistogramCalibrator(BaseCalibrator):
     ----------
     edges_ : ndarray of shape (1, n_bins + 1) or (n_classes, n_bins + 1)
         Edges of the bins, which are closed on the left, the last one on both sides; one row for
-        two classes (that of ``classes_[1]``), else one a class.
+        two classes (that of ``classes_[1]``), else one a class. Among bins of equal width, logits
+        that exclude or mask classes have a bin of their own, below 1e-16 (for two classes another
+        one above the complement).
     values_ : ndarray of shape (1, n_bins) or (n_classes, n_bins)
         Calibrated values of the bins, in [0, 1].
     smoothing_ : float
@@ -84,8 +89,9 @@ class HistogramCalibrator(BaseCalibrator):
     half the width of a bin: nothing is known there, and the overall rate of the class, which other
     implementations take, would contradict the scores. Equal scores share a bin, so bins of equal
     mass may be fewer than `n_bins` where scores are tied; their edges then repeat. A row in which
-    every class is mapped to 0 keeps its uncalibrated probabilities. O(K n log n) for equal mass,
-    O(K n) for equal width.
+    every class is mapped to 0 keeps its uncalibrated probabilities. Of two classes the rarer one is
+    binned, so that it does not matter which is called second: where that is the first, the bins of
+    the second are closed on the right (their edges are the next floats). O(K n log n).
 
     References
     ----------
@@ -139,27 +145,64 @@ class HistogramCalibrator(BaseCalibrator):
         self.kind = kind
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        n_bins = check_integer("n_bins", self.n_bins, low=1)
+        n_bins = check_integer("n_bins", self.n_bins, low=1, high=MOST_BINS)
         check_option("strategy", self.strategy, ("uniform", "quantile"))
         check_option("kind", self.kind, ("rate", "scaling"))
-        columns = scores.pairs()
-        contents = self._contents(scores, target, weight)
+        uniform = self.strategy == "uniform"  # bins of equal mass are narrow where the masks are
+        excludes = (
+            uniform
+            and scores.source == "logits"
+            and any(
+                (p < LEAST).any() or (scores.n_classes == 2 and (rest < LEAST).any())
+                for p, rest in scores.pairs()
+            )
+        )
+        first = scores.n_classes == 2 and _first_is_rarer(scores, target, weight)
         edges, values = [], []
-        for (p, _), content in zip(columns, contents, strict=True):
-            if self.strategy == "uniform":
-                edge, cells = uniform_edges(n_bins), uniform_cells(p, n_bins)
-            else:
-                edge = quantile_edges(p, n_bins, weight)
-                cells = cells_between(p, edge)
-            mass = np.bincount(cells, weight, minlength=n_bins)
+        for (p, rest), content in zip(
+            scores.pairs(), self._contents(scores, target, weight), strict=True
+        ):
+            inner = self._inner_edges(p, rest, n_bins, weight, first)
+            if excludes:
+                top = [1.0 - LEAST] if scores.n_classes == 2 else []
+                inner = np.concatenate([[LEAST], np.clip(inner, LEAST, 1.0 - LEAST), top])
+            edge = np.concatenate([[0.0], inner, [1.0]])
+            cells = cells_between(p, edge)
+            mass = np.bincount(cells, weight, minlength=len(edge) - 1)
             sums = content if weight is None else weight * content
             filled = mass > 0
-            rate = np.bincount(cells, sums, minlength=n_bins) / np.where(filled, mass, 1.0)
+            rate = np.bincount(cells, sums, minlength=len(mass)) / np.where(filled, mass, 1.0)
             edges.append(edge)
             values.append(np.where(filled, rate, 0.5 * (edge[1:] + edge[:-1])))
         self.edges_, self.values_ = np.stack(edges), np.stack(values)
         total = scores.n_samples if weight is None else float(weight.sum())
         self.smoothing_ = 1.0 / (total + 1.0)
+
+    def _inner_edges(
+        self,
+        p: Float64Array,
+        rest: Float64Array,
+        n_bins: int,
+        weight: Float64Array | None,
+        first: bool,
+    ) -> Float64Array:
+        """Return the edges between bins of `p`; of those of the first of two classes if it leads.
+
+        Bins of the leading class are closed on the left, so those of the other are on the right.
+        """
+        q = rest if first else p
+        if self.strategy == "uniform":
+            inner = uniform_edges(n_bins)[1:-1]
+            return np.nextafter(inner, 1.0) if first else inner
+        inner = quantile_edges(q, n_bins, weight)[1:-1]
+        if not first or not len(inner):
+            return inner
+        order = np.argsort(q, kind="stable")
+        largest = np.maximum.accumulate(p[order][::-1])[::-1]  # of p, where q is no less
+        place = np.searchsorted(q[order], inner, side="left")
+        turned = np.nextafter(largest[place], 2.0)[::-1]
+        lowest = turned[turned <= 1.0]  # an edge beyond 1 parts nothing from nothing
+        return np.where(turned > 1.0, lowest[-1] if len(lowest) else 0.0, turned)
 
     def _contents(
         self, scores: Scores, target: Float64Array, weight: Float64Array | None
@@ -194,3 +237,12 @@ class HistogramCalibrator(BaseCalibrator):
         else:
             proba = links.renormalise(xp.stack(mapped, axis=1), scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
+
+
+def _first_is_rarer(scores: Scores, target: Float64Array, weight: Float64Array | None) -> bool:
+    """Return whether the first of two classes leads, so that their order leaves no trace."""
+    share = np.average(target, weights=weight)
+    if share != 0.5:
+        return bool(share > 0.5)
+    ((p, rest),) = scores.pairs()
+    return bool(np.average(rest, weights=weight) < np.average(p, weights=weight))

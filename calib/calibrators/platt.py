@@ -12,6 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.advice import current_door
 from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
 from calib._core.logistic import (
     cautious_goals,
@@ -22,11 +23,8 @@ from calib._core.logistic import (
 )
 from calib._core.newton import Minimum
 from calib._core.scores import Scores
-from calib._core.suspicion import LEVEL, ranking
+from calib._core.suspicion import LEVEL, ranking, says_nothing
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
-
-#: Half the width of an interval of 95 % over the whole width of one of 99.9 %.
-NOISE_SHARE = 0.298
 
 
 class PlattCalibrator(BaseCalibrator):
@@ -185,13 +183,13 @@ class PlattCalibrator(BaseCalibrator):
     ) -> str | None:
         if scores.n_classes > 2 or self.slope_[0] >= 0:
             return None
+        if says_nothing(scores, target, weight):  # then every other slope is negative
+            return None
         area, low, high = ranking(scores.log_odds(), target, weight)
-        if abs(area - 0.5) < NOISE_SHARE * (high - low):
-            return None  # scores that say nothing have a negative slope half the time
         return (
             f"the slope is negative ({self.slope_[0]:.3g}), so that the map reverses the ranking "
             f"of the scores (AUC {area:.3f}, {LEVEL:.1%} interval {low:.3f} to {high:.3f}); check "
-            f"which class is positive (pos_label=), the order of the columns (labels=) and outliers"
+            f"{current_door().check}, and outliers"
         )
 
 

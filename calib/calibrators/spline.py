@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import MOST_BINS, check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
@@ -162,7 +162,7 @@ class SplineCalibrator(BaseCalibrator):
         self.smoothing = smoothing
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        n_knots = check_integer("n_knots", self.n_knots, low=3)
+        n_knots = check_integer("n_knots", self.n_knots, low=3, high=MOST_BINS)
         prior = _check_prior_weight(self.prior_weight)
         check_option("smooth_input", self.smooth_input, (True, False))
         check_option("smoothing", self.smoothing, (True, False))

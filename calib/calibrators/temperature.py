@@ -14,10 +14,12 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.advice import current_door
 from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.scores import Scores
+from calib._core.suspicion import says_nothing
 from calib._core.tempering import mean, temperature_problem
 from calib.base import BaseCalibrator
 
@@ -194,14 +196,13 @@ class TemperatureCalibrator(BaseCalibrator):
         z = scores.in_domain("logits").every(step).dense()
         with np.errstate(over="ignore", invalid="ignore"):
             spread = np.median(z.max(axis=1) - z.min(axis=1)) / self.temperature_
-        if not spread < FLAT:
-            return None
+        if not spread < FLAT or says_nothing(scores, target, weight):
+            return None  # noise has no best temperature every other time
         return (
             f"the temperature ({self.temperature_:.3g}) is at its bound, so that every row gets "
             f"the same probability for all classes: no positive temperature fits better, because "
-            f"larger scores do not go with the labels. Check the order of the columns (labels=), "
-            f"the positive class (pos_label=) and the labels; if scores are only shifted, a map "
-            f"with an intercept (platt, vector_scaling) can use them"
+            f"larger scores do not go with the labels. Check {current_door().check}; if scores are "
+            f"only shifted, a map with an intercept (platt, vector_scaling) can use them"
         )
 
 

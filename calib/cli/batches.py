@@ -13,7 +13,7 @@ import numpy as np
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, FloatArray, LabelArray
-from calib.cli.columns import ColumnError, is_list, missing, one_line, to_numbers, to_values
+from calib.cli.columns import ColumnError, is_list, no_label, one_line, to_numbers, to_values
 from calib.cli.contents import check_header, kind_of, open_binary
 from calib.cli.readers import arrow_errors, csv_options, damage_named, read_header
 from calib.cli.tables import Table
@@ -122,8 +122,8 @@ class LargeFile(ABC):
                     values = np.array(compute.unique(column).to_pylist(), dtype=object)
                 else:
                     values = to_values(chunked_array([compute.unique(column)]), is_text=False)
-            if missing(values).any():
-                batch.labels(name)
+            if not self.is_text and no_label(values) is not None:
+                batch.labels(name)  # says in which row
             if known is None:
                 known, first = values, batch.path
             elif (known.dtype.kind in "UO") != (values.dtype.kind in "UO"):
@@ -144,8 +144,7 @@ class LargeFile(ABC):
             return np.unique(known)
         values = to_values(known.tolist(), is_text=True)
         self._labels = dict(zip(known.tolist(), values.tolist(), strict=True))
-        gaps = missing(values)
-        if gaps.any():
+        if no_label(values) is not None:
             for batch in self.batches([name], BATCH_NUMBERS):
                 batch.labels(name)  # says in which row
         return np.unique(values)
@@ -451,12 +450,10 @@ class Batch:
                 values = to_values(column, is_text=False)
             else:
                 values = np.array([self.labels_of_text[text] for text in column.to_pylist()])
-        gaps = missing(values)
-        if gaps.any():
-            raise ValueError(
-                f"column {name!r} of {self.path.name} has no value in "
-                f"{self.place(int(np.argmax(gaps)))}"
-            )
+        found = no_label(values)
+        if found is not None:
+            row, what = found
+            raise ValueError(f"column {name!r} of {self.path.name} has {what} in {self.place(row)}")
         return values
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any, cast
@@ -225,14 +226,17 @@ def _parse(texts: list[str]) -> LabelArray:
 
 
 def _reads_floats(texts: list[str]) -> Callable[[str], float] | None:
-    """Return what reads all of these as finite numbers, None where something is none."""
+    """Return what reads all of these as numbers, None where something is none.
+
+    Infinities among finite numbers are numbers, which labels are told apart from; alone they are
+    words.
+    """
     try:
         read = number_reader(texts)
-        if all(np.isfinite(read(text)) and not _LEADING_ZERO.match(text) for text in texts):
-            return read
+        finite = [bool(np.isfinite(read(text))) for text in texts]
     except ValueError:
         return None
-    return None
+    return read if any(finite) and not any(map(_LEADING_ZERO.match, texts)) else None
 
 
 def missing(array: LabelArray) -> LabelArray:
@@ -242,6 +246,20 @@ def missing(array: LabelArray) -> LabelArray:
     if array.dtype.kind == "O":
         return np.array([value is None or value != value for value in array], dtype=bool)
     return np.zeros(len(array), dtype=bool)
+
+
+def no_label(array: LabelArray) -> tuple[int, str] | None:
+    """Return the first row that holds no label, and what it holds; None if there is none."""
+    gaps = missing(array)
+    if gaps.any():
+        return int(np.argmax(gaps)), "no value"
+    if array.dtype.kind not in ("f", "O"):
+        return None
+    infinite = np.array([isinstance(value, float) and math.isinf(value) for value in array])
+    if not infinite.any():
+        return None
+    row = int(np.argmax(infinite))
+    return row, f"{array[row]} among numbers, which is no class or group,"
 
 
 def to_list(column: Any) -> list[Any]:

@@ -15,12 +15,14 @@ from calib._border import labels
 from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
+from calib._core.advice import coming_through
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
 from calib.cli.contents import FORMATS
 from calib.cli.readers import read_table, single_column
 from calib.cli.saved_scores import (
     ADDED,
+    DOOR,
     SavedScores,
     calibrate,
     class_names,
@@ -98,7 +100,15 @@ def report(args: argparse.Namespace) -> None:
         progress.step(f"reading {args.file.name}")
         table, y, weight = _read(args)
         roles = {args.label, args.weight, args.group} - {None}
-        groups = None if args.group is None else table.labels(args.group)
+        groups = None
+        if args.group is not None:
+            source, name = _column(table, args.group)
+            groups = source.labels(name)
+            if len(groups) != len(y):
+                raise ValueError(
+                    f"{source.path.name} has {len(groups):,} groups for {len(y):,} rows; one group "
+                    f"per row is needed"
+                )
         scored, positive = [], args.positive
         for kind, columns in args.scores:
             scored.append(
@@ -121,17 +131,18 @@ def report(args: argparse.Namespace) -> None:
                 )
             probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
         progress.step("resampling")
-        result = calibration_report(
-            y,
-            probas,
-            labels=classes,
-            sample_weight=weight,
-            groups=groups,
-            n_bins=args.bins,
-            confidence_level=args.level,
-            n_resamples=args.resamples,
-            random_state=args.seed,
-        )
+        with coming_through(DOOR):
+            result = calibration_report(
+                y,
+                probas,
+                labels=classes,
+                sample_weight=weight,
+                groups=groups,
+                **({"n_bins": args.bins} if isinstance(args.bins, int) else {"bins": args.bins}),
+                confidence_level=args.level,
+                n_resamples=args.resamples,
+                random_state=args.seed,
+            )
         progress.step("writing")
         write_report(result, args.html, args.json)
     print(result)
@@ -147,7 +158,7 @@ def fit(args: argparse.Namespace) -> None:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
-    check_targets({"--out": (args.out, "calibrator")}, [args.file, *_column_files(args)])
+    check_targets({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
     with Progress(3 + N_FOLDS) as progress:
@@ -161,7 +172,8 @@ def fit(args: argparse.Namespace) -> None:
             y, weight, matrix = y[kept], weight[kept], matrix[kept]
             scored = replace(scored, matrix=matrix)
         progress.step(f"fitting {args.method}")
-        calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
+        with coming_through(DOOR):
+            calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
         if len(scored.names) == scored.matrix.shape[1]:
             calibrator.feature_names_in_ = np.array(scored.names, dtype=object)
         codes = labels.encode_labels(y, calibrator.classes_, args.label)
@@ -231,7 +243,7 @@ def check_report_targets(args: argparse.Namespace) -> None:
     """Raise unless the files of a report can be written and destroy nothing."""
     check_targets(
         {"--html": (args.html, "html"), "--json": (args.json, "report")},
-        [args.file, *args.calibrator, *_column_files(args)],
+        [args.file, *args.calibrator, *column_files(args)],
     )
 
 
@@ -246,9 +258,10 @@ def _read(args: argparse.Namespace) -> tuple[Table, LabelArray, Float64Array | N
     return table, y, labels.check_weight(weight, len(y))
 
 
-def _column_files(args: argparse.Namespace) -> list[Path]:
+def column_files(args: argparse.Namespace) -> list[Path]:
     """Return the files that are named in place of columns."""
-    return [Path(name) for name in (args.label, args.weight) if name and _is_file(name)]
+    names = (args.label, args.weight, getattr(args, "group", None))
+    return [Path(name) for name in names if name and _is_file(name)]
 
 
 def _is_file(name: str) -> bool:
@@ -355,7 +368,9 @@ def _held_out(
     used = np.arange(len(codes)) if weight is None else np.flatnonzero(weight > 0)
     counts = np.sort(np.bincount(codes[used]))
     if len(used) < MIN_SAMPLES or counts[-2] < N_FOLDS:
-        fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the same fit has warned before
+            fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
         return fitted.transform(matrix), "in-sample (optimistic)"
     n_classes = len(calibrator.classes_)  # samples without weight count nowhere: uniform
     proba = np.full((len(codes), n_classes), 1.0 / n_classes)

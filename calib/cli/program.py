@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import sys
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import calib
+from calib._border.checks import MOST_BINS, MOST_RESAMPLES
+from calib._border.words import nearest
 from calib.cli.detect_parser import add_detect
 from calib.cli.terminal import say, warnings_as_lines
 
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
-
-#: Bins and resamples beyond which memory and time end before anything is learnt.
-MOST_BINS, MOST_RESAMPLES = 10_000, 1_000_000
 
 _COLUMNS = """\
 Columns are named by shell-style globs or comma-separated lists. A glob takes
@@ -45,8 +43,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.search(r"unrecognized arguments: (--[^\s=]+)", message)
         options = [option for action in _actions(self) for option in action.option_strings]
-        near = difflib.get_close_matches(unknown[1], options, n=1) if unknown else []
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(unknown[1], options) if unknown else None
+        hint = "" if near is None else f"; did you mean {near}?"
         raise ValueError(f"{message}{hint} (see {self.prog} --help)")
 
 
@@ -73,6 +71,18 @@ def _at_most(limit: int) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def _bins(text: str) -> int | list[float]:
+    """Read a number of bins, or their edges with commas between them."""
+    if "," not in text:
+        return _at_most(MOST_BINS)(text)
+    try:
+        edges = [float(edge) for edge in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"edges must be numbers; {error}"[:200]) from None
+    _at_most(MOST_BINS)(str(len(edges) - 1))
+    return edges
 
 
 class _Scores(argparse.Action):
@@ -196,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CAL.JSON",
         help="calibrators to apply to the scores and to report beside them",
     )
-    report.add_argument("--group", help="column of groups that are resampled together")
+    report.add_argument("--group", help="column (or file) of groups that are resampled together")
     report.add_argument(
         "--stream",
         action="store_true",
@@ -204,7 +214,11 @@ def _parser() -> argparse.ArgumentParser:
         "batches, as is done by itself for .parquet from 5,000,000 rows on",
     )
     report.add_argument(
-        "--bins", type=_at_most(MOST_BINS), default=15, help="number of bins (%(default)s)"
+        "--bins",
+        type=_bins,
+        default=15,
+        metavar="N|EDGES",
+        help="number of bins (%(default)s), or their edges: 0,0.5,0.9,1",
     )
     report.add_argument(
         "--resamples",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from calib._border.columns import (
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.advice import Door
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
 from calib.cli.tables import Table
@@ -25,6 +27,24 @@ from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: Beginning of the names of the columns that hold calibrated probabilities.
 ADDED = "calibrated_"
+
+#: What the command line can do about scores that contradict the labels.
+DOOR = Door(
+    positive="pass --positive {label}",
+    order=(
+        "list the columns after --proba or --logits in the order of the sorted labels, or name "
+        "them by the labels"
+    ),
+    sign="negate them in the file",
+    shift="shift them back in the file",
+    check=(
+        "the order of the columns, the positive one of two classes (--positive), whether the "
+        "labels are shifted, and the sign of the scores"
+    ),
+    declared="--logits was given",
+    kind="pass --proba if they are",
+    written=lambda label: shlex.quote(class_name(label)),
+)
 
 
 @dataclass(frozen=True)

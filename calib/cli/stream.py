@@ -38,8 +38,20 @@ def report(args: argparse.Namespace) -> None:
             f"{len(args.scores)} sets of scores need as many different --name; got "
             f"{', '.join(names)}"
         )
+    if not isinstance(args.bins, int):
+        raise ValueError(
+            f"--stream adds up equal-width bins: pass --bins {len(args.bins) - 1}, or the edges "
+            f"without --stream"
+        )
     commands.check_report_targets(args)
     file = open_batches(args.file)
+    for name in filter(None, (args.label, args.weight)):
+        if name not in file.table.columns and commands.column_files(args):
+            raise ValueError(
+                f"--stream reads columns of {args.file.name} alone and {name} is none; leave out "
+                f"--stream to read it from a file"
+            )
+        file.table.column(name)
     found = file.distinct(args.label)
     models, classes = _models(args, file, names, found)
     columns = list(dict.fromkeys(name for model in models for name in model.columns))
@@ -89,6 +101,8 @@ def _in_batches(args: argparse.Namespace) -> bool:
         rows = batches.ParquetFile(args.file).n_rows
     except (ValueError, OSError, ImportError):
         return False  # reading the file as a whole will say what is wrong with it
+    if rows >= LARGE and commands.column_files(args):
+        return False  # columns of their own are read beside the file as a whole
     if rows >= LARGE:
         say("note", f"{args.file.name} has {rows:,} rows and is read in batches (--stream)")
     return rows >= LARGE

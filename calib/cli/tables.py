@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import zipfile
 import zlib
@@ -14,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from calib._border.typing import FloatArray, LabelArray
+from calib._border.words import nearest
 from calib.cli.columns import (
     ColumnError,
     is_list,
-    missing,
+    no_label,
     one_line,
     row_text,
     shorten,
@@ -150,10 +150,10 @@ class Table:
                 f"have one dimension"
             )
         self._check_rows(name, array.size)
-        gaps = missing(array)
-        if gaps.any():
-            row = row_text(int(np.argmax(gaps)))
-            raise ValueError(f"column {name!r} of {self.path.name} has no value in {row}")
+        found = no_label(array)
+        if found is not None:
+            row, what = found
+            raise ValueError(f"column {name!r} of {self.path.name} has {what} in {row_text(row)}")
         return array
 
     def values(self, name: str) -> LabelArray:
@@ -166,8 +166,8 @@ class Table:
     def column(self, name: str) -> Any:
         """Return a column as it was read."""
         if name not in self.columns:
-            near = difflib.get_close_matches(name, list(self.columns), n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = nearest(name, self.columns)
+            hint = "" if near is None else f" (did you mean {near!r}?)"
             raise ValueError(f"unknown column {name!r}{hint}; {self._listing()}")
         try:
             return self.columns[name]

@@ -13,6 +13,7 @@ from calib._border.checks import describe
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
+from calib._border.words import did_you_mean
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.readers.frameworks import FRAMEWORKS, as_given, columns
 from calib.detection.tables.checks import mapped_labels
@@ -207,7 +208,7 @@ def _adapter(adapter: Any) -> tuple[Reader, Writer]:
     known = ", ".join(repr(name) for name in ("arrays", *FRAMEWORKS))
     raise ValueError(
         f"adapter must be one of {known}, or a pair of callables (read, write); got "
-        f"{describe(adapter)}"
+        f"{describe(adapter)}{did_you_mean(adapter, ('arrays', *FRAMEWORKS))}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
+from calib._border.words import did_you_mean
 from calib.detection.lrp import BoolArray, MatchedScores, check_iou_threshold, check_number
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections
@@ -93,7 +94,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         if not column and one not in POSITIONS:
             raise ValueError(
                 f"features must be names among {POSITIONS} or column numbers >= 0 of "
-                f"Detections.features; got {describe(one)}"
+                f"Detections.features; got {describe(one)}{did_you_mean(one, POSITIONS)}"
             )
 
 

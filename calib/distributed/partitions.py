@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -204,20 +205,32 @@ def largest(parts: list[Sums]) -> Sums:
 def distinct_labels(frame: Any, label: str, weight: str | None = None) -> LabelArray:
     """Return the distinct labels of all rows of positive weight."""
     parts = numbered(partitions_of(frame[[label, *([weight] if weight else [])]]))
-    (found,) = reduce(parts, _distinct, label, weight, combine=join)
+    found, kinds = reduce(parts, _distinct, label, weight, combine=join)
     if not found:
         raise ValueError("ddf has no rows" + (" of positive weight" if weight else ""))
+    counted = Counter(kind for _, kind in kinds)
+    (common, _), *others = counted.most_common()
+    if others:
+        number, kind = next(pair for pair in sorted(kinds) if pair[1] != common)
+        raise ValueError(
+            f"partition {number} (the first is 0): column {label!r} holds {kind}, where other "
+            f"partitions hold {common}; make all partitions alike"
+        )
     return np.unique(np.array(found))
 
 
 def _distinct(numbered: tuple[int, Any], label: str, weight: str | None) -> Sums:
     number, frame = numbered
     if not len(frame):
-        return ([],)
+        return [], []
     with naming(number):
         if weight is not None:
             frame = frame[weights_of(frame, weight) > 0]
-        return (np.unique(labels_of(frame, label)).tolist() if len(frame) else [],)
+        if not len(frame):
+            return [], []
+        labels = np.unique(labels_of(frame, label))
+        kind = {"U": "text", "O": "text", "M": "datetimes", "m": "timedeltas"}
+        return labels.tolist(), [(number, kind.get(labels.dtype.kind, "numbers"))]
 
 
 class naming:

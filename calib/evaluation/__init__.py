@@ -31,6 +31,7 @@ from calib.evaluation.detection.overlap_error import score_iou_squared_error
 from calib.evaluation.detection.report.records import (
     ClassTable,
     DetectionMeasure,
+    DetectionMetricInterval,
     DetectionModelReport,
     PositionMap,
     ReliabilityBins,
@@ -38,7 +39,6 @@ from calib.evaluation.detection.report.records import (
 from calib.evaluation.detection.report.reporting import detection_report
 from calib.evaluation.detection.report.results import DetectionReport
 from calib.evaluation.detection.sampling import (
-    DetectionMetricInterval,
     detection_metric_difference,
     detection_metric_interval,
 )

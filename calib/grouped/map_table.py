@@ -12,7 +12,7 @@ from calib.grouped.maps import (
     IdentityCalibrator,
     LinearCalibrator,
 )
-from calib.registry import CALIBRATORS, get_entry, name_of
+from calib.registry import CALIBRATORS, closest_name, get_entry, name_of
 
 #: Maps that `DetectionCalibrator` knows by name, beside those of the registry.
 DETECTION_MAPS: dict[str, type[BaseCalibrator]] = {
@@ -98,7 +98,11 @@ def map_class(name: str) -> type[BaseCalibrator]:
     """Return the class of a name in either table, or raise a `ValueError` that lists them."""
     if not isinstance(name, str) or name not in map_names():
         known = ", ".join(map_names())
-        raise ValueError(f"unknown calibrator {describe(name)}; known names: {known}")
+        meant = None
+        if isinstance(name, str):
+            meant = closest_name(name, extra=tuple(DETECTION_MAPS))
+        hint = "" if meant is None else f". Did you mean {meant!r}?"
+        raise ValueError(f"unknown calibrator {describe(name)}; known names: {known}{hint}")
     return DETECTION_MAPS[name] if name in DETECTION_MAPS else get_entry(name).load()
 
 

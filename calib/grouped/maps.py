@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import check_integer, describe
+from calib._border.checks import MOST_BINS, check_integer, describe
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
@@ -226,7 +226,7 @@ class GridHistogramCalibrator(_ScoreFirst):
         n_dimensions = array.shape[1]
         n_bins = DEFAULT_BINS.get(n_dimensions, MANY_DIMENSIONS_BINS)
         if self.n_bins is not None:
-            n_bins = check_integer("n_bins", self.n_bins, low=1)
+            n_bins = check_integer("n_bins", self.n_bins, low=1, high=MOST_BINS)
         if n_bins**n_dimensions > MAX_CELLS:
             raise ValueError(
                 f"n_bins={n_bins} in {n_dimensions} dimensions makes {n_bins**n_dimensions} cells; "

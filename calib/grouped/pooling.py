@@ -21,6 +21,7 @@ from calib._border.labels import is_soft_target
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.advice import Door, coming_through
 from calib.base import BaseCalibrator
 from calib.grouped.glm import Link, Prior, fit_groups
 from calib.grouped.maps import (
@@ -43,6 +44,14 @@ LEAST_SLOPE = 1e-6
 
 #: Distance from 0 and 1 of the map of a class whose targets are all 0 or all 1.
 SINGLE_TARGET_MARGIN = 1e-9
+
+#: What can be done about scores of detections that are higher for the wrong ones.
+DOOR = Door.of_model(
+    "the score of the detections",
+    "that larger scores mean surer detections, that boxes and annotations are those of the same "
+    "images, in the same unit and corner format, and that categories have the same ids",
+    classes=("a wrong detection", "a right detection"),
+)
 
 PerClass: TypeAlias = Literal["shrink"] | bool
 SingleTarget: TypeAlias = Literal["pooled", "own"]
@@ -166,7 +175,9 @@ def fit_maps(
     order = np.lexsort((target, X[:, 0], labels))  # so that the order of rows leaves no trace
     X, target, labels = X[order], target[order], labels[order]
     form = _form_of(template)
-    pooled = _never_falling(fit_to_fractions(clone(template), X, target), form, X, target)
+    with coming_through(DOOR):
+        fitted = fit_to_fractions(clone(template), X, target)
+    pooled = _never_falling(fitted, form, X, target)
     maps = ClassMaps(pooled)
     if per_class is False:
         return maps

@@ -811,3 +811,44 @@ def test_probabilities_as_logits(tmp_path, logits, y, capsys, fails):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ProbabilitiesAsLogitsWarning)
         assert "looks like probabilities" in fails(*command)
+
+
+def test_groups_come_from_a_column_or_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As labels and weights do; the file counts as an input that no output replaces."""
+    rng = np.random.default_rng(0)
+    y, z, g = rng.integers(0, 2, 80), rng.normal(size=80), np.repeat(np.arange(20), 4)
+    rows = "\n".join(f"{a},{b},{c}" for a, b, c in zip(y, z, g, strict=True))
+    data, alone, array = tmp_path / "d.csv", tmp_path / "g.csv", tmp_path / "g.npy"
+    data.write_text(f"y,z,g\n{rows}\n")
+    alone.write_text("g\n" + "\n".join(map(str, g)) + "\n")
+    np.save(array, g)
+    command = ["report", str(data), "--label", "y", "--logits", "z"]
+    shown = []
+    for group in ("g", str(alone), str(array)):
+        assert main([*command, "--group", group]) == 0
+        shown.append(capsys.readouterr().out)
+    assert "20 groups" in shown[0]
+    assert len(set(shown)) == 1
+    alone.write_text("g\n1\n2\n")
+    assert main([*command, "--group", str(alone)]) == 2
+    assert "g.csv has 2 groups for 80 rows" in capsys.readouterr().err
+    assert main([*command, "--group", str(array), "--html", str(array)]) == 2
+    assert "would replace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["inf", "-inf", "Infinity", "1e999"])
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_infinity_among_numbers_is_no_label(
+    word: str, stream: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "d.csv"
+    data.write_text(f"y,z\n0,1\n1,2\n{word},3\n0,1\n")
+    assert main(["report", str(data), "--label", "y", "--logits", "z", *stream]) == 2
+    err = capsys.readouterr().err
+    assert "inf among numbers, which is no class" in err
+    assert "row 2" in err
+    data.write_text(f"y,z\na,1\nb,2\n{word},3\na,1\n")  # among words it is one of them
+    assert main(["report", str(data), "--label", "y", "--logits", "z", *stream]) == 2
+    assert "3 distinct labels" in capsys.readouterr().err

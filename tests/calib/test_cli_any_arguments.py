@@ -44,6 +44,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "inf": pyarrow.array([np.inf] * 60),
     }
     parquet.write_table(pyarrow.table(odd), "odd.parquet")
+    for word in ("inf", "-Infinity", "1e999"):
+        rows = "\n".join(f"{y},{z}" for y, z in zip([word, *Y[1:]], Z, strict=True))
+        Path(f"inf_{word}.csv").write_text(f"y,z\n{rows}\n")
+    Path("inf.jsonl").write_text('{"y": 0, "z": 1}\n{"y": 1, "z": 0}\n{"y": Infinity, "z": 1}\n')
+    Path("few.csv").write_text("g\n1\n2\n")
+    Path("two.csv").write_text("g,h\n1,1\n2,2\n")
+    np.save("cube.npy", np.zeros((60, 2, 2)))
     save(TemperatureCalibrator(input="logits").fit(Z, Y), "cal.json")
     Path("junk.bin").write_bytes(bytes(range(256)) * 10)
     for ending in ("csv", "parquet", "npz", "npy", "pt", "jsonl", "feather", "tsv", "json", "gz"):
@@ -71,6 +78,28 @@ COMMANDS = [
     f"{REPORT} --resamples -1", f"{REPORT} --level nan", f"{REPORT} --level inf",
     f"{REPORT} --level 95", f"{REPORT} --level x", f"{REPORT} --seed -1", f"{REPORT} --seed x",
     f"{REPORT} --group nothing", f"{REPORT} --weight y2", f"{REPORT} --name a --name b",
+    *(f"report {file} --label y --logits z{stream}" for file in
+      ("inf_inf.csv", "inf_-Infinity.csv", "inf_1e999.csv", "inf.jsonl")
+      for stream in ("", " --stream")),
+    "fit inf_inf.csv --label y --logits z --out new.json", f"{REPORT} --group inf_inf.csv",
+    *(f"{REPORT} --{option} {file}" for option in ("group", "weight") for file in
+      ("few.csv", "two.csv", "cube.npy", "junk.npy", "empty.csv", "folder", "none.csv",
+       "cal.json")),
+    *(f"report good.parquet --logits z --label {file}" for file in
+      ("few.csv", "two.csv", "cube.npy", "junk.npy", "empty.csv", "folder", "none.csv")),
+    *(f"report good.parquet --label {file} --logits z --stream" for file in ("few.csv",)),
+    f"{REPORT} --weight few.csv --stream", f"{REPORT} --group few.csv --stream",
+    *(f"{REPORT} --bins {edges}" for edges in
+      (",", "0,1,", "0,a,1", "1,0", "0,0.5", "0,nan,1", "0,inf", "0.5,1", "0;1", "0,1e999",
+       "0,1 --stream")),
+    f"{REPORT} --positive 7", f"{REPORT} --positive", "report good.parquet --label y --proba p "
+    "--positive yes", f"{REPORT} --name", f"{REPORT} --proba p --name a --name a",
+    f"{REPORT} --stream --stream=yes", f"{REPORT} --level", f"{REPORT} --level 0",
+    f"{REPORT} --level 1", f"{REPORT} --level 0,9", f"{REPORT} --seed 1.5",
+    f"{REPORT} --resamples 1", f"{REPORT} --resamples x",
+    f"{FIT} --positive 7", f"{FIT} --weight few.csv", f"{FIT} --weight when", f"{FIT} --param",
+    "apply cal.json good.parquet --logits z --positive 7", "apply cal.json", "methods x",
+    "apply cal.json good.parquet --logits z --out",
     f"{REPORT} --calibrator junk.bin", f"{REPORT} --calibrator folder",
     f"{REPORT} --calibrator text.json", f"{REPORT} --calibrator good.parquet",
     f"{REPORT} --labels y", f"{REPORT} --logit z", f"{REPORT} --html", f"{REPORT} --html folder",

@@ -53,7 +53,6 @@ def test_tensors_in_tensors_out(name: str, n_classes: int, source: str, device: 
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.filterwarnings("ignore:.*at its bound:calib.warnings.DegenerateScoresWarning")
 def test_fitting_on_tensors(name: str) -> None:
     _, z = fitted(name, 3)
     y = np.random.default_rng(1).integers(0, 3, 300)
@@ -142,3 +141,54 @@ def test_what_cannot_be_exported() -> None:
         to_torch(TemperatureCalibrator())
     with pytest.raises(TypeError, match="ExternalCalibrator has no pure map"):
         to_torch(ExternalCalibrator(IsotonicRegression()))
+
+
+def with_exclusions(n_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores of which some classes are excluded by a logit of minus infinity, and labels."""
+    rng = np.random.default_rng(0)
+    z = 3 * rng.normal(size=(300, n_classes))
+    hidden = rng.random(z.shape) < 0.3
+    hidden[np.arange(300), rng.integers(0, n_classes, 300)] = False
+    z[hidden] = -np.inf
+    return z, (z / 1.5 + rng.gumbel(size=z.shape)).argmax(axis=1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", PURE)
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_programs_exported_without_exclusions_understand_them(name: str, n_classes: int) -> None:
+    from calib.export import to_torch
+
+    z, y = with_exclusions(n_classes)
+    cal = make_calibrator(name, input="logits").fit(z, y)
+    tensor = torch.tensor(z)
+    plain = torch.where(torch.isinf(tensor), -3.0, tensor)
+    rows = torch.export.Dim("rows", min=2)
+    program = torch.export.export(to_torch(cal), (plain,), dynamic_shapes=({0: rows},)).module()
+    traced = torch.jit.trace(to_torch(cal), (plain,), check_trace=False)
+    for run in (program, traced, to_torch(cal)):
+        np.testing.assert_allclose(run(tensor).numpy(), cal.transform(z), atol=1e-9)
+        assert (run(tensor)[torch.isinf(tensor)] == 0).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["temperature", "platt", "vector_scaling", "auto"])
+def test_onnx_files_understand_exclusions(name: str) -> None:
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    from calib.export import to_torch
+
+    z, y = with_exclusions(4)
+    cal = make_calibrator(name, input="logits").fit(z, y)
+    tensor = torch.tensor(z, dtype=torch.float32)
+    plain = torch.where(torch.isinf(tensor), -3.0, tensor)
+    shapes = ({0: torch.export.Dim("rows", min=2)},)
+    made = torch.onnx.export(
+        to_torch(cal), (plain,), dynamo=True, verbose=False, dynamic_shapes=shapes
+    )
+    session = runtime.InferenceSession(
+        made.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (proba,) = session.run(None, {session.get_inputs()[0].name: tensor.numpy()})
+    np.testing.assert_allclose(proba, cal.transform(z), atol=1e-5)
+    assert (proba[np.isinf(z)] == 0).all()

@@ -91,7 +91,6 @@ def test_probabilities_stand_in_for_pairs() -> None:
         (DummyClassifier(), "predict_proba"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*at its bound:calib.warnings.DegenerateScoresWarning")
 def test_scores_of_classes_are_taken(model: Any, response: str) -> None:
     X, y = data()
     served = CalibratedClassifier(model, "temperature", cv=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -86,3 +87,71 @@ def test_order_of_two_classes_does_not_matter(method: str, scale: float, source:
         one = make_calibrator(method, input=kind).fit(z, y).transform(z)
         other = make_calibrator(method, input=kind).fit(z[:, ::-1], 1 - y).transform(z[:, ::-1])
     np.testing.assert_allclose(one, other[:, ::-1], atol=2e-6 if "32" in source else 1e-9)
+
+
+def choices() -> list[tuple[str, str, object]]:
+    """Return every value of every option with listed values, of every map."""
+    found = []
+    for method, entry in CALIBRATORS.items():
+        for option, hint in get_type_hints(entry.load().__init__).items():
+            values = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+            if option != "input":
+                found += [(method, option, value) for part in values for value in get_args(part)]
+            if hint is bool:
+                found += [(method, option, value) for value in (True, False)]
+    return found
+
+
+#: Boosted heads cut their columns into quantiles from below, which a change of sign moves.
+CUT_FROM_BELOW = ("split_point", "heads", "hgb", "logits")
+
+
+@pytest.mark.parametrize(("method", "option", "value"), choices())
+@pytest.mark.parametrize("source", ["logits", "proba", "rounded"])
+def test_order_of_two_classes_does_not_matter_in_any_option(
+    method: str, option: str, value: object, source: str
+) -> None:
+    s, y = two_classes(401, 5)
+    s = 2.0 * s
+    z = np.stack([-0.5 * s, 0.5 * s], axis=1)
+    if source != "logits":
+        second = np.round(expit(s), 2 if source == "rounded" else 16)
+        z = np.stack([1 - second, second], axis=1)
+        z = np.round(z, 2) if source == "rounded" else z
+    kind = "logits" if source == "logits" else "proba"
+    near = 0.05 if (method, option, value, source) == CUT_FROM_BELOW else 1e-9
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one, other = (
+            make_calibrator(method, input=kind, **{option: value}).fit(*given).transform(given[0])
+            for given in ((z, y), (z[:, ::-1], 1 - y))
+        )
+    np.testing.assert_allclose(one, other[:, ::-1], atol=near)
+
+
+@pytest.mark.parametrize("n_bins", [1, 2, 3, 10, 15])
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+@pytest.mark.parametrize("kind", ["rate", "scaling"])
+@pytest.mark.parametrize("shift", [-1.5, 0.0, 1.5])
+def test_order_of_two_classes_does_not_matter_for_bins(
+    n_bins: int, strategy: str, kind: str, shift: float
+) -> None:
+    """Ties, values on the edges, exact zeros and ones, and masks of one class or the other."""
+    rng = np.random.default_rng(n_bins)
+    s = 3.0 * rng.normal(size=300) + shift
+    y = (rng.random(300) < expit(s)).astype(int)
+    weight = rng.integers(0, 4, 300).astype(float)
+    z = np.stack([np.zeros(300), s], axis=1)
+    z[y == 0, 1] = np.where(rng.random((y == 0).sum()) < 0.2, -1e9, z[y == 0, 1])
+    z[y == 1, 0] = np.where(rng.random((y == 1).sum()) < 0.1, -np.inf, z[y == 1, 0])
+    second = np.round(expit(s), 1)
+    p = np.stack([np.round(1 - second, 1), second], axis=1)
+    options = {"n_bins": n_bins, "strategy": strategy, "kind": kind}
+    for given, source in ((z, "logits"), (p, "proba")):
+        for w in (None, weight):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                cal = make_calibrator("histogram", input=source, **options)
+                one = cal.fit(given, y, w).transform(given)
+                other = cal.fit(given[:, ::-1], 1 - y, w).transform(given[:, ::-1])
+            np.testing.assert_allclose(one, other[:, ::-1], atol=1e-9)

@@ -86,6 +86,35 @@ def test_nothing_is_said_of_good_useless_or_biased_scores(n_classes: int) -> Non
         assert "order" not in said(lambda g=given: IsotonicCalibrator(input="logits").fit(g, y))
 
 
+@pytest.mark.parametrize("n", [50, 500, 5000])
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+def test_noise_is_not_told_that_its_temperature_is_at_a_bound(n_classes: int, n: int) -> None:
+    rng = np.random.default_rng(0)
+    n_draws = 100 if n < 5000 else 25
+    alarms = {"bound": 0, "slope": 0}
+    for _ in range(n_draws):
+        z, y = rng.normal(size=(n, n_classes)), rng.integers(0, n_classes, n)
+        labels = np.arange(n_classes)
+        for method in ("temperature", "platt"):
+            cal = make_calibrator(method, input="logits")
+            text = said(lambda c=cal, z=z, y=y, k=labels: c.fit(z, y, labels=k))
+            for word in alarms:
+                alarms[word] += word in text
+    assert max(alarms.values()) <= 0.05 * n_draws + 2
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize("n", [50, 500, 5000])
+def test_scores_against_the_labels_are_told_at_any_size(n_classes: int, n: int) -> None:
+    z, y = scores(n_classes, n)
+    fit = TemperatureCalibrator(input="logits").fit
+    assert "at its bound" in said(lambda: fit(-z, y))
+    moved = np.roll(z, 1, axis=1)
+    assert "labels" in said(lambda: fit(moved, y))
+    assert said(lambda: fit(z, y)) == ""
+    assert said(lambda: fit(100.0 * np.eye(n_classes)[y], y)) == ""  # separable
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_false_alarms_are_rare(n_classes: int) -> None:

@@ -172,7 +172,6 @@ def test_fold_schemes(small: tuple[np.ndarray, np.ndarray]) -> None:
     assert not np.allclose(pooled, by_scheme["per_fold"].predictions["lr", "raw"][0].y_prob)
 
 
-@pytest.mark.filterwarnings("ignore:.*at its bound:calib.warnings.DegenerateScoresWarning")
 def test_methods_of_the_registry_and_own_calibrators(
     small: tuple[np.ndarray, np.ndarray],
 ) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, LabelArray
 from calib._core.estimators.out_of_fold import check_estimator, warn_if_trained
@@ -36,7 +42,7 @@ def check_options(est: Any, weighted: bool) -> None:
     check_option("aggregation", est.aggregation, ("plus", "minmax"))
     check_option("small", est.small, ("infinite", "raise"))
     check_option("backend", est.backend, ("native", "mapie"))
-    check_integer("n_resamples", est.n_resamples, low=2)
+    check_integer("n_resamples", est.n_resamples, low=2, high=MOST_RESAMPLES)
     for name in ("mondrian", "likelihood_ratio"):
         if getattr(est, name) is not None and not callable(getattr(est, name)):
             raise ValueError(f"{name} must be a function of X; got {describe(getattr(est, name))}")

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.optional import require
+from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_matrix
 from uq.conformal.quantiles import score_vector
@@ -197,7 +198,7 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
         self : object
         """
         check_is_fitted(self, "n_updates_")
-        values = score_vector(np.atleast_1d(to_numpy(np.asarray(scores))), "scores")
+        values = score_vector(np.atleast_1d(to_numpy(read_array(scores, "scores"))), "scores")
         for score in values.tolist():
             self._observe(score)
         return self

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from calib._border.arrays import array_namespace, is_half, to_numpy, without_gradient
-from calib._border.checks import check_fraction, check_integer
+from calib._border.checks import MOST_BINS, check_fraction, check_integer
 from calib._border.random import generator
 from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
@@ -159,7 +159,7 @@ def negative_label_score(
     n_negatives = negatives.shape[0]
     starts = [0, n_negatives]
     if n_groups is not None:
-        check_integer("n_groups", n_groups, low=1)
+        check_integer("n_groups", n_groups, low=1, high=MOST_BINS)
         if n_groups > n_negatives:
             raise ValueError(f"n_groups={n_groups} exceeds the {n_negatives} negatives")
         order = generator(random_state).permutation(n_negatives)

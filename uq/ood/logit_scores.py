@@ -14,7 +14,7 @@ from calib import ProbabilitiesAsLogitsWarning
 from calib._border.arrays import to_numpy, without_gradient
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike
-from calib._border.validation import check_matrix, looks_like_probabilities
+from calib._border.validation import check_logits, looks_like_probabilities, read_matrix
 from calib._border.warn import warn
 from uq.ood.scores import margin_score, max_probability_score, negative_entropy_score
 from uq.rows import by_rows, check_temperature, log_sum_exp
@@ -30,7 +30,7 @@ def max_logit_score(logits: ArrayLike) -> Array:
     Parameters
     ----------
     logits : array-like or tensor of shape (n_samples, n_classes)
-        Unnormalised class scores, ``n_classes >= 2``.
+        Unnormalised class scores, ``n_classes >= 2``; minus infinity excludes a class.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def max_logit_score(logits: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        For NaN or inf, or fewer than two columns.
+        For NaN or plus infinity, rows that exclude every class, or fewer than two columns.
 
     Warns
     -----
@@ -72,7 +72,8 @@ def energy_score(logits: ArrayLike, *, temperature: float = 1.0) -> Array:
     Parameters
     ----------
     logits : array-like or tensor of shape (n_samples, n_classes)
-        Unnormalised class scores, ``n_classes >= 2``; neither probabilities nor their logarithms.
+        Unnormalised class scores, ``n_classes >= 2``; neither probabilities nor their logarithms;
+        minus infinity excludes a class.
     temperature : float > 0, default=1.0
         Softness of the maximum.
 
@@ -84,8 +85,9 @@ def energy_score(logits: ArrayLike, *, temperature: float = 1.0) -> Array:
     Raises
     ------
     ValueError
-        For NaN or inf, fewer than two columns, ``temperature <= 0``, or log-probabilities with
-        temperature 1, whose score is exactly 0 in every row.
+        For NaN or plus infinity, rows that exclude every class, fewer than two columns,
+        ``temperature <= 0``, or log-probabilities with temperature 1, whose score is exactly 0 in
+        every row.
 
     Warns
     -----
@@ -126,7 +128,7 @@ def ood_score(logits: ArrayLike, *, method: Method = "energy", temperature: floa
     Parameters
     ----------
     logits : array-like or tensor of shape (n_samples, n_classes)
-        Unnormalised class scores, ``n_classes >= 2``.
+        Unnormalised class scores, ``n_classes >= 2``; minus infinity excludes a class.
     method : {"max_probability", "margin", "negative_entropy", "max_logit", "energy"}, \
 default="energy"
         Which score.
@@ -188,7 +190,8 @@ default="energy"
 
 
 def _check_logits(logits: ArrayLike, purpose: str) -> Array:
-    array = check_matrix(logits, "logits")
+    array = read_matrix(logits, "logits")
+    check_logits(array, "logits", limit=np.finfo(np.float64).max)
     if array.shape[1] < 2:
         raise ValueError(
             f"{purpose} needs the logits of at least 2 classes; got shape {tuple(array.shape)}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from calib import DegenerateScoresWarning
-from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_fraction, check_integer, describe
 from calib._border.labels import check_weight
 from calib._border.optional import require
 from calib._border.random import generator
@@ -190,7 +190,7 @@ class OODReport:
         ImportError
             If matplotlib is not installed.
         """
-        check_integer("n_bins", n_bins, low=1)
+        check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
         plt = require("matplotlib.pyplot", extra="plot", purpose="OODReport.plot")
         if ax is None:
             _, ax = plt.subplots(figsize=(6.0, 4.0), layout="constrained")
@@ -274,7 +274,7 @@ def ood_report(
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     true_positive_rate = check_fraction("true_positive_rate", true_positive_rate)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     inside = check_score_vector(scores_in, "scores_in")
     weight = check_weight(sample_weight, len(inside))
     named = scores_out if isinstance(scores_out, Mapping) else {"out": scores_out}

@@ -14,7 +14,7 @@ from calib._border.arrays import array_namespace
 from calib._border.checks import check_option
 from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, InputKind
-from calib._border.validation import check_matrix, check_scores
+from calib._border.validation import check_scores, read_matrix
 from calib._core.links import PROBA_FLOOR, both_columns, logits_from_proba, softmax
 from uq.rows import blocks, by_rows, check_temperature, working
 
@@ -31,7 +31,8 @@ def max_probability_score(
     scores : array-like or tensor of shape (n_samples, n_classes), (n_samples,) or (n_samples, 1)
         What `input` says; one column belongs to the second of two classes.
     input : {"proba", "logits"}, default="proba"
-        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits.
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
     temperature : float > 0, default=1.0
         Divides the logits (the logarithms of probabilities) before the softmax.
 
@@ -44,7 +45,8 @@ def max_probability_score(
     Raises
     ------
     ValueError
-        For NaN or inf, wrong shapes, values that contradict `input`, or ``temperature <= 0``.
+        For NaN, infinities other than those of excluded classes, wrong shapes, values that
+        contradict `input`, or ``temperature <= 0``.
 
     See Also
     --------
@@ -79,7 +81,8 @@ def margin_score(
     scores : array-like or tensor of shape (n_samples, n_classes), (n_samples,) or (n_samples, 1)
         What `input` says; one column belongs to the second of two classes.
     input : {"proba", "logits"}, default="proba"
-        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits.
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
     temperature : float > 0, default=1.0
         Divides the logits (the logarithms of probabilities) before the softmax.
 
@@ -121,7 +124,8 @@ def negative_entropy_score(
     scores : array-like or tensor of shape (n_samples, n_classes), (n_samples,) or (n_samples, 1)
         What `input` says; one column belongs to the second of two classes.
     input : {"proba", "logits"}, default="proba"
-        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits.
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
     temperature : float > 0, default=1.0
         Divides the logits (the logarithms of probabilities) before the softmax.
 
@@ -165,7 +169,8 @@ def negative_mutual_information_score(
         Outputs of the members (networks, dropout passes, bootstrap fits), each as `input` says;
         ``n_members >= 2`` and ``n_classes >= 2``.
     input : {"proba", "logits"}, default="proba"
-        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits.
+        Probabilities in [0, 1] whose rows sum to 1 within 1e-3, or logits, of which minus infinity
+        excludes a class.
     temperature : float > 0, default=1.0
         Divides the logits (the logarithms of probabilities) of every member.
 
@@ -208,7 +213,7 @@ def negative_mutual_information_score(
             f"2 classes; got shape {tuple(array.shape)}"
         )
     n_members, n_samples, n_classes = array.shape
-    flat = check_matrix(array.reshape(n_members * n_samples, n_classes), "scores")
+    flat = read_matrix(array.reshape(n_members * n_samples, n_classes), "scores")
     check_scores(flat, input, "scores")
     members = flat.reshape(n_members, n_samples, n_classes)
     xp = array_namespace(members)
@@ -244,7 +249,7 @@ def _from_proba(
     """Check scores and apply a function of probabilities, block by block."""
     check_option("input", source, ("proba", "logits"))
     temperature = check_temperature(temperature)
-    array = check_matrix(scores, "scores")
+    array = read_matrix(scores, "scores")
     check_scores(array, source, "scores")
 
     def of_block(block: Array, xp: Any) -> Array:

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from calib._border.checks import check_integer, describe
+from calib._border.checks import MOST_RESAMPLES, check_integer, describe
 from calib._border.labels import check_same_length
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
@@ -117,7 +117,7 @@ def certainty_curve(
     array([0.95, 0.86, 0.74])
     """
     check_integer("min_kept", min_kept, low=1)
-    if check_integer("n_simulations", n_simulations, low=0) == 1:
+    if check_integer("n_simulations", n_simulations, low=0, high=MOST_RESAMPLES) == 1:
         raise ValueError("n_simulations must be 0 or >= 2; got 1")
     cuts = check_score_vector(thresholds, "thresholds")
     parts = check_score_vector(shares, "shares")

@@ -9,7 +9,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.stats import beta, binom
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
@@ -162,7 +168,7 @@ def control_selective_risk(
     confidence_level = check_fraction("confidence_level", confidence_level)
     min_coverage = check_fraction("min_coverage", min_coverage)
     check_option("procedure", procedure, ("fixed_sequence", "bonferroni"))
-    check_integer("n_candidates", n_candidates, low=1)
+    check_integer("n_candidates", n_candidates, low=1, high=MOST_RESAMPLES)
     wrong = check_errors(error)
     ranks = check_score_vector(confidence, "confidence")
     check_same_length(len(wrong), len(ranks), "error", "confidence")

@@ -13,6 +13,8 @@ from sklearn.base import clone
 from calib import CALIBRATORS, BaseCalibrator, VennAbersCalibrator, make_calibrator
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
+from calib._border.words import did_you_mean
+from calib._core.advice import Door, coming_through
 from calib._core.links import expit
 from calib.warnings import ProbabilitiesAsLogitsWarning
 from uq.selective.certainty import (
@@ -29,6 +31,12 @@ OWN_METHODS = ("raw", "conformal", "conformal_prevalence")
 MAX_PROBABILITY = "max_probability"
 CONFIDENCE = "conformal_confidence"
 Method: TypeAlias = str | BaseCalibrator
+#: What can be done about held-out scores that contradict the labels.
+DOOR = Door.of_model(
+    "the held-out score of the model",
+    "that X and y belong together row by row, and pass groups= if rows are related",
+    classes=("the first class", "the second class"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +106,7 @@ def read_methods(calibrators: Sequence[str] | Mapping[str, Method]) -> dict[str,
             raise ValueError(
                 f"calibrators has {describe(method)} (under {name!r}), which is neither a "
                 f"calibrator nor one of {', '.join(repr(one) for one in known)}"
+                f"{did_you_mean(method, known)}"
             )
     return named
 
@@ -109,7 +118,7 @@ def apply_method(method: Method, cell: Cell, codes: IntArray) -> StudyPrediction
     interval = np.full((n_samples, 2), np.nan)
     p_values = np.full((n_samples, 2), np.nan)
     template = None if method in OWN_METHODS else _calibrator(method, cell.kind)
-    with warnings.catch_warnings():
+    with coming_through(DOOR), warnings.catch_warnings():
         # what the scores are is known here, so small margins are no suspicion
         warnings.simplefilter("ignore", ProbabilitiesAsLogitsWarning)
         for number in range(len(cell.fold)):

@@ -11,7 +11,13 @@ import numpy as np
 from sklearn.utils import indexable
 
 from calib._border.arrays import to_numpy
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.labels import check_same_length, check_vector
 from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, IntArray, LabelArray
@@ -195,8 +201,8 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
         thresholds=cuts,
         min_kept=check_integer("min_kept", min_kept, low=1),
         confidence_level=check_fraction("confidence_level", confidence_level),
-        n_resamples=check_integer("n_resamples", n_resamples, low=2),
-        n_simulations=check_integer("n_simulations", n_simulations, low=0),
+        n_resamples=check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES),
+        n_simulations=check_integer("n_simulations", n_simulations, low=0, high=MOST_RESAMPLES),
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -16,6 +16,7 @@ from calib._border.labels import encode_labels
 from calib._border.reading import read_array
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
+from calib._border.validation import as_floating
 from calib._core.estimators.out_of_fold import check_fitted
 
 Response: TypeAlias = Literal["auto", "decision_function", "predict_proba"]
@@ -213,7 +214,7 @@ def _answer(estimator: Any, X: Any, response: str, known: LabelArray) -> FloatAr
             f"{name} is a list of {len(answer)} arrays, one per output; wrap one classifier per "
             f"output"
         )
-    scores: FloatArray = to_numpy(read_array(answer, name))
+    scores: FloatArray = to_numpy(as_floating(read_array(answer, name), name))
     width = _width(scores)
     if scores.ndim not in (1, 2) or (width != len(known) and not (width == 1 and len(known) == 2)):
         raise ValueError(

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import MOST_BINS, check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.fitted_arrays import SHARE, FittedArray
@@ -271,8 +271,8 @@ class HCalibrator(BaseCalibrator):
         check_option("map", self.map, ("auto", *MAPS))
         check_option("mode", self.mode, ("default", "reference"))
         check_option("guard", self.guard, (True, False))
-        check_integer("n_components", self.n_components, low=1)
-        check_integer("n_knots", self.n_knots, low=2)
+        check_integer("n_components", self.n_components, low=1, high=MOST_BINS)
+        check_integer("n_knots", self.n_knots, low=2, high=MOST_BINS)
         check_integer("max_iter", self.max_iter, low=1)
         check_integer("max_events", self.max_events, low=1000)
         if self.window != "auto":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.typing import ArrayLike
 from calib._border.validation import check_predictions
 from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
@@ -25,7 +25,7 @@ def tabulated(
     bins: ArrayLike = None,
 ) -> BinTable:
     """Check all arguments of a binned metric and return its table."""
-    check_integer("n_bins", n_bins, low=1)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     check_option("strategy", strategy, views.STRATEGIES)
     check_option("average", average, views.AVERAGES)
     codes, proba, weight, _ = check_predictions(
@@ -228,7 +228,7 @@ def adaptive_calibration_error(
     """
     if isinstance(threshold, (bool, str)) or not 0 <= threshold < 1:
         raise ValueError(f"threshold must be a number in [0, 1); got {threshold!r}")
-    check_integer("n_bins", n_bins, low=1)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )

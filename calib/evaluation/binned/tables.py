@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.checks import MOST_BINS, check_fraction, check_integer, check_option
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._border.validation import check_predictions
@@ -169,7 +169,7 @@ def binned_calibration_table(
     >>> table.gap.round(2)
     array([ 0.15, -0.2 ])
     """
-    check_integer("n_bins", n_bins, low=1)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     check_option("strategy", strategy, views.STRATEGIES)
     check_option("average", average, views.AVERAGES)
     codes, proba, weight, classes = check_predictions(

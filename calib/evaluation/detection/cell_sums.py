@@ -6,12 +6,12 @@ Sums carry replicates in front: ``(..., n_entries)`` for the occupied pairs of c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 
 Reduce: TypeAlias = Literal["ece", "ace", "mce"]
 Average: TypeAlias = Literal["pooled", "macro", "weighted"]
@@ -69,10 +69,6 @@ class ErrorOptions:
     drop_zero: bool = False  # leave classes with an error of exactly 0 out of the mean
     debiased: bool = False
 
-    def without_bias(self) -> ErrorOptions:
-        """Return the same options with unbiased squared gaps."""
-        return replace(self, debiased=True)
-
 
 def calibration_error(
     layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
@@ -92,24 +88,11 @@ def class_errors(
     layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
 ) -> tuple[Float64Array, Float64Array]:
     """Return error and count of every class, or of all taken as one, two of shape (..., n)."""
-    pooled = options.average == "pooled"
-    n_tables = 1 if pooled else layout.n_classes
     batch = entries.n.shape[:-1]
+    n_tables = 1 if options.average == "pooled" else layout.n_classes
     if not len(layout.entry_class):
         return np.full((*batch, n_tables), np.nan), np.zeros((*batch, n_tables))
-    n, score, target, squared = entries[:4]
-    if options.classes_without_gt == "skip":
-        known = (classes.n_truth > 0)[..., layout.entry_class]
-        n, score, target, squared = (np.where(known, x, 0.0) for x in (n, score, target, squared))
-    table, cell = layout.entry_class, layout.entry_cell
-    if pooled:
-        order = np.argsort(cell, kind="stable")
-        cell, starts = np.unique(cell[order], return_index=True)
-        n, score, target, squared = (
-            np.add.reduceat(x[..., order], starts, axis=-1) for x in (n, score, target, squared)
-        )
-        table = np.zeros(len(cell), dtype=np.intp)
-    difference = score - target
+    table, cell, n, difference, squared = _cells_of(layout, entries, classes, options)
     gap = np.abs(difference)
     if options.debiased:
         spread = within_variance(cell % layout.n_score_bins, n, difference, squared)
@@ -133,6 +116,96 @@ def class_errors(
             full[..., table[first_of(table)]] = errors
             errors = full
     return errors, total
+
+
+def _cells_of(
+    layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
+) -> tuple[IntArray, IntArray, Float64Array, Float64Array, Float64Array]:
+    """Return table, cell, count, sum of score minus target, and sum of its square, of all cells.
+
+    Entries as they are, or those of a cell as one if classes are pooled.
+    """
+    n, score, target, squared = entries[:4]
+    if options.classes_without_gt == "skip":
+        known = (classes.n_truth > 0)[..., layout.entry_class]
+        n, score, target, squared = (np.where(known, x, 0.0) for x in (n, score, target, squared))
+    table, cell = layout.entry_class, layout.entry_cell
+    if options.average == "pooled":
+        order = np.argsort(cell, kind="stable")
+        cell, starts = np.unique(cell[order], return_index=True)
+        n, score, target, squared = (
+            np.add.reduceat(x[..., order], starts, axis=-1) for x in (n, score, target, squared)
+        )
+        table = np.zeros(len(cell), dtype=np.intp)
+    return table, cell, n, score - target, squared
+
+
+class Terms(NamedTuple):
+    """Gaps of cells, and the weight that each has in the error.
+
+    Attributes
+    ----------
+    table : ndarray of int of shape (n_cells,)
+        Class of every cell; 0 if classes are pooled.
+    cell : ndarray of int of shape (n_cells,)
+        Its place in the grid.
+    gap, weight : ndarray of shape (..., n_cells)
+        Mean score minus mean target, and what that counts; both 0 where a cell does not count.
+    """
+
+    table: IntArray
+    cell: IntArray
+    gap: Float64Array
+    weight: Float64Array
+
+    @property
+    def signed(self) -> Float64Array:
+        """Numbers whose absolute values make up the error."""
+        return self.gap * self.weight
+
+
+def error_terms(
+    layout: Layout,
+    entries: EntrySums,
+    classes: ClassSums,
+    options: ErrorOptions,
+    counted: LabelArray | None = None,
+) -> Terms:
+    """Return what the error of every replicate is made of.
+
+    Absolute values of `Terms.signed` add up to the error; of the maximum error the largest ones of
+    the tables do. `counted` marks the cells that count whatever they hold; None counts those with
+    enough detections.
+    """
+    pooled = options.average == "pooled"
+    n_tables = 1 if pooled else layout.n_classes
+    table, cell, n, difference, _ = _cells_of(layout, entries, classes, options)
+    if counted is None:
+        counted = n >= options.min_samples
+    counted = counted & (n > 0)
+    gap = np.where(counted, _ratio(difference, n), 0.0)
+    total = by_group(n, table, n_tables)
+    if options.reduce == "ece":
+        over = by_group(np.where(counted, n, 0.0), table, n_tables)
+        share = _ratio(n, (over if options.renormalise else total)[..., table])
+    elif options.reduce == "ace":
+        key = table * (int(cell.max(initial=0)) + 1) + cell // layout.n_score_bins
+        column = np.unique(key, return_inverse=True)[1]
+        starts = first_of(key)
+        filled = by_group(counted.astype(np.float64), column, len(starts))
+        used = by_group((filled > 0).astype(np.float64), table[starts], n_tables)
+        share = 1.0 / np.maximum(filled[..., column] * used[..., table], 1.0)
+    else:
+        share = np.ones_like(gap)
+    if not pooled:
+        errors = by_group(np.abs(gap) * counted, table, n_tables)
+        known = by_group(counted.astype(np.float64), table, n_tables) > 0
+        known = total > 0 if options.reduce == "ece" and not options.renormalise else known
+        if options.drop_zero:
+            known &= errors != 0
+        mass = np.where(known, total if options.average == "weighted" else 1.0, 0.0)
+        share = share * _ratio(mass, mass.sum(axis=-1, keepdims=True))[..., table]
+    return Terms(table, cell, gap, np.where(counted, np.nan_to_num(share), 0.0))
 
 
 def _mean_of_columns(
@@ -167,31 +240,64 @@ def within_variance(
     return np.where(np.isnan(share), overall, share)[score_bin]
 
 
-def absolute_error(
+class Ratio(NamedTuple):
+    """What a mean is made of, class by class; both parts add up over images.
+
+    Attributes
+    ----------
+    top, bottom : ndarray of shape (..., n_classes)
+    known : ndarray of bool of shape (..., n_classes)
+        Classes that count.
+    pooled : bool
+        Whether these are taken as one; otherwise the mean is over their ratios.
+    """
+
+    top: Float64Array
+    bottom: Float64Array
+    known: LabelArray
+    pooled: bool = False
+
+    def seen_as(self, known: LabelArray) -> Ratio:
+        """Return sums of the given classes, added up where they are taken as one."""
+        if not self.pooled:
+            return self._replace(known=known)
+        top, bottom = (
+            np.where(known, sums, 0.0).sum(axis=-1, keepdims=True)
+            for sums in (self.top, self.bottom)
+        )
+        return Ratio(top, bottom, bottom > 0)
+
+
+def mean_ratio(ratio: Ratio) -> Any:
+    """Return the mean over the known classes of their ratios, shape (...)."""
+    top, bottom, known, _ = ratio.seen_as(ratio.known)
+    means = np.where(known, _ratio(top, bottom), 0.0)
+    return _ratio(means.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
+
+
+def absolute_ratio(
     layout: Layout, entries: EntrySums, classes: ClassSums, *, reference_compat: bool
-) -> Any:
-    """Return the mean over classes of the mean absolute error of every class, shape (...)."""
+) -> Ratio:
+    """Return the sums of the absolute error of every class."""
     total = by_group(entries.absolute, layout.entry_class, layout.n_classes)
     count = by_group(entries.n, layout.entry_class, layout.n_classes)
     known = (classes.n_truth > 0) & (count > 0)
     if reference_compat:
         total, count = total + classes.ignored_score, count + classes.n_ignored
         known = (classes.n_truth > 0) & (total > 0)
-    errors = np.where(known, _ratio(total, count), 0.0)
-    return _ratio(errors.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
+    return Ratio(total, count, known)
 
 
-def squared_error(
+def squared_ratio(
     layout: Layout, entries: EntrySums, classes: ClassSums, *, classes_without_gt: WithoutTruth
-) -> Any:
-    """Return the mean squared difference of score and target over all detections, shape (...)."""
-    known = classes.n_truth[..., layout.entry_class] > 0
-    if classes_without_gt == "fp":
-        known = np.ones_like(known)
-    return _ratio(
-        np.where(known, entries.squared, 0.0).sum(axis=-1),
-        np.where(known, entries.n, 0.0).sum(axis=-1),
+) -> Ratio:
+    """Return the sums of the squared difference of score and target, classes taken as one."""
+    top, bottom = (
+        by_group(column, layout.entry_class, layout.n_classes)
+        for column in (entries.squared, entries.n)
     )
+    known = classes.n_truth > 0
+    return Ratio(top, bottom, known | (classes_without_gt == "fp"), pooled=True)
 
 
 class LRPParts(NamedTuple):
@@ -203,18 +309,24 @@ class LRPParts(NamedTuple):
     false_negative: Float64Array
 
 
-def lrp_parts(classes: ClassSums, iou_threshold: float) -> LRPParts:
-    """Return the LRP error and its components of every class."""
+def lrp_ratio(classes: ClassSums, iou_threshold: float, part: int) -> Ratio:
+    """Return the sums of the LRP error, or of a component, in the order of `LRPParts`."""
     truth, hit, miss = classes.n_truth, classes.n_true_positive, classes.n_false_positive
     known, found = truth > 0, (truth > 0) & (hit > 0)
-    excess = np.maximum(hit - classes.overlap, 0.0) / (1 - iou_threshold)
-    nothing = np.float64(np.nan)
-    return LRPParts(
-        np.where(known, _ratio(excess + miss + (truth - hit), miss + truth), nothing),
-        np.where(found, np.maximum(1 - _ratio(classes.overlap, hit), 0.0), nothing),
-        np.where(found, _ratio(miss, hit + miss), nothing),
-        np.where(known, _ratio(truth - hit, truth), nothing),
-    )
+    excess = np.maximum(hit - classes.overlap, 0.0)
+    if part == 0:
+        return Ratio(excess / (1 - iou_threshold) + miss + (truth - hit), miss + truth, known)
+    if part == 1:
+        return Ratio(excess, hit, found)
+    if part == 2:
+        return Ratio(miss, hit + miss, found)
+    return Ratio(truth - hit, truth, known)
+
+
+def lrp_parts(classes: ClassSums, iou_threshold: float) -> LRPParts:
+    """Return the LRP error and its components of every class."""
+    ratios = (lrp_ratio(classes, iou_threshold, part) for part in range(4))
+    return LRPParts(*(np.where(one.known, _ratio(one.top, one.bottom), np.nan) for one in ratios))
 
 
 def mean_known(values: Float64Array) -> Any:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from calib._core.binning import Strategy
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
-from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import Average, ErrorOptions, Reduce, WithoutTruth
 from calib.evaluation.detection.outcomes import collect, make_grid
-from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.plans import Plan, error_plan, warn_if_nan
 from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
 
 
@@ -178,11 +176,7 @@ def plan_detection_calibration_error(
         threshold=threshold,
         matches=matches,
     )
-    return Plan(
-        bin_outcomes(outcomes, grid, "tp"),
-        partial(cell_sums.calibration_error, options=options),
-        partial(cell_sums.calibration_error, options=options.without_bias()),
-    )
+    return error_plan(bin_outcomes(outcomes, grid, "tp"), options)
 
 
 def detection_calibration_table(

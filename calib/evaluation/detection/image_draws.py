@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.evaluation.detection.cell_sums import ClassSums, EntrySums
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, mean_ratio
+from calib.evaluation.detection.outcomes import Outcomes, Target
 from calib.evaluation.detection.plans import Plan
 from calib.evaluation.detection.tables import entry_columns
+from calib.evaluation.sampling.group_redraws import (
+    GroupRedraws,
+    group_correlation,
+    quantile_correlation,
+)
+from calib.evaluation.sampling.mean_intervals import Moments
 
 _Table = TypeVar("_Table", Detections, GroundTruth)
 
@@ -55,6 +62,35 @@ class PerImage:
         ]
         self.batch = max(1, BATCH_NUMBERS // max(n_entries, n_classes, n_images, 1))
 
+    def moments(self) -> Moments:
+        """Return the moments of a mean, images being the units."""
+        table, ratio = self.plan.binned.table, self.plan.ratio
+        assert ratio is not None
+        layout, whole = table.layout, ratio(table.layout, table.sums, table.class_sums)
+        top, bottom, known, _ = whole.seen_as(whole.known)
+        used = known & (bottom > 0)
+        mean = float(mean_ratio(whole))
+        n_images = self.entries[0].shape[0]
+        share = np.zeros(top.shape)
+        np.divide(1.0, bottom * max(int(known.sum()), 1), out=share, where=used)
+        centre = np.divide(top, bottom, out=np.zeros(top.shape), where=used)
+        deviation = np.empty(n_images)
+        for start in range(0, n_images, self.batch):
+            rows = slice(start, start + self.batch)
+            parts = ratio(
+                layout,
+                EntrySums(*(column[rows].toarray() for column in self.entries)),
+                ClassSums(*(column[rows].toarray() for column in self.classes)),
+            ).seen_as(whole.known)
+            deviation[rows] = (parts.top - centre * parts.bottom) @ share
+        return Moments(
+            mean,
+            float(np.sum(deviation**2)),
+            float(np.sum(deviation**3)),
+            n_images,
+            n_images,
+        )
+
     def values(self, weight: Float64Array) -> Float64Array:
         """Return the metric under every row of weights, shape (n_replicates,)."""
         entries = EntrySums(*((column.T @ weight.T).T for column in self.entries))
@@ -70,33 +106,112 @@ def _sparse(values: Any, row: IntArray, column: IntArray, n_rows: int, n_columns
     return csr_array((data, (row, column)), shape=(n_rows, n_columns))
 
 
-def calibrated_values(plan: Plan, n_floor: int, rng: np.random.Generator) -> Float64Array:
-    """Return the metric of simulated calibrated detectors, shape (n_floor,)."""
-    outcomes, table = plan.binned.outcomes, plan.binned.table
-    score, n = outcomes.score, len(outcomes.score)
-    if not n:
-        return np.full(n_floor, np.nan)
-    # Blocks of neighbours in score: row `order[i]` draws from the block that i falls in.
-    order = np.argsort(score, kind="stable")
-    start = np.linspace(0, n, max(1, n // NEIGHBOURS) + 1).astype(np.intp)
-    size = np.diff(start)
-    overlap = outcomes.iou[order]
-    residual = overlap - np.repeat(np.add.reduceat(overlap, start[:-1]) / size, size)
-    first, width = np.repeat(start[:-1], size), np.repeat(size, size)
-    values = np.empty(n_floor)
-    for replicate in range(n_floor):
-        if table.target == "tp":
-            target = (rng.random(n) < score).astype(np.float64)
+class CalibratedTargets:
+    """Targets of detections as they would be if the scores were right, image by image alike.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+    kind : {"tp", "iou"}
+        True positives are drawn with the score as probability. Overlaps are the score plus the
+        residual of one of about `NEIGHBOURS` detections of similar score.
+    n_replicates : int
+    rng : Generator
+
+    Notes
+    -----
+    What detections of an image have in common is a normal number per image, see `GroupRedraws`;
+    its share is that which gives the observed products of residuals inside images.
+    """
+
+    def __init__(
+        self, outcomes: Outcomes, kind: Target, n_replicates: int, rng: np.random.Generator
+    ) -> None:
+        self.kind, self.rng = kind, rng
+        self.correlation = 0.0
+        n = len(outcomes.score)
+        # Rows in an order of their own, so that numbers do not depend on how tables are sorted.
+        self.order = np.argsort(outcomes.score, kind="stable")
+        image = outcomes.image_of(outcomes.rows)
+        groups = np.unique(image, return_inverse=True)[1].astype(np.intp)
+        several = n > 0 and groups.any()
+        if kind == "tp":
+            self.score, groups = outcomes.score[self.order], groups[self.order]
+            hit = outcomes.hit[self.order].astype(np.intp)
+            if several:
+                self.correlation = group_correlation(self.score, hit, groups)
         else:
-            target = np.empty(n)
-            target[order] = residual[first + (rng.random(n) * width).astype(np.intp)]
-            target += score
-        columns = entry_columns(score, target)
-        sums = np.empty((len(columns), table.entries.shape[1]))
-        for row, column in zip(sums, columns, strict=True):
-            row[:] = np.bincount(plan.binned.entry, column, minlength=len(row))
-        values[replicate] = plan.evaluate(table.layout, EntrySums(*sums), table.class_sums)
-    return values
+            # Blocks of neighbours in score, each in the order of the overlaps.
+            ends = np.linspace(0, n, max(1, n // NEIGHBOURS) + 1).astype(np.intp)
+            start, size = ends[:-1], np.diff(ends)
+            block = np.repeat(np.arange(len(size)), size)
+            self.order = self.order[np.lexsort((outcomes.iou[self.order], block))]
+            self.score, groups = outcomes.score[self.order], groups[self.order]
+            overlap = outcomes.iou[self.order]
+            means = np.add.reduceat(overlap, start) / size if n else np.zeros(1)
+            self.residual = overlap - np.repeat(means, size)
+            self.first, self.width = np.repeat(start, size), np.repeat(size, size)
+            if several:
+                self.correlation = quantile_correlation(self.score, self.residual, start, groups)
+        self.redraws = GroupRedraws(groups, n_replicates, rng) if self.correlation else None
+
+    def draw(self, replicate: int) -> Float64Array:
+        """Return the targets of one replicate, shape (n_rows,)."""
+        n = len(self.score)
+        if self.redraws is None:
+            uniform = self.rng.random(n)
+        else:
+            noise = self.rng.standard_normal((1, n))
+            one = slice(replicate, replicate + 1)
+            uniform = self.redraws.uniform(self.correlation, noise, one)[0]
+        target = np.empty(n)
+        if self.kind == "tp":
+            target[self.order] = uniform < self.score
+        else:
+            drawn = self.first + (uniform * self.width).astype(np.intp)
+            target[self.order] = self.score + self.residual[drawn]
+        return target
+
+
+def calibrated_values(
+    plans: Mapping[str, Plan], n_floor: int, seed: int | np.random.SeedSequence
+) -> dict[str, Float64Array]:
+    """Return what simulated calibrated detectors show, by plan; shape (n_floor, ...).
+
+    Plans of the same detections see the same targets; whatever else there is, the numbers of a plan
+    are the same.
+    """
+    shared: dict[tuple[int, Target], list[str]] = {}
+    for name, plan in plans.items():
+        key = id(plan.binned.outcomes), plan.binned.table.target
+        shared.setdefault(key, []).append(name)
+    out: dict[str, Float64Array] = {}
+    for names in shared.values():
+        rng = np.random.default_rng(seed)
+        some = plans[names[0]].binned
+        targets = CalibratedTargets(some.outcomes, some.table.target, n_floor, rng)
+        binned = {id(plans[name].binned): plans[name].binned for name in names}
+        parts: dict[str, list[Float64Array]] = {name: [] for name in names}
+        largest = max(one.table.entries.shape[1] for one in binned.values())
+        batch = max(1, BATCH_NUMBERS // max(largest, 1))
+        for start in range(0, n_floor, batch):
+            rows = range(start, min(start + batch, n_floor))
+            sums = {
+                number: np.empty((len(EntrySums._fields), len(rows), one.table.entries.shape[1]))
+                for number, one in binned.items()
+            }
+            for place, replicate in enumerate(rows):
+                columns = entry_columns(some.outcomes.score, targets.draw(replicate))
+                for number, one in binned.items():
+                    size = one.table.entries.shape[1]
+                    for out_of, column in zip(sums[number], columns, strict=True):
+                        out_of[place] = np.bincount(one.entry, column, minlength=size)
+            for name in names:
+                table, entries = plans[name].binned.table, sums[id(plans[name].binned)]
+                shown = plans[name].evaluate(table.layout, EntrySums(*entries), table.class_sums)
+                parts[name].append(shown)
+        out.update({name: np.concatenate(blocks) for name, blocks in parts.items()})
+    return out
 
 
 def image_weights(
@@ -111,10 +226,10 @@ def image_weights(
         yield counts.reshape(size, n_images).astype(np.float64)
 
 
-def redrawn_images(
-    detections: Detections, ground_truth: GroundTruth, n_resamples: int, rng: np.random.Generator
-) -> Iterator[tuple[Detections, GroundTruth]]:
-    """Yield detections and annotations of drawn images, numbered anew."""
+def images_drawn(
+    detections: Detections, ground_truth: GroundTruth
+) -> Callable[[IntArray], tuple[Detections, GroundTruth]]:
+    """Return what gives detections and annotations of drawn images, numbered anew."""
     if ground_truth.negative is not None or ground_truth.not_exhaustive is not None:
         raise ValueError(
             "a callable cannot be resampled with federated annotation (negative, not_exhaustive); "
@@ -122,14 +237,16 @@ def redrawn_images(
         )
     images = ground_truth.images
     found, boxes = (_rows_of(one.image_id, images) for one in (detections, ground_truth))
-    for _ in range(n_resamples):
-        drawn = rng.integers(len(images), size=len(images))
+
+    def tables(drawn: IntArray) -> tuple[Detections, GroundTruth]:
         sizes = None if ground_truth.sizes is None else ground_truth.sizes[drawn]
         truth = _renumbered(ground_truth, [boxes[image] for image in drawn])
-        yield (
+        return (
             _renumbered(detections, [found[image] for image in drawn]),
             truth.replaced({"images": np.arange(len(drawn)), "sizes": sizes, "file_names": None}),
         )
+
+    return tables
 
 
 def _rows_of(image_id: LabelArray, images: LabelArray) -> list[IntArray]:

@@ -13,7 +13,7 @@ from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import ErrorOptions
 from calib.evaluation.detection.outcomes import collect, make_grid
 from calib.evaluation.detection.overlap_error import ONE_BIN
-from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.plans import Plan, error_plan, mean_plan, warn_if_nan
 from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
 
 
@@ -140,11 +140,7 @@ def plan_localization_aware_calibration_error(
         matches=matches,
     )
     options = check(ErrorOptions(average="macro", drop_zero=reference_compat))
-    return Plan(
-        bin_outcomes(outcomes, grid, "iou"),
-        partial(cell_sums.calibration_error, options=options),
-        partial(cell_sums.calibration_error, options=options.without_bias()),
-    )
+    return error_plan(bin_outcomes(outcomes, grid, "iou"), options)
 
 
 def localization_aware_absolute_error(
@@ -246,9 +242,9 @@ def plan_localization_aware_absolute_error(
         threshold=threshold,
         matches=matches,
     )
-    return Plan(
+    return mean_plan(
         bin_outcomes(outcomes, ONE_BIN, "iou"),
-        partial(cell_sums.absolute_error, reference_compat=reference_compat),
+        partial(cell_sums.absolute_ratio, reference_compat=reference_compat),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,10 @@ from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
 from calib.evaluation.detection import cell_sums
-from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, Layout
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, Layout, Ratio
 from calib.evaluation.detection.outcomes import collect
 from calib.evaluation.detection.overlap_error import ONE_BIN
-from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.plans import Plan, mean_plan, warn_if_nan
 from calib.evaluation.detection.tables import DetectionTable, bin_outcomes
 
 
@@ -166,12 +165,15 @@ def plan_localization_recall_precision(
         threshold=threshold,
         matches=matches,
     )
-    evaluate = partial(_value, iou_threshold=outcomes.iou_threshold)
-    return Plan(bin_outcomes(outcomes, ONE_BIN, "iou"), evaluate, has_floor=False)
+    ratio = partial(lrp_part, part=0, iou_threshold=outcomes.iou_threshold)
+    return mean_plan(bin_outcomes(outcomes, ONE_BIN, "iou"), ratio, has_floor=False)
 
 
-def _value(layout: Layout, entries: EntrySums, classes: ClassSums, *, iou_threshold: float) -> Any:
-    return cell_sums.mean_known(cell_sums.lrp_parts(classes, iou_threshold).value)
+def lrp_part(
+    layout: Layout, entries: EntrySums, classes: ClassSums, *, part: int, iou_threshold: float
+) -> Ratio:
+    """Return the sums of the LRP error, or of a component, as a plan wants them."""
+    return cell_sums.lrp_ratio(classes, iou_threshold, part)
 
 
 def optimal_localization_recall_precision(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import MOST_BINS, check_integer, check_option, describe
 from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy
@@ -29,6 +30,8 @@ FEATURES = ("score", "cx", "cy", "w", "h")
 #: Relative positions are rounded to so many decimals before they are binned: a width of exactly
 #: 3/8 of the image must not change its cell because it was computed from two corners.
 POSITION_DECIMALS = 12
+#: Cells of a grid of features at most.
+MOST_CELLS = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +189,12 @@ def make_grid(
             f"n_bins must be one integer or one for each of the {len(names)} features; got "
             f"{describe(n_bins)}"
         )
-    counts = tuple(check_integer("n_bins", n, low=1) for n in each)
+    counts = tuple(check_integer("n_bins", n, low=1, high=MOST_BINS) for n in each)
+    if math.prod(counts) > MOST_CELLS:
+        raise ValueError(
+            f"n_bins={describe(n_bins)} for {len(names)} features makes {math.prod(counts)} cells; "
+            f"at most {MOST_CELLS:,} are allowed: pass fewer bins or fewer features"
+        )
     own = class_edges and strategy == "quantile"
     return Grid(names, counts, strategy, own, right_closed, all_classes)
 

@@ -11,7 +11,7 @@ from calib.detection.thresholds import Threshold
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import ErrorOptions, WithoutTruth
 from calib.evaluation.detection.outcomes import Grid, collect
-from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.plans import Plan, mean_plan, warn_if_nan
 from calib.evaluation.detection.tables import bin_outcomes, check
 
 #: For metrics that need no bins.
@@ -112,7 +112,7 @@ def plan_score_iou_squared_error(
         threshold=threshold,
         matches=matches,
     )
-    return Plan(
+    return mean_plan(
         bin_outcomes(outcomes, ONE_BIN, "iou"),
-        partial(cell_sums.squared_error, classes_without_gt=classes_without_gt),
+        partial(cell_sums.squared_ratio, classes_without_gt=classes_without_gt),
     )

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    MOST_RESAMPLES,
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
 from calib._border.random import generator
-from calib._border.typing import Float64Array, RandomState
+from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.words import did_you_mean
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.detection.thresholds import Threshold
@@ -19,7 +26,16 @@ from calib.evaluation.detection.image_draws import (
     PerImage,
     calibrated_values,
     image_weights,
-    redrawn_images,
+    images_drawn,
+)
+from calib.evaluation.detection.image_intervals import (
+    Draws,
+    chance_of,
+    changed,
+    measured,
+    nothing,
+    percentiles,
+    with_gaps,
 )
 from calib.evaluation.detection.localization import (
     plan_localization_aware_absolute_error,
@@ -28,9 +44,11 @@ from calib.evaluation.detection.localization import (
 from calib.evaluation.detection.lrp import plan_localization_recall_precision
 from calib.evaluation.detection.overlap_error import plan_score_iou_squared_error
 from calib.evaluation.detection.plans import Plan, warn_if_nan
-from calib.evaluation.sampling.draws import Interval, interval_of
+from calib.evaluation.detection.report.records import DetectionMetricInterval
+from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.metric_intervals import centred_interval
 
-Method: TypeAlias = Literal["basic", "percentile"]
+Method: TypeAlias = Literal["auto", "percentile"]
 DetectionMetric: TypeAlias = str | Callable[..., float]
 
 #: Metrics that are sums over images, hence resampled without being computed anew.
@@ -43,38 +61,6 @@ PLANS: dict[str, Callable[..., Plan]] = {
 }
 
 
-@dataclass(frozen=True)
-class DetectionMetricInterval:
-    """A detection metric with what chance does to it.
-
-    Attributes
-    ----------
-    interval : Interval
-        Value and bootstrap interval over images.
-    floor_mean, floor_sd : float
-        Mean and standard deviation of the metric if the scores were perfectly calibrated, at this
-        number of detections. NaN where the question makes no sense: for the localisation recall
-        precision error, and for callables.
-    debiased : float
-        The binned error from unbiased estimates of the squared gaps; NaN for other metrics.
-    """
-
-    interval: Interval
-    floor_mean: float
-    floor_sd: float
-    debiased: float
-
-    @property
-    def value(self) -> float:
-        """The metric of the sample."""
-        return self.interval.value
-
-    @property
-    def excess(self) -> float:
-        """What the value exceeds the floor by; 0 on average for a calibrated detector."""
-        return self.value - self.floor_mean
-
-
 def detection_metric_interval(
     metric: DetectionMetric,
     detections: Detections,
@@ -82,8 +68,8 @@ def detection_metric_interval(
     *,
     confidence_level: float = 0.95,
     n_resamples: int = 1000,
-    n_floor: int = 50,
-    method: Method = "basic",
+    n_floor: int = 200,
+    method: Method = "auto",
     random_state: RandomState = None,
     **options: Any,
 ) -> DetectionMetricInterval:
@@ -98,7 +84,7 @@ def detection_metric_interval(
         ``"detection_calibration_error"``, ``"localization_aware_calibration_error"``,
         ``"localization_aware_absolute_error"``, ``"localization_recall_precision"`` (its value) or
         ``"score_iou_squared_error"``; or ``metric(detections, ground_truth, **options) -> float``,
-        which is called on every draw and hence slow.
+        which is called on every draw, twice for ``method="auto"``, and hence slow.
     detections : Detections
         Boxes with scores in [0, 1].
     ground_truth : GroundTruth
@@ -107,11 +93,12 @@ def detection_metric_interval(
         Nominal coverage.
     n_resamples : int >= 2, default=1000
         Number of draws of images.
-    n_floor : int >= 2, default=50
+    n_floor : int >= 2, default=200
         Number of simulated calibrated detectors behind the floor.
-    method : {"basic", "percentile"}, default="basic"
-        ``"basic"`` reflects the draws about the value, because draws repeat the upward bias of
-        calibration errors; cut at 0 and 1. It may lie below the value.
+    method : {"auto", "percentile"}, default="auto"
+        ``"auto"`` builds the interval of a report, about the value without the part of chance; see
+        below. ``"percentile"`` takes the draws of images as they are, which doubles the bias of a
+        calibration error.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
     **options : dict
@@ -120,7 +107,8 @@ def detection_metric_interval(
     Returns
     -------
     result : DetectionMetricInterval
-        Value, interval, floor and debiased value.
+        The metric (`value`), what is left without the part of chance (`debiased`) with the interval
+        that holds it, and the floor.
 
     Raises
     ------
@@ -143,16 +131,27 @@ def detection_metric_interval(
     sums per class and cell, so that draws cost one sparse product. Draws without anything to
     measure are left out.
 
+    *Calibration errors* (D-ECE, LaECE). Chance alone keeps them above 0, so that the interval is of
+    what is left without it, as in `metric_interval`: gaps of t times the estimated size, plus the
+    noise of the draws, show a mean error M(t) and quantiles L(t) and H(t). The value is the true
+    error at which M equals the observed error, 0 if that is not above the floor; the lower end that
+    at which H does, the upper end that at which L does.
+
+    *Means* (LaACE, squared error, localisation recall precision). The t interval corrected for
+    skewness, with the variance and skewness of the draws. Callables: the double bootstrap of
+    `metric_interval`, which knows no bounds.
+
     *Floor.* For true positives as the target, outcomes are drawn with the score as probability. For
     overlaps, the target of a detection is its score plus the residual of a random one among about
     50 neighbours in score (all classes), residuals being overlaps minus the mean overlap of those
-    neighbours: the spread of the overlaps at that score around a calibrated mean. Ignores that
-    detections of an image depend on each other.
+    neighbours: the spread of the overlaps at that score around a calibrated mean. Detections of an
+    image are drawn as dependent as they are: a normal number per image, with the share that gives
+    the observed products of residuals. With 20 detections per image and a latent correlation of 0.3
+    floors drawn box by box are a fifth too low, and 22 % of calibrated detectors are beyond them.
+    That detections exclude each other (two boxes of one object cannot both be right) is ignored.
 
-    *Debiased.* The squared gap of a cell is estimated by ``(sum of p - t)^2 - n s^2``, with ``s^2``
-    the variance of ``p - t`` within the cells of the same score bin; below 0 it counts 0, which
-    leaves some upward bias where cells hold one or two detections. `excess` has none for a
-    calibrated detector.
+    *Coverage* at a nominal 95 % in simulation, at 200 and 1,000 images with six detections each,
+    alike inside images or not: mostly 92 to 98 % for D-ECE and LaECE, calibrated or not.
 
     References
     ----------
@@ -174,39 +173,63 @@ def detection_metric_interval(
     >>> result = detection_metric_interval(
     ...     "detection_calibration_error", found, truth, n_resamples=200, random_state=0
     ... )
-    >>> print(f"{result.value:.3f}, floor {result.floor_mean:.3f}")
-    0.015, floor 0.051
+    >>> print(f"{result.value:.3f}, if calibrated {result.floor:.3f}")
+    0.015, if calibrated 0.053
+    >>> print(f"{result.debiased:.3f}, {result.low:.3f} to {result.high:.3f}")
+    0.000, 0.000 to 0.073
     """
-    confidence_level = _check(confidence_level, n_resamples, method)
-    check_integer("n_floor", n_floor, low=2)
+    confidence_level = _check(confidence_level, n_resamples)
+    check_option("method", method, ("auto", "percentile"))
+    check_integer("n_floor", n_floor, low=2, high=MOST_RESAMPLES)
     rng = generator(random_state)
     n_images = _count_images(ground_truth)
     if callable(metric):
-        value = float(metric(detections, ground_truth, **options))
-        draws = np.array(
-            [
-                float(metric(*drawn, **options))
-                for drawn in redrawn_images(detections, ground_truth, n_resamples, rng)
-            ]
+        interval = _of_callable(
+            metric, detections, ground_truth, options, confidence_level, n_resamples, method, rng
         )
-        interval = _summary(value, draws, confidence_level, method)
-        return DetectionMetricInterval(interval, np.nan, np.nan, np.nan)
+        return DetectionMetricInterval(interval, nothing(confidence_level))
     plan = _plan_of(metric)(detections, ground_truth, **options)
-    value = warn_if_nan(plan.value(), plan.binned, "the metric")
-    images = PerImage(plan, n_images)
-    draws = np.concatenate(
-        [
-            images.values(weight)
-            for weight in image_weights(n_images, n_resamples, images.batch, rng)
-        ]
-    )
-    floor = calibrated_values(plan, n_floor, rng) if plan.has_floor else np.full(2, np.nan)
-    return DetectionMetricInterval(
-        _summary(value, draws, confidence_level, method),
-        floor_mean=float(floor.mean()),
-        floor_sd=float(floor.std(ddof=1)),
-        debiased=plan.debiased(),
-    )
+    warn_if_nan(plan.value(), plan.binned, "the metric")
+    plans = with_gaps({metric: plan}, max(n_resamples, n_floor))
+    images = {name: PerImage(one, n_images) for name, one in plans.items()}
+    batch = min(one.batch for one in images.values())
+    blocks: dict[str, list[Float64Array]] = {name: [] for name in plans}
+    for weight in image_weights(n_images, n_resamples, batch, rng):
+        for name, one in images.items():
+            blocks[name].append(one.values(weight))
+    resampled = {name: np.concatenate(parts) for name, parts in blocks.items()}
+    with_floor = {name: one for name, one in plans.items() if one.has_floor}
+    calibrated = calibrated_values(with_floor, n_floor, int(rng.integers(2**63)))
+    draws = Draws.of(metric, resampled, calibrated)
+    chance = chance_of({metric: plan}, {metric: draws}, confidence_level).get(metric)
+    interval, floor = measured(plan, draws, confidence_level, n_images, chance)
+    if method == "percentile":
+        drawn = percentiles(plan.value(), draws.resampled, confidence_level)
+        interval = replace(drawn, floor=floor.mean, floor_low=floor.low, floor_high=floor.high)
+    return DetectionMetricInterval(interval, floor)
+
+
+def _of_callable(
+    metric: Callable[..., float],
+    detections: Detections,
+    ground_truth: GroundTruth,
+    options: dict[str, Any],
+    confidence_level: float,
+    n_resamples: int,
+    method: Method,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the interval of any function of the tables."""
+    value, n_images = float(metric(detections, ground_truth, **options)), len(ground_truth.images)
+    tables = images_drawn(detections, ground_truth)
+
+    def value_of(drawn: IntArray) -> float:
+        return float(metric(*tables(drawn), **options))
+
+    if method == "auto":
+        return centred_interval(value, value_of, n_images, n_resamples, confidence_level, rng)
+    draws = [value_of(rng.integers(n_images, size=n_images)) for _ in range(n_resamples)]
+    return percentiles(value, np.array(draws), confidence_level)
 
 
 def detection_metric_difference(
@@ -221,7 +244,6 @@ def detection_metric_difference(
     matches_after: Matches | None = None,
     confidence_level: float = 0.95,
     n_resamples: int = 1000,
-    method: Method = "basic",
     random_state: RandomState = None,
     **options: Any,
 ) -> Interval:
@@ -246,8 +268,6 @@ def detection_metric_difference(
         Nominal coverage.
     n_resamples : int >= 2, default=1000
         Number of draws of images.
-    method : {"basic", "percentile"}, default="basic"
-        As for `detection_metric_interval`; ``"basic"`` is cut at -1 and 1.
     random_state : int, RandomState, Generator or None, default=None
         Seed of the draws.
     **options : dict
@@ -256,7 +276,8 @@ def detection_metric_difference(
     Returns
     -------
     difference : Interval
-        Of ``metric(after) - metric(before)``: negative where `after` is better.
+        Of ``metric(after) - metric(before)``: negative where `after` is better. Quantiles of the
+        draws; for calibration errors reflected about the value, because draws repeat their bias.
 
     Raises
     ------
@@ -278,9 +299,9 @@ def detection_metric_difference(
     ...     "score_iou_squared_error", good.with_scores(score**2), good, truth, random_state=0
     ... )
     >>> print(f"{change.value:.3f}, {change.low:.3f} to {change.high:.3f}")
-    -0.038, -0.056 to -0.020
+    -0.038, -0.055 to -0.020
     """
-    confidence_level = _check(confidence_level, n_resamples, method)
+    confidence_level = _check(confidence_level, n_resamples)
     plan_of = _plan_of(metric)
     rng = generator(random_state)
     n_images = _count_images(ground_truth)
@@ -300,19 +321,21 @@ def detection_metric_difference(
         ]
     )
     one, two = (warn_if_nan(plan.value(), plan.binned, "the metric") for plan in plans)
-    return _summary(two - one, draws, confidence_level, method, bounds=(-1.0, 1.0))
+    return changed(plans[0], two - one, draws, confidence_level)
 
 
 def _plan_of(metric: str) -> Callable[..., Plan]:
     """Return what prepares a named metric."""
     if not isinstance(metric, str) or metric not in PLANS:
-        raise ValueError(f"metric must be one of {', '.join(PLANS)}; got {describe(metric)}")
+        raise ValueError(
+            f"metric must be one of {', '.join(PLANS)}; got {describe(metric)}"
+            f"{did_you_mean(metric, PLANS)}"
+        )
     return PLANS[metric]
 
 
-def _check(confidence_level: float, n_resamples: int, method: str) -> float:
-    check_integer("n_resamples", n_resamples, low=2)
-    check_option("method", method, ("basic", "percentile"))
+def _check(confidence_level: float, n_resamples: int) -> float:
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     return check_fraction("confidence_level", confidence_level)
 
 
@@ -321,25 +344,3 @@ def _count_images(ground_truth: GroundTruth) -> int:
     if n_images < 2:
         raise ValueError(f"a bootstrap over images needs at least 2 of them; got {n_images}")
     return n_images
-
-
-def _summary(
-    value: float,
-    draws: Float64Array,
-    confidence_level: float,
-    method: Method,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> Interval:
-    known = draws[~np.isnan(draws)]
-    if np.isnan(value) or len(known) < 2:
-        return Interval(
-            value=value,
-            low=np.nan,
-            high=np.nan,
-            confidence_level=confidence_level,
-            mean=np.nan,
-            median=np.nan,
-            standard_deviation=np.nan,
-            n_resamples=len(known),
-        )
-    return interval_of(value, known, confidence_level, reflect=method == "basic", bounds=bounds)

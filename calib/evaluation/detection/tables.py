@@ -201,16 +201,20 @@ class DetectionTable:
     def absolute_error(self) -> float:
         """Return the mean over classes of the mean ``|score - target|`` of a class."""
         return float(
-            cell_sums.absolute_error(
-                self.layout, self.sums, self.class_sums, reference_compat=False
+            cell_sums.mean_ratio(
+                cell_sums.absolute_ratio(
+                    self.layout, self.sums, self.class_sums, reference_compat=False
+                )
             )
         )
 
     def squared_error(self) -> float:
         """Return the mean ``(score - target)**2`` over all detections of classes with boxes."""
         return float(
-            cell_sums.squared_error(
-                self.layout, self.sums, self.class_sums, classes_without_gt="skip"
+            cell_sums.mean_ratio(
+                cell_sums.squared_ratio(
+                    self.layout, self.sums, self.class_sums, classes_without_gt="skip"
+                )
             )
         )
 

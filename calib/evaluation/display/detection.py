@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.optional import require
 from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches
@@ -141,7 +141,7 @@ class DetectionHeatmapDisplay:
             If matplotlib is not installed.
         """
         check_option("target", target, ("iou", "tp"))
-        check_integer("n_bins", n_bins, low=1)
+        check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
         default = 0.0 if target == "iou" else 0.5
         outcomes = collect(
             detections,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
@@ -187,7 +187,7 @@ def post_hoc_improvement(
     Brier score (0 to 2)  0.34920 -> 0.32650: +0.02269 (+0.01497 to +0.03079)
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     both = check_both_predictions(
         y_true,
         y_prob_before,

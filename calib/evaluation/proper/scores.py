@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._border.validation import check_predictions
 from calib._core import binning
@@ -146,7 +146,7 @@ def brier_decomposition(
     ...       f"- {parts.within_bin_covariance:.4f}")
     0.2133 = 0.0178 - 0.0278 + 0.2500 + 0.0067 - 0.0333
     """
-    check_integer("n_bins", n_bins, low=1)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     check_option("strategy", strategy, views.STRATEGIES)
     check_option("average", average, views.AVERAGES)
     codes, proba, weight, _ = check_predictions(

@@ -10,16 +10,18 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.words import did_you_mean
 from calib._core import binning
 from calib.evaluation.report.measures import (
     MeasureInfo,
     Prepared,
     Replicates,
     describe_measures,
+    kind_of_bins,
     label_redraws,
 )
 from calib.evaluation.sampling.draws import draw_labels
-from calib.evaluation.sampling.inversion import GapLaw, largest_sum, smooth_gaps
+from calib.evaluation.sampling.inversion import GapLaw, peak_law, smooth_gaps
 
 MeasureChoice: TypeAlias = Literal["core", "all"] | Sequence[str]
 
@@ -119,19 +121,23 @@ def chosen(measures: MeasureChoice) -> tuple[str, ...]:
     if isinstance(measures, str) or not isinstance(measures, Sequence):
         raise ValueError(
             f"measures must be 'core', 'all' or a list of names; got {describe(measures)}; {known}"
+            f"{did_you_mean(measures, ('core', 'all'))}"
         )
     for name in measures:
         if name not in CORE and name not in FURTHER:
-            raise ValueError(f"measures holds the unknown name {describe(name)}; {known}")
+            hint = did_you_mean(name, (*CORE, *FURTHER))
+            raise ValueError(f"measures holds the unknown name {describe(name)}; {known}{hint}")
     return tuple(name for name in FURTHER if name in measures)
 
 
-def information(names: Sequence[str], n_bins: int) -> dict[str, MeasureInfo]:
+def information(
+    names: Sequence[str], n_bins: int, own_bins: bool = False
+) -> dict[str, MeasureInfo]:
     """Return what a reader has to know about further measures."""
     found = {}
     for name in names:
         measure = FURTHER[name]
-        bins = f", {n_bins} equal-width bins" if measure.binned else ""
+        bins = f", {n_bins} {kind_of_bins(own_bins)}" if measure.binned else ""
         found[name] = MeasureInfo(measure.title + bins, "lower", (0.0, 1.0), True)
     return found
 
@@ -171,7 +177,7 @@ def add_further(
                 bootstrap[name][r, column] = (
                     _classwise(key, model, model.codes[taken], taken, own)
                     if FURTHER[key].classwise
-                    else _pairs(key, model.event[taken], prediction[taken], own, model.n_bins)
+                    else _pairs(key, model.event[taken], prediction[taken], own, model)
                 )
     redraws = label_redraws(models, weight, groups, n_resamples, uniform_rng)
     step = max(1, BLOCK_LABELS // n_samples)
@@ -193,7 +199,7 @@ def add_further(
                     calibrated[name][start + offset, column] = (
                         _classwise(key, model, codes, slice(None), weight)
                         if FURTHER[key].classwise
-                        else _pairs(key, event, prediction, weight, model.n_bins)
+                        else _pairs(key, event, prediction, weight, model)
                     )
     out = {}
     for name, model in models.items():
@@ -201,7 +207,7 @@ def add_further(
         value = [
             _classwise(key, model, model.codes, slice(None), weight)
             if FURTHER[key].classwise
-            else _pairs(key, model.event, prediction, weight, model.n_bins)
+            else _pairs(key, model.event, prediction, weight, model)
             for key in names
         ]
         found = core[name]
@@ -245,8 +251,8 @@ class _Path:
         mass = self.share.reshape(coarse).sum(axis=1)
         gap = np.zeros(PATH_BINS)
         np.divide(self.observed.reshape(coarse).sum(axis=1), mass, out=gap, where=mass > 0)
-        direction = self.share * np.repeat(smooth_gaps(gap, mass), coarse[1])
-        return GapLaw(direction, self.calibrated, self.resampled - self.observed, largest_sum)
+        smooth = self.share * np.repeat(smooth_gaps(gap, mass), coarse[1])
+        return peak_law(smooth, self.calibrated, self.resampled - self.observed)
 
 
 def _draws(
@@ -265,11 +271,11 @@ def _pairs(
     event: LabelArray,
     prediction: Float64Array,
     weight: Float64Array | None,
-    n_bins: int,
+    model: Prepared,
 ) -> float:
     measure = FURTHER[key]
     function = getattr(importlib.import_module(measure.module), measure.function)
-    options = {"n_bins": n_bins} if measure.binned else {}
+    options = model.options if measure.binned else {}
     found = function(
         event.astype(np.intp), prediction, average="binary", sample_weight=weight, **options
     )
@@ -285,7 +291,7 @@ def _classwise(
 ) -> float:
     measure = FURTHER[key]
     function = getattr(importlib.import_module(measure.module), measure.function)
-    options = {"n_bins": model.n_bins} if measure.binned else {}
+    options = model.options if measure.binned else {}
     return float(
         function(
             codes,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,10 +45,12 @@ class MeasureInfo(NamedTuple):
     error: bool
 
 
-def describe_measures(n_bins: int, view: Average, positive: object) -> dict[str, MeasureInfo]:
+def describe_measures(
+    n_bins: int, view: Average, positive: object, own_bins: bool = False
+) -> dict[str, MeasureInfo]:
     """Return the measures of a report in reading order; `positive` is the second of two classes."""
     what = f"probability of class {positive}" if view == "binary" else "top label"
-    width = f"{n_bins} equal-width bins, {what}"
+    width = f"{n_bins} {kind_of_bins(own_bins)}, {what}"
     return {
         "log_loss": MeasureInfo("Log loss (nats)", "lower", (0.0, np.inf), False),
         "brier": MeasureInfo("Brier score (sum over classes, 0 to 2)", "lower", (0.0, 2.0), False),
@@ -71,6 +73,11 @@ def describe_measures(n_bins: int, view: Average, positive: object) -> dict[str,
     }
 
 
+def kind_of_bins(own: bool) -> str:
+    """Return what the bins of a report are called."""
+    return "own bins" if own else "equal-width bins"
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """One model: losses and bin memberships of every sample, computed once."""
@@ -89,6 +96,17 @@ class Prepared:
     class_edges: Float64Array  # (K, m + 1)
     n_bins: int
     view: Average
+    own_edges: Float64Array | None = None  # in the place of equal-width bins
+
+    @property
+    def edges(self) -> Float64Array:
+        """Edges of the bins of the view."""
+        return binning.uniform_edges(self.n_bins) if self.own_edges is None else self.own_edges
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a binned measure is called with."""
+        return {"n_bins": self.n_bins} if self.own_edges is None else {"bins": self.own_edges}
 
 
 def prepare(
@@ -97,8 +115,10 @@ def prepare(
     weight: Float64Array | None,
     n_bins: int,
     view: Average,
+    own_edges: Float64Array | None = None,
 ) -> Prepared:
-    """Compute what all replicates of a model share."""
+    """Compute what all replicates of a model share; own edges replace `n_bins`."""
+    n_bins = n_bins if own_edges is None else len(own_edges) - 1
     columns = views.all_columns(proba)
     n_samples, n_classes = columns.shape
     confidence, top = views.top_label(columns)
@@ -133,11 +153,16 @@ def prepare(
         floor=floor,
         prediction=prediction,
         event=event,
-        cells=binning.uniform_cells(prediction, n_bins),
+        cells=(
+            binning.uniform_cells(prediction, n_bins)
+            if own_edges is None
+            else binning.cells_between(prediction, own_edges)
+        ),
         class_cells=class_cells,
         class_edges=class_edges,
         n_bins=n_bins,
         view=view,
+        own_edges=own_edges,
     )
 
 
@@ -280,7 +305,7 @@ class _Sums:
     def replicates(self) -> Replicates:
         """Turn the sums into values."""
         model, m = self.model, self.model.n_bins
-        edges = binning.uniform_edges(m)
+        edges = model.edges
         top, classes = (np.swapaxes(sums, 1, 2) for sums in (self.top, self.classes))
         own = _measures(self.losses.T / self.total[:, None], top, classes, edges, model.class_edges)
         n_resamples = len(self.redrawn_top)

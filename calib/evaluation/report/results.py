@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from calib._border.files import atomic_write
 from calib._border.optional import require
-from calib._border.typing import LabelArray
+from calib._border.typing import Float64Array, LabelArray
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.display.cumulative import CumulativeCurve
 from calib.evaluation.proper.corp import ScoreDecomposition
@@ -166,6 +166,8 @@ class CalibrationReport:
     decompositions : dict of str to dict of str to ScoreDecomposition
         Of the ``brier`` score and ``log_loss`` of the event that the expected calibration error
         compares, per model; empty unless tests were asked for.
+    bins : ndarray of shape (n_bins + 1,) or None
+        Own edges of the bins; None means bins of equal width.
     """
 
     models: dict[str, ModelReport]
@@ -180,12 +182,14 @@ class CalibrationReport:
     differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     tests: dict[str, CalibrationTests] = field(default_factory=dict)
     decompositions: dict[str, dict[str, ScoreDecomposition]] = field(default_factory=dict)
+    bins: Float64Array | None = None
 
     @property
     def titles(self) -> dict[str, str]:
         """Heading of every measure, in reading order."""
-        core = measures.describe_measures(self.n_bins, self.view, self.classes[1])
-        information = core | further_measures.information(self.further, self.n_bins)
+        own = self.bins is not None
+        core = measures.describe_measures(self.n_bins, self.view, self.classes[1], own)
+        information = core | further_measures.information(self.further, self.n_bins, own)
         return {name: info.title for name, info in information.items()}
 
     @property
@@ -328,6 +332,7 @@ class CalibrationReport:
             "n_groups": self.n_groups,
             "classes": self.classes.tolist(),
             "n_bins": self.n_bins,
+            "bins": None if self.bins is None else self.bins.tolist(),
             "view": self.view,
             "confidence_level": self.confidence_level,
             "n_resamples": self.n_resamples,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer
+from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.typing import (
@@ -157,7 +157,7 @@ def consistency_interval(
     0.05, up to 0.08
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     names = None if labels is None else check_vector(labels, "labels")
     if groups is not None and y_true is None:
         raise ValueError(
@@ -254,12 +254,16 @@ def interval_of(
     reflect: bool,
     bounds: tuple[float, float],
 ) -> Interval:
-    """Return the percentile interval, or the reflected (basic) one within `bounds`."""
+    """Return the percentile interval, or the reflected (basic) one within `bounds`.
+
+    It is stretched to hold the value where the draws lie on one side of it.
+    """
     tail = (1 - confidence_level) / 2
     low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
     if reflect:
         low, high = 2 * value - high, 2 * value - low
         low, high = (float(np.clip(end, *bounds)) for end in (low, high))
+    low, high = min(low, value), max(high, value)
     return summarized(value, low, high, confidence_level, replicates)
 
 

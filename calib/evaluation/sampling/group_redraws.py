@@ -11,7 +11,7 @@ independent, give the law of independent labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -189,14 +189,71 @@ def group_correlation(
         return 0.0
     z = ndtri(p)
     density = w * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    before, polynomial = np.zeros(len(p)), np.ones(len(p))
-    total = np.zeros(len(GRID))
-    power = np.ones(len(GRID))
+    terms = (density * polynomial / np.sqrt(k) for k, polynomial in _hermite(z))
+    return _correlation_of(terms, excess, groups, n_groups)
+
+
+def quantile_correlation(
+    score: Float64Array, residual: Float64Array, start: IntArray, groups: IntArray
+) -> float:
+    """Return the same for residuals that are drawn from blocks of rows, in place of events.
+
+    A latent number is turned into the quantile of its row's block.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples,)
+        Predictions in [0, 1].
+    residual : ndarray of shape (n_samples,)
+        Rows of a block side by side and ascending; of mean 0 in every block.
+    start : ndarray of int of shape (n_blocks,)
+        Where every block begins.
+    groups : ndarray of int of shape (n_samples,)
+        Group of every row, numbered from 0 without gaps.
+    """
+    from scipy.special import ndtri
+
+    n, n_groups = len(residual), int(groups.max()) + 1
+    if n_groups == n:
+        return 0.0
+    excess = _products_beyond_other_groups(score, residual, np.ones(n), groups, n_groups)
+    if excess <= 0:
+        return 0.0
+    size = np.diff(np.append(start, n))
+    first, width = np.repeat(start, size), np.repeat(size, size)
+    rank = np.arange(n) - first + 1
+    inner = rank < width
+    z = ndtri(np.where(inner, rank / width, 0.5))
+    step = np.where(inner, np.append(np.diff(residual), 0.0), 0.0)
+    density = step * np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    terms = (
+        np.repeat(np.add.reduceat(density * polynomial, start) / np.sqrt(k), size)
+        for k, polynomial in _hermite(z)
+    )
+    return _correlation_of(terms, excess, groups, n_groups)
+
+
+def _hermite(z: Float64Array) -> Iterator[tuple[int, Float64Array]]:
+    """Yield k = 1, 2, ... with the normalised Hermite polynomial of degree k - 1."""
+    before, polynomial = np.zeros(len(z)), np.ones(len(z))
     for k in range(1, N_TERMS + 1):
-        power = power * GRID
-        total += power / k * _pair_sum(density * polynomial, groups, n_groups)
+        yield k, polynomial
         following = (z * polynomial - np.sqrt(k - 1.0) * before) / np.sqrt(k)
         before, polynomial = polynomial, following
+
+
+def _correlation_of(
+    terms: Iterable[Float64Array], excess: float, groups: IntArray, n_groups: int
+) -> float:
+    """Return the latent correlation at which the expected products of pairs are the observed ones.
+
+    `terms` are the coefficients of what a row shows, in Hermite polynomials of its latent number.
+    """
+    total = np.zeros(len(GRID))
+    power = np.ones(len(GRID))
+    for term in terms:
+        power = power * GRID
+        total += power * _pair_sum(term, groups, n_groups)
     rising = np.maximum.accumulate(total)
     return float(GRID[min(int(np.searchsorted(rising, excess)), len(GRID) - 1)])
 

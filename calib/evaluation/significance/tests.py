@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_predictions
@@ -197,10 +197,10 @@ def calibration_tests(
     >>> round(tests["cox"].estimates["slope"], 2)
     1.11
     """
-    check_integer("n_groups", n_groups, low=1)
+    check_integer("n_groups", n_groups, low=1, high=MOST_BINS)
     check_option("fitted_on_same_data", fitted_on_same_data, (True, False))
-    check_integer("n_bins", n_bins, low=1)
-    check_integer("n_resamples", n_resamples, low=19)
+    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
+    check_integer("n_resamples", n_resamples, low=19, high=MOST_RESAMPLES)
     check_option("average", average, views.PAIR_VIEWS)
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight

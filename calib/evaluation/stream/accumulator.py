@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from calib._border.arrays import to_numpy
-from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_fraction, check_integer, describe
 from calib._border.labels import check_classes, check_same_length, check_weight, with_positive
 from calib._border.random import generator
 from calib._border.reading import eager, read_array
@@ -115,7 +115,7 @@ class CalibrationAccumulator:
         pos_label: object = None,
     ) -> None:
         check_integer("n_classes", n_classes, low=2)
-        check_integer("n_bins", n_bins, low=1)
+        check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
         named = np.arange(n_classes) if labels is None else labels
         classes = check_classes(named, n_classes, "classes")
         if pos_label is not None:
@@ -313,7 +313,7 @@ def accumulated_report(
     0.6931
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     rng = generator(random_state)
     if not accumulators:
         raise ValueError("accumulators is empty; pass at least one")

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_RESAMPLES, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib.evaluation.significance.moments import sum_is_normal
@@ -429,7 +429,7 @@ def cumulative_calibration_test(
     0.1681 is 8.2 sigma, p = 4e-16
     """
     check_option("kind", kind, KINDS)
-    check_integer("n_resamples", n_resamples, low=19)
+    check_integer("n_resamples", n_resamples, low=19, high=MOST_RESAMPLES)
     rng = generator(random_state)
     score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     order = np.argsort(score, kind="stable")

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import MOST_RESAMPLES, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import check_predictions
@@ -304,7 +304,7 @@ def kernel_calibration_test(
     width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
     if width is None:
         check_option("bandwidth", bandwidth, ("median",))
-    check_integer("n_resamples", n_resamples, low=19)
+    check_integer("n_resamples", n_resamples, low=19, high=MOST_RESAMPLES)
     codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
     if len(codes) < 4:
         raise ValueError(f"kernel_calibration_test needs at least 4 samples; got {len(codes)}")

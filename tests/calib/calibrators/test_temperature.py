@@ -179,7 +179,6 @@ def test_failure_to_converge_warns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.filterwarnings("ignore:.*at its bound:calib.warnings.DegenerateScoresWarning")
 def test_memory_does_not_grow_with_the_scores(dtype: type) -> None:
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200_000, 20)).astype(dtype)  # 32 MB in float64

@@ -70,11 +70,6 @@ def test_a_match_evaluates_every_box() -> None:
     assert match(FOUND, TRUTH, max_detections=100).is_evaluated.sum() == 400
 
 
-#: The scores of the crowd say nothing about its boxes, which two maps remark on.
-UNINFORMATIVE = "ignore:.*(at its bound|is negative):calib.warnings.DegenerateScoresWarning"
-
-
-@pytest.mark.filterwarnings(UNINFORMATIVE)
 @pytest.mark.parametrize("target", ["iou", "tp"])
 @pytest.mark.parametrize("calibrator", ["platt", "isotonic", "temperature", "linear", "histogram"])
 @pytest.mark.parametrize("threshold", ["lrp", None, 0.3])

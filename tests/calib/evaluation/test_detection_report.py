@@ -187,7 +187,10 @@ def test_seeded_and_paired(report) -> None:
         *TEST, calibrator=CALIBRATORS, n_resamples=60, n_floor=20, random_state=1
     )
     assert numbers(again, "isotonic") == numbers(report, "isotonic")
-    assert numbers(alone, "calibrated") == numbers(report, "isotonic")
+    for key, measure in numbers(alone, "calibrated").items():
+        same = numbers(report, "isotonic")[key]
+        for part in ("value", "floor", "floor_sd", "change", "change_low", "change_high"):
+            assert measure[part] == same[part]  # what chance explains depends on all models
     assert numbers(other, "isotonic") != numbers(report, "isotonic")
     same = detection_report(
         *TEST, calibrator=DetectionCalibrator("identity").fit(*FIT), n_resamples=20, n_floor=5

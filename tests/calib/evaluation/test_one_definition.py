@@ -297,7 +297,9 @@ def test_an_interval_holds_its_value_inside_the_bounds(
     y = np.minimum((q.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1), n_classes - 1)
     p = softmax(slope * z, axis=1)
     reports = [
-        calibration_report(y, p, n_resamples=25, measures=["ks_calibration_error"]),
+        calibration_report(
+            y, p, n_resamples=25, measures=["ks_calibration_error"], labels=np.arange(n_classes)
+        ),
         CalibrationAccumulator(n_classes).update(y, p).report(n_resamples=25),
     ]
     for report in reports:

@@ -86,7 +86,7 @@ def fragment(report: DetectionReport) -> str:
 
 def _tied(text: str) -> str:
     """Escape a text, and keep numbers with their units."""
-    return escape(text).replace(" %", "&nbsp;%").replace(" ± ", "&nbsp;±&nbsp;")
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 # ------------------------------------------------------------------------------------------ tables
@@ -94,7 +94,8 @@ def _tied(text: str) -> str:
 
 def _measures(report: DetectionReport) -> str:
     level = f"{100 * report.confidence_level:g} %"
-    heads = ("Scores", "Value", f"{level} interval", "Floor ± sd", "Excess", "Change from raw")
+    calibrated = f"If calibrated <span class='range'>({level} range)</span>"
+    heads = ("Scores", "Value", "Debiased", f"{level} interval", calibrated, "Change from raw")
     rows = ["<table><thead><tr>"]
     rows += [f"<th scope='col'>{head}</th>" for head in heads]
     rows.append("</tr></thead>")
@@ -115,9 +116,9 @@ def _measures(report: DetectionReport) -> str:
                 change = f"<span class='soft'>{one['change']}</span>"
             rows.append(
                 f"<tr><th scope='row'>{escape(name)}</th>"
-                f"<td class='value'>{one['value']}{beyond}</td><td>{_parts(one['interval'])}</td>"
-                f"<td>{_parts(one['floor'])}</td><td>{one['excess']}</td><td>{change}{spread}</td>"
-                f"</tr>"
+                f"<td class='value'>{one['value']}{beyond}</td><td>{one['debiased']}</td>"
+                f"<td class='interval'>{_parts(one['interval'])}</td>"
+                f"<td>{_floor(one['floor'])}</td><td>{change}{spread}</td></tr>"
             )
         rows.append("</tbody>")
     return "".join(rows) + "</table>"
@@ -129,16 +130,18 @@ def _mark(sign: str, shown: bool) -> str:
     return f"<span{style}>&#8201;{sign}</span>"
 
 
+def _floor(text: str) -> str:
+    """Return a floor with its range in a fainter colour."""
+    mean, found, range_ = text.partition(" (")
+    return f"{mean} <span class='range part'>({range_}</span>" if found else text
+
+
 def _parts(text: str) -> str:
     """Let a pair of numbers break between them on narrow screens only."""
-    for sign in (" to ", " ± "):
-        first, found, second = text.partition(sign)
-        if found:
-            return (
-                f"<span class='part'>{first}</span> <span class='part'>{found.strip()} {second}"
-                f"</span>"
-            )
-    return text
+    first, found, second = text.partition(" to ")
+    if not found:
+        return text
+    return f"<span class='part'>{first}</span> <span class='part'>to {second}</span>"
 
 
 def _counts(report: DetectionReport) -> str:

@@ -17,12 +17,12 @@ from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, ErrorOptions, Layout
 from calib.evaluation.detection.image_draws import PerImage, image_weights
+from calib.evaluation.detection.lrp import lrp_part
 from calib.evaluation.detection.outcomes import Outcomes, Target, collect, make_grid
 from calib.evaluation.detection.overlap_error import ONE_BIN
-from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.plans import Plan, error_plan, mean_plan
 from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
-from calib.evaluation.detection.tables import Binned, bin_outcomes
-from calib.evaluation.sampling.draws import Interval, interval_of
+from calib.evaluation.detection.tables import bin_outcomes
 
 #: Bins of the score, pooled over classes; per class for the localisation-aware error.
 N_BINS, N_CLASS_BINS = 10, 25
@@ -126,19 +126,21 @@ def plans_of(scored: Scored, reference_compat: bool = False) -> dict[str, Plan]:
     score = make_grid(("score",), N_BINS, "uniform", class_edges=False, right_closed=closed)
     by_class = make_grid(("score",), N_CLASS_BINS, "uniform", class_edges=True, right_closed=closed)
     located, found = bin_outcomes(iou, by_class, "iou"), bin_outcomes(tp, score, "tp")
-    squared = partial(cell_sums.squared_error, classes_without_gt="skip")
+    squared = partial(cell_sums.squared_ratio, classes_without_gt="skip")
     plans = {
-        "localization_aware_calibration_error": _error(
+        "localization_aware_calibration_error": error_plan(
             located, ErrorOptions(average="macro", drop_zero=reference_compat)
         ),
-        "localization_aware_absolute_error": Plan(
-            located, partial(cell_sums.absolute_error, reference_compat=reference_compat)
+        "localization_aware_absolute_error": mean_plan(
+            located, partial(cell_sums.absolute_ratio, reference_compat=reference_compat)
         ),
-        "score_iou_squared_error": Plan(
+        "score_iou_squared_error": mean_plan(
             bin_outcomes(scored.outcomes("iou", kept=False), ONE_BIN, "iou"), squared
         ),
         **{
-            name: Plan(located, partial(_lrp, part=part, iou_threshold=tau), has_floor=False)
+            name: mean_plan(
+                located, partial(lrp_part, part=part, iou_threshold=tau), has_floor=False
+            )
             for part, name in enumerate(
                 (
                     "localization_recall_precision",
@@ -148,26 +150,16 @@ def plans_of(scored: Scored, reference_compat: bool = False) -> dict[str, Plan]:
                 )
             )
         },
-        "detection_calibration_error": _error(found, ErrorOptions()),
-        "brier": Plan(bin_outcomes(scored.outcomes("tp", kept=False), ONE_BIN, "tp"), squared),
+        "detection_calibration_error": error_plan(found, ErrorOptions()),
+        "brier": mean_plan(bin_outcomes(scored.outcomes("tp", kept=False), ONE_BIN, "tp"), squared),
         "iou_bins": Plan(bin_outcomes(iou, score, "iou"), bin_sums, has_floor=False),
         "tp_bins": Plan(found, bin_sums, has_floor=False),
     }
     if scored.detections.image_size is not None:
         five = make_grid(FIVE, N_POSITION_BINS, "uniform", class_edges=False, right_closed=closed)
         options = ErrorOptions(min_samples=MIN_SAMPLES, renormalise=True)
-        plans["position_calibration_error"] = _error(bin_outcomes(tp, five, "tp"), options)
+        plans["position_calibration_error"] = error_plan(bin_outcomes(tp, five, "tp"), options)
     return plans
-
-
-def _error(binned: Binned, options: ErrorOptions) -> Plan:
-    return Plan(binned, partial(cell_sums.calibration_error, options=options))
-
-
-def _lrp(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, part: int, iou_threshold: float
-) -> Any:
-    return cell_sums.mean_known(cell_sums.lrp_parts(classes, iou_threshold)[part])
 
 
 def bin_sums(layout: Layout, entries: EntrySums, classes: ClassSums) -> Float64Array:
@@ -240,7 +232,7 @@ class Replicas:
             groups.setdefault(id(plan.binned), []).append(name)
         self.parts = []
         for names in groups.values():
-            widths = [3 * N_BINS if name.endswith("_bins") else 1 for name in names]
+            widths = [_width(plans[name]) for name in names]
             evaluate = partial(_side_by_side, evaluations=[plans[name].evaluate for name in names])
             plan = Plan(plans[names[0]].binned, evaluate)
             self.parts.append((names, np.cumsum(widths)[:-1], PerImage(plan, n_images)))
@@ -253,6 +245,12 @@ class Replicas:
             columns = np.split(images.values(weight), ends, axis=1)
             out.update(zip(names, columns, strict=True))
         return out
+
+
+def _width(plan: Plan) -> int:
+    """Return how many numbers a plan shows."""
+    table = plan.binned.table
+    return int(np.size(plan.evaluate(table.layout, table.sums, table.class_sums)))
 
 
 def _side_by_side(
@@ -275,9 +273,7 @@ def draw_images(
     """
     if n_images < 2:
         return {
-            model: {
-                name: np.empty((0, 3 * N_BINS if name.endswith("_bins") else 1)) for name in own
-            }
+            model: {name: np.empty((0, _width(plan))) for name, plan in own.items()}
             for model, own in plans.items()
         }
     replicas = {model: Replicas(own, n_images) for model, own in plans.items()}
@@ -290,20 +286,6 @@ def draw_images(
         model: {name: np.concatenate([block[name] for block in parts]) for name in parts[0]}
         for model, parts in blocks.items()
     }
-
-
-def interval_or_nan(
-    value: float,
-    draws: Float64Array,
-    confidence_level: float,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> Interval:
-    """Return the reflected interval; NaN for its ends where there is nothing to draw from."""
-    known = draws[~np.isnan(draws)]
-    if len(known) > 1 and not np.isnan(value):
-        return interval_of(value, known, confidence_level, reflect=True, bounds=bounds)
-    nothing = float("nan")
-    return Interval(value, nothing, nothing, confidence_level, nothing, nothing, nothing, 0)
 
 
 # ---------------------------------------------------------------------------------------- rankings

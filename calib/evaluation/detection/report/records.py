@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib.evaluation.report.results import ROUNDING, MeasureResult
 from calib.evaluation.sampling.draws import Interval
 
 
 @dataclass(frozen=True)
-class DetectionMeasure:
-    """A measure of one set of scores, with what chance does to it.
+class DetectionMetricInterval(MeasureResult):
+    """A detection metric with what chance does to it.
 
     Attributes
     ----------
     interval : Interval
-        Value and bootstrap interval over images.
-    floor_mean, floor_sd : float
-        Mean and standard deviation of the measure if these scores were perfectly calibrated, at
-        this number of detections; NaN for the localisation recall precision error.
-    change : Interval or None
-        Value minus that of the raw scores, on the same draws of images; None for raw scores.
+        Interval over images. Its ``value`` is the number that it holds: of a calibration error what
+        is left without the part of chance, of other metrics the value of the sample. ``mean``,
+        ``median`` and ``standard_deviation`` are those of the draws.
+    calibrated : Interval
+        The same metric if the scores were right, at this number of detections: ``mean`` is the
+        floor, ``low`` and ``high`` bound what chance explains. NaN where the question makes no
+        sense: for the localisation recall precision error, and for callables.
     """
 
-    interval: Interval
-    floor_mean: float
-    floor_sd: float
-    change: Interval | None
+    @property
+    def floor_mean(self) -> float:
+        """Mean of the metric if the scores were right; the same as `floor`."""
+        return self.calibrated.mean
 
     @property
-    def value(self) -> float:
-        """The measure of the sample."""
-        return self.interval.value
+    def floor_sd(self) -> float:
+        """Standard deviation of the metric if the scores were right."""
+        return self.calibrated.standard_deviation
 
     @property
     def excess(self) -> float:
@@ -44,10 +45,25 @@ class DetectionMeasure:
 
     @property
     def is_beyond_floor(self) -> bool:
-        """Whether a calibrated detector would rarely show this value."""
-        level = self.interval.confidence_level
-        reach = NormalDist().inv_cdf((1 + level) / 2)
-        return bool(self.value > self.floor_mean + reach * self.floor_sd)
+        """Whether a calibrated detector would rarely show a value so large."""
+        return bool(self.value > self.calibrated.high + ROUNDING)
+
+
+@dataclass(frozen=True)
+class DetectionMeasure(DetectionMetricInterval):
+    """A measure of one set of scores, with what chance does to it.
+
+    Attributes
+    ----------
+    interval : Interval
+        As in `DetectionMetricInterval`.
+    calibrated : Interval
+        As there; what chance explains is decided for all measures of the report together.
+    change : Interval or None
+        Value minus that of the raw scores, on the same draws of images; None for raw scores.
+    """
+
+    change: Interval | None = None
 
     @property
     def is_changed(self) -> bool:
@@ -205,10 +221,13 @@ def numbers_of(measure: DetectionMeasure) -> dict[str, float]:
     change, nothing = measure.change, float("nan")
     return {
         "value": measure.value,
-        "low": measure.interval.low,
-        "high": measure.interval.high,
+        "debiased": measure.debiased,
+        "low": measure.low,
+        "high": measure.high,
         "floor": measure.floor_mean,
         "floor_sd": measure.floor_sd,
+        "floor_low": measure.floor_low,
+        "floor_high": measure.floor_high,
         "excess": measure.excess,
         "change": nothing if change is None else change.value,
         "change_low": nothing if change is None else change.low,

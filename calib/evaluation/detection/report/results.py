@@ -156,8 +156,9 @@ class DetectionReport:
         -------
         frame : pandas.DataFrame
             First the values, one column per measure, average precision, counts and coverage; then
-            for each measure ``<measure>_low`` and ``_high`` (interval), ``_floor``, ``_floor_sd``,
-            ``_excess``, and ``_change``, ``_change_low``, ``_change_high`` (from raw scores).
+            for each measure ``<measure>_debiased``, ``_low`` and ``_high`` (interval), ``_floor``,
+            ``_floor_sd``, ``_floor_low``, ``_floor_high``, ``_excess`` (value minus floor), and
+            ``_change``, ``_change_low``, ``_change_high`` (from raw scores).
 
         Raises
         ------

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calib.evaluation.report.results import ERROR_NOTE
+
 if TYPE_CHECKING:
     from calib.evaluation.detection.report.records import DetectionMeasure, DetectionModelReport
     from calib.evaluation.detection.report.results import DetectionReport
@@ -84,11 +86,15 @@ def notes(report: DetectionReport) -> list[str]:
         "Raw: detections at or above the raw threshold of their class. Calibrated: of these, the "
         "ones at or above the calibrated threshold. The two squared errors take all detections "
         "that reach the raw threshold, so that every row judges the same boxes.",
-        "Interval: bootstrap over images, the same draws for all rows; reflected about the value, "
-        "because draws repeat its upward bias, hence it may lie below the value.",
-        "Floor: mean and standard deviation of what perfectly calibrated scores show with this "
-        "many detections, if these are independent; excess: value minus floor. * marks a value "
-        "above the range of the floor.",
+        "Interval: bootstrap over images, the same draws for all rows, edges of the bins held "
+        f"fixed. {ERROR_NOTE}",
+        "If calibrated: what the same detections show on average if their scores are right, with "
+        "targets redrawn as dependent inside images as the observed. For a calibration error this "
+        "is the floor that even a perfect detector shows; for squared and absolute errors it is "
+        "what the scores promise.",
+        "* marks a value above what chance explains. The range in brackets allows for all numbers "
+        "of the report together: a report on calibrated detectors has a star anywhere in at most "
+        f"{100 * (1 - report.confidence_level):g} % of samples.",
         "Change: value minus that of the raw scores on the same draws of images; ! marks a change "
         "whose interval leaves 0 out.",
     ]
@@ -148,7 +154,7 @@ def verdict(report: DetectionReport, name: str) -> str:
 
 def _verdict_of_raw(model: DetectionModelReport, short: str, measure: DetectionMeasure) -> str:
     place = "beyond" if measure.is_beyond_floor else "within"
-    floor = f"{100 * measure.floor_mean:.1f} ± {100 * measure.floor_sd:.1f} %"
+    floor = f"{100 * measure.floor:.1f} %, chance explains up to {100 * measure.floor_high:.1f} %"
     if model.target == "iou":
         means = f"mean score {model.mean_score:.3f}, mean overlap {model.mean_iou:.3f}"
     else:
@@ -194,7 +200,10 @@ def _remainder(measure: DetectionMeasure) -> str:
     """End the sentence about a calibration error with its floor."""
     rest = "the rest is within noise"
     if measure.is_beyond_floor:
-        rest = f"{100 * measure.excess:.1f} points are left"
+        left = measure.excess if np.isnan(measure.debiased) else measure.debiased
+        ends = _pair(*(f"{100 * end:.1f}" for end in (measure.low, measure.high)))
+        level = f" ({100 * measure.interval.confidence_level:g} % interval {ends} %)"
+        rest = f"{100 * left:.1f} % are left without it{'' if np.isnan(measure.low) else level}"
     return (
         f"; of the {100 * measure.value:.1f} %, {100 * measure.floor_mean:.1f} % is what a "
         f"perfectly calibrated detector shows with this many detections, {rest}."
@@ -254,7 +263,7 @@ def cells(measure: DetectionMeasure, key: str) -> dict[str, str]:
     def show(value: float, sign: str = "") -> str:
         return "" if np.isnan(value) else f"{scale * value:{sign}.{digits}f}"
 
-    floor, change = show(measure.floor_mean), measure.change
+    floor, change = show(measure.floor), measure.change
     step, ends = "", ""
     if change is not None and not np.isnan(change.value):
         step, ends = show(change.value, "+"), _pair(show(change.low, "+"), show(change.high, "+"))
@@ -262,9 +271,9 @@ def cells(measure: DetectionMeasure, key: str) -> dict[str, str]:
             step, ends = "none", ""
     return {
         "value": show(measure.value) or "n/a",
-        "interval": _pair(show(measure.interval.low), show(measure.interval.high)),
-        "floor": floor and f"{floor} ± {show(measure.floor_sd)}",
-        "excess": show(measure.excess, "+"),
+        "debiased": show(measure.debiased),
+        "interval": _pair(show(measure.low), show(measure.high)),
+        "floor": floor and f"{floor} ({_pair(show(measure.floor_low), show(measure.floor_high))})",
         "change": step,
         "range": ends,
     }
@@ -299,10 +308,11 @@ def counts(report: DetectionReport) -> dict[str, dict[str, str]]:
 
 def text(report: DetectionReport) -> str:
     """Return the report for a terminal."""
-    names = max(12, *(len(name) + 2 for name in report.models))
+    names = max(10, *(len(name) + 2 for name in report.models))
     lines = [_wrap(f"Detection report: {heading(report)}"), ""]
     lines.append(
-        f"{'':{names}}{'value':>8}   {'interval':<17} {'floor ± sd':<16} {'excess':>7}  change"
+        f"{'':{names}}{'value':>7}   {'debiased':<9}{'interval':<16} {'if calibrated (range)':<25} "
+        f"change"
     )
     for key, title in titles(report).items():
         if key in COMPONENTS:
@@ -317,8 +327,8 @@ def text(report: DetectionReport) -> str:
             )
             change = f"{one['change']} ({one['range']})" if one["range"] else one["change"]
             lines.append(
-                f"{'  ' + name:{names}}{one['value']:>8}{marks} {one['interval']:<17} "
-                f"{one['floor']:<16} {one['excess']:>7}  {change}".rstrip()
+                f"{'  ' + name:{names}}{one['value']:>7}{marks} {one['debiased']:<9}"
+                f"{one['interval']:<16} {one['floor']:<25} {change}".rstrip()
             )
     lines += ["", COUNTS_TITLE]
     lines.append(f"{'':{names}}" + "".join(f"{title:>9}" for title in COUNTS))
@@ -332,8 +342,6 @@ def text(report: DetectionReport) -> str:
 
 
 def _wrap(text: str) -> str:
-    tied = text.replace(" %", "\N{NO-BREAK SPACE}%").replace(
-        " ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"
-    )
+    tied = text.replace(" %", "\N{NO-BREAK SPACE}%")
     filled = textwrap.fill(tied, width=88, subsequent_indent="  ")
     return filled.replace("\N{NO-BREAK SPACE}", " ")

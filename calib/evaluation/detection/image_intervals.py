@@ -1,0 +1,227 @@
+"""From draws of images to the interval of a detection measure: that of every other report.
+
+Calibration errors are inverted, so that what chance adds is taken off; means take the moments of
+their draws. What chance explains is decided for all measures that stand together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from calib._border.typing import Float64Array, IntArray
+from calib.evaluation.detection.cell_sums import first_of
+from calib.evaluation.detection.image_draws import PerImage
+from calib.evaluation.detection.plans import Plan
+from calib.evaluation.report.results import ROUNDING
+from calib.evaluation.sampling.draws import Interval, interval_of, summarized
+from calib.evaluation.sampling.inversion import (
+    GapLaw,
+    absolute_sum,
+    chance_ranges,
+    invert,
+    smooth_gaps,
+)
+from calib.evaluation.sampling.mean_intervals import mean_ends
+
+#: Gaps of all draws that are kept (64 MB); errors of more are inverted without them.
+LAW_NUMBERS = 1 << 23
+#: What the plan of the gaps of an error is called.
+GAPS = "_gaps"
+NOTHING = float("nan")
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Draws(NamedTuple):
+    """A measure on draws of images, and under calibration.
+
+    Attributes
+    ----------
+    resampled : ndarray of shape (n_resamples,)
+    calibrated : ndarray of shape (n_floor,) or None
+        None where the question makes no sense.
+    resampled_gaps, calibrated_gaps : ndarray of shape (n, n_terms) or None
+        What the same errors are made of.
+    """
+
+    resampled: Float64Array
+    calibrated: Float64Array | None
+    resampled_gaps: Float64Array | None = None
+    calibrated_gaps: Float64Array | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        resampled: Mapping[str, Float64Array],
+        calibrated: Mapping[str, Float64Array],
+    ) -> Draws:
+        """Read the draws of one measure."""
+        return cls(
+            resampled[name].reshape(len(resampled[name])),
+            calibrated.get(name),
+            resampled.get(name + GAPS),
+            calibrated.get(name + GAPS),
+        )
+
+
+def with_gaps(plans: Mapping[str, Plan], n_draws: int) -> dict[str, Plan]:
+    """Return plans with those of the gaps of their errors, as far as that many draws fit."""
+    out = dict(plans)
+    for name, plan in plans.items():
+        gaps = plan.gaps()
+        n_entries = len(plan.binned.table.entry_cell)
+        if gaps is not None and 0 < n_entries * n_draws <= LAW_NUMBERS:
+            out[name + GAPS] = gaps
+    return out
+
+
+def chance_of(
+    plans: Mapping[Key, Plan], draws: Mapping[Key, Draws], confidence_level: float
+) -> dict[Key, tuple[float, float]]:
+    """Return what chance explains, for all measures with a floor together, in their order."""
+    known = {
+        name: one.calibrated
+        for name, one in draws.items()
+        if one.calibrated is not None and not np.isnan(one.calibrated).any()
+    }
+    if not known:
+        return {}
+    errors = np.array([plans[name].options is not None for name in known])
+    low, high = chance_ranges(np.column_stack(list(known.values())), errors, confidence_level)
+    ends = np.clip([low, high], 0.0, 1.0)
+    return {name: (float(a), float(b)) for name, a, b in zip(known, *ends, strict=True)}
+
+
+def measured(
+    plan: Plan,
+    draws: Draws,
+    confidence_level: float,
+    n_images: int,
+    chance: tuple[float, float] | None,
+) -> tuple[Interval, Interval]:
+    """Return interval and floor of a measure.
+
+    Parameters
+    ----------
+    plan : Plan
+    draws : Draws
+    confidence_level : float in (0, 1)
+    n_images : int
+    chance : tuple of float or None
+        What chance explains; None where there is no floor.
+    """
+    usual = plan.value()
+    floor = _floor_of(draws.calibrated, chance, confidence_level)
+    kept = ~np.isnan(draws.resampled)
+    resampled = draws.resampled[kept]
+    low = high = NOTHING
+    value = usual if plan.options is None else NOTHING
+    if np.isnan(usual) or len(resampled) < 2:
+        return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
+    if plan.options is None:
+        low, high = mean_ends(PerImage(plan, n_images).moments(), confidence_level, (0.0, 1.0))
+        low, high = min(low, usual), max(high, usual)  # sums in another order
+    elif draws.calibrated is not None and chance is not None:
+        value, low, high = invert(
+            usual,
+            draws.calibrated,
+            resampled,
+            confidence_level,
+            law=_law(plan, draws, kept),
+            ceiling=chance[1] + ROUNDING,
+        )
+    return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
+
+
+def changed(plan: Plan, step: float, draws: Float64Array, confidence_level: float) -> Interval:
+    """Return the interval of a difference of a measure, as every report has it."""
+    known = draws[~np.isnan(draws)]
+    if np.isnan(step) or len(known) < 2:
+        return _interval(step, (step, NOTHING, NOTHING), known, confidence_level)
+    reflect = plan.options is not None
+    return interval_of(step, known, confidence_level, reflect=reflect, bounds=(-1.0, 1.0))
+
+
+def percentiles(value: float, draws: Float64Array, confidence_level: float) -> Interval:
+    """Return the interval of draws as they are."""
+    known = draws[~np.isnan(draws)]
+    if np.isnan(value) or len(known) < 2:
+        return _interval(value, (value, NOTHING, NOTHING), known, confidence_level)
+    tail = (1.0 - confidence_level) / 2.0
+    low, high = (float(end) for end in np.quantile(known, [tail, 1.0 - tail]))
+    return summarized(value, low, high, confidence_level, known)
+
+
+def nothing(confidence_level: float) -> Interval:
+    """Return the floor of a measure that has none."""
+    return _interval(NOTHING, (NOTHING,) * 3, np.empty(0), confidence_level)
+
+
+def _interval(
+    usual: float,
+    ends: tuple[float, float, float],
+    draws: Float64Array,
+    confidence_level: float,
+    floor: Interval | None = None,
+) -> Interval:
+    value, low, high = ends
+    enough = len(draws) > 1 and not np.isnan(usual)
+    return Interval(
+        value=value,
+        low=low,
+        high=high,
+        confidence_level=confidence_level,
+        mean=float(np.mean(draws)) if enough else NOTHING,
+        median=float(np.median(draws)) if enough else NOTHING,
+        standard_deviation=float(np.std(draws, ddof=1)) if enough else NOTHING,
+        n_resamples=len(draws),
+        usual=usual,
+        floor=NOTHING if floor is None else floor.value,
+        floor_low=NOTHING if floor is None else floor.low,
+        floor_high=NOTHING if floor is None else floor.high,
+    )
+
+
+def _floor_of(
+    calibrated: Float64Array | None, chance: tuple[float, float] | None, confidence_level: float
+) -> Interval:
+    if calibrated is None or chance is None:
+        return nothing(confidence_level)
+    return summarized(float(calibrated.mean()), *chance, confidence_level, calibrated)
+
+
+# -------------------------------------------------------------------------------------------- gaps
+
+
+def _law(plan: Plan, draws: Draws, kept: Float64Array) -> GapLaw | None:
+    """Return the noise of the gaps of an error, None where they are not known."""
+    if draws.resampled_gaps is None or draws.calibrated_gaps is None or plan.options is None:
+        return None
+    terms = plan.terms()
+    shown = terms.weight > 0
+    if not shown.any():
+        return None
+    n_bins = plan.binned.table.layout.n_score_bins
+    place = terms.cell // n_bins
+    row = np.unique(terms.table * (int(place.max()) + 1) + place, return_inverse=True)[1]
+    column = terms.cell % n_bins
+    gap, weight = np.zeros((2, int(row.max()) + 1, n_bins))
+    gap[row, column], weight[row, column] = terms.gap, terms.weight
+    direction = (smooth_gaps(gap, weight)[row, column] * terms.weight)[shown]
+    resampled = draws.resampled_gaps[kept] - terms.signed[shown]
+    calibrated = draws.calibrated_gaps
+    n = max(len(resampled), len(calibrated))
+    resampled, calibrated = (one[np.arange(n) % len(one)] for one in (resampled, calibrated))
+    norm = absolute_sum
+    if plan.options.reduce == "mce":
+        norm = partial(_largest_of_tables, start=first_of(terms.table[shown]))
+    return GapLaw(direction, calibrated, resampled, norm)
+
+
+def _largest_of_tables(gaps: Float64Array, start: IntArray) -> Float64Array:
+    """Return sums over classes of the largest absolute gap."""
+    return np.asarray(np.maximum.reduceat(np.abs(gaps), start, axis=-1).sum(axis=-1))
