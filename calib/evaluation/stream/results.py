@@ -37,6 +37,8 @@ class AccumulatedReport(CalibrationReport):
         As in `CalibrationReport`; `n_groups` is None.
     further, differences, tests, decompositions : tuple, dict, dict, dict
         As there; always empty.
+    bins : None
+        Sums are taken over bins of equal width.
     """
 
     @property
