@@ -12,10 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border import labels as labels_
 from calib._border import validation
+from calib._border.advice import current_door, shown
 from calib._border.arrays import (
     array_namespace,
+    eager,
     is_half,
     like,
+    row_blocks,
     take_columns,
     to_numpy,
     without_gradient,
@@ -29,7 +32,6 @@ from calib._border.columns import (
     order_of,
     told_classes,
 )
-from calib._border.reading import eager
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import (
     Array,
@@ -41,10 +43,11 @@ from calib._border.typing import (
     Namespace,
 )
 from calib._border.warn import warn
-from calib._core import links, scarcity
-from calib._core.advice import current_door, shown
+from calib._core import links
 from calib._core.fitted_arrays import FittedArray, check_arrays
-from calib._core.scores import Scores, row_blocks
+from calib._core.predictions import check_columns_against_labels
+from calib._core.scores import Scores
+from calib._core.suspicion import warn_of_few_per_class, warn_of_missed_rates
 from calib._core.tempering import possible_rows, unit_of
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
@@ -279,7 +282,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
                 + f") but {door.declared}; {door.kind}",
                 ProbabilitiesAsLogitsWarning,
             )
-        doubt = validation.check_columns_against_labels(scores, self.input, target, weight, settled)
+        doubt = check_columns_against_labels(scores, self.input, target, weight, settled)
         self.classes_ = settled
         whole = Scores(array, self.input, self._domain)
         if 0 < self._rescales_from <= len(settled):
@@ -402,10 +405,10 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         name = type(self).__name__
         if self._least_per_class:
             total = float(len(target) if weight is None else weight.sum())
-            scarcity.warn_of_few_per_class(name, total, len(self.classes_), self._least_per_class)
+            warn_of_few_per_class(name, total, len(self.classes_), self._least_per_class)
         if self._may_miss_rates:
             apply = self._apply
-            scarcity.warn_of_missed_rates(name, apply, array, target, weight, self.classes_)
+            warn_of_missed_rates(name, apply, array, target, weight, self.classes_)
 
     def _fitted_values(self) -> dict[str, Any]:
         """Fitted attributes that feed `_map`, as NumPy values."""

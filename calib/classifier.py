@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.advice import Door, coming_through
 from calib._border.checks import check_option, describe
 from calib._border.labels import check_vector, check_weight, encode_labels
 from calib._border.sklearn_compat import take_rows
@@ -27,7 +28,6 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
-from calib._core.advice import Door, coming_through
 from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.estimators.out_of_fold import (
     check_estimator,

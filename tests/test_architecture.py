@@ -28,15 +28,23 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 BELOW = ("calib._border", "calib.warnings")
 #: Part of the tree -> parts it may import, itself aside. What has no row sits on top of `calib`.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "calib._border": (),
+    "calib._border": ("calib.warnings",),
     "calib.warnings": (),
     "calib._core": BELOW,
+    "calib._documents": ("calib._border",),
     "calib.base": (*BELOW, "calib._core"),
     "calib.calibrators": (*BELOW, "calib._core", "calib.base"),
     "calib.registry": (*BELOW, "calib._core"),
     "calib.classifier": (*BELOW, "calib._core", "calib.base", "calib.registry"),
-    "calib.detection": (*BELOW, "calib._core", "calib.base", "calib.registry"),
-    "calib.evaluation": (*BELOW, "calib._core", "calib.registry", "calib.detection"),
+    "calib.grouped": (*BELOW, "calib._core", "calib.base", "calib.registry"),
+    "calib.detection": (*BELOW, "calib._core", "calib.base", "calib.registry", "calib.grouped"),
+    "calib.evaluation": (
+        *BELOW,
+        "calib._core",
+        "calib._documents",
+        "calib.registry",
+        "calib.detection",
+    ),
     "uq": ("calib",),
 }
 #: Packages that are slow to import or optional: only inside functions.

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.arrays import array_namespace, is_half
+from calib._border.arrays import array_namespace, is_half, row_blocks
 from calib._border.checks import describe
 from calib._border.typing import Array
-from calib._core.scores import row_blocks
 
 #: Largest temperature, and one over the smallest.
 LARGEST_TEMPERATURE = 1e100

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.labels import check_same_length, check_vector
-from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray
 from calib._border.validation import as_floating
 

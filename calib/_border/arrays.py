@@ -1,18 +1,33 @@
-"""Array namespaces: which library an array belongs to, and the way to and from NumPy."""
+"""Arrays of any library: reading them, their namespaces, their blocks of rows, their limits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 
 from calib._border.typing import Array, ArrayLike, LabelArray, Namespace
 
+#: Smallest probability whose logarithm is taken: the smallest normal float32.
+PROBA_FLOOR = float(np.finfo(np.float32).tiny)
+#: Largest logit that is calculated with; below its negative a logit is the logarithm of 0.
+LOGIT_LIMIT = 1e305
+#: Elements of a block: half a megabyte in float64, so that a few blocks fit in a core's cache.
+BLOCK_ELEMENTS = 1 << 16
+
+
+def row_blocks(n_rows: int, n_columns: int, *, at_least: int = 1) -> Iterator[slice]:
+    """Yield consecutive row slices of at most `BLOCK_ELEMENTS` elements, or `at_least` rows."""
+    step = max(at_least, BLOCK_ELEMENTS // max(1, n_columns))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
 
 def is_foreign_array(x: ArrayLike) -> bool:
-    """Tell whether `x` is an array of another library than NumPy (torch, CuPy, ...).
+    """Return whether `x` is an array of another library than NumPy (torch, CuPy, ...).
 
-    Tables and lists are not arrays; they are read by `calib._border.validation`.
+    Tables and lists are not arrays; `read_array` reads them.
     """
     if isinstance(x, (np.ndarray, np.generic, list, tuple)):
         return False
@@ -84,3 +99,62 @@ def is_half(x: Array) -> bool:
     """Return whether the elements of `x` are floats of 16 bits (float16, bfloat16) or of 8."""
     name = str(x.dtype).rpartition(".")[2]
     return name in {"float16", "bfloat16"} or name.startswith("float8")
+
+
+def read_array(x: ArrayLike, name: str) -> Array:
+    """Read lists, arrays, tensors and tables into an array; NumPy unless it was a tensor.
+
+    Raises
+    ------
+    ValueError
+        For ``None``, sparse matrices, ragged lists, and (from tables) columns without numbers.
+    """
+    if x is None:
+        raise ValueError(f"Expected array-like (array or non-string sequence), got None for {name}")
+    if isinstance(x, np.ndarray):
+        return np.asarray(x) if not np.ma.isMaskedArray(x) else _refuse_mask(name)
+    if is_foreign_array(x):
+        return x
+    x = eager(x)
+    if hasattr(x, "toarray") and hasattr(x, "nnz"):
+        raise ValueError(f"{name} is a sparse matrix; pass a dense array, e.g. {name}.toarray()")
+    table = _read_table(x)
+    if table is not None:
+        return table
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} is ragged: its rows have different lengths ({error})") from error
+
+
+def eager(x: ArrayLike) -> ArrayLike:
+    """Return lazy frames as computed ones and batches of Arrow as tables, all else as it is."""
+    if isinstance(x, (np.ndarray, list, tuple, str, bytes, dict)) or np.isscalar(x):
+        return x
+    root, kind = type(x).__module__.partition(".")[0], type(x).__name__
+    if root == "pyarrow" and kind == "RecordBatch":
+        import pyarrow
+
+        return pyarrow.Table.from_batches([x])
+    if kind in ("LazyFrame", "DuckDBPyRelation") or root in ("dask", "dask_expr"):
+        import narwhals as nw
+
+        native: Any = nw.from_native(x, pass_through=True)
+        return nw.to_native(native.collect()) if isinstance(native, nw.LazyFrame) else x
+    return x
+
+
+def _refuse_mask(name: str) -> Array:
+    raise ValueError(f"{name} is a masked array; fill or drop the masked values first")
+
+
+def _read_table(x: ArrayLike) -> LabelArray | None:
+    """Return a table or series of any dataframe library as NumPy, None for anything else."""
+    if isinstance(x, (list, tuple, str, bytes, dict)) or np.isscalar(x):
+        return None
+    import narwhals as nw
+
+    native: Any = nw.from_native(x, pass_through=True, allow_series=True)
+    if isinstance(native, (nw.DataFrame, nw.Series)):
+        return cast(LabelArray, native.to_numpy())
+    return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import describe
 from calib._border.columns import (
     check_overlap,
@@ -16,7 +16,6 @@ from calib._border.columns import (
     sorts_as_text,
     told_classes,
 )
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._border.words import did_you_mean

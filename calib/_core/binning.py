@@ -21,10 +21,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
-from calib._border.reading import read_array
+from calib._border.arrays import read_array, row_blocks, to_numpy
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, LabelArray
-from calib._core.scores import row_blocks
 
 Norm: TypeAlias = Literal[1, 2, "max"]
 Strategy: TypeAlias = Literal["uniform", "quantile"]

@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from sklearn.utils import check_random_state
 
+from calib._border.arrays import row_blocks
 from calib._border.optional import require
 from calib._border.typing import Float64Array, IntArray, RandomState
-from calib._core.scores import row_blocks
 
 HeadKind: TypeAlias = Literal["ridge", "hgb", "torch"]
 HEAD_KINDS: tuple[HeadKind, ...] = ("ridge", "hgb", "torch")

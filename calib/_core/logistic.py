@@ -12,10 +12,11 @@ from typing import TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, LabelArray
 from calib._core.links import bounded_log_odds
 from calib._core.newton import Minimum, minimize
-from calib._core.scores import Scores, row_blocks
+from calib._core.scores import Scores
 
 #: Rows of the systematic subsample that provides the starting point of a large fit.
 START_ROWS = 1 << 14

@@ -13,10 +13,11 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.newton import LargeMinimum, minimize_large
-from calib._core.scores import Scores, row_blocks
+from calib._core.scores import Scores
 
 #: Unknowns up to which the Hessian is factorised as a whole; beyond, class by class.
 WHOLE_HESSIAN = 1200

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, row_blocks
 from calib._border.typing import Domain, Float64Array, FloatArray, InputKind
 from calib._core.links import (
-    LOGIT_LIMIT,
-    PROBA_FLOOR,
     binary_log_odds,
     both_columns,
     bounded_log_odds,
@@ -19,16 +18,6 @@ from calib._core.links import (
     logits_from_proba,
     smooth,
 )
-
-#: Elements of a block: half a megabyte in float64, so that a few blocks fit in a core's cache.
-BLOCK_ELEMENTS = 1 << 16
-
-
-def row_blocks(n_rows: int, n_columns: int, *, at_least: int = 1) -> Iterator[slice]:
-    """Yield consecutive row slices of at most `BLOCK_ELEMENTS` elements, or `at_least` rows."""
-    step = max(at_least, BLOCK_ELEMENTS // max(1, n_columns))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from typing import TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import BLOCK_ELEMENTS, row_blocks
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
 from calib._core.newton import find_root
-from calib._core.scores import BLOCK_ELEMENTS, Scores, row_blocks
+from calib._core.scores import Scores
 from calib.warnings import DegenerateScoresWarning
 
 #: Largest change of the scale of the logits, as a logarithm, that a fit may return.

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import links
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import minimize
-from calib._core.scores import row_blocks
 
 #: Cells of one problem: equal widths on the scale ``asinh(log-odds)``, which is fine around even
 #: odds and relative far out. A cell stands at its mean, which leaves an error of second order.

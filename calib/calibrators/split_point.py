@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from calib._border.arrays import array_namespace, like, to_numpy
+from calib._border.arrays import PROBA_FLOOR, array_namespace, like, row_blocks, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, RandomState
 from calib._core import links
 from calib._core.heads import HEAD_KINDS, HeadKind, Heads, fit_heads, fit_with_held_out
-from calib._core.scores import Scores, row_blocks
+from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
 
@@ -253,7 +253,7 @@ class SplitPointCalibrator(BaseCalibrator):
             In nats, in [0, log n_classes]; floating type, library and device of `X`. In
             ``mode="authors"`` values below 1e-8 count as 1e-8, and the range does not hold.
         """
-        floor = AUTHORS_FLOOR if self.mode == "authors" else links.PROBA_FLOOR
+        floor = AUTHORS_FLOOR if self.mode == "authors" else PROBA_FLOOR
 
         def entropy(p: Float64Array, parts: Float64Array) -> Float64Array:
             answer = np.maximum(self._answer(p, parts), floor)
@@ -356,8 +356,8 @@ def _trusted_share(before: Float64Array, after: Float64Array, weight: Float64Arr
         Probability of the true label without and with the correction, > 0.
     weight : ndarray of shape (n_samples,) or None
     """
-    before = np.append(np.maximum(before, links.PROBA_FLOOR), 1.0)
-    after = np.append(after, links.PROBA_FLOOR)
+    before = np.append(np.maximum(before, PROBA_FLOOR), 1.0)
+    after = np.append(after, PROBA_FLOOR)
     weight = None if weight is None else np.append(weight, 1.0)
     change = after - before
     total = float(len(before) if weight is None else weight.sum())

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.advice import current_door
 from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.advice import current_door
 from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root

@@ -12,10 +12,10 @@ from typing import Any, cast
 import numpy as np
 
 from calib._border import labels
+from calib._border.advice import coming_through
 from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
-from calib._core.advice import coming_through
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
 from calib.cli.contents import FORMATS

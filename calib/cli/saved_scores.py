@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calib._border import labels, validation
+from calib._border.advice import Door
 from calib._border.columns import (
     INTEGER,
     class_name,
@@ -18,7 +19,6 @@ from calib._border.columns import (
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.advice import Door
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
 from calib.cli.tables import Table

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import describe
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
 from calib._border.words import did_you_mean

@@ -17,11 +17,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.advice import Door, coming_through
 from calib._border.labels import is_soft_target
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.advice import Door, coming_through
 from calib.base import BaseCalibrator
 from calib.grouped.glm import Link, Prior, fit_groups
 from calib.grouped.maps import (

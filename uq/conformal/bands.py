@@ -10,11 +10,10 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from calib._border.arrays import to_numpy
-from calib._border.reading import read_array
+from calib._border.arrays import read_array, to_numpy
 from calib._border.sklearn_compat import take_rows
-from calib._border.targets import as_numbers
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
 from calib._core.estimators.out_of_fold import fit_on_rows, folds_of

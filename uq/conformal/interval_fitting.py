@@ -9,12 +9,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.labels import check_vector
-from calib._border.reading import read_array
 from calib._border.sklearn_compat import take_rows
-from calib._border.targets import as_numbers
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
 from calib._core.estimators.out_of_fold import draw_rows, fold_of_rows, folds_of, split_rows

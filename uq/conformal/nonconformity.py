@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, IntArray
-from calib._core.scores import row_blocks
 
 ConformityScore: TypeAlias = Literal["lac", "aps", "raps", "top_k"]
 CONFORMITY_SCORES = ("lac", "aps", "raps", "top_k")

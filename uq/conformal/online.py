@@ -12,10 +12,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.optional import require
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_matrix
 from uq.conformal.quantiles import score_vector

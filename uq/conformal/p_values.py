@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import eager, read_array, to_numpy
 from calib._border.checks import check_option, describe
 from calib._border.columns import column_names, told_classes
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
-from calib._border.reading import eager, read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import RANGE_TOLERANCE, check_matrix
 from calib._border.warn import warn

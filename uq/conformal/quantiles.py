@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction
 from calib._border.labels import check_same_length
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
 from uq.conformal import ranks as ranks

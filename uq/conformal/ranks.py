@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array
 
 #: Products of a level and a count this close (relatively) to an integer are that integer.

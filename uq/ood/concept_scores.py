@@ -10,14 +10,19 @@ from itertools import pairwise
 
 import numpy as np
 
-from calib._border.arrays import array_namespace, is_half, to_numpy, without_gradient
+from calib._border.arrays import (
+    array_namespace,
+    is_half,
+    read_array,
+    row_blocks,
+    to_numpy,
+    without_gradient,
+)
 from calib._border.checks import MOST_BINS, check_fraction, check_integer
 from calib._border.random import generator
-from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix
 from calib._core.links import expit
-from calib._core.scores import row_blocks
 from uq.rows import check_temperature, log_sum_exp
 from uq.vectors import unit_codes
 

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.scores import row_blocks
 from uq.ood.covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covariance, whiten
 
 #: Rows of a block at least, so that matrix products stay efficient.

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from calib._border.arrays import array_namespace
+from calib._border.arrays import PROBA_FLOOR, array_namespace, read_array
 from calib._border.checks import check_option
-from calib._border.reading import read_array
 from calib._border.typing import Array, ArrayLike, InputKind
 from calib._border.validation import check_scores, read_matrix
-from calib._core.links import PROBA_FLOOR, both_columns, logits_from_proba, softmax
+from calib._core.links import both_columns, logits_from_proba, softmax
 from uq.rows import blocks, by_rows, check_temperature, working
 
 

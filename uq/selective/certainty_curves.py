@@ -15,7 +15,7 @@ from calib._border.checks import MOST_RESAMPLES, check_integer, describe
 from calib._border.labels import check_same_length
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._border.validation import check_predictions
+from calib._core.predictions import check_predictions
 from calib.evaluation import adaptive_calibration_error, consistency_interval
 from uq.ood.ranking import auroc, average_precision
 from uq.selective.certainty_results import METRICS, CertaintyCurve, CertaintyPoints

@@ -9,13 +9,11 @@ import numpy as np
 from sklearn.model_selection import KFold
 from sklearn.utils.parallel import Parallel, delayed
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_integer
-from calib._border.reading import read_array
 from calib._border.sklearn_compat import take_rows
-from calib._border.targets import as_numbers
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._border.validation import check_matrix
+from calib._border.validation import as_numbers, check_matrix
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
 from calib._core.estimators.out_of_fold import fit_on_rows, folds_of, is_frozen, split_rows

@@ -11,10 +11,10 @@ import numpy as np
 from sklearn.base import clone
 
 from calib import CALIBRATORS, BaseCalibrator, VennAbersCalibrator, make_calibrator
+from calib._border.advice import Door, coming_through
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
 from calib._border.words import did_you_mean
-from calib._core.advice import Door, coming_through
 from calib._core.links import expit
 from calib.warnings import ProbabilitiesAsLogitsWarning
 from uq.selective.certainty import (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import indexable
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import (
     MOST_RESAMPLES,
     check_fraction,
@@ -19,7 +19,6 @@ from calib._border.checks import (
     describe,
 )
 from calib._border.labels import check_same_length, check_vector
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods

@@ -14,8 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from sklearn.utils import check_random_state
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, IntArray, RandomState
-from calib._core.scores import Scores, row_blocks
+from calib._core.scores import Scores
 
 #: Keeps sign, exponent and 28 bits of a float64.
 DIGITS = np.uint64(0xFFFFFFFFFF000000)

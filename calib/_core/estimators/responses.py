@@ -10,10 +10,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from sklearn.frozen import FrozenEstimator
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import describe
 from calib._border.labels import encode_labels
-from calib._border.reading import read_array
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._border.validation import as_floating

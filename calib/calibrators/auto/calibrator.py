@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from calib._border.arrays import PROBA_FLOOR
 from calib._border.typing import (
     Array,
     Domain,
@@ -248,7 +249,7 @@ class AutoCalibrator(BaseCalibrator):
         base = links.softmax(logs[0], np)
         brier = _brier(base, codes) - _brier(pooled, codes)
         rows = np.arange(len(codes))
-        log = np.log(np.maximum(pooled[rows, codes], links.PROBA_FLOOR))
+        log = np.log(np.maximum(pooled[rows, codes], PROBA_FLOOR))
         log -= np.log(links.smooth(base, self.smoothing_)[rows, codes])
         self.gain_brier_, self.gain_log_loss_ = _gain(brier, weight), _gain(log, weight)
         self.used_ = self.gain_log_loss_.value * float(weight.sum()) > NATS

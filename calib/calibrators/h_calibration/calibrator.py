@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import PROBA_FLOOR
 from calib._border.checks import MOST_BINS, check_integer, check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
@@ -387,7 +388,7 @@ def _scores_of_shares(
     out = np.empty((1 + len(SHARES), 2))
     for s, share in enumerate((0.0, *SHARES)):
         own = base[rows, codes] + share * change[rows, codes]
-        out[s, 0] = -np.log(np.maximum(own, links.PROBA_FLOOR)) @ weight
+        out[s, 0] = -np.log(np.maximum(own, PROBA_FLOOR)) @ weight
         out[s, 1] = (brier[0] + 2.0 * share * brier[1] + share * share * brier[2]) @ weight
     return out
 

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, row_blocks, to_numpy
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_arrays import POSITIVE, FittedArray
-from calib._core.scores import Scores, row_blocks
+from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
 from calib.calibrators.venn_abers.bridge import Problem, step_tables
 
@@ -245,7 +245,7 @@ def _against_the_rest(scores: Array, source: str, xp: Namespace) -> Array:
     if source == "proba":
         return scores
     s = links.log_odds_one_vs_rest(scores, xp)
-    inflated = 8193.0 * xp.clip(s, -links.LOGIT_LIMIT / 10, links.LOGIT_LIMIT / 10)
+    inflated = 8193.0 * xp.clip(s, -LOGIT_LIMIT / 10, LOGIT_LIMIT / 10)
     # round to 40 bits by Veltkamp's splitting: equal odds shall tie, although they are computed
     # from different logits
     return inflated - (inflated - s)
@@ -342,7 +342,7 @@ def _interval(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Arra
     if n_classes == 2:
         low, high = xp.concat([1 - high, low], axis=1), xp.concat([1 - low, high], axis=1)
     elif fitted["multiclass"] == "pairwise":
-        floor = links.PROBA_FLOOR  # a ratio of exactly 0 couples to a bound of 0
+        floor = PROBA_FLOOR  # a ratio of exactly 0 couples to a bound of 0
         worst = _ratios(xp.clip(1 - high, floor, None), xp.clip(low, floor, None), n_classes)
         best = _ratios(1 - low, high, n_classes)
         low, high = _couple(worst, xp), _couple(best, xp)

@@ -12,9 +12,8 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, check_option, describe
 from calib._border.labels import check_same_length, check_vector, check_weight
 from calib._border.sklearn_compat import check_features
-from calib._border.targets import as_numbers
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix
+from calib._border.validation import as_numbers, check_matrix
 from calib._core import links
 from calib.calibrators.venn_abers.bridge import StepTables, step_tables
 

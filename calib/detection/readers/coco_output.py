@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
-from calib._border.reading import read_array
+from calib._border.arrays import read_array, to_numpy
 from calib._border.typing import ArrayLike
 from calib.detection.readers.coco import detection_rows
 from calib.detection.readers.json import JsonSource, json_text, load_source, write_text

@@ -12,8 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from calib._border.arrays import array_namespace, is_half, like, to_numpy
-from calib._border.reading import read_array
+from calib._border.arrays import array_namespace, is_half, like, read_array, to_numpy
 from calib._border.typing import Array, Float64Array
 
 Source = Literal["torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision"]

@@ -8,9 +8,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_option
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib.detection.tables import checks
 from calib.detection.tables.flat import Flat, kept, merged_rows, set_fields, summary

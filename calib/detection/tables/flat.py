@@ -8,8 +8,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
-from calib._border.reading import read_array
+from calib._border.arrays import read_array, to_numpy
 from calib._border.typing import LabelArray
 from calib._border.warn import warn
 from calib.warnings import InvalidRowsWarning

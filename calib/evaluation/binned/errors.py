@@ -6,8 +6,8 @@ import numpy as np
 
 from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.typing import ArrayLike
-from calib._border.validation import check_predictions
 from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
+from calib._core.predictions import check_predictions
 from calib.evaluation.views import views
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average

@@ -10,9 +10,9 @@ import numpy as np
 from calib._border.checks import MOST_BINS, check_fraction, check_integer, check_option
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
-from calib._border.validation import check_predictions
 from calib._core import binning
 from calib._core.binning import BinTable, Strategy
+from calib._core.predictions import check_predictions
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_integer, check_option, describe
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
 from calib.detection.queue import Queue

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from calib._border.arrays import eager
 from calib._border.checks import check_fraction, check_option
 from calib._border.optional import require
-from calib._border.reading import eager
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
 from calib.evaluation.display.reliability import probabilities_of

@@ -6,9 +6,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from calib._border.arrays import eager
 from calib._border.checks import check_fraction, check_option
 from calib._border.optional import require
-from calib._border.reading import eager
 from calib._border.typing import ArrayLike
 from calib._border.validation import check_matrix
 from calib._core.binning import Strategy

@@ -8,8 +8,8 @@ import numpy as np
 
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
-from calib._border.validation import check_predictions
 from calib._core.isotonic import pool_adjacent_violators
+from calib._core.predictions import check_predictions
 from calib.evaluation.proper.losses import SCORES, Score, event_losses, least_loss
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average

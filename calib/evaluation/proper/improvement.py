@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
-from calib._border.validation import check_both_predictions
-from calib._core.scores import row_blocks
+from calib._core.predictions import check_both_predictions
 from calib.evaluation.proper.losses import sample_losses, zero_floor
 from calib.evaluation.sampling.draws import Interval, group_codes, summarized
 from calib.evaluation.sampling.mean_intervals import mean_ends, moments_of

@@ -6,9 +6,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import PROBA_FLOOR, row_blocks
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
-from calib._core.links import PROBA_FLOOR
-from calib._core.scores import row_blocks
 from calib.evaluation.views import views
 
 Score: TypeAlias = Literal["brier", "log_loss"]

@@ -16,7 +16,7 @@ from calib._border.typing import (
     IntArray,
     RandomState,
 )
-from calib._border.validation import check_predictions
+from calib._core.predictions import check_predictions
 from calib.evaluation.proper.losses import SCORES, Score, sample_losses
 from calib.registry import make_calibrator
 from calib.warnings import CalibrationWarning

@@ -8,9 +8,9 @@ import numpy as np
 
 from calib._border.checks import MOST_BINS, check_integer, check_option
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
-from calib._border.validation import check_predictions
 from calib._core import binning
 from calib._core.binning import Strategy
+from calib._core.predictions import check_predictions
 from calib.evaluation.proper.losses import sample_losses, zero_floor
 from calib.evaluation.views import views
 from calib.evaluation.views.recognition import measure

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe
 from calib._border.labels import check_same_length, check_vector, check_weight
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.warn import warn
 from calib.warnings import DegenerateScoresWarning

@@ -7,11 +7,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_integer, check_option, describe
 from calib._border.labels import check_same_length, check_weight
 from calib._border.random import generator
-from calib._border.reading import read_array
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import RANGE_TOLERANCE, check_matrix
 from calib.evaluation.regression.intervals import as_numbers, number_vector, percent_hint

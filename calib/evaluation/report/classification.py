@@ -16,9 +16,9 @@ from calib._border.checks import (
 )
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, RandomState
-from calib._border.validation import check_predictions
 from calib._border.warn import warn
 from calib._core.binning import check_edges
+from calib._core.predictions import check_predictions
 from calib._core.suspicion import suspicion
 from calib.evaluation.binned.tables import rows_of
 from calib.evaluation.display.cumulative import cumulative_calibration_curve

@@ -11,9 +11,10 @@ import numpy as np
 from calib._border.checks import check_option, describe
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray
-from calib._border.validation import check_both_predictions, check_matrix
+from calib._border.validation import check_matrix
 from calib._core import binning
 from calib._core.binning import Strategy
+from calib._core.predictions import check_both_predictions
 from calib.evaluation.proper.losses import sample_losses, zero_floor
 from calib.evaluation.unbinned.cumulative import ks_calibration_error
 from calib.evaluation.unbinned.density import density_calibration_error

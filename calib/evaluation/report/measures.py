@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
-from calib._core.scores import row_blocks
 from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.sampling.draws import draw_labels
 from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation

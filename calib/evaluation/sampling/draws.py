@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
@@ -20,8 +21,7 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
-from calib._border.validation import check_predictions, in_class_order
-from calib._core.scores import row_blocks
+from calib._core.predictions import check_predictions, in_class_order
 from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation.views import views
 

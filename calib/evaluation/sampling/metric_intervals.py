@@ -19,8 +19,8 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
-from calib._border.validation import check_predictions, in_class_order
 from calib._core.binning import check_edges
+from calib._core.predictions import check_predictions, in_class_order
 from calib.evaluation.report import further_measures
 from calib.evaluation.report import measures as core
 from calib.evaluation.report.measure_results import measure_results

@@ -17,9 +17,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import PROBA_FLOOR
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib._core.links import PROBA_FLOOR
 from calib._core.logistic import fit_logistic, log_loss, separable
 from calib._core.newton import find_root
 

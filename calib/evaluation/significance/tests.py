@@ -7,8 +7,8 @@ import numpy as np
 from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_integer, check_option
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._border.validation import check_predictions
 from calib._border.warn import warn
+from calib._core.predictions import check_predictions
 from calib.evaluation.sampling.draws import group_codes
 from calib.evaluation.sampling.group_redraws import GroupRedraws, group_correlation
 from calib.evaluation.significance import moments

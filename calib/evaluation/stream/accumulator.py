@@ -7,14 +7,13 @@ from typing import Self
 
 import numpy as np
 
-from calib._border.arrays import to_numpy
+from calib._border.arrays import eager, read_array, to_numpy
 from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_fraction, check_integer, describe
 from calib._border.labels import check_classes, check_same_length, check_weight, with_positive
 from calib._border.random import generator
-from calib._border.reading import eager, read_array
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
-from calib._border.validation import check_predictions
 from calib._core.binning import BinTable
+from calib._core.predictions import check_predictions
 from calib.evaluation.report import measures
 from calib.evaluation.report.measure_results import joint_ranges
 from calib.evaluation.stream.redraws import fine_table

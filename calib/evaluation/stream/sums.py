@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
-from calib._core.scores import row_blocks
 from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.views import views
 

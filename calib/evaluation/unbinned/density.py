@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._border.validation import check_predictions
-from calib._core.scores import row_blocks
+from calib._core.predictions import check_predictions
 from calib.evaluation.unbinned.kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
 from calib.evaluation.unbinned.smooth import check_bandwidth

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array
-from calib._core.scores import row_blocks
 
 
 def spread(score: Float64Array, mass: Float64Array, n_cells: int) -> Float64Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._border.validation import check_predictions
+from calib._core.predictions import check_predictions
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average
 

@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.links import both_columns
-from calib._core.scores import row_blocks
 
 Average: TypeAlias = Literal["auto", "top_label", "classwise", "binary"]
 #: Views with one prediction and one event per sample.
