@@ -15,7 +15,7 @@ from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import check_matrix
 from calib._border.warn import warn
-from uq.conformal.ranks import check_level, conformal_quantile, samples_needed
+from uq.conformal.quantiles import check_level, quantile_of_sorted, samples_needed
 from uq.vectors import check_numbers, unit_codes
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
@@ -318,18 +318,18 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     def _margins(self, errors: Float64Array, level: float) -> Float64Array:
         """Return the margin of every side, in the unit."""
         if self.method == "max":
-            margin = np.full(4, conformal_quantile(np.sort(errors.max(axis=1)), level))
+            margin = np.full(4, quantile_of_sorted(np.sort(errors.max(axis=1)), level))
         else:
             if self.method == "bonferroni":
                 level = 1 - (1 - level) / 4
             ordered = np.sort(errors, axis=0)
-            margin = np.array([conformal_quantile(ordered[:, i], level) for i in range(4)])
+            margin = np.array([quantile_of_sorted(ordered[:, i], level) for i in range(4)])
         if not np.isfinite(margin).all():
             self._too_small(level)
         return margin
 
     def _least_overlap(self, level: float) -> float:
-        loss = conformal_quantile(np.sort(1 - self.overlap_), level)
+        loss = quantile_of_sorted(np.sort(1 - self.overlap_), level)
         if math.isinf(loss):
             self._too_small(level)
             return 0.0

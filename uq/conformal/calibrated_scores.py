@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable, cells
-from uq.conformal.ranks import conformal_rank, samples_needed
+from uq.conformal.quantiles import conformal_rank, samples_needed
 from uq.warnings import (
     EffectiveSampleSizeWarning,
     PooledCategoryWarning,

@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from uq.conformal.ranks import (
+from uq.conformal.quantiles import (
     RANK_TOLERANCE,
-    conformal_quantile,
     conformal_rank,
+    quantile_of_sorted,
     weighted_quantile,
 )
 
@@ -100,7 +100,7 @@ class CategoryTable:
         part = self._segment(category, 0)
         ordered = self.scores[part]
         if self.prefix is None or own is None:
-            return conformal_quantile(ordered, level)
+            return quantile_of_sorted(ordered, level)
         prefix = self.prefix[part]
         if not len(prefix) or not prefix[-1]:  # nothing can be excluded
             return np.full(len(own), np.inf)

@@ -29,7 +29,7 @@ from uq import held_out
 from uq.conformal.calibrated_scores import SmallPolicy
 from uq.conformal.nonconformity import ConformityScore
 from uq.conformal.p_values import ForcedPrediction, forced_prediction
-from uq.conformal.ranks import check_level, check_levels
+from uq.conformal.quantiles import check_level, check_levels
 from uq.conformal.state import ConformalState, check_options, seed_of
 
 Mondrian: TypeAlias = Literal["label", "cluster"] | Callable[[Any], ArrayLike] | None

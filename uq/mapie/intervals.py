@@ -18,7 +18,7 @@ from sklearn.model_selection import BaseCrossValidator
 from calib._border.typing import Float64Array, IntArray
 from uq.conformal.bands import Ends
 from uq.conformal.interval_fitting import Calibration
-from uq.conformal.ranks import conformal_rank
+from uq.conformal.quantiles import conformal_rank
 
 #: Columns of `Calibration.seen` in the order of MAPIE's quantile models.
 LOW, POINT, HIGH, SCALE = range(4)

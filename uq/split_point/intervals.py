@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._border.warn import warn
-from uq.conformal.ranks import RANK_TOLERANCE, samples_needed
+from uq.conformal.quantiles import RANK_TOLERANCE, samples_needed
 from uq.warnings import PooledCategoryWarning, SmallCalibrationSetWarning
 
 ConformalMode: TypeAlias = Literal["side", "joint", "none"]

@@ -12,8 +12,7 @@ from calib._border.checks import check_option, describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from uq.selective.certainty_curves import SHARES, THRESHOLDS
-from uq.selective.certainty_results import TITLES
+from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
 from uq.study.metrics import STUDY_METRICS, Cut, StudyRow, draw_weights, measure, summarise
 from uq.study.reading import findings, notes
