@@ -16,7 +16,7 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
-from uq.mapie.risk_control import RiskControlledClassifier
+from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
 from uq.ood.report import OODMeasures, OODReport, ood_report

@@ -333,7 +333,7 @@ class _Part:
         tails = self.est.tails
         wanted = 0.5 + 0.5 * level if tails == "asymmetric" else level
         if self.est.backend == "mapie":
-            from uq.mapie.intervals import mapie_interval
+            from uq.mapie import mapie_interval
 
             found = mapie_interval(self.calibration, self.bands, level, wanted, self.est)
             if found is not None:

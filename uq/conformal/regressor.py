@@ -32,7 +32,7 @@ from uq.conformal.bands import Band, Score, is_frozen, members_of
 from uq.conformal.ends import Tails, interval_ends
 from uq.conformal.interval_fitting import Calibration, calibrate, check_target
 from uq.conformal.quantiles import check_level, check_levels, effective_size
-from uq.mapie.intervals import check_supported
+from uq.mapie import check_supported
 
 
 def category_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:

@@ -19,7 +19,7 @@ from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_cla
 from uq.conformal.p_values import codes_of_known, known_categories
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
 from uq.held_out import HeldOut, class_probabilities
-from uq.mapie import prediction_sets
+from uq.mapie import cross_sets, mapie_can, split_sets
 
 #: Share of the calibration samples that form the clusters and then calibrate nothing.
 CLUSTERING_SHARE = 0.3
@@ -315,21 +315,19 @@ class ConformalState:
     def _sets_of_mapie(self, probas: list[Float64Array], levels: list[float]) -> LabelArray:
         """Ask MAPIE, and the own code for levels that MAPIE refuses."""
         kind, n_samples = self.params["conformity_score"], len(self.codes)
-        able = np.array(
-            [prediction_sets.mapie_can(n_samples, self.codes, kind, one) for one in levels]
-        )
+        able = np.array([mapie_can(n_samples, self.codes, kind, one) for one in levels])
         out = np.empty((*probas[0].shape, len(levels)), dtype=bool)
         asked = [level for level, one in zip(levels, able, strict=True) if one]
         if asked:
             options: dict[str, Any] = {"randomize": self.params["randomize"], "seed": self.seed}
             if len(probas) == 1:
-                out[:, :, able] = prediction_sets.split_sets(
+                out[:, :, able] = split_sets(
                     self.held.proba, self.codes, probas[0], kind, asked, **options
                 )
             else:
                 options["aggregation"] = self.params["aggregation"]
                 held = self.held
-                out[:, :, able] = prediction_sets.cross_sets(
+                out[:, :, able] = cross_sets(
                     held.proba, self.codes, held.fold, probas, kind, asked, **options
                 )
         if not able.all():
