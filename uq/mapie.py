@@ -19,6 +19,7 @@ from calib._border.checks import check_fraction, check_option, describe
 from calib._border.labels import check_same_length, check_vector, encode_labels
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import check_matrix, check_probabilities
+from calib._border.vectors import check_score_vector
 from calib._border.warn import warn
 from calib._core.estimators.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
 from calib._core.estimators.responses import classes_of_model, in_order
@@ -27,7 +28,6 @@ from uq.conformal.interval_fitting import Calibration
 from uq.conformal.nonconformity import ConformityScore
 from uq.conformal.quantiles import conformal_rank
 from uq.held_out import check_probability_model, class_probabilities, classes_and_codes
-from uq.vectors import check_score_vector
 from uq.warnings import RiskNotControlledWarning
 
 #: MAPIE's names of the ways to merge folds.

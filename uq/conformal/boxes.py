@@ -14,9 +14,9 @@ from calib._border.checks import check_option
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import check_matrix
+from calib._border.vectors import check_numbers, unit_codes
 from calib._border.warn import warn
 from uq.conformal.quantiles import check_level, quantile_of_sorted, samples_needed
-from uq.vectors import check_numbers, unit_codes
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.

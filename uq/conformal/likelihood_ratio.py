@@ -15,10 +15,10 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, describe
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
+from calib._border.vectors import check_numbers
 from calib._border.warn import warn
 from uq.conformal.quantiles import effective_sample_size
 from uq.conformal.state import seed_of
-from uq.vectors import check_numbers
 from uq.warnings import EffectiveSampleSizeWarning
 
 #: Below this effective sample size the ratios deserve a warning.

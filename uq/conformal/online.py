@@ -17,8 +17,8 @@ from calib._border.checks import check_fraction, check_integer, check_option, de
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_matrix
+from calib._border.vectors import check_numbers
 from uq.conformal.quantiles import score_vector
-from uq.vectors import check_numbers
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9

@@ -13,10 +13,10 @@ from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
 from calib._border.validation import RANGE_TOLERANCE, check_matrix
+from calib._border.vectors import check_numbers, percent_hint
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
-from uq.vectors import check_numbers, percent_hint
 from uq.warnings import SmallCalibrationSetWarning
 
 #: Test scores answered in one go (8 MB), so that memory stays bounded beside the result.

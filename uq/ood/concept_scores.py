@@ -22,9 +22,9 @@ from calib._border.checks import MOST_BINS, check_fraction, check_integer
 from calib._border.random import generator
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix
+from calib._border.vectors import unit_codes
 from calib._core.links import expit
 from uq.ood.scores import check_temperature, log_sum_exp
-from uq.vectors import unit_codes
 
 #: Rows of a block at least, so that matrix products with thousands of texts stay efficient.
 ROWS_AT_LEAST = 256

@@ -15,10 +15,10 @@ from calib._border.labels import check_weight
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
+from calib._border.vectors import check_score_vector
 from calib._border.warn import warn
 from calib.evaluation import Interval
 from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index
-from uq.vectors import check_score_vector
 
 MEASURES = ("auroc", "aupr_in", "aupr_out", "fpr_at_tpr")
 

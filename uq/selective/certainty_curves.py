@@ -18,10 +18,10 @@ from calib._border.labels import check_same_length
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
+from calib._border.vectors import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
 from calib.evaluation import adaptive_calibration_error, consistency_interval
 from uq.ood.ranking import auroc, average_precision
-from uq.vectors import check_score_vector, percent_hint
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
 TITLES = {

@@ -17,6 +17,7 @@ from calib._border.labels import check_vector, encode_labels
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
+from calib._border.vectors import check_score_vector
 from calib._core.estimators.fit_parameters import route_fit, routing_of
 from calib._core.estimators.out_of_fold import (
     check_estimator,
@@ -36,7 +37,6 @@ from calib._core.estimators.responses import (
 )
 from uq.ood.scores import margin_score, max_probability_score, negative_entropy_score
 from uq.selective.risk_control import Procedure, SelectiveThreshold, control_selective_risk
-from uq.vectors import check_score_vector
 
 Confidence: TypeAlias = (
     Literal["max_probability", "margin", "negative_entropy"] | Callable[[Any, Any], ArrayLike]

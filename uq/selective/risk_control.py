@@ -19,9 +19,9 @@ from calib._border.checks import (
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
+from calib._border.vectors import check_score_vector, percent_hint
 from calib._border.warn import warn
 from uq.selective.tied_risk import warn_if_reversed
-from uq.vectors import check_score_vector, percent_hint
 from uq.warnings import NothingKeptWarning
 
 Procedure: TypeAlias = Literal["fixed_sequence", "bonferroni"]

@@ -20,12 +20,12 @@ from calib._border.checks import (
 )
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, IntArray, LabelArray
+from calib._border.vectors import check_score_vector
 from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods
 from uq.study.models import study_models
 from uq.study.results import StudyResult
 from uq.study.scores import Protocol, Scheme, Table, held_out_cells
-from uq.vectors import check_score_vector
 
 CALIBRATORS = ("raw", "platt", "isotonic", "venn_abers", "conformal")
 
