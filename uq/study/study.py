@@ -19,8 +19,8 @@ from calib._border.checks import (
     describe,
 )
 from calib._border.labels import check_same_length, check_vector
-from calib._border.typing import ArrayLike, IntArray, LabelArray
-from calib._border.vectors import check_score_vector
+from calib._border.typing import ArrayLike, LabelArray
+from calib._border.vectors import check_score_vector, unit_codes
 from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods
 from uq.study.models import study_models
@@ -240,11 +240,7 @@ def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Table, L
         raise ValueError(
             f"y must have two classes; got {len(classes)}: {describe(classes[:5].tolist())}"
         )
-    members: IntArray | None = None
-    if groups is not None:
-        names = check_vector(groups, "groups")
-        check_same_length(len(labels), len(names), "X", "groups")
-        members = np.unique(names, return_inverse=True)[1].astype(np.intp)
+    members = None if groups is None else unit_codes(groups, len(labels), "groups", "X")
     finite = _check_finite(X)
     return Table(X, codes.astype(np.intp), members, finite), labels
 

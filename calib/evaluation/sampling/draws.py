@@ -11,7 +11,7 @@ import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
-from calib._border.labels import check_same_length, check_vector
+from calib._border.labels import check_vector
 from calib._border.random import generator
 from calib._border.typing import (
     ArrayLike,
@@ -21,6 +21,7 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
+from calib._border.vectors import unit_codes
 from calib._core.predictions import check_predictions, in_class_order
 from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation.views import views
@@ -292,11 +293,4 @@ def members(groups: ArrayLike, n_samples: int) -> list[IntArray]:
 
 def group_codes(groups: ArrayLike, n_samples: int) -> IntArray:
     """Return the index of the group of every sample."""
-    array = check_vector(groups, "groups")
-    check_same_length(n_samples, len(array), "y_prob", "groups")
-    try:
-        return np.unique(array, return_inverse=True)[1].astype(np.intp)
-    except TypeError as error:
-        raise ValueError(
-            f"groups mixes values that cannot be sorted ({error}); make all of them text"
-        ) from error
+    return unit_codes(groups, n_samples, "groups", "y_prob")
