@@ -21,21 +21,16 @@ Shrinkage: TypeAlias = float | Literal["auto"]
 PIVOT_RATIO = 1e-6
 
 
-def shrunk_covariance(centred: Float64Array, shrinkage: Shrinkage) -> tuple[Float64Array, float]:
+def covariance_of(centred: Float64Array, shrinkage: Shrinkage) -> tuple[Float64Array, float]:
     """Return the covariance of centred rows (divided by n), shrunk, and the share of identity."""
-    n_samples, n_features = centred.shape
-    covariance = centred.T @ centred / n_samples
-    scale = float(np.trace(covariance)) / n_features
+    from sklearn.covariance import ledoit_wolf, shrunk_covariance
+
     if shrinkage == "auto":
-        spread = float((covariance**2).sum()) - n_features * scale**2
-        fourth = float((np.einsum("nd,nd->n", centred, centred) ** 2).mean())
-        noise = (fourth - float((covariance**2).sum())) / n_samples
-        share = 1.0 if spread <= 0 else float(np.clip(noise / spread, 0.0, 1.0))
+        covariance, share = ledoit_wolf(centred, assume_centered=True)
     else:
-        share = float(shrinkage)
-    covariance *= 1 - share
-    covariance.flat[:: n_features + 1] += share * scale
-    return covariance, share
+        share = shrinkage
+        covariance = shrunk_covariance(centred.T @ centred / len(centred), shrinkage=share)
+    return covariance, max(float(share), 0.0)
 
 
 def check_shrinkage(shrinkage: Any) -> None:
@@ -246,13 +241,11 @@ class MahalanobisDetector(_Detector):
         starts = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.intp)
         self.means_ = np.add.reduceat(features[order], starts, axis=0) / count[:, None]
         self._centre = features.mean(axis=0)
-        covariance, self.shrinkage_ = shrunk_covariance(
-            features - self.means_[codes], self.shrinkage
-        )
+        covariance, self.shrinkage_ = covariance_of(features - self.means_[codes], self.shrinkage)
         self.covariance_ = covariance
         self._factor = factor_of(covariance, "the covariance within classes")
         if self.relative:
-            background, _ = shrunk_covariance(features - self._centre, self.shrinkage)
+            background, _ = covariance_of(features - self._centre, self.shrinkage)
             self._background = factor_of(background, "the covariance of all samples")
         self.offset_ = float(np.quantile(self._score(features), contamination))
         return self
