@@ -22,12 +22,17 @@ from calib._border.validation import check_matrix, check_probabilities
 from calib._border.vectors import check_score_vector
 from calib._border.warn import warn
 from calib._core.estimators.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
-from calib._core.estimators.responses import classes_of_model, in_order
+from calib._core.estimators.responses import (
+    check_probability_model,
+    class_probabilities,
+    classes_of_model,
+    in_order,
+    trainable_classes,
+)
 from uq.conformal.bands import Ends
 from uq.conformal.interval_fitting import Calibration
 from uq.conformal.nonconformity import ConformityScore
 from uq.conformal.quantiles import conformal_rank
-from uq.held_out import check_probability_model, class_probabilities, classes_and_codes
 from uq.warnings import RiskNotControlledWarning
 
 #: MAPIE's names of the ways to merge folds.
@@ -543,10 +548,9 @@ sequence of them, default="precision"
         if is_frozen(self.estimator):
             check_estimator(self.estimator, kind="classifier", answers=("predict_proba",))
             classes = in_order(classes_of_model(self.estimator))
-            codes = encode_labels(labels, classes, "y")
             check_probability_model(self.estimator, X)
         elif callable(self.estimator):
-            classes, codes = classes_and_codes(labels)
+            classes = trainable_classes(labels)
         else:
             raise ValueError(
                 f"estimator must be FrozenEstimator(trained model) or a function of X that returns "
@@ -554,6 +558,7 @@ sequence of them, default="precision"
             )
         if len(classes) != 2:
             raise ValueError(f"y and estimator must have two classes; got {describe(classes)}")
+        codes = encode_labels(labels, classes, "y")
         proba = self._proba(X, classes)
         check_same_length(len(proba), len(codes), "predict_proba(X)", "y")
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import (
@@ -19,16 +18,15 @@ from calib._border.checks import (
 )
 from calib._border.labels import check_same_length, check_vector, check_weight
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
-    input_tags_of,
-    warn_if_trained,
-    warn_unused,
+    is_frozen,
+    members_of,
 )
 from calib._core.estimators.renamed import renamed
-from uq.conformal.bands import Band, Score, is_frozen, members_of
+from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
+from uq.conformal.bands import Band, Score
 from uq.conformal.ends import Tails, interval_ends
 from uq.conformal.interval_fitting import Calibration, calibrate, check_target
 from uq.conformal.quantiles import check_level, check_levels, effective_size
@@ -85,9 +83,6 @@ def check_options(est: Any, weighted: bool) -> None:
         raise ValueError(
             f"{number} estimators go with conformity_score='quantile'; got {est.conformity_score!r}"
         )
-    for member in members_of(est.estimator):
-        if not is_frozen(member):
-            warn_if_trained(member)
     if est.backend == "mapie":
         check_supported(est, weighted)
 
@@ -95,7 +90,7 @@ def check_options(est: Any, weighted: bool) -> None:
 Method = Literal["split", "cross", "bootstrap"]
 
 
-class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class ConformalRegressor(ModelWrapper, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Give the predictions of any regressor intervals that cover at a chosen rate.
 
     Residuals of samples the model has not seen set the width of the intervals. If calibration and
@@ -250,8 +245,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     categories_: LabelArray | None
     effective_calibration_size_: float
 
-    #: Groups are for the folds, so a router above hands them on without being asked.
-    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+    _fitted = "bands_"
 
     @renamed(
         prefit="pass a trained model as FrozenEstimator(model)",
@@ -340,7 +334,14 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         names = category_names(self, X, categories, len(labels))
         if names is not None and self.backend == "mapie":
             raise ValueError("backend='mapie' takes no categories; pass backend='native'")
-        parameters = self._parameters(len(labels), weight, groups, fit_params)
+        parameters = read_fit_parameters(
+            self,
+            len(labels),
+            sample_weight=weight,
+            groups=groups,
+            fit_params=fit_params,
+            weights_serve=None,
+        )
         calibration = calibrate(self, X, labels, parameters, likelihood_ratio)
         self._calibration: Calibration = calibration.classified(
             None if names is None else names[calibration.rows]
@@ -444,15 +445,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         levels = check_levels(confidence_levels)
         return self._intervals(X, levels, categories, likelihood_ratio)
 
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features the model has seen."""
-        if not hasattr(self, "bands_"):
-            raise AttributeError(f"{type(self).__name__} is not fitted: it has no n_features_in_")
-        band = self.bands_[0]
-        model = band.point if band.quantiles is None else band.quantiles[0]
-        return int(model.n_features_in_)
-
     # ------------------------------------------------------------------ private parts
 
     def _intervals(
@@ -471,42 +463,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
             self._calibration, X, levels, category_names(self, X, categories, None), ratio, self
         )
 
-    def _parameters(
-        self,
-        n_samples: int,
-        weight: Float64Array | None,
-        groups: ArrayLike,
-        fit_params: dict[str, Any],
-    ) -> FitParameters:
-        members = members_of(self.estimator)
-        if is_frozen(self.estimator):
-            warn_unused(fit_params, weight)
-            weight, fit_params = None, {}
-        return route_fit(
-            self,
-            members,
-            n_samples,
-            sample_weight=weight,
-            groups=groups,
-            fit_params=fit_params,
-            otherwise="they have no effect, because calibration counts every sample once",
-        )
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return which metadata `fit` takes, and hands on to the estimators and the splitter.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return routing_of(self, members_of(self.estimator), self.cv)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "bands_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        if not isinstance(self.estimator, (tuple, list)):
-            tags.input_tags = input_tags_of(self.estimator)
-        tags.no_validation = True
-        return tags
+    def _first_model(self) -> Any:
+        band = self.bands_[0]
+        return band.point if band.quantiles is None else band.quantiles[0]

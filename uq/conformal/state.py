@@ -14,11 +14,17 @@ from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._core.estimators.out_of_fold import fit_on_rows, fold_of_rows, is_frozen, split_rows
+from calib._core.estimators.responses import (
+    check_probability_model,
+    class_probabilities,
+    classes_of_models,
+)
+from calib._core.estimators.wrapper import ClassifierData, fit_folds
 from uq.conformal.calibrated_scores import CalibratedScores
 from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
 from uq.conformal.p_values import codes_of_known, known_categories
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
-from uq.held_out import HeldOut, class_probabilities
 from uq.mapie import cross_sets, mapie_can, split_sets
 
 #: Share of the calibration samples that form the clusters and then calibrate nothing.
@@ -147,6 +153,69 @@ def _check_mapie(params: dict[str, Any]) -> None:
             "backend='mapie' with 'aps' and aggregation='cv_plus' covers less than the level "
             "unless sets are randomised; pass randomize=True or backend='native'"
         )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Models, and the probabilities they give to samples they were not trained on.
+
+    Attributes
+    ----------
+    models : list of estimator
+        One, or one per fold.
+    classes : ndarray of shape (n_classes,)
+        Class of each column.
+    rows : ndarray of shape (n_calibration,)
+        Rows of the data passed to `fit`, ascending.
+    proba : ndarray of shape (n_calibration, n_classes)
+        Their probabilities.
+    fold : ndarray of shape (n_calibration,)
+        Position in `models` of the model that gave them.
+    """
+
+    models: list[Any]
+    classes: LabelArray
+    rows: IntArray
+    proba: Float64Array
+    fold: IntArray
+
+
+def held_out(wrapper: Any, data: ClassifierData, seed: int) -> HeldOut:
+    """Train as the options of a ConformalClassifier say, and score the samples left out."""
+    if is_frozen(wrapper.estimator):
+        check_probability_model(wrapper.estimator, data.X)
+        proba = class_probabilities(wrapper.estimator, data.X, data.classes)
+        rows = np.arange(len(proba))
+        return HeldOut([wrapper.estimator], data.classes, rows, proba, np.zeros_like(rows))
+    return _split(wrapper, data, seed) if wrapper.method == "split" else _cross(wrapper, data)
+
+
+def _split(wrapper: Any, data: ClassifierData, seed: int) -> HeldOut:
+    """Train on a random part, calibrate on the rest."""
+    size, parameters = wrapper.calibration_size, data.parameters
+    train, rows = split_rows(len(data.y), size, seed, groups=parameters.groups)
+    if len(np.unique(data.y[train])) < 2:
+        raise ValueError(
+            f"the training part ({len(train)} of {len(data.y)} samples) has one class; a "
+            f"classifier needs two. Pass more samples, or a trained model as FrozenEstimator(model)"
+        )
+    model = fit_on_rows(wrapper.estimator, data.X, data.y, train, parameters)
+    check_probability_model(model, data.X)
+    classes = classes_of_models([model], data.classes)
+    proba = class_probabilities(model, take_rows(data.X, rows), classes)
+    return HeldOut([model], classes, rows, proba, np.zeros_like(rows))
+
+
+def _cross(wrapper: Any, data: ClassifierData) -> HeldOut:
+    """Train without each fold in turn and score the fold."""
+    folds, models = fit_folds(wrapper, data, partition=True)
+    check_probability_model(models[0], data.X)
+    classes = classes_of_models(models, data.classes)
+    proba = np.empty((len(data.y), len(classes)))
+    for model, (_, test) in zip(models, folds, strict=True):
+        proba[test] = class_probabilities(model, take_rows(data.X, test), classes)
+    rows = np.arange(len(data.y))
+    return HeldOut(models, classes, rows, proba, fold_of_rows(folds, len(rows)))
 
 
 @dataclass(frozen=True)

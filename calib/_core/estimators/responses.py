@@ -15,7 +15,7 @@ from calib._border.checks import describe
 from calib._border.labels import encode_labels
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
-from calib._border.validation import as_floating
+from calib._border.validation import as_floating, check_matrix, check_probabilities
 from calib._core.estimators.out_of_fold import check_fitted
 
 Response: TypeAlias = Literal["auto", "decision_function", "predict_proba"]
@@ -73,6 +73,16 @@ def in_order(classes: LabelArray) -> LabelArray:
         return np.unique(classes)
     except TypeError:  # labels of several types have no order
         return classes
+
+
+def trainable_classes(labels: LabelArray) -> LabelArray:
+    """Return the classes of labels in sorted order, of which there must be two or more."""
+    classes = in_order(labels)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class ({classes.tolist()[0]!r}); a classifier needs at least two"
+        )
+    return classes
 
 
 def classes_of_models(models: list[Any], classes: LabelArray) -> LabelArray:
@@ -188,6 +198,26 @@ def predicted_codes(estimator: Any, X: Any, classes: LabelArray) -> IntArray:
 
 
 # ---------------------------------------------------------------------- private parts
+
+
+def check_probability_model(model: Any, X: Any) -> None:
+    """Raise for a fitted classifier without probabilities, or with columns in another order."""
+    if not hasattr(model, "predict_proba"):
+        name = type(model).__name__
+        raise ValueError(
+            f"{name} has no predict_proba; wrap it, for instance CalibratedClassifier({name}(...))"
+        )
+    choose_response(model, X, "predict_proba")
+
+
+def class_probabilities(model: Any, X: Any, classes: LabelArray) -> Float64Array:
+    """Return checked probabilities with a column for each of `classes`."""
+    name = "the predict_proba of the estimator"
+    answer = to_numpy(check_matrix(columns_by_class(model, X, "predict_proba", classes), name))
+    if answer.shape[1] == 1 and len(classes) == 2:
+        answer = np.hstack([1 - answer, answer])
+    check_probabilities(answer, name, hint="; conformal sets need probabilities")
+    return np.asarray(answer, dtype=np.float64)
 
 
 def _name(estimator: Any) -> str:
