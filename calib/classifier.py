@@ -448,10 +448,10 @@ class CalibratedClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # typ
             )
             pooled = self._pooled(held_out, codes, weight)
         pairs = []
-        for model, (rows, scores), own in zip(models, held_out, able, strict=True):
-            if own or pooled is None:
-                part = None if weight is None else weight[rows]
-                pairs.append((model, self._fit_calibrator(scores, codes[rows], part)))
+        for model, (rows, scores), calibrates in zip(models, held_out, able, strict=True):
+            if calibrates or pooled is None:
+                fold_weight = None if weight is None else weight[rows]
+                pairs.append((model, self._fit_calibrator(scores, codes[rows], fold_weight)))
             else:
                 pairs.append((model, pooled))
         return pairs

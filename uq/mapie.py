@@ -74,7 +74,7 @@ class Replay(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def mapie_can(n_samples: int, codes: IntArray, kind: ConformityScore, level: float) -> bool:
-    """Tell whether MAPIE answers: enough samples, and more than two labels beyond ``"lac"``."""
+    """Return whether MAPIE answers: enough samples, and more than two labels beyond ``"lac"``."""
     counts = np.unique(codes, return_counts=True)[1]
     if kind == "raps":  # tuned on a stratified tenth, which needs each label, twice in all
         tuning = math.ceil(n_samples * RAPS_SHARE)
@@ -562,7 +562,7 @@ sequence of them, default="precision"
         proba = self._proba(X, classes)
         check_same_length(len(proba), len(codes), "predict_proba(X)", "y")
 
-        found = search_thresholds(
+        search = search_thresholds(
             proba[:, 1],
             codes,
             risks,
@@ -574,10 +574,10 @@ sequence of them, default="precision"
         )
         self.classes_ = classes
         self.thresholds_ = thresholds
-        self.p_values_ = found.p_values
-        self.valid_thresholds_ = found.valid
-        self.threshold_ = found.best
-        self.controlled_ = len(found.valid) > 0
+        self.p_values_ = search.p_values
+        self.valid_thresholds_ = search.valid
+        self.threshold_ = search.best
+        self.controlled_ = len(search.valid) > 0
         if not self.controlled_:
             goals = ", ".join(f"{r} {t:g}" for r, t in zip(risks, targets, strict=True))
             warn(

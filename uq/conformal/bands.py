@@ -203,8 +203,8 @@ def _held_out(
         )
     n_folds, split = min(SCALE_FOLDS, n_units), restricted.split
     folds = folds_of(n_folds, rows, labels, classifier=False, split=split, partition=True)
-    part = take_rows(X, rows)
-    answers = predict_out_of_fold(estimator, part, labels, folds, restricted, predictions)
+    inputs = take_rows(X, rows)
+    answers = predict_out_of_fold(estimator, inputs, labels, folds, restricted, predictions)
     return np.asarray(labels - answers)
 
 

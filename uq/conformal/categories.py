@@ -89,39 +89,39 @@ class CategoryTable:
         self, category: int, fold: int, values: Float64Array, side: Side = "left"
     ) -> Float64Array:
         """Return the weight of scores below `values` (``"right"``: below or equal) of a fold."""
-        part = self._segment(category, fold)
-        found = np.searchsorted(self.scores[part], values, side=side)
+        segment = self._segment(category, fold)
+        position = np.searchsorted(self.scores[segment], values, side=side)
         if self.prefix is None:
-            return np.asarray(found, dtype=np.float64)
-        return np.concatenate([[0.0], self.prefix[part]])[found]
+            return np.asarray(position, dtype=np.float64)
+        return np.concatenate([[0.0], self.prefix[segment]])[position]
 
-    def threshold(self, category: int, level: float, own: Float64Array | None) -> Any:
+    def threshold(self, category: int, level: float, ratio: Float64Array | None) -> Any:
         """Return what scores may reach: one number, or one per test sample under weights."""
-        part = self._segment(category, 0)
-        ordered = self.scores[part]
-        if self.prefix is None or own is None:
+        segment = self._segment(category, 0)
+        ordered = self.scores[segment]
+        if self.prefix is None or ratio is None:
             return quantile_of_sorted(ordered, level)
-        prefix = self.prefix[part]
+        prefix = self.prefix[segment]
         if not len(prefix) or not prefix[-1]:  # nothing can be excluded
-            return np.full(len(own), np.inf)
-        return weighted_quantile(ordered, prefix, own, level)
+            return np.full(len(ratio), np.inf)
+        return weighted_quantile(ordered, prefix, ratio, level)
 
     def within(
-        self, category: int, level: float, below: Float64Array, own: Float64Array | None
+        self, category: int, level: float, below: Float64Array, ratio: Float64Array | None
     ) -> Any:
-        """Tell which labels are in the set, from the weight of the scores below theirs."""
-        if own is None:
+        """Return which labels are in the set, from the weight of the scores below theirs."""
+        if ratio is None:
             return below < conformal_rank(int(self.counts[category]), level)
         if not self.totals[category]:  # nothing can be excluded
             return np.ones(below.shape, dtype=bool)
-        return below < level * (self.totals[category] + own) * (1 - RANK_TOLERANCE)
+        return below < level * (self.totals[category] + ratio) * (1 - RANK_TOLERANCE)
 
     def p_value(
         self,
         category: int,
         below: Float64Array,
         below_or_equal: Float64Array | None,
-        own: Float64Array | float,
+        ratio: Float64Array | float,
         tau: Float64Array | float,
     ) -> Float64Array:
         """Return p-values; smoothed by `tau` where `below_or_equal` is given."""
@@ -129,10 +129,10 @@ class CategoryTable:
         if not total:  # nothing can be excluded
             return np.broadcast_to(tau, below.shape)
         if below_or_equal is None:
-            above = total - below + own
+            above = total - below + ratio
         else:
-            above = (total - below_or_equal) + tau * (below_or_equal - below + own)
-        return np.asarray(above / (total + own))
+            above = (total - below_or_equal) + tau * (below_or_equal - below + ratio)
+        return np.asarray(above / (total + ratio))
 
 
 def cells(
@@ -164,5 +164,5 @@ def cells(
             continue
         for code in np.unique(label_codes):
             columns = np.flatnonzero(label_codes == code)
-            part = (rows, columns) if row_codes is None else np.ix_(rows, columns)
-            yield rows, part, group * n_codes + int(code)
+            index = (rows, columns) if row_codes is None else np.ix_(rows, columns)
+            yield rows, index, group * n_codes + int(code)

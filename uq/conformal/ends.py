@@ -124,8 +124,8 @@ def _select(
     selected, certain = _among_candidates(lists, centre, scale, rank, low, high)
     if not certain.all():
         left = ~certain
-        part = None if scale is None else scale[left]
-        selected[left] = _by_sorting(lists, centre[left], part, rank)
+        left_scale = None if scale is None else scale[left]
+        selected[left] = _by_sorting(lists, centre[left], left_scale, rank)
     return selected
 
 
@@ -140,15 +140,15 @@ def _bracket(
     bottom, top = around.min(axis=1), around.max(axis=1)
 
     def positions(value: Float64Array, rows: IntArray) -> tuple[IntArray, IntArray]:
-        found = np.empty((len(rows), n_folds), dtype=np.intp)
+        place = np.empty((len(rows), n_folds), dtype=np.intp)
         count = np.zeros(len(rows), dtype=np.intp)
-        for k, part in enumerate(parts):
+        for k, fold_scores in enumerate(parts):
             wanted = value - centre[rows, k]
             if scale is not None:
                 wanted /= scale[rows, k]
-            found[:, k] = np.searchsorted(part, wanted, side="right")
-            count += lists.below[lists.start[k] + k + found[:, k]]
-        return found, count
+            place[:, k] = np.searchsorted(fold_scores, wanted, side="right")
+            count += lists.below[lists.start[k] + k + place[:, k]]
+        return place, count
 
     everything = np.arange(n_rows)
     high, _ = positions(top, everything)
@@ -162,10 +162,10 @@ def _bracket(
         active, middle = active[keep], middle[keep]
         if not len(active):
             break
-        found, count = positions(middle, active)
+        place, count = positions(middle, active)
         enough = count >= rank
-        top[active[enough]], high[active[enough]] = middle[enough], found[enough]
-        bottom[active[~enough]], low[active[~enough]] = middle[~enough], found[~enough]
+        top[active[enough]], high[active[enough]] = middle[enough], place[enough]
+        bottom[active[~enough]], low[active[~enough]] = middle[~enough], place[~enough]
     return low, high
 
 
@@ -177,7 +177,7 @@ def _among_candidates(
     low: IntArray,
     high: IntArray,
 ) -> tuple[Float64Array, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
-    """Select exactly among the candidates, and tell for which rows this is proved.
+    """Select exactly among the candidates, and say for which rows this is proved.
 
     Rounding may misplace a bracket by a position, so it is widened by one on both sides. If every
     value before the candidates is no larger than the selected one and every value after them no
@@ -282,9 +282,9 @@ def interval_ends(
     out = np.empty((n, 2, len(levels)))
     out[:, 0], out[:, 1] = -np.inf, np.inf
     for members, rows in _by_category(calibration, codes, n):
-        part = _Part(calibration, members, bands, rows, new_weight, est)
+        category = _Part(calibration, members, bands, rows, new_weight, est)
         for j, level in enumerate(levels):
-            out[rows, :, j] = part.interval(float(level))
+            out[rows, :, j] = category.interval(float(level))
     _report_infinite(out, calibration, names, levels, est)
     return _with_point(_without_empty(out), bands, est)
 
@@ -335,9 +335,9 @@ class _Part:
         if self.est.backend == "mapie":
             from uq.mapie import mapie_interval
 
-            found = mapie_interval(self.calibration, self.bands, level, wanted, self.est)
-            if found is not None:
-                return found
+            answer = mapie_interval(self.calibration, self.bands, level, wanted, self.est)
+            if answer is not None:
+                return answer
         n_rows = len(self.bands[0].low)
         out = np.stack([np.full(n_rows, -np.inf), np.full(n_rows, np.inf)], axis=1)
         if tails != "upper":

@@ -115,15 +115,15 @@ def conformal_p_values(
     """
     scores = score_vector(calibration_scores, "calibration_scores")
     tests, shape = _test_matrix(test_scores)
-    weight, own = _ratios(calibration_ratio, test_ratio, len(scores), len(tests))
+    weight, ratio = _ratios(calibration_ratio, test_ratio, len(scores), len(tests))
     shares = _shares(smoothed, tau, len(tests), random_state)
-    one = np.zeros(len(scores), dtype=np.intp)
-    table = CategoryTable.build(scores, one, 1, weight=weight)
+    category = np.zeros(len(scores), dtype=np.intp)
+    table = CategoryTable.build(scores, category, 1, weight=weight)
     out = np.empty_like(tests)
     step = max(1, BLOCK // tests.shape[1])
     for start in range(0, len(tests), step):
         rows = slice(start, start + step)
-        out[rows] = _p_values(table, 0, tests[rows], _at(own, rows), _at(shares, rows))
+        out[rows] = _p_values(table, 0, tests[rows], _at(ratio, rows), _at(shares, rows))
     return out.reshape(shape)
 
 
@@ -310,24 +310,24 @@ def codes_of_known(values: LabelArray, known: LabelArray, name: str) -> IntArray
             f"{message}: {describe(values[:3].tolist())} and {describe(known[:3].tolist())}"
         )
     try:
-        found = np.minimum(np.searchsorted(known, values), len(known) - 1)
+        position = np.minimum(np.searchsorted(known, values), len(known) - 1)
     except TypeError as error:
         raise ValueError(f"{message}: {error}") from error
-    return np.where(known[found] == values, found, -1).astype(np.intp)
+    return np.where(known[position] == values, position, -1).astype(np.intp)
 
 
 def _p_values(
     table: CategoryTable,
     category: int,
     scores: Float64Array,
-    own: Float64Array | None,
+    ratio: Float64Array | None,
     shares: Float64Array | None,
 ) -> Float64Array:
     below = table.below(category, 0, scores)
     upper = None if shares is None else table.below(category, 0, scores, "right")
-    ratio = 1.0 if own is None else own[:, None]
+    weight = 1.0 if ratio is None else ratio[:, None]
     tau = 1.0 if shares is None else shares[:, None]
-    return table.p_value(category, below, upper, ratio, tau)
+    return table.p_value(category, below, upper, weight, tau)
 
 
 def _at(values: Float64Array | None, rows: slice | IntArray) -> Float64Array | None:

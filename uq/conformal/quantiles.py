@@ -87,9 +87,9 @@ def weighted_quantile(
     """
     total = cumulative[-1] + new_weight
     wanted = level * (1 - RANK_TOLERANCE) * total
-    found = np.searchsorted(cumulative, wanted, side="left")
+    position = np.searchsorted(cumulative, wanted, side="left")
     extended = np.append(ordered, np.inf)
-    return np.where(new_weight == np.inf, np.inf, extended[found])
+    return np.where(new_weight == np.inf, np.inf, extended[position])
 
 
 def effective_size(weight: Float64Array) -> float:
@@ -201,9 +201,9 @@ def weighted_conformal_quantile(
     values = score_vector(scores, "scores")
     level = check_fraction("confidence_level", confidence_level)
     weight, scale = scaled_calibration_ratio(calibration_ratio, len(values), "calibration_ratio")
-    own = scaled_test_ratio(test_ratio, None, scale, "test_ratio")
+    new_weight = scaled_test_ratio(test_ratio, None, scale, "test_ratio")
     order = np.argsort(values, kind="stable")
-    return weighted_quantile(values[order], np.cumsum(weight[order]), own, level)
+    return weighted_quantile(values[order], np.cumsum(weight[order]), new_weight, level)
 
 
 def effective_sample_size(weight: ArrayLike) -> float:

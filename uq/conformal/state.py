@@ -315,10 +315,10 @@ class ConformalState:
     ) -> LabelArray:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
         probas = self.probabilities(X)
-        codes, own = self._categories(X, len(probas[0]), categories, ratio)
+        codes, ratios = self._categories(X, len(probas[0]), categories, ratio)
         folds = self.score_folds(probas)
         if self.params["backend"] == "native":
-            out = self.calibrated.sets(folds, codes, own, levels)
+            out = self.calibrated.sets(folds, codes, ratios, levels)
         else:
             out = self._sets_of_mapie(probas, levels)
         if not self.params["allow_empty"]:
@@ -331,9 +331,9 @@ class ConformalState:
     ) -> Float64Array:
         """Return p-values, shape (n_samples, n_classes)."""
         probas = self.probabilities(X)
-        codes, own = self._categories(X, len(probas[0]), categories, ratio)
+        codes, ratios = self._categories(X, len(probas[0]), categories, ratio)
         shares = generator(self.seed + 1).random(len(probas[0])) if smoothed else None
-        return self.calibrated.p_values(self.score_folds(probas), codes, own, shares)
+        return self.calibrated.p_values(self.score_folds(probas), codes, ratios, shares)
 
     def score_folds(self, probas: list[Float64Array]) -> Iterator[Float64Array]:
         """Yield the scores of all labels under the model of each fold, or under their mean."""
@@ -384,9 +384,9 @@ class ConformalState:
     def _sets_of_mapie(self, probas: list[Float64Array], levels: list[float]) -> LabelArray:
         """Ask MAPIE, and the own code for levels that MAPIE refuses."""
         kind, n_samples = self.params["conformity_score"], len(self.codes)
-        able = np.array([mapie_can(n_samples, self.codes, kind, one) for one in levels])
+        able = np.array([mapie_can(n_samples, self.codes, kind, level) for level in levels])
         out = np.empty((*probas[0].shape, len(levels)), dtype=bool)
-        asked = [level for level, one in zip(levels, able, strict=True) if one]
+        asked = np.array(levels)[able].tolist()
         if asked:
             options: dict[str, Any] = {"randomize": self.params["randomize"], "seed": self.seed}
             if len(probas) == 1:
@@ -400,7 +400,7 @@ class ConformalState:
                     held.proba, self.codes, held.fold, probas, kind, asked, **options
                 )
         if not able.all():
-            refused = [level for level, one in zip(levels, able, strict=True) if not one]
+            refused = np.array(levels)[~able].tolist()
             out[:, :, ~able] = self.calibrated.sets(self.score_folds(probas), None, None, refused)
         return out
 
@@ -425,9 +425,9 @@ def _sorted(
     if params["mondrian"] == "label":
         label_codes, labels = np.arange(len(classes)), classes
     elif params["mondrian"] == "cluster":
-        found = cluster_labels(scores, codes, len(classes), generator(seed + 2))
-        label_codes, kept = found.cluster, found.kept
-        labels = np.array([f"cluster {code}" for code in range(found.n_clusters)] + ["too rare"])
+        clusters = cluster_labels(scores, codes, len(classes), generator(seed + 2))
+        label_codes, kept = clusters.cluster, clusters.kept
+        labels = np.array([f"cluster {code}" for code in range(clusters.n_clusters)] + ["too rare"])
     categories = row_codes = None
     if names is not None:
         categories, row_codes = known_categories(names[kept], "categories")

@@ -302,8 +302,10 @@ def ood_report(
     code_in, *code_out = np.split(codes, ends[:-1])
 
     def measure(rows_in: Any, rows_out: list[Any]) -> Float64Array:
-        part = None if weight is None else weight[rows_in]
-        positive = np.bincount(code_in[rows_in], part, minlength=len(values)).astype(np.float64)
+        weight_in = None if weight is None else weight[rows_in]
+        positive = np.bincount(code_in[rows_in], weight_in, minlength=len(values)).astype(
+            np.float64
+        )
         if not positive.any():
             return np.full((len(code_out), len(MEASURES)), np.nan)
         table = []

@@ -167,7 +167,7 @@ def conformal_credibility(p_values: ArrayLike) -> Float64Array:
 def is_conformal_singleton(
     p_values: ArrayLike, *, confidence_level: float = 0.9
 ) -> npt.NDArray[np.bool_]:
-    """Tell whether the conformal prediction set holds exactly one label.
+    """Return whether the conformal prediction set holds exactly one label.
 
     Parameters
     ----------

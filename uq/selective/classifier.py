@@ -216,11 +216,11 @@ default="max_probability"
             self.classes_ = classes_of_models([self.estimator_], data.classes)
         codes = encode_labels(labels, self.classes_, "y")
         self.abstain_label_ = _abstain_label(self.abstain_label, self.classes_)
-        part = X if len(held_out) == len(labels) else take_rows(X, held_out)
-        wrong = predicted_codes(self.estimator_, part, self.classes_) != codes[held_out]
+        X_held_out = X if len(held_out) == len(labels) else take_rows(X, held_out)
+        wrong = predicted_codes(self.estimator_, X_held_out, self.classes_) != codes[held_out]
         self.control_ = control_selective_risk(
             wrong,
-            self._confidence_of(part),
+            self._confidence_of(X_held_out),
             target_risk=self.target_risk,
             confidence_level=self.confidence_level,
             procedure=self.procedure,

@@ -44,7 +44,7 @@ class RankedScores:
         return float(self.mass[-1]) if len(self.mass) else 0.0
 
     def suffices(self, level: float) -> bool:
-        """Tell whether the quantile at the level exists."""
+        """Return whether the quantile at the level exists."""
         return self._rank(level) <= self.total
 
     def quantile(self, level: float) -> float:

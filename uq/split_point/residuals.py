@@ -202,11 +202,13 @@ def take_residuals(
 
     predicted = None
     if not frozen:
-        part, y = take_rows(X, rest), targets[rest]
+        X_rest, y = take_rows(X, rest), targets[rest]
         y = y if y.shape[1] > 1 else y[:, 0]
-        own = parameters.restricted(rest)
+        rest_parameters = parameters.restricted(rest)
         if residuals == "cv":
-            predicted = out_of_fold(estimator, part, y, own, cv=cv, random=random, n_jobs=n_jobs)
+            predicted = out_of_fold(
+                estimator, X_rest, y, rest_parameters, cv=cv, random=random, n_jobs=n_jobs
+            )
         else:
             warn(
                 "residuals='train' takes residuals of rows the estimator has seen, which are too "
@@ -214,6 +216,6 @@ def take_residuals(
                 "residuals='cv'",
                 InSampleResidualsWarning,
             )
-        estimator = fit_on_rows(estimator, part, y, None, own)
+        estimator = fit_on_rows(estimator, X_rest, y, None, rest_parameters)
     trained = row_set(rest, predict(rest) if predicted is None else predicted)
     return estimator, held, trained, row_set(held, predict(held)) if len(held) else None

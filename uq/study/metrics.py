@@ -168,8 +168,8 @@ def _kept(certainty: Float64Array, weight: Float64Array, cut: Cut, at: float) ->
 def _cells(p: Float64Array, weight: Float64Array, n_bins: int) -> Float64Array:
     """Return which equal-mass range every row falls into, as columns of 0 and 1."""
     kept = weight > 0
-    part = None if (weight[kept] == 1).all() else weight[kept]
-    cell = cells_between(p, quantile_edges(p[kept], n_bins, part))
+    kept_weight = None if (weight[kept] == 1).all() else weight[kept]
+    cell = cells_between(p, quantile_edges(p[kept], n_bins, kept_weight))
     return np.asarray(cell[:, None] == np.arange(n_bins), dtype=np.float64)
 
 
@@ -228,9 +228,9 @@ def summarise(
             continue
         value = float(table[:, 0].mean())
         deviation = float(table[:, 0].std(ddof=1)) if len(table) > 1 else np.nan
-        found = ~np.isnan(table[:, 1:])
-        count = found.sum(axis=0)
-        sums = np.where(found, table[:, 1:], 0.0).sum(axis=0)
+        defined = ~np.isnan(table[:, 1:])
+        count = defined.sum(axis=0)
+        sums = np.where(defined, table[:, 1:], 0.0).sum(axis=0)
         replicates = sums[count > 0] / count[count > 0]
         low = high = np.nan
         if 2 * len(replicates) > table.shape[1] - 1:

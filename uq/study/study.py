@@ -210,9 +210,11 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
         )
         for name, _, cell in cells:
             for method, calibrator in methods.items():
-                found: StudyPredictions = apply_method(calibrator, cell, table.codes)
-                result.predictions[name, method].append(found)
-    for category, text in dict.fromkeys((one.category, str(one.message)) for one in caught):
+                predictions: StudyPredictions = apply_method(calibrator, cell, table.codes)
+                result.predictions[name, method].append(predictions)
+    for category, text in dict.fromkeys(
+        (warning.category, str(warning.message)) for warning in caught
+    ):
         warn(
             text,
             category,
@@ -246,7 +248,7 @@ def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Table, L
 
 
 def _check_finite(X: Any) -> bool:
-    """Tell whether X is numeric without NaN; raise for inf."""
+    """Return whether X is numeric without NaN; raise for inf."""
     values = to_numpy(read_array(X, "X"))
     if values.dtype.kind not in "biuf":
         return False  # categories or texts: up to the models

@@ -139,7 +139,7 @@ def route_fit(
         members = [dict(routed[name]["fit"]) for name in _names(estimators)] if passed else []
         members = members or [{} for _ in estimators]
         split = {**(dict(routed["splitter"]["split"]) if passed else {}), **split}
-        unused = [one for one in estimators if weight_parameter(one) is None]
+        unused = [wrapped for wrapped in estimators if weight_parameter(wrapped) is None]
     else:
         members, unused = [], []
         for estimator in estimators:

@@ -70,10 +70,10 @@ def check_estimator(estimator: Any, *, kind: str, answers: tuple[str, ...]) -> N
             f"{model.__name__}(...)"
         )
     is_network = any(
-        one.__module__.partition(".")[0] in ("torch", "keras", "tensorflow", "flax")
-        for one in type(model).__mro__
+        base.__module__.partition(".")[0] in ("torch", "keras", "tensorflow", "flax")
+        for base in type(model).__mro__
     )
-    answered = any(hasattr(model, one) for one in answers)
+    answered = any(hasattr(model, answer) for answer in answers)
     wanted = " or ".join(answers)
     if is_network and not answered:
         cure = (

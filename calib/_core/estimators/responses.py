@@ -55,7 +55,7 @@ def classes_of_model(estimator: Any) -> LabelArray:
             f"{name} has no classes_, so it is unclear which class each column of its scores "
             f"belongs to; set model.classes_ = np.array([...]) in the order of the columns"
         ) from None
-    several = isinstance(classes, (list, tuple)) and any(np.ndim(one) > 0 for one in classes)
+    several = isinstance(classes, (list, tuple)) and any(np.ndim(entry) > 0 for entry in classes)
     array = np.empty(0) if several else np.asarray(classes)
     if several or array.ndim != 1:
         raise ValueError(
@@ -88,14 +88,14 @@ def trainable_classes(labels: LabelArray) -> LabelArray:
 def classes_of_models(models: list[Any], classes: LabelArray) -> LabelArray:
     """Return the classes of the labels and of all models trained on them, in sorted order."""
     known = [classes_of_model(model) for model in models]
-    extra = [one for one in known if not np.isin(one, classes).all()]
+    extra = [model_classes for model_classes in known if not np.isin(model_classes, classes).all()]
     if not extra:
         return classes
-    for one in extra:
-        if (one.dtype.kind in "iufb") != (classes.dtype.kind in "iufb"):
+    for model_classes in extra:
+        if (model_classes.dtype.kind in "iufb") != (classes.dtype.kind in "iufb"):
             raise ValueError(
-                f"the estimator names its classes {describe(one.tolist())}, the labels are "
-                f"{describe(classes.tolist())}; it must keep the labels that it is trained on"
+                f"the estimator names its classes {describe(model_classes.tolist())}, the labels "
+                f"are {describe(classes.tolist())}; it must keep the labels that it is trained on"
             )
     return in_order(np.concatenate([classes, *extra]))
 
@@ -118,16 +118,16 @@ def choose_response(estimator: Any, X: Any, response: Response) -> str:
     """
     options = ("decision_function", "predict_proba")
     wanted = options if response == "auto" else (response,)
-    found = [name for name in wanted if hasattr(estimator, name)]
+    methods = [name for name in wanted if hasattr(estimator, name)]
     name = _name(estimator)
-    if not found:
+    if not methods:
         raise ValueError(f"{name} has no {' or '.join(wanted)}; calibration needs scores")
     known = classes_of_model(estimator)
-    if found[0] == "decision_function":
-        fault = _shape_fault(estimator, X, known) or _fault(estimator, X, found[0], known)
+    if methods[0] == "decision_function":
+        fault = _shape_fault(estimator, X, known) or _fault(estimator, X, methods[0], known)
         if not fault:
-            return found[0]
-        if len(found) == 1:
+            return methods[0]
+        if len(methods) == 1:
             raise ValueError(
                 f"{name} has a decision_function without one column per class ({fault}); choose a "
                 f"one-vs-rest shape"
@@ -238,7 +238,7 @@ def _answer(estimator: Any, X: Any, response: str, known: LabelArray) -> FloatAr
     """Return the scores as they come, with a column per class (or one for two classes)."""
     answer = getattr(estimator, response)(X)
     name = f"the {response} of {_name(estimator)}"
-    if isinstance(answer, (list, tuple)) and any(np.ndim(one) == 2 for one in answer):
+    if isinstance(answer, (list, tuple)) and any(np.ndim(output) == 2 for output in answer):
         raise ValueError(
             f"{name} is a list of {len(answer)} arrays, one per output; wrap one classifier per "
             f"output"
