@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.typing import Float64Array, IntArray
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from uq.conformal.quantiles import (
     RANK_TOLERANCE,
     conformal_rank,
@@ -166,3 +167,32 @@ def cells(
             columns = np.flatnonzero(label_codes == code)
             index = (rows, columns) if row_codes is None else np.ix_(rows, columns)
             yield rows, index, group * n_codes + int(code)
+
+
+def known_categories(names: LabelArray, name: str) -> tuple[LabelArray, IntArray]:
+    """Return the sorted categories and the position of every sample's among them."""
+    try:
+        known, codes = np.unique(names, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"{name} mix values that cannot be sorted ({error})") from error
+    return known, codes.astype(np.intp)
+
+
+def _kind(values: LabelArray) -> str:
+    """Return what sort of values an array holds: truth values, numbers, or its own kind."""
+    kind = values.dtype.kind
+    return "number" if kind in "iuf" else "text or object" if kind in "UTO" else kind
+
+
+def codes_of_known(values: LabelArray, known: LabelArray, name: str) -> IntArray:
+    """Return positions among sorted `known` values, -1 for others."""
+    message = f"{name} holds values of another type than at calibration"
+    if _kind(values) != _kind(known):
+        raise ValueError(
+            f"{message}: {describe(values[:3].tolist())} and {describe(known[:3].tolist())}"
+        )
+    try:
+        position = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    except TypeError as error:
+        raise ValueError(f"{message}: {error}") from error
+    return np.where(known[position] == values, position, -1).astype(np.intp)

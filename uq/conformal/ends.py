@@ -13,8 +13,8 @@ from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.bands import Ends
+from uq.conformal.categories import codes_of_known
 from uq.conformal.interval_fitting import Calibration, read_ratio
-from uq.conformal.p_values import codes_of_known
 from uq.conformal.quantiles import (
     conformal_rank,
     effective_size,

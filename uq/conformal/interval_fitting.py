@@ -24,7 +24,7 @@ from calib._core.estimators.out_of_fold import (
     split_rows,
 )
 from uq.conformal.bands import Band, fit_band, predictions, with_scale
-from uq.conformal.p_values import known_categories
+from uq.conformal.categories import known_categories
 
 
 @dataclass(frozen=True)

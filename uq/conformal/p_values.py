@@ -15,7 +15,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, 
 from calib._border.validation import RANGE_TOLERANCE, check_matrix
 from calib._border.vectors import check_numbers, percent_hint
 from calib._border.warn import warn
-from uq.conformal.categories import CategoryTable
+from uq.conformal.categories import CategoryTable, codes_of_known, known_categories
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
 from uq.warnings import SmallCalibrationSetWarning
 
@@ -285,35 +285,6 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     best = matrix.argmax(axis=1)
     top = np.partition(matrix, n_classes - 2, axis=1)
     return ForcedPrediction(names[best], top[:, -1].copy(), 1 - top[:, -2])
-
-
-def known_categories(names: LabelArray, name: str) -> tuple[LabelArray, IntArray]:
-    """Return the sorted categories and the position of every sample's among them."""
-    try:
-        known, codes = np.unique(names, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(f"{name} mix values that cannot be sorted ({error})") from error
-    return known, codes.astype(np.intp)
-
-
-def _kind(values: LabelArray) -> str:
-    """Return what sort of values an array holds: truth values, numbers, or its own kind."""
-    kind = values.dtype.kind
-    return "number" if kind in "iuf" else "text or object" if kind in "UTO" else kind
-
-
-def codes_of_known(values: LabelArray, known: LabelArray, name: str) -> IntArray:
-    """Return positions among sorted `known` values, -1 for others."""
-    message = f"{name} holds values of another type than at calibration"
-    if _kind(values) != _kind(known):
-        raise ValueError(
-            f"{message}: {describe(values[:3].tolist())} and {describe(known[:3].tolist())}"
-        )
-    try:
-        position = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    except TypeError as error:
-        raise ValueError(f"{message}: {error}") from error
-    return np.where(known[position] == values, position, -1).astype(np.intp)
 
 
 def _p_values(

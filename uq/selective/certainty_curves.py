@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -214,6 +214,7 @@ def _cell(value: float, width: int) -> str:
     return f"{'-':>{width}}" if np.isnan(value) else f"{value:>{width}.4f}"
 
 
+Cut: TypeAlias = Literal["none", "threshold", "share"]
 #: Bins of the adaptive calibration error at most, and samples of all per bin at least.
 MAX_BINS, PER_BIN = 10, 10
 #: Rounding allowed when a certainty is compared with a threshold, or a count with a share.
@@ -328,7 +329,7 @@ def certainty_curve(
             f"{sorted(map(str, named))}"
         )
     seed = generator(random_state)
-    by_threshold, by_share = {}, {}
+    curves: dict[Cut, dict[str, CertaintyPoints]] = {"threshold": {}, "share": {}}
     n_samples = 0
     for name, given in named.items():
         codes, proba, _, classes = check_predictions(
@@ -354,28 +355,50 @@ def certainty_curve(
         measure = partial(
             _metrics, codes, positive, min_kept=min_kept, n_simulations=n_simulations, rng=seed
         )
-        kept = [(order >= cut - ROUNDING).astype(np.float64) for cut in cuts]
-        by_threshold[name] = _points(cuts, [measure(weight) for weight in kept])
-        kept = [_keep_share(order, share) for share in parts]
-        by_share[name] = _points(parts, [measure(weight) for weight in kept])
+        drawn = np.ones((1, n_samples))
+        points: tuple[tuple[Cut, Float64Array], ...] = (("threshold", cuts), ("share", parts))
+        for cut, at in points:
+            kept = [kept_weight(order, drawn, cut, value)[0] for value in at]
+            curves[cut][name] = _points(at, [measure(weight) for weight in kept])
     return CertaintyCurve(
-        by_threshold=by_threshold,
-        by_share=by_share,
-        areas=_areas(by_share),
+        by_threshold=curves["threshold"],
+        by_share=curves["share"],
+        areas=_areas(curves["share"]),
         n_samples=n_samples,
         min_kept=min_kept,
     )
 
 
-def _keep_share(certainty: Float64Array, share: float) -> Float64Array:
-    """Return weights in [0, 1] that keep exactly a share of the samples, ties in equal parts."""
-    wanted = share * len(certainty)
-    _, codes, count = np.unique(-certainty, return_inverse=True, return_counts=True)
-    before = np.cumsum(count) - count
-    part = np.clip((wanted - before) / count, 0.0, 1.0)
-    part[part < ROUNDING] = 0.0
-    part[part > 1 - ROUNDING] = 1.0
-    return np.asarray(part[codes], dtype=np.float64)
+def kept_weight(certainty: Float64Array, weight: Float64Array, cut: Cut, at: float) -> Float64Array:
+    """Return the weight with which every row of every draw is kept; ties in equal parts.
+
+    Parameters
+    ----------
+    certainty : ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_draws, n_samples)
+        How often each row is drawn.
+    cut : {"none", "threshold", "share"}
+    at : float
+        Certainty or share that is kept.
+
+    Returns
+    -------
+    kept : ndarray of shape (n_draws, n_samples)
+    """
+    if cut == "none":
+        return weight
+    if cut == "threshold":
+        return weight * (certainty >= at - ROUNDING)
+    values, codes = np.unique(-certainty, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    start = np.searchsorted(codes[order], np.arange(len(values)))
+    count = np.add.reduceat(weight[:, order], start, axis=1)
+    before = np.cumsum(count, axis=1) - count
+    wanted = at * weight.sum(axis=1, keepdims=True)
+    share = np.clip((wanted - before) / np.maximum(count, 1e-300), 0.0, 1.0)
+    share[share < ROUNDING] = 0.0
+    share[share > 1 - ROUNDING] = 1.0
+    return np.asarray(weight * share[:, codes])
 
 
 def _metrics(
@@ -403,8 +426,8 @@ def _metrics(
     n_bins = max(1, min(MAX_BINS, len(weight) // PER_BIN))
     partial_weight = None if (w == 1).all() else w
     error = partial(adaptive_calibration_error, n_bins=n_bins, labels=[0, 1])
-    out["auroc"] = auroc(ones, zeros)
-    out["auprc"] = average_precision(ones, zeros)
+    out["auroc"] = float(auroc(ones, zeros))
+    out["auprc"] = float(average_precision(ones, zeros))
     out["auprc_gain"] = out["auprc"] - out["prevalence"]
     right = np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1))
     out["accuracy"] = float(w @ right / n_kept)
