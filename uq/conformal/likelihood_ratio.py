@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
@@ -197,6 +196,8 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         return features[:, [names.index(column) for column in self._names]]
 
     def _model(self) -> CalibratedClassifier:
+        from sklearn.linear_model import LogisticRegression
+
         inner = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
         return CalibratedClassifier(clone(inner), self.calibrator, cv=self.cv)
 

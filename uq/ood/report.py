@@ -5,11 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calib import DegenerateScoresWarning
 from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_fraction, check_integer, describe
 from calib._border.labels import check_weight
 from calib._border.optional import require
@@ -17,8 +16,11 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.vectors import check_score_vector
 from calib._border.warn import warn
-from calib.evaluation import Interval
+from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index
+
+if TYPE_CHECKING:
+    from calib.evaluation import Interval
 
 MEASURES = ("auroc", "aupr_in", "aupr_out", "fpr_at_tpr")
 
@@ -359,6 +361,8 @@ def ood_report(
 
 
 def _interval(value: float, draws: Float64Array, confidence_level: float) -> Interval:
+    from calib.evaluation import Interval
+
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(

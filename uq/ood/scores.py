@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib import ProbabilitiesAsLogitsWarning
 from calib._border.arrays import (
     PROBA_FLOOR,
     array_namespace,
@@ -32,6 +31,7 @@ from calib._border.validation import (
 )
 from calib._border.warn import warn
 from calib._core.links import both_columns, logits_from_proba, softmax
+from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: Largest temperature, and one over the smallest.
 LARGEST_TEMPERATURE = 1e100

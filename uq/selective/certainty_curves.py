@@ -20,7 +20,6 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.vectors import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
-from calib.evaluation import adaptive_calibration_error, consistency_interval
 from uq.ood.ranking import auroc, average_precision
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
@@ -411,6 +410,8 @@ def _metrics(
     rng: np.random.Generator,
 ) -> dict[str, float]:
     """Return all metrics of what is kept."""
+    from calib.evaluation import adaptive_calibration_error, consistency_interval
+
     n_kept = float(weight.sum())
     out = dict.fromkeys((*METRICS, "prevalence"), np.nan)
     out.update(share=n_kept / len(weight), n_kept=n_kept)

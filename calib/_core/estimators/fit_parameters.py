@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import sklearn
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import has_fit_parameter
@@ -165,6 +164,8 @@ def weight_parameter(estimator: Any) -> str | None:
         return None if inner is None else f"{step}__{inner}"
     if is_search(estimator):
         return weight_parameter(estimator.estimator)
+    from sklearn.compose import TransformedTargetRegressor
+
     if isinstance(estimator, TransformedTargetRegressor) and estimator.regressor is not None:
         return weight_parameter(estimator.regressor)
     return None
