@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from calib._border.arrays import read_array, to_numpy
+from calib._border.checks import is_number
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers
@@ -283,5 +284,4 @@ def _declared_level(estimator: Any) -> float | None:
     if name is None:
         return None
     level = _last_step(estimator)[1].get_params()[name.rpartition("__")[2]]
-    number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
-    return float(level) if number else None
+    return float(level) if is_number(level) else None

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib import BaseCalibrator, CalibratedClassifier
 from calib._border.arrays import to_numpy
-from calib._border.checks import check_integer, describe
+from calib._border.checks import check_integer, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
 from calib._border.vectors import check_numbers
@@ -124,7 +124,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         """
         check_integer("cv", self.cv, low=2)
         top = self.max_ratio
-        if isinstance(top, bool) or not isinstance(top, (int, float, np.number)) or not top > 1:
+        if not is_number(top) or not top > 1:
             raise ValueError(f"max_ratio must be a number > 1; got {describe(top)}")
         self._names = None
         self._names, old = column_names(X), _features(X, "X")

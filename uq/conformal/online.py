@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.validation import check_matrix
@@ -293,10 +293,7 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
 
 def _rates(step_size: Any) -> Float64Array:
     given = np.atleast_1d(np.asarray(step_size, dtype=object))
-    numbers = all(
-        isinstance(v, (int, float, np.number)) and not isinstance(v, bool) and 0 < v <= LARGEST_STEP
-        for v in given.ravel()
-    )
+    numbers = all(is_number(rate) and 0 < rate <= LARGEST_STEP for rate in given.ravel())
     if given.ndim != 1 or not len(given) or not numbers:
         raise ValueError(
             f"step_size must be a finite number > 0 (at most {LARGEST_STEP:g}), or a sequence of "

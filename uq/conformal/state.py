@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
@@ -114,8 +114,7 @@ def check_options(params: dict[str, Any]) -> None:
     check_integer("raps_rank", params["raps_rank"], low=1)
     check_integer("pool_below", params["pool_below"], low=0)
     weight = params["raps_weight"]
-    number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
-    if not number or not 0 <= weight < np.inf:
+    if not is_number(weight) or not 0 <= weight < np.inf:
         raise ValueError(f"raps_weight must be a finite number >= 0; got {describe(weight)}")
     if not callable(params["mondrian"]):
         check_option("mondrian", params["mondrian"], (None, "label", "cluster"))

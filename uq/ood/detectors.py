@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from calib._border.arrays import row_blocks
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 
@@ -35,10 +35,8 @@ def covariance_of(centred: Float64Array, shrinkage: Shrinkage) -> tuple[Float64A
 
 def check_shrinkage(shrinkage: Any) -> None:
     """Raise a `ValueError` unless the shrinkage is "auto" or in [0, 1]."""
-    if isinstance(shrinkage, str) and shrinkage == "auto":
-        return
-    number = isinstance(shrinkage, (int, float, np.number)) and not isinstance(shrinkage, bool)
-    if not number or not 0 <= shrinkage <= 1:
+    named = isinstance(shrinkage, str) and shrinkage == "auto"
+    if not named and not (is_number(shrinkage) and 0 <= shrinkage <= 1):
         raise ValueError(f"shrinkage must be 'auto' or in [0, 1]; got {describe(shrinkage)}")
 
 

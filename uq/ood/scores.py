@@ -21,7 +21,7 @@ from calib._border.arrays import (
     to_numpy,
     without_gradient,
 )
-from calib._border.checks import check_option, describe
+from calib._border.checks import check_option, describe, is_number
 from calib._border.typing import Array, ArrayLike, InputKind
 from calib._border.validation import (
     check_logits,
@@ -39,15 +39,14 @@ LARGEST_TEMPERATURE = 1e100
 
 def check_temperature(temperature: object) -> float:
     """Return a temperature as a finite float above 0."""
-    number = isinstance(temperature, (int, float, np.number)) and not isinstance(temperature, bool)
-    if not number or not 0 < float(temperature) < np.inf:  # type: ignore[arg-type]
+    if not is_number(temperature) or not 0 < float(temperature) < np.inf:
         raise ValueError(f"temperature must be a finite number > 0; got {describe(temperature)}")
-    if not 1 / LARGEST_TEMPERATURE <= float(temperature) <= LARGEST_TEMPERATURE:  # type: ignore[arg-type]
+    if not 1 / LARGEST_TEMPERATURE <= float(temperature) <= LARGEST_TEMPERATURE:
         raise ValueError(
             f"temperature must lie in [{1 / LARGEST_TEMPERATURE:g}, {LARGEST_TEMPERATURE:g}]; got "
             f"{describe(temperature)}"
         )
-    return float(temperature)  # type: ignore[arg-type]
+    return float(temperature)
 
 
 def log_sum_exp(logits: Array, xp: Any, temperature: float = 1.0) -> Array:
