@@ -10,13 +10,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import (
-    MOST_RESAMPLES,
     check_fraction,
     check_integer,
     check_option,
     describe,
 )
 from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.estimators.out_of_fold import (
     check_estimator,

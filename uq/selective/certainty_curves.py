@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import MOST_RESAMPLES, check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe
 from calib._border.labels import check_same_length
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState

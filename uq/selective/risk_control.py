@@ -10,7 +10,6 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from calib._border.checks import (
-    MOST_RESAMPLES,
     check_fraction,
     check_integer,
     check_option,
@@ -18,6 +17,7 @@ from calib._border.checks import (
     is_number,
 )
 from calib._border.labels import check_same_length
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
 from calib._border.vectors import check_score_vector, percent_hint
