@@ -18,8 +18,7 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction, check_option, describe
 from calib._border.labels import check_same_length, check_vector, encode_labels
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._border.validation import check_matrix, check_probabilities
-from calib._border.vectors import check_score_vector
+from calib._border.validation import check_matrix, check_probabilities, check_score_vector
 from calib._border.warn import warn
 from calib._core.estimators.out_of_fold import check_estimator, check_rows, input_tags_of, is_frozen
 from calib._core.estimators.responses import (

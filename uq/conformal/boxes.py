@@ -11,10 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
-from calib._border.labels import check_same_length
+from calib._border.labels import check_same_length, unit_codes
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._border.validation import check_matrix
-from calib._border.vectors import check_numbers, unit_codes
+from calib._border.validation import check_matrix, check_numbers
 from calib._border.warn import warn
 from uq.conformal.quantiles import check_level, quantile_of_sorted, samples_needed
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning

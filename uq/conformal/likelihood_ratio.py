@@ -13,8 +13,7 @@ from calib import BaseCalibrator, CalibratedClassifier
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix
-from calib._border.vectors import check_numbers
+from calib._border.validation import check_matrix, check_numbers
 from calib._border.warn import warn
 from uq.conformal.quantiles import effective_sample_size
 from uq.conformal.state import seed_of

@@ -11,8 +11,7 @@ from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix
-from calib._border.vectors import check_numbers
+from calib._border.validation import check_matrix, check_numbers
 
 #: Products of a level and a count this close (relatively) to an integer are that integer.
 RANK_TOLERANCE = 1e-12

@@ -19,11 +19,11 @@ from calib._border.arrays import (
     without_gradient,
 )
 from calib._border.checks import check_fraction, check_integer
+from calib._border.labels import unit_codes
 from calib._border.limits import MOST_BINS
 from calib._border.random import generator
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix
-from calib._border.vectors import unit_codes
 from calib._core.links import expit
 from uq.ood.scores import check_temperature, log_sum_exp
 

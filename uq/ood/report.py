@@ -15,7 +15,7 @@ from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
-from calib._border.vectors import check_score_vector
+from calib._border.validation import check_score_vector
 from calib._border.warn import warn
 from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import RANGE_TOLERANCE, check_matrix
-from calib._border.vectors import check_numbers, percent_hint
+from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
 
 
 def interval_width_certainty(interval: ArrayLike) -> Float64Array:

@@ -19,7 +19,7 @@ from calib._border.limits import MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._border.vectors import check_score_vector, percent_hint
+from calib._border.validation import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
 from uq.ood.ranking import auroc, average_precision
 

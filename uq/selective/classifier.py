@@ -15,7 +15,7 @@ from calib._border.labels import encode_labels
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
-from calib._border.vectors import check_score_vector
+from calib._border.validation import check_score_vector
 from calib._core.estimators.out_of_fold import (
     draw_held_out,
     fit_on_rows,

@@ -19,8 +19,7 @@ from calib._border.checks import (
 from calib._border.labels import check_same_length
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._border.validation import RANGE_TOLERANCE
-from calib._border.vectors import check_score_vector, percent_hint
+from calib._border.validation import RANGE_TOLERANCE, check_score_vector, percent_hint
 from calib._border.warn import warn
 from uq.selective.tied_risk import warn_if_reversed
 from uq.warnings import NothingKeptWarning

@@ -12,7 +12,7 @@ from calib._border.checks import check_option, describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._border.vectors import check_score_vector
+from calib._border.validation import check_score_vector
 from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES, Cut
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
 from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, measure, summarise

@@ -12,10 +12,10 @@ from sklearn.utils import indexable
 
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
-from calib._border.labels import check_same_length, check_vector
+from calib._border.labels import check_same_length, check_vector, unit_codes
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, LabelArray
-from calib._border.vectors import check_score_vector, unit_codes
+from calib._border.validation import check_score_vector
 from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods
 from uq.study.models import study_models

@@ -11,7 +11,7 @@ import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.checks import check_fraction, check_integer
-from calib._border.labels import check_vector
+from calib._border.labels import check_vector, unit_codes
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import (
@@ -22,7 +22,6 @@ from calib._border.typing import (
     LabelArray,
     RandomState,
 )
-from calib._border.vectors import unit_codes
 from calib._core.predictions import check_predictions, in_class_order
 from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation.views import views
