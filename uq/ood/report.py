@@ -362,8 +362,17 @@ def ood_report(
 
 
 def _interval(value: float, draws: Float64Array, confidence_level: float) -> Interval:
-    from calib.evaluation.sampling.draws import summarized
+    from calib.evaluation import Interval
 
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return summarized(value, low, high, confidence_level, draws)
+    return Interval(
+        value=value,
+        low=float(low),
+        high=float(high),
+        confidence_level=confidence_level,
+        mean=float(draws.mean()),
+        median=float(np.median(draws)),
+        standard_deviation=float(draws.std(ddof=1)),
+        n_resamples=len(draws),
+    )
