@@ -14,6 +14,7 @@ from calib._core import links
 from calib._core.fitted_map import FittedArray
 from calib.base import BaseCalibrator
 from calib.grouped.map_table import stored_class, stored_name
+from calib.registry import parameter_names
 
 _DTYPES = frozenset({"float64", "int64", "bool"})
 #: More classes than any classifier has; a file that asks for more is refused before allocation.
@@ -95,7 +96,7 @@ def restored_map(document: dict[str, Any]) -> BaseCalibrator:
 def unfitted_map(name: Any, parameters: Any) -> BaseCalibrator:
     """Return the unfitted calibrator that a file names, or raise a `ValueError`."""
     method = stored_class(name)
-    known = list(method().get_params(deep=False))
+    known = parameter_names(method)
     if not isinstance(parameters, dict) or not set(parameters) <= set(known):
         raise ValueError(f"{method.__name__} takes the parameters {known}, not {parameters!r:.80}")
     if not all(is_plain(value) for value in parameters.values()):
