@@ -12,7 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, SHARE, FittedArray, MapTraits
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
@@ -21,7 +21,7 @@ from calib._core.logistic import (
     separable,
 )
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 
 #: Factor of the squared difference of the two coefficients in the total log loss.
 BEND_PENALTY = 0.1
@@ -104,23 +104,16 @@ class BetaCalibrator(BaseCalibrator):
     array([0.05, 0.23, 0.67])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "coef_",
-        "intercept_",
-        "input_smoothing_",
-        "smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "coef_": FittedArray(("problems", 2), low=0.0),
+            "intercept_": NUMBER.of_shape("problems"),
+            "input_smoothing_": SHARE.of_shape("problems"),
+            "smoothing_": SHARE,
+        },
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "coef_": FittedArray(("problems", 2), low=0.0),
-        "intercept_": NUMBER.of_shape("problems"),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -11,11 +10,10 @@ import numpy as np
 from calib._border.checks import check_integer, describe
 from calib._border.typing import Float64Array, IntArray, RandomState
 from calib._core.estimators.folds import stratified_folds
-from calib._core.fitted_arrays import POSITIVE, FittedArray
+from calib._core.fitted_map import MapTraits
 from calib._core.multinomial import Kept, LogitSource, MultinomialProblem, softmax_loss
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added
-from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
+from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, _LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -109,13 +107,7 @@ class DirichletCalibrator(_LinearMapCalibrator):
     (0.01, 0.01)
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (*_LinearMapCalibrator._fitted, "unit_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        **_LinearMapCalibrator._declared,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
-    _rescales_from: ClassVar[int] = 2
+    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP, rescales_from=2)
     structured: ClassVar[bool] = False  # type: ignore[misc]
 
     penalty_: tuple[float, float]

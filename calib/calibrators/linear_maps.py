@@ -14,7 +14,7 @@ from calib._border.checks import check_option, describe
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.multinomial import LogitSource, MultinomialProblem, Tempered, kept, tempered_logits
 from calib._core.newton import LargeMinimum
 from calib._core.scores import Scores
@@ -25,6 +25,15 @@ from calib.calibrators.temperature import CHOICE_ELEMENTS, TemperatureCalibrator
 NO_PENALTY = 1e-7
 #: Elements of the subsample on which maps with and without smoothing of the input are compared.
 COMPARED_ELEMENTS = 1 << 19
+#: Fitted arrays of a full linear map.
+LINEAR_MAP: Mapping[str, FittedArray] = {
+    "temperature_": POSITIVE,
+    "input_smoothing_": SHARE,
+    "tempered_smoothing_": SHARE,
+    "smoothing_": SHARE,
+    "coef_": NUMBER.of_shape("classes", "classes"),
+    "intercept_": NUMBER.of_shape("classes"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,22 +62,7 @@ class LinearFit:
 class _LinearMapCalibrator(BaseCalibrator):
     """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "temperature_",
-        "input_smoothing_",
-        "tempered_smoothing_",
-        "smoothing_",
-        "coef_",
-        "intercept_",
-    )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "temperature_": POSITIVE,
-        "input_smoothing_": SHARE,
-        "tempered_smoothing_": SHARE,
-        "smoothing_": SHARE,
-        "coef_": NUMBER.of_shape("classes", "classes"),
-        "intercept_": NUMBER.of_shape("classes"),
-    }
+    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP)
 
     temperature_: float
     input_smoothing_: float
@@ -155,7 +149,7 @@ class _LinearMapCalibrator(BaseCalibrator):
         """Fit the temperature, then the linear map, to scores that are smoothed by `share`."""
         scores = scores.smoothed(share)
         first = TemperatureCalibrator(input="logits", smoothing=True, smooth_input=False)
-        first._fit(scores, target, weight)
+        first.fit_scores(scores, target, weight)
         temperature, tempered = first.temperature_, first.smoothing_
         smoothing, scale = 0.0, 1.0
         if not self.structured:

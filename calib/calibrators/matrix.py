@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,10 +9,10 @@ import numpy as np
 from calib._border.checks import check_integer
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
-from calib._core.fitted_arrays import NUMBER, FittedArray
+from calib._core.fitted_map import NUMBER, MapTraits
 from calib._core.multinomial import LogitSource, MultinomialProblem
 from calib._core.scores import Scores
-from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
+from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, _LinearMapCalibrator
 from calib.warnings import CostWarning
 
 #: Unknowns beyond which matrix scaling warns about its cost.
@@ -100,10 +99,9 @@ class VectorScalingCalibrator(_LinearMapCalibrator):
     (749, 10)
     """
 
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        **_LinearMapCalibrator._declared,
-        "coef_": NUMBER.of_shape("classes"),
-    }
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={**LINEAR_MAP, "coef_": NUMBER.of_shape("classes")}
+    )
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, SHARE, MapTraits
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
@@ -24,7 +24,7 @@ from calib._core.logistic import (
 from calib._core.newton import Minimum
 from calib._core.scores import Scores
 from calib._core.suspicion import LEVEL, ranking, says_nothing
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 
 
 class PlattCalibrator(BaseCalibrator):
@@ -105,21 +105,15 @@ class PlattCalibrator(BaseCalibrator):
            [0.025, 0.975]])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "intercept_",
-        "slope_",
-        "input_smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "intercept_": NUMBER.of_shape("problems"),
+            "slope_": NUMBER.of_shape("problems"),
+            "input_smoothing_": SHARE.of_shape("problems"),
+        },
+        rescales_from=3,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "intercept_": NUMBER.of_shape("problems"),
-        "slope_": NUMBER.of_shape("problems"),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 3
     soft_targets: ClassVar[bool] = True
 
     intercept_: Float64Array

@@ -12,7 +12,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, MapTraits
 from calib._core.logistic import (
     PenaltyOf,
     cautious_goals,
@@ -23,7 +23,7 @@ from calib._core.logistic import (
     separable,
 )
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 
 #: Factor of the squared coefficient of the square in the total log loss, in units in which the
 #: log-odds of the calibration set have standard deviation 1.
@@ -107,29 +107,19 @@ class QuadraticCalibrator(BaseCalibrator):
     array([0.28, 0.52, 1.  ])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "coef_",
-        "centre_",
-        "scale_",
-        "low_",
-        "high_",
-        "input_smoothing_",
-        "smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "coef_": NUMBER.of_shape("problems", 3),
+            "centre_": NUMBER.of_shape("problems"),
+            "scale_": POSITIVE.of_shape("problems"),
+            "low_": NUMBER.of_shape("problems"),
+            "high_": NUMBER.of_shape("problems"),
+            "input_smoothing_": SHARE.of_shape("problems"),
+            "smoothing_": SHARE,
+        },
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "coef_": NUMBER.of_shape("problems", 3),
-        "centre_": NUMBER.of_shape("problems"),
-        "scale_": POSITIVE.of_shape("problems"),
-        "low_": NUMBER.of_shape("problems"),
-        "high_": NUMBER.of_shape("problems"),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array
@@ -225,8 +215,9 @@ class QuadraticCalibrator(BaseCalibrator):
             else:
                 low[k], high[k] = cut
 
-    def _check_fitted(self) -> None:
-        super()._check_fitted()
+    def check_map(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
+        super().check_map()
         if (self.low_ > self.high_).any():
             raise ValueError("low_ must not exceed high_")
 

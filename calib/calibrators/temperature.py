@@ -15,7 +15,7 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import POSITIVE, SHARE, MapTraits
 from calib._core.logistic import BOUNDS, smoothing_share
 from calib._core.newton import find_root
 from calib._core.scores import Scores
@@ -115,12 +115,13 @@ class TemperatureCalibrator(BaseCalibrator):
     2.884
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "smoothing_", "input_smoothing_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "temperature_": POSITIVE,
-        "smoothing_": SHARE,
-        "input_smoothing_": SHARE,
-    }
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "temperature_": POSITIVE,
+            "smoothing_": SHARE,
+            "input_smoothing_": SHARE,
+        },
+    )
     soft_targets: ClassVar[bool] = True
 
     temperature_: float

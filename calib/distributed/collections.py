@@ -348,9 +348,9 @@ def fit(
         rows = read_rows(frame, columns, classes, input)
     calibrator.classes_ = classes
     check_features(calibrator, frame._meta_nonempty[columns.scores], reset=True)
-    if calibrator._rescales_from:
+    if calibrator.traits.rescales_from:
         calibrator.unit_ = 1.0
-        if calibrator._rescales_from <= len(classes):
+        if calibrator.traits.rescales_from <= len(classes):
             calibrator.unit_, rows = unit_of_rows(rows)
     failed = FITS[method](calibrator, rows)
     if failed:

@@ -63,7 +63,7 @@ def columns(kind: str, n_classes: int) -> list[str]:
 
 
 def largest_gap(one: Any, other: Any) -> float:
-    pairs = [(getattr(one, name), getattr(other, name)) for name in one._fitted]
+    pairs = [(getattr(one, name), getattr(other, name)) for name in one.traits.arrays]
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 
 
