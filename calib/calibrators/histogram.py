@@ -16,7 +16,7 @@ from calib._core.binning import (
     uniform_edges,
 )
 from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
-from calib._core.logistic import confined_problems
+from calib._core.logistic import confined_odds
 from calib._core.scores import Scores
 from calib.base import ADDED_UNIT, Added, BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
@@ -219,7 +219,7 @@ class HistogramCalibrator(BaseCalibrator):
         platt = PlattCalibrator(input=scores.source)
         platt.classes_ = self.classes_
         platt._fit(logits, target, weight)
-        for columns, s, _ in confined_problems(logits, target, weight):
+        for columns, s, _ in confined_odds(logits, target, weight):
             share = platt.input_smoothing_[columns]
             s = links.bounded_log_odds(s, share, np)
             yield from links.expit(platt.intercept_[columns] + platt.slope_[columns] * s, np).T
