@@ -469,7 +469,7 @@ def warn_of_masked_labels(
         )
     warn(
         f"{n_left_out} of {n_rows} rows have a label that X excludes or masks (row {row}: its "
-        f"logit is {far}; other labels are at most {ordinary:.3g} below). No map can bring them back, so "
-        f"the fit leaves these rows out; check labels and masks",
+        f"logit is {far}; other labels are at most {ordinary:.3g} below). No map can bring them "
+        f"back, so the fit leaves these rows out; check labels and masks",
         DegenerateScoresWarning,
     )
