@@ -237,17 +237,18 @@ def choose_share(rows: Rows) -> float:
 
 def _least_loss(scores: Scores, target: Float64Array, weight: Float64Array | None) -> float:
     """Return the mean log loss at the best temperature."""
-    if scores.n_classes > 2:  # logarithms are taken once
-        scores = Scores(scores.in_domain("logits").dense(), "logits", "logits")
+    binary = scores.n_classes == 2  # logarithms are taken once
+    z = scores.log_odds()[:, None] if binary else scores.in_domain("logits").dense()
+    scores = Scores(z, "logits", "logits")
     problem = temperature_problem(in_memory(scores, target, weight))
     inverse = 1.0
     if problem.gaps.largest > 0:
         bracket = problem.gaps.bracket()
         inverse = math.exp(find_root(problem.slopes(), *bracket, tolerance=1e-3).x) / problem.unit
-    if scores.n_classes == 2:
-        z = scores.log_odds() * inverse
+    if binary:
+        z = z[:, 0] * inverse
         return mean(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - target * z, weight)
-    z = scores.array - problem.rows.every(1).part.inner[:, None] * problem.unit
+    z = z - problem.rows.every(1).part.inner[:, None] * problem.unit
     z *= inverse
     picked = z[np.arange(len(z)), target.astype(np.intp)]
     return mean(np.log(np.exp(z).sum(axis=1)) - picked, weight)
