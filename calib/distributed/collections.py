@@ -45,7 +45,15 @@ from calib.registry import make_calibrator
 __all__ = ["METHODS", "accumulate", "apply", "evaluate", "fit"]
 
 #: Methods that can be fitted on a collection: those whose terms are sums over rows.
-METHODS = ("temperature", "platt", "quadratic", "beta", "vector_scaling")
+METHODS = (
+    "temperature",
+    "platt",
+    "quadratic",
+    "beta",
+    "vector_scaling",
+    "matrix_scaling",
+    "dirichlet",
+)
 #: The words of a fit on a collection.
 DOOR = Door(scores="scores")
 
@@ -278,8 +286,9 @@ def fit(
     ----------
     ddf : dask.dataframe.DataFrame
         Rows the model was not trained on; empty partitions are allowed.
-    method : {"temperature", "platt", "quadratic", "beta", "vector_scaling"}
-        Name in the registry.
+    method : str
+        Name in the registry: ``"temperature"``, ``"platt"``, ``"quadratic"``, ``"beta"``,
+        ``"vector_scaling"``, ``"matrix_scaling"`` or ``"dirichlet"``.
     label : str
         Column of true labels.
     scores : str or list of str
@@ -314,8 +323,8 @@ def fit(
     -----
     ProbabilitiesAsLogitsWarning
         If ``input="logits"`` but all scores look like probabilities.
-    DegenerateScoresWarning
-        If scores rank against the labels or fit them far better in another order of the columns.
+    DegenerateScoresWarning, ScarceLabelsWarning
+        Where ``calibrator.fit`` would say so of the same rows.
     ConvergenceWarning
         If the solver does not meet its tolerance.
 
@@ -328,7 +337,7 @@ def fit(
     rows up to the rounding of sums, however they are split.
 
     Scores (and for two classes and one-vs-rest methods their log-odds) are read once and kept in
-    the memory of the workers. There are about 5 to 15 passes. Constant scores are not warned of.
+    the memory of the workers. There are about 5 to 15 passes.
 
     Examples
     --------
