@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border import labels as labels_
 from calib._border import validation
-from calib._border.advice import current_door, shown
+from calib._border.advice import shown
 from calib._border.arrays import (
     eager,
     take_columns,
@@ -38,11 +37,12 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core.fitted_map import FittedMap, MapTraits
-from calib._core.predictions import check_columns_against_labels
+from calib._core.predictions import check_classes_occur, check_columns_against_labels
+from calib._core.rows import Rows, in_domain, in_memory, in_units, without_features
 from calib._core.scores import Scores
-from calib._core.suspicion import warn_of_few_per_class, warn_of_missed_rates
-from calib._core.tempering import possible_rows, unit_of
-from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
+from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
+from calib._core.tempering import is_possible, masked_level, unit_of
+from calib.warnings import DegenerateScoresWarning
 
 
 class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -53,7 +53,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
 
     A method declares its ``traits`` and fills two hooks. ``_fit`` receives checked `Scores`
     (float64, in the domain the class declares), class indices and weights, and sets the attributes
-    named in ``traits.arrays``. ``_map`` is a pure function of a block of scores and those
+    named in ``traits.arrays``; a fit that needs nothing but sums fills ``_fit_rows`` instead and
+    runs on collections as well. ``_map`` is a pure function of a block of scores and those
     attributes, written against an array namespace, so that one definition serves NumPy arrays,
     tensors on any device, and exported modules. ``fitted_map`` is both together as a value, which
     all others consume.
@@ -110,7 +111,18 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         weight : ndarray of shape (n_samples,) or None
             Positive weights.
         """
-        raise AssertionError(f"{type(self).__name__} does not define _fit")
+        self._fit_rows(in_memory(scores, target, weight))
+
+    def _fit_rows(self, rows: Rows) -> None:
+        """Estimate the same from sums over rows: the hook that is filled instead where sums do.
+
+        Parameters
+        ----------
+        rows : Rows
+            Of `ScoredPart`, which holds what `_fit` is handed.
+        """
+        part = rows.every(1).part
+        self._fit(part.scores, part.target, part.weight)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -221,41 +233,56 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             target = labels_.encode_labels(y_array, settled, "y")
         if order is not None:
             array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
+        return self.fit_rows(
+            in_memory(Scores(array, self.input, self.traits.domain), target, weight), settled
+        )
+
+    def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
+        """Fit on checked rows wherever they are: what `fit` and `calib.distributed.fit` share.
+
+        Parameters
+        ----------
+        rows : Rows
+            Scores as they came, with the columns of their classes and positive weights.
+        classes : ndarray of shape (n_classes,)
+            Class of each column, to become ``classes_``.
+        labels_of : str, default="y"
+            What the labels are called in errors.
+
+        Returns
+        -------
+        self : object
+            The fitted calibrator.
+
+        Raises
+        ------
+        ValueError
+            If the labels of all rows are masked or there is a single class.
+        """
+        self.classes_ = classes
+        n_scores = self._n_scores(self.n_features_in_)
+        rows = rows.mapped(in_domain, self.traits.domain)
+        plain = rows.mapped(without_features, n_scores)
         if self.input == "logits":
-            logits = Scores(array[:, :n_scores], "logits", "logits")
-            possible = possible_rows(logits, target, weight, by_rank=self._by_rank)
-            if possible is not None:
-                array, target = array[possible], target[possible]
-                weight = None if weight is None else weight[possible]
-        if target.dtype.kind == "i" and target.min() == target.max():
-            raise ValueError(
-                f"y has a single class ({shown(settled[target[0]])}); calibration needs at least "
-                f"two classes among the samples (with positive weight)"
-            )
-        scores = array[:, :n_scores]
-        if self.input == "logits" and validation.looks_like_probabilities(scores):
-            door = current_door()
-            warn(
-                f"{door.scores or 'X'} looks like probabilities (all values in [0, 1]"
-                + (", rows sum to 1" if n_scores > 1 else "")
-                + f") but {door.declared}; {door.kind}",
-                ProbabilitiesAsLogitsWarning,
-            )
-        doubt = check_columns_against_labels(scores, self.input, target, weight, settled)
-        self.classes_ = settled
-        whole = Scores(array, self.input, self.traits.domain)
-        rescales_from = self.traits.rescales_from
-        if 0 < rescales_from <= len(settled):
-            self.unit_ = unit_of(replace(whole, array=scores), target, weight)
-            whole = whole.in_units(self.unit_)
-        elif rescales_from:
+            level = masked_level(plain, by_rank=self._by_rank)
+            if level < np.inf:
+                rows = rows.kept(is_possible, level, n_scores)
+                plain = rows.mapped(without_features, n_scores)
+        check_classes_occur(plain, classes, labels_of)
+        doubt = check_columns_against_labels(plain, classes)
+        if 0 < self.traits.rescales_from <= len(classes):
+            self.unit_ = unit_of(plain)
+            rows = rows.mapped(in_units, self.unit_)
+        elif self.traits.rescales_from:
             self.unit_ = 1.0
         with np.errstate(over="ignore"):  # what is infinite is certain
-            self._fit(whole, target, weight)
-            doubt = "; ".join(filter(None, [doubt, self._suspicion(whole, target, weight)]))
+            self._fit_rows(rows)
+            sample = looked_at(rows).part
+            fitted = self._suspicion(sample.scores, sample.target, sample.weight)
+            doubt = "; ".join(filter(None, [doubt, fitted]))
         if doubt:
             warn(doubt, DegenerateScoresWarning)
-        self._check_scarcity(array, target, weight)
+        self._check_scarcity(rows)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -480,16 +507,13 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """Return what the fitted values say against the scores, None where they say nothing."""
         return None
 
-    def _check_scarcity(
-        self, array: LabelArray, target: LabelArray, weight: Float64Array | None
-    ) -> None:
+    def _check_scarcity(self, rows: Rows) -> None:
         """Warn if there are too few labels for this map."""
         name = type(self).__name__
         if self._least_per_class:
-            total = float(len(target) if weight is None else weight.sum())
-            warn_of_few_per_class(name, total, len(self.classes_), self._least_per_class)
+            warn_of_few_per_class(name, rows.total, len(self.classes_), self._least_per_class)
         if self._may_miss_rates:
-            warn_of_missed_rates(name, self.map_checked, array, target, weight, self.classes_)
+            warn_of_missed_rates(name, self.map_checked, rows, self.classes_)
 
     def _sizes(self) -> dict[str, int]:
         """Lengths that declarations of fitted arrays name."""

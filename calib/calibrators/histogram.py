@@ -17,7 +17,7 @@ from calib._core.binning import (
     uniform_edges,
 )
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.logistic import confined_problems
+from calib._core.logistic import confined_odds
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
@@ -218,7 +218,7 @@ class HistogramCalibrator(BaseCalibrator):
         logits = scores.in_domain("logits")
         platt = PlattCalibrator(input=scores.source)
         platt.fit_scores(logits, target, weight, classes=self.classes_)
-        for columns, s, _ in confined_problems(logits, target, weight):
+        for columns, s, _ in confined_odds(logits, target, weight):
             share = platt.input_smoothing_[columns]
             s = links.bounded_log_odds(s, share, np)
             yield from links.expit(platt.intercept_[columns] + platt.slope_[columns] * s, np).T

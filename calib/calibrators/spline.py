@@ -14,7 +14,7 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.logistic import confined_problems
+from calib._core.logistic import confined_odds
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.natural_splines import Curves, fill_cells, fit_curves
@@ -169,7 +169,7 @@ class SplineCalibrator(BaseCalibrator):
                 smooth_input=self.smooth_input,
                 known=None if known is None else known[columns],
             )
-            for columns, s, t in confined_problems(scores, target, weight)
+            for columns, s, t in confined_odds(scores, target, weight)
         ]
         self.knots_ = np.concatenate([part.knots for part in parts])
         self.values_ = np.concatenate([part.values for part in parts])
