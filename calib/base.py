@@ -260,7 +260,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             If the labels of all rows are masked or there is a single class.
         """
         self.classes_ = classes
-        n_scores = self._n_scores(self.n_features_in_)
+        n_scores = self.n_score_columns(self.n_features_in_)
         rows = rows.mapped(in_domain, self.traits.domain)
         plain = rows.mapped(without_features, n_scores)
         if self.input == "logits":
