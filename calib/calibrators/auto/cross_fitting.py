@@ -21,8 +21,8 @@ from calib.calibrators.spline import SplineCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
 from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
 
-#: Label, class and parameters of everything that may enter the pool. Files refer to places in this
-#: table: append, never reorder. The first is the identity.
+#: Label, class and parameters of everything that may enter the pool. Files hold the
+#: labels, those of format 1 the places: append, never reorder. The first is the identity.
 CATALOGUE: tuple[tuple[str, type[BaseCalibrator] | None, dict[str, Any]], ...] = (
     ("identity", None, {}),
     ("temperature", TemperatureCalibrator, {"smoothing": True}),
