@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calib.evaluation.report.results import ERROR_NOTE
+from calib.evaluation.report.records import ERROR_NOTE
 
 if TYPE_CHECKING:
     from calib.evaluation.detection.report.records import DetectionMeasure, DetectionModelReport
