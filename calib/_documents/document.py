@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-#: Colours by what they mean; a style sheet decides what they look like. ``#rrggbb`` stands as it is.
+#: A colour by its role, which a style sheet paints; ``#rrggbb`` stands as it is.
 Ink: TypeAlias = str
 
 

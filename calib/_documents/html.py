@@ -55,7 +55,7 @@ def _environment() -> Any:
 
 
 def _tied(text: str, *words: str) -> str:
-    """Return a text in which per cent signs stay with their numbers, and words with what follows."""
+    """Return a text where per cent signs stay with their numbers, words with what follows."""
     text = text.replace(" %", f"{_NO_BREAK}%")
     for word in words:
         text = text.replace(f" {word} ", f" {word}{_NO_BREAK}")

@@ -21,6 +21,8 @@ from calib._documents.document import (
 
 #: Columns of a terminal that sentences fill.
 WIDTH = 88
+#: Columns that a table may fill before its gaps shrink.
+WIDEST = 100
 _GAP = "  "
 _TIE = "\N{NO-BREAK SPACE}%"
 
@@ -58,49 +60,47 @@ def wrap(text: str) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    """Return title, header and rows of a table, as wide as its cells."""
-    shown = [k for k, column in enumerate(table.columns) if column.terminal != "none"]
-    columns = []
-    for k in shown:
-        cells = [row[k] for group in table.groups for row in group.rows]
-        columns.append(_column(table.columns[k], cells, table.room(k)[0], first=k == 0))
-    lines = [*([table.title] if table.title else []), *([wrap(table.note)] if table.note else [])]
-    lines.append(_GAP.join(column[0] for column in columns).rstrip())
-    row = 0
+    """Return title, header and rows of a table; a wide one stands closer."""
+    header, *rows = _aligned(table, gap=2)
+    if max(map(len, [header, *rows])) > WIDEST:
+        header, *rows = _aligned(table, gap=1)
+    lines = [text for text in (table.title, wrap(table.note), header) if text]
     for group in table.groups:
         lines += [group.title] if group.title else []
-        for _ in group.rows:
-            row += 1
-            lines.append(_GAP.join(column[row] for column in columns).rstrip())
+        lines += rows[: len(group.rows)]
+        del rows[: len(group.rows)]
     return lines
 
 
-def _column(column: Column, cells: Sequence[Cell], marks: int, *, first: bool) -> list[str]:
-    """Return the title of a column and its cells, all of one width."""
-    whole = column.terminal == "all"
-    title = f"{column.title} {column.aside}" if column.aside and whole else column.title
-    if first:
-        texts = [title, *("  " + cell.text for cell in cells)]
-        return _filled(texts, str.ljust)
-    if column.kind == "text":
-        return _filled([title, *(cell.text for cell in cells)], str.ljust)
-    asides = [cell.aside if whole else "" for cell in cells]
-    numbers = [cell.text for cell in cells]
+def _aligned(table: Table, gap: int) -> list[str]:
+    """Return the titles and the rows, in columns as wide as their cells."""
+    columns = []
+    for place, column in enumerate(table.columns):
+        cells = [row[place] for group in table.groups for row in group.rows]
+        if place == 0:
+            texts = [column.title, *(f"  {cell.text}" for cell in cells)]
+        elif column.terminal == "none":
+            continue
+        elif column.kind == "text":
+            texts = [column.title, *(cell.text for cell in cells)]
+        else:
+            texts = _numbers(column, cells, table.room(place)[0])
+        width = gap + max(len(text) for text in texts)
+        columns.append([text.ljust(width) for text in texts])
+    return ["".join(parts).rstrip() for parts in zip(*columns, strict=True)]
+
+
+def _numbers(column: Column, cells: Sequence[Cell], marks: int) -> list[str]:
+    """Return the title and the cells of a column, its numbers below each other."""
+    digits = max((len(cell.text) for cell in cells), default=0)
+    asides = [cell.aside if column.terminal == "all" else "" for cell in cells]
     if not any(asides):
-        numbers = _filled([title, *numbers], str.rjust)
-        title, *numbers = numbers
-    else:
-        numbers = _filled(numbers, str.rjust)
-    parts = [
-        f"{number}{cell.mark.ljust(marks)} {aside}".rstrip()
-        for number, cell, aside in zip(numbers, cells, asides, strict=True)
+        digits = max(digits, len(column.title))
+    numbers = [f"{cell.text:>{digits}}{cell.mark:<{marks}}" for cell in cells]
+    return [
+        column.title.rjust(digits),
+        *(f"{number} {aside}".rstrip() for number, aside in zip(numbers, asides, strict=True)),
     ]
-    return _filled([title, *parts], str.ljust)
-
-
-def _filled(texts: list[str], fill: Callable[[str, int], str]) -> list[str]:
-    width = max(map(len, texts))
-    return [fill(text, width) for text in texts]
 
 
 _RENDERERS: dict[type, Callable[[Any], list[str]]] = {

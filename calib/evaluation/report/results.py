@@ -473,7 +473,7 @@ def _measure_row(name: str, key: str, measure: MeasureResult) -> list[Cell]:
     calibrated = measure.calibrated
     return [
         Cell(name),
-        Cell(f"{measure.value:.4f}", mark=" *" if measure.surprises(key) else ""),
+        Cell(f"{measure.value:.4f}", mark="*" if measure.surprises(key) else ""),
         Cell(f"{measure.debiased:.4f}"),
         Cell(f"{measure.low:.4f} to {measure.high:.4f}"),
         Cell(f"{calibrated.mean:.4f}", f"({calibrated.low:.4f} to {calibrated.high:.4f})"),
