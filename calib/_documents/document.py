@@ -5,7 +5,7 @@ A result builds blocks and knows no form; a renderer knows blocks and no result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -104,6 +104,20 @@ class Table:
         return max(marks, default=0), max(asides, default=0)
 
 
+def plain_table(
+    titles: Sequence[str], groups: Mapping[str, Iterable[Sequence[str]]], title: str = ""
+) -> Table:
+    """Return a table of texts, with rows by title of their group."""
+    return Table(
+        [Column(text) for text in titles],
+        [
+            Group([[Cell(text) for text in row] for row in rows], name)
+            for name, rows in groups.items()
+        ],
+        title,
+    )
+
+
 # ---------------------------------------------------------------------------------------- drawings
 
 
@@ -129,6 +143,15 @@ class Polyline:
     ink: Ink
     width: float = 1.3
     dash: str = ""
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """A filled area."""
+
+    points: Sequence[tuple[float, float]]
+    ink: Ink
+    opacity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +190,7 @@ class Text:
     turned: bool = False
 
 
-Mark: TypeAlias = Line | Polyline | Rect | Circle | Text
+Mark: TypeAlias = Line | Polyline | Polygon | Rect | Circle | Text
 
 
 @dataclass(frozen=True)

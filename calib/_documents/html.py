@@ -44,14 +44,19 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {
-        "kind": lambda block: type(block).__name__.lower(),
-        "tied": _tied,
-        "capital": lambda text: text[:1].upper() + text[1:],
-        "short": _short,
-        "points": _points,
-    }
+    environment.filters.update(
+        kind=_kind, tied=_tied, capital=_capital, short=_short, points=_points
+    )
     return environment
+
+
+def _kind(block: object) -> str:
+    """Return the name of the macro that shows a block or a mark."""
+    return type(block).__name__.lower()
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _tied(text: str, *words: str) -> str:

@@ -3,6 +3,7 @@ r"""The tables of a document for LaTeX; the paper needs ``\usepackage{booktabs}`
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from calib._documents.document import Cell, Document, Table
 
@@ -46,7 +47,7 @@ def _table(table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def _row(cells: object) -> str:
+def _row(cells: Iterable[Cell]) -> str:
     return " & ".join(_cell(cell) for cell in cells) + r" \\"
 
 

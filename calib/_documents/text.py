@@ -21,7 +21,7 @@ from calib._documents.document import (
 
 #: Columns of a terminal that sentences fill.
 WIDTH = 88
-#: Columns that a table may fill before its gaps shrink.
+#: Columns that a table fits into if it can.
 WIDEST = 100
 _GAP = "  "
 _TIE = "\N{NO-BREAK SPACE}%"
@@ -60,10 +60,11 @@ def wrap(text: str) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    """Return title, header and rows of a table; a wide one stands closer."""
-    header, *rows = _aligned(table, gap=2)
-    if max(map(len, [header, *rows])) > WIDEST:
-        header, *rows = _aligned(table, gap=1)
+    """Return title, header and rows of a table; gaps are small where only that makes it fit."""
+    header, *rows = next(
+        (lines for gap in (2, 1) if max(map(len, lines := _aligned(table, gap))) <= WIDEST),
+        _aligned(table, gap=2),
+    )
     lines = [text for text in (table.title, wrap(table.note), header) if text]
     for group in table.groups:
         lines += [group.title] if group.title else []

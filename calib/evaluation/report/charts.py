@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -109,7 +109,8 @@ def cumulative_diagram(
     return Figure(name, chart(f"Cumulative diagram of {name}", description, marks, _HEIGHT))
 
 
-def _height(part: Float64Array | float) -> Float64Array | float:
+def _height(part: Any) -> Any:
+    """Return where numbers in [-1, 1] lie from bottom to top."""
     return _TOP + _TALL * (0.5 - 0.5 * part)
 
 

@@ -22,6 +22,7 @@ from calib._documents.document import (
     Paragraph,
     Table,
     Verdict,
+    plain_table,
 )
 from calib.evaluation.detection.report import charts
 from calib.evaluation.detection.report.records import (
@@ -368,9 +369,9 @@ class DetectionReport:
             shares = (model.coverage, model.ap, model.ap50, model.ap75)
             percent = ("n/a" if np.isnan(share) else f"{100 * share:.2f}" for share in shares)
             numbers = (name, f"{model.n_kept:,}", f"{model.n_ignored:,}", *percent)
-            rows.append([Cell(number) for number in numbers])
+            rows.append(numbers)
         title = "Counts at the operating point; shares and average precision of all detections in %"
-        return Table([Column(column) for column in columns], [Group(rows)], title)
+        return plain_table(columns, {"": rows}, title)
 
     def _diagrams(self) -> list[Figures]:
         maps = {name: m.position for name, m in self.models.items() if m.position is not None}
@@ -450,9 +451,9 @@ def _classes(table: ClassTable) -> Table:
         if any_shared:
             pooled = {"map": table.map_fallback[k], "threshold": table.threshold_fallback[k]}
             row.append(", ".join(what for what, shared in pooled.items() if shared))
-        rows.append([Cell(text) for text in row])
-    columns += ["Pooled"] * any_shared
-    return Table([Column(column) for column in columns], [Group(rows)])
+        rows.append(row)
+    columns += ["Pooled"] if any_shared else []
+    return plain_table(columns, {"": rows})
 
 
 def _share(value: float) -> str:
