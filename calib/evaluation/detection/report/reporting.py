@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
+from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import Float64Array, RandomState
 from calib._border.warn import warn
