@@ -6,18 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from calib._documents.document import (
-    Block,
-    Cell,
-    Column,
-    Document,
-    Findings,
-    Heading,
-    Notes,
-    Paragraph,
-    Table,
-    Verdict,
-)
+from calib._documents import document as doc
 
 #: Columns of a terminal that sentences fill.
 WIDTH = 88
@@ -27,20 +16,20 @@ _GAP = "  "
 _TIE = "\N{NO-BREAK SPACE}%"
 
 
-def render(document: Document) -> str:
+def render(document: doc.Document) -> str:
     """Return a document as lines."""
     return "\n\n".join([wrap(f"{document.title}: {document.heading}"), blocks(document.blocks)])
 
 
-def blocks(content: Sequence[Block]) -> str:
+def blocks(content: Sequence[doc.Block]) -> str:
     """Return blocks as lines, apart unless they are sentences of one kind or follow a heading."""
     lines: list[str] = []
-    before: Block | None = None
+    before: doc.Block | None = None
     for block in content:
         if type(block) not in _RENDERERS:
             continue
-        joined = isinstance(before, Heading) or (
-            type(block) is type(before) and not isinstance(block, Table | Heading)
+        joined = isinstance(before, doc.Heading) or (
+            type(block) is type(before) and not isinstance(block, doc.Table | doc.Heading)
         )
         lines += [""] * (before is not None and not joined)
         lines += _RENDERERS[type(block)](block)
@@ -59,7 +48,7 @@ def wrap(text: str) -> str:
 # ------------------------------------------------------------------------------------------ tables
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: doc.Table) -> list[str]:
     """Return title, header and rows of a table; gaps are small where only that makes it fit."""
     header, *rows = next(
         (lines for gap in (2, 1) if max(map(len, lines := _aligned(table, gap))) <= WIDEST),
@@ -73,7 +62,7 @@ def _table(table: Table) -> list[str]:
     return lines
 
 
-def _aligned(table: Table, gap: int) -> list[str]:
+def _aligned(table: doc.Table, gap: int) -> list[str]:
     """Return the titles and the rows, in columns as wide as their cells."""
     columns = []
     for place, column in enumerate(table.columns):
@@ -91,7 +80,7 @@ def _aligned(table: Table, gap: int) -> list[str]:
     return ["".join(parts).rstrip() for parts in zip(*columns, strict=True)]
 
 
-def _numbers(column: Column, cells: Sequence[Cell], marks: int) -> list[str]:
+def _numbers(column: doc.Column, cells: Sequence[doc.Cell], marks: int) -> list[str]:
     """Return the title and the cells of a column, its numbers below each other."""
     digits = max((len(cell.text) for cell in cells), default=0)
     asides = [cell.aside if column.terminal == "all" else "" for cell in cells]
@@ -105,10 +94,10 @@ def _numbers(column: Column, cells: Sequence[Cell], marks: int) -> list[str]:
 
 
 _RENDERERS: dict[type, Callable[[Any], list[str]]] = {
-    Heading: lambda block: [block.text],
-    Paragraph: lambda block: [wrap(block.text)],
-    Findings: lambda block: [wrap(f"- {text}") for text in block.texts],
-    Verdict: lambda block: [wrap(f"{block.name}: {block.text}")],
-    Notes: lambda block: [wrap(text) for text in block.texts],
-    Table: _table,
+    doc.Heading: lambda block: [block.text],
+    doc.Paragraph: lambda block: [wrap(block.text)],
+    doc.Findings: lambda block: [wrap(f"- {text}") for text in block.texts],
+    doc.Verdict: lambda block: [wrap(f"{block.name}: {block.text}")],
+    doc.Notes: lambda block: [wrap(text) for text in block.texts],
+    doc.Table: _table,
 }

@@ -12,20 +12,9 @@ import numpy as np
 from calib._border.checks import check_option, describe
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._documents import document as doc
 from calib._documents import html, latex, text
 from calib._documents.charts import LineChart
-from calib._documents.document import (
-    Block,
-    Cell,
-    Column,
-    Document,
-    Figure,
-    Figures,
-    Findings,
-    Group,
-    Notes,
-    Table,
-)
 from uq.selective.certainty_curves import SHARES, THRESHOLDS
 from uq.selective.certainty_results import TITLES
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
@@ -282,12 +271,12 @@ class StudyResult:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        return text.render(self._document())
+        return text.render(self.document())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html.fragment(self._document())
+        return html.fragment(self.document())
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write findings, tables and curves as one self-contained HTML file.
@@ -297,7 +286,7 @@ class StudyResult:
         path : str or path-like
             File to write.
         """
-        html.write(self._document(curves=True), path)
+        html.write(self.document(curves=True), path)
 
     def to_latex(self) -> str:
         """Return the tables of the study for LaTeX.
@@ -307,7 +296,7 @@ class StudyResult:
         tables : str
             Each a ``tabular`` with the rules of the package booktabs.
         """
-        return latex.render(self._document())
+        return latex.render(self.document())
 
     def to_frame(self) -> Any:
         """Return the rows of the tables as a pandas DataFrame.
@@ -425,10 +414,21 @@ class StudyResult:
 
     # ----------------------------------------------------------------------------------- document
 
-    def _document(self, *, curves: bool = False) -> Document:
+    def document(self, *, curves: bool = False) -> doc.Document:
+        """Return the study as blocks, which the text, the page and the tables show.
+
+        Parameters
+        ----------
+        curves : bool, default=False
+            Add the certainty curves; they take the time of another ten cuts.
+
+        Returns
+        -------
+        document : Document
+        """
         rows = self.rows()
-        blocks: list[Block] = [
-            Findings(self.findings()),
+        blocks: list[doc.Block] = [
+            doc.Findings(self.findings()),
             _table(
                 "All rows", [r for r in rows if (r.cut, r.certainty) == ("none", MAX_PROBABILITY)]
             ),
@@ -442,16 +442,16 @@ class StudyResult:
                 "certainty. The shaded range is the interval of the heavy line."
             )
             figures = [self._figure(model) for model in self.models]
-            blocks.append(Figures("Curves", figures, note))
-        return Document("Study of calibrators", self.heading, [*blocks, Notes(self.notes)])
+            blocks.append(doc.Figures("Curves", figures, note))
+        return doc.Document("Study of calibrators", self.heading, [*blocks, doc.Notes(self.notes)])
 
-    def _figure(self, model: str) -> Figure:
+    def _figure(self, model: str) -> doc.Figure:
         curves = self._curves(model, "auroc", "share")
         chart = LineChart(
             {curve.name: (curve.at, curve.value) for curve in curves}, curves[-1].band
         )
         title = f"Certainty curves of {model}"
-        return Figure(model, chart.drawing(title, "Share of rows kept", TITLES["auroc"]))
+        return doc.Figure(model, chart.drawing(title, "Share of rows kept", TITLES["auroc"]))
 
 
 class _Curve(NamedTuple):
@@ -466,29 +466,29 @@ class _Curve(NamedTuple):
 # ------------------------------------------------------------------------------------------ tables
 
 
-def _table(title: str, rows: list[StudyRow]) -> Table:
+def _table(title: str, rows: list[StudyRow]) -> doc.Table:
     """Return a table with one group per model."""
     repeated = any(not np.isnan(row.metrics["auroc"].deviation) for row in rows)
-    columns = [Column("method"), Column("kept", terminal="brief")]
+    columns = [doc.Column("method"), doc.Column("kept", terminal="brief")]
     for metric, heading in SHOWN.items():
-        columns.append(Column(heading, terminal="all" if metric == "auroc" else "brief"))
-        columns += [Column("SD")] * (repeated and metric == "auroc")
-        columns += [Column("floor")] * (metric == "ace")
-    groups: dict[str, list[list[Cell]]] = {}
+        columns.append(doc.Column(heading, terminal="all" if metric == "auroc" else "brief"))
+        columns += [doc.Column("SD")] * (repeated and metric == "auroc")
+        columns += [doc.Column("floor")] * (metric == "ace")
+    groups: dict[str, list[list[doc.Cell]]] = {}
     for row in rows:
         own = row.certainty == MAX_PROBABILITY
         label = row.method if own else f"{row.method} | {row.certainty.rpartition('_')[2]}"
-        cells = [Cell(label), Cell(f"{row.n_kept:.4g}", f"({row.share:.0%})")]
+        cells = [doc.Cell(label), doc.Cell(f"{row.n_kept:.4g}", f"({row.share:.0%})")]
         for metric in SHOWN:
             number = row.metrics[metric]
             ends = f"({number.low:.2f} to {number.high:.2f})"
-            cells.append(Cell(_shown(number.value), "" if np.isnan(number.low) else ends))
+            cells.append(doc.Cell(_shown(number.value), "" if np.isnan(number.low) else ends))
             if repeated and metric == "auroc":
-                cells.append(Cell(_shown(number.deviation, 2)))
+                cells.append(doc.Cell(_shown(number.deviation, 2)))
             if metric == "ace":
-                cells.append(Cell(_shown(row.ace_calibrated)))
+                cells.append(doc.Cell(_shown(row.ace_calibrated)))
         groups.setdefault(row.model, []).append(cells)
-    return Table(columns, [Group(found, model) for model, found in groups.items()], title)
+    return doc.Table(columns, [doc.Group(found, model) for model, found in groups.items()], title)
 
 
 def _shown(value: float, digits: int = 3) -> str:

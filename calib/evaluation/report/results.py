@@ -9,21 +9,8 @@ from typing import Any, Literal
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
+from calib._documents import document as doc
 from calib._documents import html, latex, text
-from calib._documents.document import (
-    Block,
-    Cell,
-    Column,
-    Document,
-    Figures,
-    Findings,
-    Group,
-    Heading,
-    Notes,
-    Paragraph,
-    Table,
-    Verdict,
-)
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import charts, further_measures, measures
 from calib.evaluation.report.findings import SHORT, findings
@@ -196,12 +183,12 @@ class CalibrationReport:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        return text.render(self._document())
+        return text.render(self.document())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html.fragment(self._document())
+        return html.fragment(self.document())
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report as one self-contained HTML file.
@@ -211,7 +198,7 @@ class CalibrationReport:
         path : str or path-like
             File to write; tables, text and diagrams are inside it, nothing is loaded.
         """
-        html.write(self._document(), path)
+        html.write(self.document(), path)
 
     def to_latex(self) -> str:
         """Return the tables of the report for LaTeX.
@@ -221,7 +208,7 @@ class CalibrationReport:
         tables : str
             Each a ``tabular`` with the rules of the package booktabs.
         """
-        return latex.render(self._document())
+        return latex.render(self.document())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""
@@ -328,10 +315,11 @@ class CalibrationReport:
 
     # ----------------------------------------------------------------------------------- document
 
-    def _document(self) -> Document:
-        blocks: list[Block] = [
-            Findings(self.findings),
-            *(Verdict(name, self.verdict(name)) for name in self.models),
+    def document(self) -> doc.Document:
+        """Return the report as blocks, which the text, the page and the tables show."""
+        blocks: list[doc.Block] = [
+            doc.Findings(self.findings),
+            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
             self._measures(),
             *self._diagrams(),
         ]
@@ -341,15 +329,15 @@ class CalibrationReport:
             blocks += self._classes(name)
         for name, tests in self.tests.items():
             blocks.append(table_of_tests(tests, f"{name}: tests of calibration"))
-            blocks += [Paragraph(note) for note in tests.notes]
+            blocks += [doc.Paragraph(note) for note in tests.notes]
         if self.decompositions:
-            blocks.append(Heading("Decomposition"))
+            blocks.append(doc.Heading("Decomposition"))
         for name, decompositions in self.decompositions.items():
-            blocks += [Verdict(name, _sum(*found)) for found in decompositions.items()]
-        return Document(
+            blocks += [doc.Verdict(name, _sum(*found)) for found in decompositions.items()]
+        return doc.Document(
             "Calibration report",
             self.heading,
-            [*blocks, Notes([*self.notes, *self._further_notes()])],
+            [*blocks, doc.Notes([*self.notes, *self._further_notes()])],
         )
 
     def _further_notes(self) -> list[str]:
@@ -363,44 +351,44 @@ class CalibrationReport:
         )
         return [note for part, note in notes if part]
 
-    def _measures(self) -> Table:
+    def _measures(self) -> doc.Table:
         level = f"{100 * self.confidence_level:g} %"
         columns = [
-            Column("model"),
-            Column("value", weight="strong"),
-            Column("debiased", weight="strong"),
-            Column(f"{level} interval"),
-            Column("if calibrated", f"({level} range)"),
+            doc.Column("model"),
+            doc.Column("value", weight="strong"),
+            doc.Column("debiased", weight="strong"),
+            doc.Column(f"{level} interval"),
+            doc.Column("if calibrated", f"({level} range)"),
         ]
         groups = [
-            Group(
+            doc.Group(
                 [_measure_row(name, key, m.measures[key]) for name, m in self.models.items()], title
             )
             for key, title in self.titles.items()
         ]
-        return Table(columns, groups)
+        return doc.Table(columns, groups)
 
-    def _differences(self) -> Table:
+    def _differences(self) -> doc.Table:
         first = next(iter(self.models))
         columns = [
-            Column("model"),
-            Column(f"minus {first}", weight="strong"),
-            Column(f"{100 * self.confidence_level:g} % interval"),
+            doc.Column("model"),
+            doc.Column(f"minus {first}", weight="strong"),
+            doc.Column(f"{100 * self.confidence_level:g} % interval"),
         ]
         groups = []
         for key, title in self.titles.items():
             rows = [
                 [
-                    Cell(name),
-                    Cell(f"{difference[key].value:+.4f}"),
-                    Cell(f"{difference[key].low:+.4f} to {difference[key].high:+.4f}"),
+                    doc.Cell(name),
+                    doc.Cell(f"{difference[key].value:+.4f}"),
+                    doc.Cell(f"{difference[key].low:+.4f} to {difference[key].high:+.4f}"),
                 ]
                 for name, difference in self.differences.items()
             ]
-            groups.append(Group(rows, title))
-        return Table(columns, groups, f"Differences to {first}")
+            groups.append(doc.Group(rows, title))
+        return doc.Table(columns, groups, f"Differences to {first}")
 
-    def _diagrams(self) -> list[Figures]:
+    def _diagrams(self) -> list[doc.Figures]:
         level = self.confidence_level
         reliability = [
             charts.reliability_diagram(name, self.verdict(name), model.table, self.view, level)
@@ -412,7 +400,7 @@ class CalibrationReport:
             if model.curve is not None
         ]
         both = (
-            Figures(
+            doc.Figures(
                 "Reliability diagrams",
                 reliability,
                 "A dot per bin at mean prediction and observed rate, larger for more samples; the "
@@ -420,7 +408,7 @@ class CalibrationReport:
                 f"{100 * level:g} % of samples, each bin by itself; below, the share of samples "
                 "per bin.",
             ),
-            Figures(
+            doc.Figures(
                 "Cumulative diagrams",
                 cumulative,
                 "No bins: events minus predictions, added up from the lowest prediction to the "
@@ -430,7 +418,7 @@ class CalibrationReport:
         )
         return [block for block in both if block.figures]
 
-    def _classes(self, name: str) -> list[Figures]:
+    def _classes(self, name: str) -> list[doc.Figures]:
         """Return small diagrams of single classes, nothing where there are two or none."""
         table, n_classes = self.models[name].class_table, len(self.classes)
         if table is None or n_classes < 3:
@@ -450,7 +438,7 @@ class CalibrationReport:
             "A dot per equal-mass range at mean probability and observed rate of the class; the "
             "number is the class-wise error."
         )
-        return [Figures(f"{name}: {which}", figures, note, small=True)]
+        return [doc.Figures(f"{name}: {which}", figures, note, small=True)]
 
 
 _PARTS = ("value", "debiased", "low", "high", "floor", "floor_low", "floor_high")
@@ -469,14 +457,14 @@ def _numbers(measure: MeasureResult) -> tuple[float, ...]:
     )
 
 
-def _measure_row(name: str, key: str, measure: MeasureResult) -> list[Cell]:
+def _measure_row(name: str, key: str, measure: MeasureResult) -> list[doc.Cell]:
     calibrated = measure.calibrated
     return [
-        Cell(name),
-        Cell(f"{measure.value:.4f}", mark="*" if measure.surprises(key) else ""),
-        Cell(f"{measure.debiased:.4f}"),
-        Cell(f"{measure.low:.4f} to {measure.high:.4f}"),
-        Cell(f"{calibrated.mean:.4f}", f"({calibrated.low:.4f} to {calibrated.high:.4f})"),
+        doc.Cell(name),
+        doc.Cell(f"{measure.value:.4f}", mark="*" if measure.surprises(key) else ""),
+        doc.Cell(f"{measure.debiased:.4f}"),
+        doc.Cell(f"{measure.low:.4f} to {measure.high:.4f}"),
+        doc.Cell(f"{calibrated.mean:.4f}", f"({calibrated.low:.4f} to {calibrated.high:.4f})"),
     ]
 
 

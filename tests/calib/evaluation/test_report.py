@@ -237,7 +237,8 @@ def test_text(report) -> None:
     assert repr(report) == text
     places = [text.index(f"\n{title}") for title in report.titles.values()]
     assert places == sorted(places)
-    assert text.index("\nLog loss") < text.index("\nBrier") < text.index("(ECE), 15 equal-width bins")
+    assert text.index("\nLog loss") < text.index("\nBrier")
+    assert text.index("\nBrier") < text.index("(ECE), 15 equal-width bins")
     assert max(len(line) for line in text.splitlines()) <= 92
     assert "1,500 samples, 4 classes; 95 % intervals from 100 replicates" in text
 

@@ -9,21 +9,8 @@ from typing import Any
 import numpy as np
 
 from calib._border.optional import require
+from calib._documents import document as doc
 from calib._documents import html, latex, text
-from calib._documents.document import (
-    Block,
-    Cell,
-    Column,
-    Document,
-    Figures,
-    Fold,
-    Group,
-    Notes,
-    Paragraph,
-    Table,
-    Verdict,
-    plain_table,
-)
 from calib.evaluation.detection.report import charts
 from calib.evaluation.detection.report.records import (
     ClassTable,
@@ -195,12 +182,12 @@ class DetectionReport:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        return text.render(self._document())
+        return text.render(self.document())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html.fragment(self._document())
+        return html.fragment(self.document())
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report as one self-contained HTML file.
@@ -211,7 +198,7 @@ class DetectionReport:
             File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
             file is replaced when all is written, never left in part.
         """
-        html.write(self._document(), path)
+        html.write(self.document(), path)
 
     def to_latex(self) -> str:
         """Return the tables of the report for LaTeX.
@@ -221,7 +208,7 @@ class DetectionReport:
         tables : str
             Each a ``tabular`` with the rules of the package booktabs.
         """
-        return latex.render(self._document())
+        return latex.render(self.document())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers; None for NaN."""
@@ -329,9 +316,10 @@ class DetectionReport:
 
     # ----------------------------------------------------------------------------------- document
 
-    def _document(self) -> Document:
-        blocks: list[Block] = [
-            *(Verdict(name, self.verdict(name)) for name in self.models),
+    def document(self) -> doc.Document:
+        """Return the report as blocks, which the text, the page and the tables show."""
+        blocks: list[doc.Block] = [
+            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
             self._measures(),
             self._counts(),
             *self._diagrams(),
@@ -339,18 +327,20 @@ class DetectionReport:
         opened = len(self.per_class) == 1
         for name, table in self.per_class.items():
             title = f"{name}: {len(table)} classes"
-            blocks.append(Fold(title, [Paragraph(CLASS_NOTE, "soft"), _classes(table)], opened))
-        return Document("Detection report", self.heading, [*blocks, Notes(self.notes)])
+            blocks.append(
+                doc.Fold(title, [doc.Paragraph(CLASS_NOTE, "soft"), _classes(table)], opened)
+            )
+        return doc.Document("Detection report", self.heading, [*blocks, doc.Notes(self.notes)])
 
-    def _measures(self) -> Table:
+    def _measures(self) -> doc.Table:
         level = f"{100 * self.confidence_level:g} %"
         columns = [
-            Column("scores"),
-            Column("value", weight="strong"),
-            Column("debiased"),
-            Column(f"{level} interval"),
-            Column("if calibrated", f"({level} range)"),
-            Column("change from raw", weight="strong"),
+            doc.Column("scores"),
+            doc.Column("value", weight="strong"),
+            doc.Column("debiased"),
+            doc.Column(f"{level} interval"),
+            doc.Column("if calibrated", f"({level} range)"),
+            doc.Column("change from raw", weight="strong"),
         ]
         groups = []
         for key, title in self.titles.items():
@@ -359,10 +349,10 @@ class DetectionReport:
                 for name, model in self.models.items()
                 if key in model.measures
             ]
-            groups.append(Group(rows, title))
-        return Table(columns, groups)
+            groups.append(doc.Group(rows, title))
+        return doc.Table(columns, groups)
 
-    def _counts(self) -> Table:
+    def _counts(self) -> doc.Table:
         columns = ("scores", "Kept", "Ignored", "Coverage", "AP", "AP50", "AP75")
         rows = []
         for name, model in self.models.items():
@@ -371,13 +361,13 @@ class DetectionReport:
             numbers = (name, f"{model.n_kept:,}", f"{model.n_ignored:,}", *percent)
             rows.append(numbers)
         title = "Counts at the operating point; shares and average precision of all detections in %"
-        return plain_table(columns, {"": rows}, title)
+        return doc.plain_table(columns, {"": rows}, title)
 
-    def _diagrams(self) -> list[Figures]:
+    def _diagrams(self) -> list[doc.Figures]:
         maps = {name: m.position for name, m in self.models.items() if m.position is not None}
         limit = charts.colour_range(list(maps.values()))
         both = (
-            Figures(
+            doc.Figures(
                 "Score against outcome",
                 [charts.reliability_diagram(name, model) for name, model in self.models.items()],
                 "A dot per bin of the score, all classes pooled, at mean score and mean outcome, "
@@ -385,7 +375,7 @@ class DetectionReport:
                 f"positives. Bars: {100 * self.confidence_level:g} % bootstrap intervals over "
                 "images, each bin by itself. Below, the share of detections per bin.",
             ),
-            Figures(
+            doc.Figures(
                 "Gap by position",
                 [charts.position_diagram(name, found, limit) for name, found in maps.items()],
                 "Mean score minus mean outcome by box centre, in points: red where scores promise "
@@ -405,7 +395,7 @@ def _overlaps(thresholds: list[float]) -> str:
     return "overlap " + " or ".join(f"{tau:g}" if tau else "> 0" for tau in distinct)
 
 
-def _measure_row(name: str, key: str, measure: DetectionMeasure) -> list[Cell]:
+def _measure_row(name: str, key: str, measure: DetectionMeasure) -> list[doc.Cell]:
     """Return the numbers of a measure; nothing where there is none."""
     scale, digits = (1.0, 4) if key in PLAIN else (100.0, 2)
 
@@ -416,23 +406,23 @@ def _measure_row(name: str, key: str, measure: DetectionMeasure) -> list[Cell]:
         ends = pair(show(low, sign), show(high, sign))
         return ends and f"({ends})"
 
-    change, changed = measure.change, Cell("")
+    change, changed = measure.change, doc.Cell("")
     if change is not None and change.value == change.low == change.high == 0:
-        changed = Cell("none", ink="soft")
+        changed = doc.Cell("none", ink="soft")
     elif change is not None and not np.isnan(change.value):
         mark = "!" if measure.is_changed else ""
-        changed = Cell(show(change.value, "+"), within(change.low, change.high, "+"), mark)
+        changed = doc.Cell(show(change.value, "+"), within(change.low, change.high, "+"), mark)
     return [
-        Cell(name),
-        Cell(show(measure.value) or "n/a", mark="*" if measure.is_beyond_floor else ""),
-        Cell(show(measure.debiased)),
-        Cell(pair(show(measure.low), show(measure.high))),
-        Cell(show(measure.floor), within(measure.floor_low, measure.floor_high)),
+        doc.Cell(name),
+        doc.Cell(show(measure.value) or "n/a", mark="*" if measure.is_beyond_floor else ""),
+        doc.Cell(show(measure.debiased)),
+        doc.Cell(pair(show(measure.low), show(measure.high))),
+        doc.Cell(show(measure.floor), within(measure.floor_low, measure.floor_high)),
         changed,
     ]
 
 
-def _classes(table: ClassTable) -> Table:
+def _classes(table: ClassTable) -> doc.Table:
     """Return one row per class, raw and calibrated."""
     columns = ["Class", "Boxes", "Kept", "Cutoff", "Score", "IoU", "Prec.", "LRP"]
     any_shared = any(table.map_fallback) or table.threshold_fallback.any()
@@ -453,7 +443,7 @@ def _classes(table: ClassTable) -> Table:
             row.append(", ".join(what for what, shared in pooled.items() if shared))
         rows.append(row)
     columns += ["Pooled"] if any_shared else []
-    return plain_table(columns, {"": rows})
+    return doc.plain_table(columns, {"": rows})
 
 
 def _share(value: float) -> str:
