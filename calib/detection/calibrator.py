@@ -308,7 +308,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         )
         if self.per_class is not False and self.calibrator != "identity":
             note_absent_classes(maps, classes, labels, annotated)
-        self._set_maps(maps, classes)
+        self.set_maps(maps, classes)
         counts = np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
         self.class_counts_ = dict(zip(classes.tolist(), counts.tolist(), strict=True))
         self.raw_thresholds_, self.threshold_fallbacks_ = raw, missing
@@ -428,8 +428,16 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
             return matches.iou
         return matches.is_true_positive.astype(np.float64)
 
-    def _set_maps(self, maps: ClassMaps, classes: IntArray) -> None:
-        """Set everything that `transform` needs."""
+    def set_maps(self, maps: ClassMaps, classes: IntArray) -> None:
+        """Set everything that `transform` needs.
+
+        Parameters
+        ----------
+        maps : ClassMaps
+            Fitted maps.
+        classes : ndarray of int
+            Classes seen at fit, ascending.
+        """
         self.classes_ = classes
         self.pooled_map_, self.class_maps_ = maps.pooled, maps.own
         self.shares_, self.fallbacks_ = maps.share, maps.fallbacks

@@ -12,15 +12,14 @@ import numpy as np
 from calib._border.checks import check_option, describe
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.validation import check_score_vector
 from calib._documents import document as doc
 from calib._documents import html, latex, text
 from calib._documents.charts import LineChart
-from uq.selective.certainty_curves import SHARES, THRESHOLDS
-from uq.selective.certainty_results import TITLES
+from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES, Cut
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
-from uq.study.metrics import STUDY_METRICS, Cut, StudyRow, draw_weights, measure, summarise
+from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, measure, summarise
 from uq.study.scores import Protocol
-from uq.vectors import check_score_vector
 
 #: The method whose probabilities, and the one whose certainty, the recommended pair takes.
 PAIR = ("venn_abers", "conformal")
