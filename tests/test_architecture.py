@@ -49,16 +49,24 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 #: Packages that are slow to import or optional: only inside functions.
 HEAVY = {
-    "dask", "distributed", "mapie", "matplotlib", "netcal", "numba", "onnx", "onnxruntime",
-    "onnxscript", "pandas", "polars", "pyarrow", "rich", "skops", "torch", "tqdm",
+    "dask", "distributed", "jinja2", "mapie", "matplotlib", "netcal", "numba", "onnx",
+    "onnxruntime", "onnxscript", "pandas", "polars", "pyarrow", "rich", "skops", "torch", "tqdm",
 }  # fmt: skip
 HEAVY_AT_TOP = {("calib/export.py", "torch")}
 #: Must not be loaded by importing the packages, by whatever route.
-NEVER_LOADED = ("torch", "matplotlib", "pandas", "netcal", "mapie")
+NEVER_LOADED = ("jinja2", "torch", "matplotlib", "pandas", "netcal", "mapie")
 #: Call -> the only file that makes it.
 ONE_PLACE = {"warnings.warn": "calib/_border/warn.py"}
 #: The only file that opens others for writing.
 WRITER = "calib/_border/files.py"
+#: The only folder that holds tags, the file that knows pages by theirs, and what a tag is.
+TEMPLATES, RECOGNISES_PAGES = "calib/_documents/templates", "calib/cli/targets.py"
+TAG = re.compile(
+    r"<!doctype|</?(?:a|b|body|circle|code|desc|details|div|em|figcaption|figure|h[1-6]|head|html"
+    r"|i|li|line|meta|ol|p|path|polygon|polyline|pre|rect|small|span|strong|style|summary|svg"
+    r"|table|tbody|td|text|th|thead|title|tr|tspan|ul)(?=[\s/>]|$)",
+    re.IGNORECASE,
+)
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 #: Lines of code, without blank lines, comments and docstrings.
 LONGEST_FILE = 450
@@ -143,7 +151,7 @@ def test_uq_uses_public_names_of_calib(source: Path) -> None:
         return
     for found in imports_of(source):
         if not within(found.module, "calib") or any(
-            within(found.module, part) for part in ("calib._core", *BELOW)
+            within(found.module, part) for part in ("calib._core", "calib._documents", *BELOW)
         ):
             continue
         public = getattr(importlib.import_module(found.module), "__all__", ())
@@ -202,6 +210,34 @@ def test_warnings_files_and_generators_have_one_place(source: Path) -> None:
             assert source.name == "warnings.py", f"{name}, line {node.lineno}: {node.name}"
 
 
+def test_tags_stand_in_templates(source: Path) -> None:
+    if source.relative_to(ROOT).as_posix() == RECOGNISES_PAGES:
+        return
+    found = tags_in(source.read_text(encoding="utf-8"))
+    assert not found, f"{found}: say it in a block, and show it in {TEMPLATES}"
+    assert (ROOT / TEMPLATES / "blocks.html").is_file()
+
+
+def tags_in(text: str) -> list[str]:
+    """Return the tags in the strings of a file, docstrings aside."""
+    tree = ast.parse(text)
+    documented = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    strings = (
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in documented
+    )
+    return [tag for string in strings for tag in TAG.findall(string)]
+
+
 def writing_call(node: ast.Call) -> str | None:
     """Return the text of a call that opens or replaces a file at a path, None for any other.
 
@@ -257,6 +293,8 @@ def test_the_rules_would_notice() -> None:
         call = ast.parse(text, mode="eval").body
         assert isinstance(call, ast.Call)
         assert (writing_call(call) is not None) is writes, text
+    assert tags_in("x = f'<td>{number}'\ny = '</table'") == ["</table", "<td"]
+    assert tags_in("def f():\n    '''A <b>docstring</b>.'''\n    return 'n_bins <th 3'") == []
     slash = chr(47)
     assert MACHINE_PATH.search(f'"{slash}home{slash}someone"')
     assert not MACHINE_PATH.search("https://example.org/home/page")

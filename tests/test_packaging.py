@@ -72,3 +72,13 @@ def test_benchmarks_run() -> None:
     assert "failed" not in done.stdout
     for name in calib.CALIBRATORS:
         assert f"\n{name} " in done.stdout
+
+
+def test_templates_are_in_the_repository_and_not_ignored() -> None:
+    """What the version control ignores is left out of wheels as well."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    folder = ROOT / "calib" / "_documents" / "templates"
+    command = ["git", "-C", str(ROOT), "ls-files", "--", str(folder)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert {Path(name).name for name in listed} == {path.name for path in folder.iterdir()}

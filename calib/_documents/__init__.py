@@ -1,1 +1,1 @@
-"""Documents of the reports, and what renders them."""
+"""Documents that results describe themselves as, and the renderers of their blocks."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import check_score_vector
 from calib._border.warn import warn
+from calib._documents import text
+from calib._documents.document import Cell, Column, Document, Group, Notes, Table
 from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index
 
@@ -97,21 +98,14 @@ class OODReport:
 
     def __str__(self) -> str:
         level = f"{100 * self.confidence_level:g} %"
-        rate = f"FPR at {100 * self.true_positive_rate:g} % TPR"
-        rows = self._rows()
-        width = max(12, *(len(name) + 2 for name in rows))
-        titles = ("AUROC", "AUPR in", "AUPR out", rate)
-        lines = [
-            f"Out-of-distribution report: {self.n_in:,} in-distribution samples; {level} intervals "
-            f"from {self.n_resamples:,} draws",
-            "",
-            f"{'':{width}}" + "".join(f"{title:<24}" for title in titles).rstrip(),
+        titles = ("AUROC", "AUPR in", "AUPR out", f"FPR at {100 * self.true_positive_rate:g} % TPR")
+        rows = [
+            [
+                Cell(name),
+                *(Cell(f"{m.value:.4f}", f"({m.low:.4f}-{m.high:.4f})") for _, m in result.items()),
+            ]
+            for name, result in self._rows().items()
         ]
-        for name, result in rows.items():
-            cells = (
-                f"{m.value:.4f} ({m.low:.4f}-{m.high:.4f})".ljust(24) for _, m in result.items()
-            )
-            lines.append(f"{name:{width}}" + "".join(cells).rstrip())
         notes = [
             f"Threshold {self.threshold:.6g}: the highest score at or above which "
             f"{100 * self.true_positive_rate:g} % of the in-distribution samples lie. A larger "
@@ -123,8 +117,13 @@ class OODReport:
                 f"AUROC is below 0.5 for {', '.join(turned)}: those samples score higher than the "
                 f"in-distribution ones; if the score is a doubt, pass its negative."
             )
-        lines += ["", *(textwrap.fill(note, 88, subsequent_indent="  ") for note in notes)]
-        return "\n".join(lines)
+        table = Table([Column("set"), *map(Column, titles)], [Group(rows)])
+        heading = (
+            f"{self.n_in:,} in-distribution samples; {level} intervals from "
+            f"{self.n_resamples:,} draws"
+        )
+        document = Document("Out-of-distribution report", heading, [table, Notes(notes)])
+        return text.render(document)
 
     __repr__ = __str__
 

@@ -21,6 +21,8 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
+from calib._documents import text
+from calib._documents.document import Document, Notes, plain_table
 from uq.ood.ranking import auroc, average_precision
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
@@ -94,23 +96,27 @@ class CertaintyCurve:
     min_kept: int
 
     def __str__(self) -> str:
-        lines = [f"Certainty curve: {self.n_samples:,} samples, most certain kept first", ""]
-        header = f"{'share':>7}{'kept':>8}{'prevalence':>12}"
-        header += "".join(f"{title:>13}" for title in SHOWN.values())
+        groups = {}
         for name, points in self.by_share.items():
-            lines += [name, header]
-            for i, share in enumerate(points.at):
-                cells = "".join(_cell(points.metrics[metric][i], 13) for metric in SHOWN)
-                kept, prevalence = points.n_kept[i], _cell(points.prevalence[i], 12)
-                lines.append(f"{share:>7.0%}{kept:>8.6g}{prevalence}{cells}")
-            cells = "".join(_cell(self.areas[name][metric], 13) for metric in SHOWN)
-            lines += [f"{'mean over common shares':<27}{cells}", ""]
-        lines.append(
+            rows = [
+                [
+                    f"{share:.0%}",
+                    f"{points.n_kept[i]:.6g}",
+                    _shown(points.prevalence[i]),
+                    *(_shown(points.metrics[metric][i]) for metric in SHOWN),
+                ]
+                for i, share in enumerate(points.at)
+            ]
+            areas = (_shown(self.areas[name][metric]) for metric in SHOWN)
+            groups[name] = [*rows, ["mean over common shares", "", "", *areas]]
+        note = (
             f"- where fewer than {self.min_kept} samples or one class only are kept. The last "
-            f"column is what a calibrated\nmodel would show at this size. AUROC of few samples is "
+            f"column is what a calibrated model would show at this size. AUROC of few samples is "
             f"unstable, AUPRC depends on the prevalence."
         )
-        return "\n".join(lines)
+        table = plain_table(["share", "kept", "prevalence", *SHOWN.values()], groups)
+        heading = f"{self.n_samples:,} samples, most certain kept first"
+        return text.render(Document("Certainty curve", heading, [table, Notes([note])]))
 
     __repr__ = __str__
 
@@ -210,8 +216,8 @@ default="auroc"
         return ax
 
 
-def _cell(value: float, width: int) -> str:
-    return f"{'-':>{width}}" if np.isnan(value) else f"{value:>{width}.4f}"
+def _shown(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.4f}"
 
 
 Cut: TypeAlias = Literal["none", "threshold", "share"]

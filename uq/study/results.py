@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from calib._border.checks import check_option, describe
-from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import check_score_vector
+from calib._documents import document as doc
+from calib._documents import html, latex, text
+from calib._documents.charts import LineChart
 from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES, Cut
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
 from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, measure, summarise
-from uq.study.reading import findings, notes
 from uq.study.scores import Protocol
-from uq.study.text import study_text
 
 #: The method whose probabilities, and the one whose certainty, the recommended pair takes.
 PAIR = ("venn_abers", "conformal")
+#: Share at which certainties are compared, and threshold at which their scales are.
+HALF, STRICT = 0.5, 0.8
+_NAMES = {"venn_abers": "Venn-ABERS", "conformal": "conformal", "platt": "Platt", "raw": "raw"}
+#: Metrics of the tables, with their headings.
+SHOWN = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "auprc_gain": "minus prev.",
+    "ace": "ACE",
+    "brier": "Brier",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -209,12 +221,39 @@ class StudyResult:
 
     def findings(self) -> list[str]:
         """Return what the numbers of this study say about the methods, one statement each."""
-        return findings(self)
+        return [found for found in (_calibration(self), _scale(self), _pair(self)) if found]
 
     @property
     def notes(self) -> list[str]:
         """How to read the tables, and what they cannot show."""
-        return notes(self)
+        unit = "patients (rows)" if self.groups is None else "groups"
+        found = [
+            f"Interval: bootstrap over {unit} of the left-out predictions, models as they are; - "
+            f"where fewer than {self.min_kept} rows or one class only are kept. AUROC of few kept "
+            f"rows is unstable, and AUPRC depends on the prevalence among them, so read it minus "
+            f"prevalence.",
+            "Floor: the ACE that a perfectly calibrated model with these probabilities would show "
+            "on as many rows. It is far from 0 and rises where few rows are kept.",
+        ]
+        if any(method.startswith("conformal") for method in self.methods):
+            found.append(
+                "Conformal: p = P1 / (P0 + P1) of label-conditional p-values ranks rows; it is no "
+                "calibrated probability and acts as if both classes were equally frequent. "
+                "| confidence: rows are kept by conformal confidence, 1 - min(P0, P1)."
+            )
+        if self.protocol.outer_folds is None:
+            found.append(
+                "Leaving out a row shifts the share of its class among the others the opposite "
+                "way, which pulls the pooled AUROC down (a model that knows nothing shows 0, not "
+                "0.5). Repeat with outer_folds=10 to see by how much."
+            )
+        if self.protocol.scheme == "pooled":
+            found.append(
+                f"Calibrators are fitted on scores of models trained on "
+                f"{1 - 1 / self.protocol.inner_folds:.0%} of the rows and applied to one trained "
+                f"on all, so guarantees that need exchangeable scores hold approximately."
+            )
+        return found
 
     @property
     def heading(self) -> str:
@@ -231,14 +270,12 @@ class StudyResult:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        return study_text(self)
+        return text.render(self.document())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from uq.study.views import fragment
-
-        return fragment(self)
+        return html.fragment(self.document())
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write findings, tables and curves as one self-contained HTML file.
@@ -246,13 +283,19 @@ class StudyResult:
         Parameters
         ----------
         path : str or path-like
-            File to write; curves are left out where matplotlib is not installed.
+            File to write.
         """
-        from uq.study.views import page
+        html.write(self.document(curves=True), path)
 
-        text = page(self)
-        with atomic_write(path) as file:
-            file.write(text)
+    def to_latex(self) -> str:
+        """Return the tables of the study for LaTeX.
+
+        Returns
+        -------
+        tables : str
+            Each a ``tabular`` with the rules of the package booktabs.
+        """
+        return latex.render(self.document())
 
     def to_frame(self) -> Any:
         """Return the rows of the tables as a pandas DataFrame.
@@ -325,36 +368,216 @@ class StudyResult:
         plt = require("matplotlib.pyplot", extra="plot", purpose="StudyResult.plot")
         if ax is None:
             _, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
-        pairs = [(method, MAX_PROBABILITY) for method in self.methods]
-        if self.recommended is not None:
-            pairs.append(self.recommended)
-        for method, certainty in pairs:
-            found = self.evaluate(
-                model,
-                method,
-                certainty,
-                thresholds=THRESHOLDS if against == "threshold" else (),
-                shares=SHARES if against == "share" else (),
-            )[1:]
-            at = [row.at for row in found]
-            name = method if certainty == MAX_PROBABILITY else f"{method} by {certainty}"
-            last = (method, certainty) == pairs[-1]
+        curves = self._curves(model, metric, against)
+        for curve in curves:
+            last = curve is curves[-1]
             (line,) = ax.plot(
-                at,
-                [row.metrics[metric].value for row in found],
+                curve.at,
+                curve.value,
                 marker="o",
                 markersize=3,
                 linewidth=2.2 if last else 1.2,
-                label=name.replace("_", " "),
+                label=curve.name,
             )
             if last:
-                low = [row.metrics[metric].low for row in found]
-                high = [row.metrics[metric].high for row in found]
-                ax.fill_between(at, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+                colour = line.get_color()
+                ax.fill_between(curve.at, *curve.band, color=colour, alpha=0.15, linewidth=0)
         label = "Share of rows kept" if against == "share" else "Certainty at least"
         ax.set(xlabel=label, ylabel=TITLES[metric], title=model.replace("_", " "))
         ax.legend(fontsize="small")
         return ax
+
+    def _curves(self, model: str, metric: str, against: str) -> list[_Curve]:
+        """Return each method by its own certainty, and the pair."""
+        pairs = [(method, MAX_PROBABILITY) for method in self.methods]
+        if self.recommended is not None:
+            pairs.append(self.recommended)
+        cuts = {"thresholds": THRESHOLDS} if against == "threshold" else {"shares": SHARES}
+        curves = []
+        for method, certainty in pairs:
+            rows = self.evaluate(model, method, certainty, **cuts)[1:]
+            numbers = [row.metrics[metric] for row in rows]
+            name = method if certainty == MAX_PROBABILITY else f"{method} by {certainty}"
+            curves.append(
+                _Curve(
+                    name.replace("_", " "),
+                    np.array([row.at for row in rows]),
+                    np.array([number.value for number in numbers]),
+                    (
+                        np.array([number.low for number in numbers]),
+                        np.array([number.high for number in numbers]),
+                    ),
+                )
+            )
+        return curves
+
+    # ----------------------------------------------------------------------------------- document
+
+    def document(self, *, curves: bool = False) -> doc.Document:
+        """Return the study as blocks, which the text, the page and the tables show.
+
+        Parameters
+        ----------
+        curves : bool, default=False
+            Add the certainty curves; they take the time of another ten cuts.
+
+        Returns
+        -------
+        document : Document
+        """
+        rows = self.rows()
+        blocks: list[doc.Block] = [
+            doc.Findings(self.findings()),
+            _table(
+                "All rows", [r for r in rows if (r.cut, r.certainty) == ("none", MAX_PROBABILITY)]
+            ),
+        ]
+        for cut in self.thresholds:
+            kept = [row for row in rows if row.cut == "threshold" and row.at == cut]
+            blocks.append(_table(f"Rows with certainty of at least {cut:g}", kept))
+        if curves:
+            note = (
+                "AUROC of the rows that are kept, the most certain first; each method by its own "
+                "certainty. The shaded range is the interval of the heavy line."
+            )
+            figures = [self._figure(model) for model in self.models]
+            blocks.append(doc.Figures("Curves", figures, note))
+        return doc.Document("Study of calibrators", self.heading, [*blocks, doc.Notes(self.notes)])
+
+    def _figure(self, model: str) -> doc.Figure:
+        curves = self._curves(model, "auroc", "share")
+        chart = LineChart(
+            {curve.name: (curve.at, curve.value) for curve in curves}, curves[-1].band
+        )
+        title = f"Certainty curves of {model}"
+        return doc.Figure(model, chart.drawing(title, "Share of rows kept", TITLES["auroc"]))
+
+
+class _Curve(NamedTuple):
+    """A metric at several cuts, with its interval."""
+
+    name: str
+    at: Float64Array
+    value: Float64Array
+    band: tuple[Float64Array, Float64Array]
+
+
+# ------------------------------------------------------------------------------------------ tables
+
+
+def _table(title: str, rows: list[StudyRow]) -> doc.Table:
+    """Return a table with one group per model."""
+    repeated = any(not np.isnan(row.metrics["auroc"].deviation) for row in rows)
+    columns = [doc.Column("method"), doc.Column("kept", terminal="brief")]
+    for metric, heading in SHOWN.items():
+        columns.append(doc.Column(heading, terminal="all" if metric == "auroc" else "brief"))
+        columns += [doc.Column("SD")] * (repeated and metric == "auroc")
+        columns += [doc.Column("floor")] * (metric == "ace")
+    groups: dict[str, list[list[doc.Cell]]] = {}
+    for row in rows:
+        own = row.certainty == MAX_PROBABILITY
+        label = row.method if own else f"{row.method} | {row.certainty.rpartition('_')[2]}"
+        cells = [doc.Cell(label), doc.Cell(f"{row.n_kept:.4g}", f"({row.share:.0%})")]
+        for metric in SHOWN:
+            number = row.metrics[metric]
+            ends = f"({number.low:.2f} to {number.high:.2f})"
+            cells.append(doc.Cell(_shown(number.value), "" if np.isnan(number.low) else ends))
+            if repeated and metric == "auroc":
+                cells.append(doc.Cell(_shown(number.deviation, 2)))
+            if metric == "ace":
+                cells.append(doc.Cell(_shown(row.ace_calibrated)))
+        groups.setdefault(row.model, []).append(cells)
+    return doc.Table(columns, [doc.Group(found, model) for model, found in groups.items()], title)
+
+
+def _shown(value: float, digits: int = 3) -> str:
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+# ---------------------------------------------------------------------------------------- findings
+
+
+def _average(
+    study: StudyResult,
+    method: str,
+    certainty: str,
+    metric: str,
+    *,
+    thresholds: tuple[float, ...] = (),
+    shares: tuple[float, ...] = (),
+) -> float:
+    """Return the mean over models of a metric, or of the share kept, at the last cut asked for."""
+    values = []
+    for model in study.models:
+        row = study.evaluate(model, method, certainty, thresholds=thresholds, shares=shares)[-1]
+        values.append(row.share if metric == "share" else row.metrics[metric].value)
+    return float(np.mean(values))
+
+
+def _listed(methods: list[str], value: Callable[[str], float], form: str) -> str:
+    return ", ".join(f"{_NAMES.get(one, one)} {format(value(one), form)}" for one in methods)
+
+
+def _calibration(study: StudyResult) -> str:
+    if len(study.methods) < 2:
+        return ""
+
+    def brier(method: str) -> float:
+        return _average(study, method, MAX_PROBABILITY, "brier")
+
+    def ace(method: str) -> float:
+        return _average(study, method, MAX_PROBABILITY, "ace")
+
+    methods = list(study.methods)
+    return (
+        f"Probabilities, mean over models: Brier score {_listed(methods, brier, '.3f')}; ACE "
+        f"{_listed(methods, ace, '.3f')}."
+    )
+
+
+def _scale(study: StudyResult) -> str:
+    others = [one for one in ("raw", "platt", "venn_abers") if one in study.methods]
+    if "conformal" not in study.methods or not others:
+        return ""
+
+    def share(method: str) -> float:
+        return _average(study, method, MAX_PROBABILITY, "share", thresholds=(STRICT,))
+
+    return (
+        f"Thresholds are not comparable: a certainty of {STRICT:g} keeps "
+        f"{_listed(['conformal', *others], share, '.0%')} of the rows. Compare at equal shares."
+    )
+
+
+def _pair(study: StudyResult) -> str:
+    if study.recommended is None:
+        return ""
+    method, certainty = study.recommended
+
+    def at_half(method: str, certainty: str, metric: str) -> float:
+        return _average(study, method, certainty, metric, shares=(HALF,))
+
+    gains = []
+    for metric, name in (("auroc", "AUROC"), ("accuracy", "accuracy"), ("brier", "Brier score")):
+        pair = at_half(method, certainty, metric)
+        own = at_half(method, MAX_PROBABILITY, metric)
+        other = at_half("conformal", CONFIDENCE, metric)
+        if np.isfinite([pair, own, other]).all():
+            gains.append(
+                f"{name} {pair:.3f} against {own:.3f} by its own and {other:.3f} for conformal p "
+                f"by confidence"
+            )
+    measured = f" With the more certain half kept: {'; '.join(gains)}." if gains else ""
+    prevalence = float(study.codes.mean())
+    return (
+        f"The default pair keeps rows by conformal confidence and reports Venn-ABERS "
+        f"probabilities.{measured} Confidence treats both classes alike (share of the second "
+        f"class: {prevalence:.0%}) and has few ties, so a wanted share can be kept; Venn-ABERS "
+        f"keeps the meaning of a probability whatever that share."
+    )
+
+
+# ------------------------------------------------------------------------------------------ numbers
 
 
 def _mean(values: list[float]) -> float:

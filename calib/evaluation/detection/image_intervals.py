@@ -16,7 +16,7 @@ from calib._border.typing import Float64Array, IntArray
 from calib.evaluation.detection.cell_sums import first_of
 from calib.evaluation.detection.image_draws import PerImage
 from calib.evaluation.detection.plans import Plan
-from calib.evaluation.report.results import ROUNDING
+from calib.evaluation.report.records import ROUNDING
 from calib.evaluation.sampling.draws import Interval, interval_of, summarized
 from calib.evaluation.sampling.inversion import (
     GapLaw,

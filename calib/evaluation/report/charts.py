@@ -1,80 +1,117 @@
-"""Charts of a report beside the reliability diagram: the cumulative curve and single classes."""
+"""Drawings of a report: the reliability diagram, the cumulative curve and single classes."""
 
 from __future__ import annotations
 
 import itertools
-from html import escape
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib._documents.page import LEFT, SIDE, picture, x_of
+from calib._documents.charts import (
+    LEFT,
+    SIDE,
+    TICKS,
+    chart,
+    dotted_curve,
+    histogram,
+    square,
+    x_of,
+    y_of,
+)
+from calib._documents.document import Circle, Drawing, Figure, Line, Mark, Polyline, Rect, Text
 from calib.evaluation.binned.tables import BinnedCalibrationTable
-
-if TYPE_CHECKING:
-    from calib.evaluation.display.cumulative import CumulativeCurve
-    from calib.evaluation.report.results import CalibrationReport
+from calib.evaluation.display.cumulative import CumulativeCurve
 
 #: Classes that are shown at most.
 MOST_CLASSES = 12
 #: Stretches of the curve of which only the ends, the top and the bottom are drawn.
 STRETCHES = 250
 _TOP, _TALL, _HEIGHT = 10.0, 140.0, 206.0
-_BLUE, _RED, _GREY = "#0969da", "#cf222e", "#57606a"
+
+
+def reliability_diagram(
+    name: str,
+    description: str,
+    table: BinnedCalibrationTable,
+    view: Literal["binary", "top_label"],
+    confidence_level: float,
+) -> Figure:
+    """Return the reliability diagram of a model with the band of a calibrated one."""
+    binary = view == "binary"
+    filled = np.flatnonzero(table.weight > 0)
+    low, high = table.consistency_band(confidence_level)
+    band = (
+        Rect(
+            x_of(table.left[b]),
+            y_of(high[b]),
+            SIDE * (table.right[b] - table.left[b]),
+            max(1.0, SIDE * (high[b] - low[b])),
+            "second",
+            opacity=0.15,
+        )
+        for b in filled
+    )
+    prediction, rate = table.mean_prediction[filled], table.observed_rate[filled]
+    marks = [
+        *square(
+            "Predicted probability" if binary else "Confidence",
+            "Observed rate" if binary else "Accuracy",
+        ),
+        *band,
+        *dotted_curve(prediction, rate, table.weight[filled], "first", (2.2, 3.3)),
+        *histogram(table.left, table.right, table.weight),
+    ]
+    return Figure(name, chart(f"Reliability diagram of {name}", description, marks))
 
 
 # ------------------------------------------------------------------------------------- cumulative
 
 
-def cumulative_svg(report: CalibrationReport, name: str, curve: CumulativeCurve) -> str:
-    """Return the cumulative diagram of a model, described for screen readers."""
-    half = curve.band(report.confidence_level)
+def cumulative_diagram(
+    name: str,
+    curve: CumulativeCurve,
+    view: Literal["binary", "top_label"],
+    confidence_level: float,
+) -> Figure:
+    """Return the cumulative diagram of a model with the band of a calibrated one."""
+    half = curve.band(confidence_level)
     reach = 1.08 * max(half, float(np.abs(curve.difference).max()), 1e-6)
     shown = _thinned(curve.difference)
-    points = " ".join(
-        f"{x_of(curve.share[i])},{_height(curve.difference[i] / reach)}" for i in shown
-    )
+    points = zip(x_of(curve.share[shown]), _height(curve.difference[shown] / reach), strict=True)
     top, bottom = _height(half / reach), _height(-half / reach)
-    score = "predicted probability" if report.view == "binary" else "confidence"
-    parts = [
-        f"<rect x='{x_of(0)}' y='{top}' width='{SIDE:g}' "
-        f"height='{float(bottom) - float(top):.1f}' fill='{_BLUE}' opacity='.13'/>",
-        f"<line x1='{x_of(0)}' y1='{_height(0)}' x2='{x_of(1)}' y2='{_height(0)}' "
-        f"stroke='{_GREY}' stroke-dasharray='4 3'/>",
-        f"<polyline points='{points}' fill='none' stroke='{_RED}' stroke-width='1.3'/>",
+    score = "predicted probability" if view == "binary" else "confidence"
+    marks: list[Mark] = [
+        Rect(x_of(0), top, SIDE, bottom - top, "second", opacity=0.13),
+        Line(x_of(0), _height(0), x_of(1), _height(0), "muted", dash="4 3"),
+        Polyline(list(points), "first"),
     ]
     for value in (reach / 1.08, 0.0, -reach / 1.08):
-        parts.append(
-            f"<text x='{LEFT - 4:g}' y='{float(_height(value / reach)) + 4:.1f}' "
-            f"text-anchor='end'>{value:.2g}</text>"
-        )
+        marks.append(Text(LEFT - 4, _height(value / reach) + 4, f"{value:.2g}", "end"))
     base = _TOP + _TALL
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+    for share in TICKS:
         place = max(1, int(np.searchsorted(curve.share, share)))
         at = curve.score[min(place, len(curve.score) - 1)]
-        parts += [
-            f"<text x='{x_of(share)}' y='{base + 14:g}' text-anchor='middle'>{share:g}</text>",
-            f"<text x='{x_of(share)}' y='{base + 27:g}' text-anchor='middle' fill='{_GREY}'>"
-            f"{at:.2f}</text>",
+        marks += [
+            Text(x_of(share), base + 14, f"{share:g}"),
+            Text(x_of(share), base + 27, f"{at:.2f}", ink="muted"),
         ]
-    parts += [
-        f"<rect x='{x_of(0)}' y='{_TOP:g}' width='{SIDE:g}' height='{_TALL:g}' fill='none' "
-        f"stroke='#d8dee4'/>",
-        f"<text x='{x_of(0.5)}' y='{base + 44:g}' text-anchor='middle'>Share of samples; "
-        f"<tspan fill='{_GREY}'>{score} there</tspan></text>",
+    marks += [
+        Rect(x_of(0), _TOP, SIDE, _TALL, stroke="grid"),
+        Text(x_of(0.5), base + 44, f"Share of samples (grey: {score} there)"),
     ]
     low, high = float(curve.difference.min()), float(curve.difference.max())
     verb = "leaves" if max(high, -low) > half else "stays within"
-    text = (
+    description = (
         f"Events minus predictions, added up from the lowest {score} to the highest, range from "
         f"{low:.4f} to {high:.4f}; the curve {verb} the band of plus or minus {half:.4f}."
     )
-    return picture(f"Cumulative diagram of {name}", text, parts, _HEIGHT)
+    return Figure(name, chart(f"Cumulative diagram of {name}", description, marks, _HEIGHT))
 
 
-def _height(part: float) -> str:
-    return f"{_TOP + _TALL * (0.5 - 0.5 * part):.1f}"
+def _height(part: Any) -> Any:
+    """Return where numbers in [-1, 1] lie from bottom to top."""
+    return _TOP + _TALL * (0.5 - 0.5 * part)
 
 
 def _thinned(values: Float64Array) -> IntArray:
@@ -106,55 +143,32 @@ def worst_classes(table: BinnedCalibrationTable, n_classes: int) -> tuple[IntArr
     return np.argsort(-error, kind="stable")[:MOST_CLASSES], error
 
 
-def class_figures(report: CalibrationReport, name: str) -> str:
-    """Return small reliability diagrams of single classes, nothing where there are two or none."""
-    table, n_classes = report.models[name].class_table, len(report.classes)
-    if table is None or n_classes < 3:
-        return ""
-    shown, error = worst_classes(table, n_classes)
-    heading = (
-        "all classes"
-        if len(shown) == n_classes
-        else f"the {len(shown)} classes of {n_classes} with the largest errors"
-    )
-    figures = "".join(
-        f"<figure><figcaption>{escape(str(report.classes[k]))} "
-        f"<span class='range'>{error[k]:.4f}</span></figcaption>"
-        f"{_class_svg(report, name, table, int(k), float(error[k]))}</figure>"
-        for k in shown
-    )
-    return (
-        f"<h2>{escape(name)}: {heading}</h2><p class='range wrap'>A dot per equal-mass range at "
-        f"mean probability and observed rate of the class; the number is the class-wise error.</p>"
-        f"<div class='multiples'>{figures}</div>"
-    )
-
-
-def _class_svg(
-    report: CalibrationReport, name: str, table: BinnedCalibrationTable, k: int, error: float
-) -> str:
-    rows = slice(k * report.n_bins, (k + 1) * report.n_bins)
+def class_diagram(
+    name: str, label: object, table: BinnedCalibrationTable, rows: slice, error: float
+) -> Figure:
+    """Return a small reliability diagram of a single class, whose bins are `rows` of the table."""
     filled = table.weight[rows] > 0
     p, rate = table.mean_prediction[rows][filled], table.observed_rate[rows][filled]
     worst = int(np.argmax(np.abs(p - rate)))
-    place = [(f"{16 + 100 * x:.1f}", f"{106 - 100 * y:.1f}") for x, y in zip(p, rate, strict=True)]
-    line = " ".join(f"{x},{y}" for x, y in place)
-    dots = "".join(f"<circle cx='{x}' cy='{y}' r='2.2' fill='{_RED}'/>" for x, y in place)
-    ticks = "".join(
-        f"<text x='{16 + 100 * tick:g}' y='116' text-anchor='middle'>{tick:g}</text>"
-        f"<text x='13' y='{109 - 100 * tick:g}' text-anchor='end'>{tick:g}</text>"
-        for tick in (0, 1)
-    )
-    title = escape(f"Class {report.classes[k]} of {name}")
-    text = (
+    points = list(zip(16 + 100 * p, 106 - 100 * rate, strict=True))
+    marks: list[Mark] = [
+        Rect(16, 6, 100, 100, stroke="grid"),
+        Line(16, 106, 116, 6, "muted", dash="3 2"),
+        Polyline(points, "first", 1.0),
+        *(Circle(*point, 2.2, "first") for point in points),
+    ]
+    for tick in (0, 1):
+        marks += [
+            Text(16 + 100 * tick, 116, f"{tick}"),
+            Text(13, 109 - 100 * tick, f"{tick}", "end"),
+        ]
+    drawing = Drawing(
+        f"Class {label} of {name}",
         f"Class-wise error {error:.4f}; largest gap {abs(p[worst] - rate[worst]):.4f} at mean "
-        f"probability {p[worst]:.3f}, observed rate {rate[worst]:.3f}."
+        f"probability {p[worst]:.3f}, observed rate {rate[worst]:.3f}.",
+        124,
+        120,
+        marks,
+        size=9,
     )
-    return (
-        f"<svg viewBox='0 0 124 120' role='img' aria-label='{title}. {text}' font-size='9' "
-        f"font-family='system-ui, sans-serif' fill='#1b1f24'><title>{title}</title>"
-        f"<desc>{text}</desc><rect x='16' y='6' width='100' height='100' fill='none' "
-        f"stroke='#d8dee4'/><line x1='16' y1='106' x2='116' y2='6' stroke='{_GREY}' "
-        f"stroke-dasharray='3 2'/><polyline points='{line}' fill='none' stroke='{_RED}'/>"
-        f"{dots}{ticks}</svg>"
-    )
+    return Figure(str(label), drawing, aside=f"{error:.4f}")

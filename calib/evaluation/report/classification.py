@@ -23,7 +23,8 @@ from calib.evaluation.report import measures as core
 from calib.evaluation.report.differences import paired_differences
 from calib.evaluation.report.further_measures import MeasureChoice
 from calib.evaluation.report.measure_results import measure_results
-from calib.evaluation.report.results import CalibrationReport, ModelReport
+from calib.evaluation.report.records import ModelReport
+from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.draws import group_codes
 from calib.evaluation.significance.results import CalibrationTests
 from calib.evaluation.significance.tests import calibration_tests

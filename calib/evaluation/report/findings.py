@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.further_measures import FURTHER
+from calib.evaluation.report.records import ModelReport
 from calib.evaluation.sampling.draws import Interval
-
-if TYPE_CHECKING:
-    from calib.evaluation.report.results import CalibrationReport
 
 #: Measures that decide between models, and what they are called in a sentence.
 SHORT = {
@@ -29,12 +27,17 @@ HIGHER_IS_BETTER = ("accuracy",)
 _PARTS_OF_ECE = ("overconfidence", "underconfidence")
 
 
-def findings(report: CalibrationReport) -> list[str]:
+def findings(
+    models: Mapping[str, ModelReport],
+    differences: Mapping[str, Mapping[str, Interval]],
+    view: str,
+    confidence_level: float,
+) -> list[str]:
     """Return one sentence per model, then one per model after the first."""
-    first = next(iter(report.models))
+    first = next(iter(models))
     return [
-        *(_about(report, name) for name in report.models),
-        *(_between(name, first, found) for name, found in report.differences.items()),
+        *(_about(name, result, view, confidence_level) for name, result in models.items()),
+        *(_between(name, first, found) for name, found in differences.items()),
     ]
 
 
@@ -75,16 +78,15 @@ def deviating_ranges(
     return ranges
 
 
-def _about(report: CalibrationReport, name: str) -> str:
-    result = report.models[name]
+def _about(name: str, result: ModelReport, view: str, confidence_level: float) -> str:
     beyond = [key for key, found in result.measures.items() if found.surprises(key)]
     if not beyond:
         return f"{name}: no departure from calibration beyond chance."
     listed = _listed([SHORT[key] for key in beyond])
-    ranges = deviating_ranges(result.table, report.confidence_level)
+    ranges = deviating_ranges(result.table, confidence_level)
     words = (
         ("probabilities too high", "probabilities too low")
-        if report.view == "binary"
+        if view == "binary"
         else ("overconfident", "underconfident")
     )
     if ranges:
@@ -108,7 +110,7 @@ def _place(low: float, high: float) -> str:
 # ---------------------------------------------------------------------------------- between models
 
 
-def _between(name: str, first: str, differences: dict[str, Interval]) -> str:
+def _between(name: str, first: str, differences: Mapping[str, Interval]) -> str:
     better: list[str] = []
     worse: list[str] = []
     noise: list[str] = []

@@ -14,7 +14,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib.evaluation.report.measures import MeasureInfo, Prepared, Replicates
-from calib.evaluation.report.results import ROUNDING, MeasureResult
+from calib.evaluation.report.records import ROUNDING, MeasureResult
 from calib.evaluation.sampling.draws import Interval
 from calib.evaluation.sampling.inversion import GapLaw, chance_ranges, invert
 from calib.evaluation.sampling.mean_intervals import Moments, mean_ends, moments_of

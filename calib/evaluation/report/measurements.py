@@ -15,6 +15,8 @@ from calib._border.validation import check_matrix
 from calib._core import binning
 from calib._core.binning import Strategy
 from calib._core.predictions import check_both_predictions
+from calib._documents import text
+from calib._documents.document import Block, Document, Verdict, plain_table
 from calib.evaluation.proper.losses import sample_losses, zero_floor
 from calib.evaluation.unbinned.cumulative import ks_calibration_error
 from calib.evaluation.unbinned.density import density_calibration_error
@@ -80,20 +82,23 @@ class MeasurementTable:
 
     def __str__(self) -> str:
         values = self.to_dict()
-        head = "".join(f"{m:>9}" for m in BIN_COUNTS)
-        lines = [f"Calibration measurements: {self.n_samples:,} samples", "", f"{'bins':<13}{head}"]
-        for measure in BINNED:
-            for stage in STAGES:
-                cells = "".join(f"{values[f'{stage}_{measure}_{m}']:>9.4f}" for m in BIN_COUNTS)
-                lines.append(f"{f'{stage}_{measure}':<13}{cells}")
-        lines += ["", f"{'':<13}" + "".join(f"{measure:>9}" for measure in OTHERS)]
-        for stage in STAGES:
-            cells = "".join(f"{values[f'{stage}_{measure}']:>9.4f}" for measure in OTHERS)
-            lines.append(f"{stage:<13}{cells}")
-        lines += [
-            f"{row.name}: {row.value:.4f}" for row in self.rows if row.measure.startswith(AREA)
+        binned = [
+            [name, *(f"{values[f'{name}_{m}']:.4f}" for m in BIN_COUNTS)]
+            for name in (f"{stage}_{measure}" for measure in BINNED for stage in STAGES)
         ]
-        return "\n".join(lines)
+        others = [
+            [stage, *(f"{values[f'{stage}_{measure}']:.4f}" for measure in OTHERS)]
+            for stage in STAGES
+        ]
+        areas = [row for row in self.rows if row.measure.startswith(AREA)]
+        blocks: list[Block] = [
+            plain_table(["bins", *map(str, BIN_COUNTS)], {"": binned}),
+            plain_table(["stage", *OTHERS], {"": others}),
+            *(Verdict(row.name, f"{row.value:.4f}") for row in areas),
+        ]
+        return text.render(
+            Document("Calibration measurements", f"{self.n_samples:,} samples", blocks)
+        )
 
     __repr__ = __str__
 

@@ -7,131 +7,31 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal
 
-from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
-from calib.evaluation.binned.tables import BinnedCalibrationTable
-from calib.evaluation.display.cumulative import CumulativeCurve
+from calib._documents import document as doc
+from calib._documents import html, latex, text
 from calib.evaluation.proper.corp import ScoreDecomposition
-from calib.evaluation.report import further_measures, measures
+from calib.evaluation.report import charts, further_measures, measures
+from calib.evaluation.report.findings import SHORT, findings
+from calib.evaluation.report.records import ERROR_NOTE, MeasureResult, ModelReport
 from calib.evaluation.sampling.draws import Interval
-from calib.evaluation.significance.results import CalibrationTests
+from calib.evaluation.significance.results import P_VALUE_NOTE, CalibrationTests, table_of_tests
 
 #: One of two signed parts dominates if it is this many times the other.
 DOMINANCE = 3.0
-#: How far sums in another order may push a value out of a range that has no width.
-ROUNDING = 1e-12
-ERROR_NOTE = (
-    "Value: as the function of that name returns it. Chance alone keeps a calibration error above "
-    "0, so its interval is of what is left without the part of chance (debiased) and starts above "
-    "0 exactly where there is a star; it need not hold the value itself."
+DIFFERENCE_NOTE = (
+    "Difference: model minus first model, both on the same draws; 0 outside the interval is more "
+    "than noise, each number by itself."
 )
-#: Measures whose value under calibration is a floor: only values above it speak against the model.
-ERRORS = (
-    "expected_calibration_error",
-    "adaptive_calibration_error",
-    "overconfidence",
-    "underconfidence",
-    *further_measures.FURTHER,
+DECOMPOSITION_NOTE = (
+    "Decomposition, of the event that the ECE compares: score = miscalibration - discrimination + "
+    "uncertainty. Miscalibration is what the best increasing map, fitted to this sample, would "
+    "gain."
 )
-
-
-@dataclass(frozen=True)
-class MeasureResult:
-    """A measure of one model.
-
-    Attributes
-    ----------
-    interval : Interval
-        Confidence interval. Its ``value`` is the number that it holds: of a calibration error what
-        is left without the part of chance, of other measures the value of the sample.
-    calibrated : Interval
-        The same measure with labels redrawn from the predictions: ``mean`` is what the model would
-        show on average if its probabilities were right. ``low`` and ``high`` bound what chance
-        explains, for all measures of the report together at its confidence level.
-    """
-
-    interval: Interval
-    calibrated: Interval
-
-    @property
-    def value(self) -> float:
-        """The measure on the sample, as the function of its name returns it (the usual value)."""
-        return self.interval.usual
-
-    @property
-    def usual(self) -> float:
-        """The same as `value`."""
-        return self.interval.usual
-
-    @property
-    def debiased(self) -> float:
-        """The number that the interval holds: without the part of chance, for errors."""
-        return self.interval.value
-
-    @property
-    def low(self) -> float:
-        """Lower end of the interval; of an error above 0 exactly if it is beyond chance."""
-        return self.interval.low
-
-    @property
-    def high(self) -> float:
-        """Upper end of the interval."""
-        return self.interval.high
-
-    @property
-    def floor(self) -> float:
-        """What a calibrated model would show on average."""
-        return self.calibrated.mean
-
-    @property
-    def floor_low(self) -> float:
-        """Lower end of what chance explains, for all measures of the report together."""
-        return self.calibrated.low
-
-    @property
-    def floor_high(self) -> float:
-        """Upper end of what chance explains, for all measures of the report together."""
-        return self.calibrated.high
-
-    def surprises(self, name: str) -> bool:
-        """Return whether a calibrated model would rarely show this value.
-
-        Rarely means: in no more than ``1 - confidence_level`` of samples, for any measure of the
-        report; there is one error rate for all of them.
-        """
-        above = self.value > self.calibrated.high + ROUNDING
-        return above if name in ERRORS else above or self.value < self.calibrated.low - ROUNDING
-
-
-@dataclass(frozen=True, eq=False)
-class ModelReport:
-    """All results of one model.
-
-    Attributes
-    ----------
-    measures : dict of str to MeasureResult
-        In the order of the report.
-    table : BinnedCalibrationTable
-        The bins of the expected calibration error.
-    mean_prediction, mean_event : float
-        Mean confidence and accuracy (top label), or mean probability and rate of the second class.
-    n_impossible : int
-        Samples whose label had probability 0; their log loss is infinite and was cut.
-    class_table : BinnedCalibrationTable or None
-        The bins of the adaptive calibration error, class after class; None where a report is made
-        from sums.
-    curve : CumulativeCurve or None
-        Events minus predictions, added up in the order of the predictions; None likewise.
-    """
-
-    measures: dict[str, MeasureResult]
-    table: BinnedCalibrationTable
-    mean_prediction: float
-    mean_event: float
-    n_impossible: int
-    class_table: BinnedCalibrationTable | None = None
-    curve: CumulativeCurve | None = None
+GROUPED_NOTE = (
+    "Values under calibration and tests redraw labels as dependent inside groups as the observed."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,14 +95,10 @@ class CalibrationReport:
     @property
     def findings(self) -> list[str]:
         """What the report shows, one sentence per model and per comparison with the first."""
-        from calib.evaluation.report.findings import findings
-
-        return findings(self)
+        return findings(self.models, self.differences, self.view, self.confidence_level)
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show."""
-        from calib.evaluation.report.findings import SHORT
-
         result = self.models[model]
         errors = result.measures
         ece, ace = errors["expected_calibration_error"], errors["adaptive_calibration_error"]
@@ -287,16 +183,12 @@ class CalibrationReport:
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        from calib.evaluation.report.text import render
-
-        return render(self)
+        return text.render(self.document())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from calib.evaluation.report.html import fragment
-
-        return fragment(self)
+        return html.fragment(self.document())
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report as one self-contained HTML file.
@@ -306,11 +198,17 @@ class CalibrationReport:
         path : str or path-like
             File to write; tables, text and diagrams are inside it, nothing is loaded.
         """
-        from calib.evaluation.report.html import page
+        html.write(self.document(), path)
 
-        text = page(self)
-        with atomic_write(path) as file:
-            file.write(text)
+    def to_latex(self) -> str:
+        """Return the tables of the report for LaTeX.
+
+        Returns
+        -------
+        tables : str
+            Each a ``tabular`` with the rules of the package booktabs.
+        """
+        return latex.render(self.document())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""
@@ -415,6 +313,133 @@ class CalibrationReport:
             ax = display.plot(ax, band=alone, histogram=False).ax_
         return ax
 
+    # ----------------------------------------------------------------------------------- document
+
+    def document(self) -> doc.Document:
+        """Return the report as blocks, which the text, the page and the tables show."""
+        blocks: list[doc.Block] = [
+            doc.Findings(self.findings),
+            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
+            self._measures(),
+            *self._diagrams(),
+        ]
+        if self.differences:
+            blocks.append(self._differences())
+        for name in self.models:
+            blocks += self._classes(name)
+        for name, tests in self.tests.items():
+            blocks.append(table_of_tests(tests, f"{name}: tests of calibration"))
+            blocks += [doc.Paragraph(note) for note in tests.notes]
+        if self.decompositions:
+            blocks.append(doc.Heading("Decomposition"))
+        for name, decompositions in self.decompositions.items():
+            blocks += [doc.Verdict(name, _sum(*found)) for found in decompositions.items()]
+        return doc.Document(
+            "Calibration report",
+            self.heading,
+            [*blocks, doc.Notes([*self.notes, *self._further_notes()])],
+        )
+
+    def _further_notes(self) -> list[str]:
+        """Return what the parts mean that not every report has."""
+        grouped = self.tests and self.n_groups is not None
+        notes = (
+            (self.differences, DIFFERENCE_NOTE),
+            (self.tests, P_VALUE_NOTE),
+            (self.decompositions, DECOMPOSITION_NOTE),
+            (grouped, GROUPED_NOTE),
+        )
+        return [note for part, note in notes if part]
+
+    def _measures(self) -> doc.Table:
+        level = f"{100 * self.confidence_level:g} %"
+        columns = [
+            doc.Column("model"),
+            doc.Column("value", weight="strong"),
+            doc.Column("debiased", weight="strong"),
+            doc.Column(f"{level} interval"),
+            doc.Column("if calibrated", f"({level} range)"),
+        ]
+        groups = [
+            doc.Group(
+                [_measure_row(name, key, m.measures[key]) for name, m in self.models.items()], title
+            )
+            for key, title in self.titles.items()
+        ]
+        return doc.Table(columns, groups)
+
+    def _differences(self) -> doc.Table:
+        first = next(iter(self.models))
+        columns = [
+            doc.Column("model"),
+            doc.Column(f"minus {first}", weight="strong"),
+            doc.Column(f"{100 * self.confidence_level:g} % interval"),
+        ]
+        groups = []
+        for key, title in self.titles.items():
+            rows = [
+                [
+                    doc.Cell(name),
+                    doc.Cell(f"{difference[key].value:+.4f}"),
+                    doc.Cell(f"{difference[key].low:+.4f} to {difference[key].high:+.4f}"),
+                ]
+                for name, difference in self.differences.items()
+            ]
+            groups.append(doc.Group(rows, title))
+        return doc.Table(columns, groups, f"Differences to {first}")
+
+    def _diagrams(self) -> list[doc.Figures]:
+        level = self.confidence_level
+        reliability = [
+            charts.reliability_diagram(name, self.verdict(name), model.table, self.view, level)
+            for name, model in self.models.items()
+        ]
+        cumulative = [
+            charts.cumulative_diagram(name, model.curve, self.view, level)
+            for name, model in self.models.items()
+            if model.curve is not None
+        ]
+        both = (
+            doc.Figures(
+                "Reliability diagrams",
+                reliability,
+                "A dot per bin at mean prediction and observed rate, larger for more samples; the "
+                "shaded range is where the rate of a calibrated model would lie in "
+                f"{100 * level:g} % of samples, each bin by itself; below, the share of samples "
+                "per bin.",
+            ),
+            doc.Figures(
+                "Cumulative diagrams",
+                cumulative,
+                "No bins: events minus predictions, added up from the lowest prediction to the "
+                "highest. Where the curve falls, predictions are too large. A calibrated model "
+                f"stays inside the shaded band as a whole in {100 * level:g} % of samples.",
+            ),
+        )
+        return [block for block in both if block.figures]
+
+    def _classes(self, name: str) -> list[doc.Figures]:
+        """Return small diagrams of single classes, nothing where there are two or none."""
+        table, n_classes = self.models[name].class_table, len(self.classes)
+        if table is None or n_classes < 3:
+            return []
+        shown, errors = charts.worst_classes(table, n_classes)
+        which = (
+            "all classes"
+            if len(shown) == n_classes
+            else f"the {len(shown)} classes of {n_classes} with the largest errors"
+        )
+        figures = []
+        for k in map(int, shown):
+            rows = slice(k * self.n_bins, (k + 1) * self.n_bins)
+            error = float(errors[k])
+            figures.append(charts.class_diagram(name, self.classes[k], table, rows, error))
+        note = (
+            "A dot per equal-mass range at mean probability and observed rate of the class; the "
+            "number is the class-wise error."
+        )
+        return [doc.Figures(f"{name}: {which}", figures, note, small=True)]
+
 
 _PARTS = ("value", "debiased", "low", "high", "floor", "floor_low", "floor_high")
 
@@ -429,4 +454,24 @@ def _numbers(measure: MeasureResult) -> tuple[float, ...]:
         calibrated.mean,
         calibrated.low,
         calibrated.high,
+    )
+
+
+def _measure_row(name: str, key: str, measure: MeasureResult) -> list[doc.Cell]:
+    calibrated = measure.calibrated
+    return [
+        doc.Cell(name),
+        doc.Cell(f"{measure.value:.4f}", mark="*" if measure.surprises(key) else ""),
+        doc.Cell(f"{measure.debiased:.4f}"),
+        doc.Cell(f"{measure.low:.4f} to {measure.high:.4f}"),
+        doc.Cell(f"{calibrated.mean:.4f}", f"({calibrated.low:.4f} to {calibrated.high:.4f})"),
+    ]
+
+
+def _sum(score: str, found: ScoreDecomposition) -> str:
+    """Return a decomposition as a sum."""
+    title = {"brier": "Brier", "log_loss": "log loss"}[score]
+    return (
+        f"{title} {found.score:.4f} = {found.miscalibration:.4f} - {found.discrimination:.4f} + "
+        f"{found.uncertainty:.4f}"
     )

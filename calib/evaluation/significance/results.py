@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from calib._border.checks import check_fraction
 from calib._border.optional import require
+from calib._documents import text
+from calib._documents.document import Cell, Column, Document, Group, Notes, Table
 
 P_VALUE_NOTE = (
     "A p-value is the probability of a statistic at least as extreme if predictions are "
@@ -111,25 +112,22 @@ class CalibrationTests:
         level = 1 - check_fraction("confidence_level", confidence_level)
         return tuple(name for name, test in self.tests.items() if test.p_value <= level)
 
-    def rows(self) -> str:
-        """Return the tests as text, without the notes."""
+    @property
+    def heading(self) -> str:
+        """What was tested, in one line."""
         what = "top label" if self.average == "top_label" else "probability of the second class"
         grouped = "" if self.n_groups is None else f" in {self.n_groups:,} groups"
-        lines = [
-            f"Calibration tests: {self.n_samples:,} samples{grouped}, {what}",
-            "",
-            f"{'test':<18}{'statistic':>12}{'p-value':>11}  estimates",
-        ]
-        for name, test in self.tests.items():
-            estimates = ", ".join(f"{key} {value:.4g}" for key, value in test.estimates.items())
-            row = f"{name:<18}{test.statistic:>12.5g}{test.p_value:>11.3g}  {estimates}"
-            lines.append(row.rstrip())
-        return "\n".join(lines)
+        return f"{self.n_samples:,} samples{grouped}, {what}"
+
+    def rows(self) -> str:
+        """Return the tests as text, without the notes."""
+        return text.render(Document("Calibration tests", self.heading, [table_of_tests(self)]))
 
     def __str__(self) -> str:
-        notes = tuple(note for note in (P_VALUE_NOTE, self._laws(), *self.notes) if note)
-        lines = [textwrap.fill(note, 88, subsequent_indent="  ") for note in notes]
-        return "\n".join([self.rows(), "", *lines])
+        notes = [note for note in (P_VALUE_NOTE, self._laws(), *self.notes) if note]
+        return text.render(
+            Document("Calibration tests", self.heading, [table_of_tests(self), Notes(notes)])
+        )
 
     __repr__ = __str__
 
@@ -165,6 +163,28 @@ class CalibrationTests:
         columns = ["statistic", "p_value", "n_samples", "law", "question"]
         frame = pandas.DataFrame.from_dict(rows, orient="index", columns=columns)
         return frame.rename_axis("test")
+
+
+def table_of_tests(tests: CalibrationTests, title: str = "") -> Table:
+    """Return the tests as a table; under a title it says what was tested."""
+    columns = [
+        Column("test"),
+        Column("statistic"),
+        Column("p-value", weight="strong"),
+        Column("estimates", kind="text"),
+        Column("question", kind="text", terminal="none"),
+    ]
+    rows = [
+        [
+            Cell(name),
+            Cell(f"{test.statistic:.5g}"),
+            Cell(f"{test.p_value:.3g}"),
+            Cell(", ".join(f"{key} {value:.4g}" for key, value in test.estimates.items())),
+            Cell(test.question),
+        ]
+        for name, test in tests.tests.items()
+    ]
+    return Table(columns, [Group(rows)], title, tests.heading if title else "")
 
 
 def _finite(value: Any) -> Any:

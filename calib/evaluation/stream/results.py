@@ -12,7 +12,8 @@ from calib._border.typing import Float64Array, LabelArray
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.measure_results import LOSSES, measure_result
 from calib.evaluation.report.measures import MeasureInfo
-from calib.evaluation.report.results import ERROR_NOTE, CalibrationReport, ModelReport
+from calib.evaluation.report.records import ERROR_NOTE, ModelReport
+from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.inversion import GapLaw
 from calib.evaluation.sampling.mean_intervals import Moments
 from calib.evaluation.stream import redraws

@@ -235,7 +235,10 @@ def test_frame_and_dictionary(report) -> None:
 def test_text(report) -> None:
     text = str(report)
     assert repr(report) == text
-    assert text.index("Log loss") < text.index("Brier") < text.index("(ECE), 15 equal-width bins")
+    places = [text.index(f"\n{title}") for title in report.titles.values()]
+    assert places == sorted(places)
+    assert text.index("\nLog loss") < text.index("\nBrier")
+    assert text.index("\nBrier") < text.index("(ECE), 15 equal-width bins")
     assert max(len(line) for line in text.splitlines()) <= 92
     assert "1,500 samples, 4 classes; 95 % intervals from 100 replicates" in text
 

@@ -150,7 +150,7 @@ def test_tests_and_decompositions_on_request() -> None:
         found = report.decompositions["raw"][score]
         assert found == pytest.approx(score_decomposition(y, sharp, score=score))
     text = str(report)
-    assert "raw. Calibration tests: 600 samples, top label" in text
+    assert "raw: tests of calibration\n600 samples, top label\n" in text
     assert "Decomposition" in text
     assert "raw: tests of calibration" in report._repr_html_()
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib.evaluation.report.results import ROUNDING, MeasureResult
+from calib.evaluation.report.records import ROUNDING, MeasureResult
 from calib.evaluation.sampling.draws import Interval
 
 

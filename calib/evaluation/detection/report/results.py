@@ -6,18 +6,30 @@ from dataclasses import dataclass, fields
 from os import PathLike
 from typing import Any
 
-from calib._border.files import atomic_write
+import numpy as np
+
 from calib._border.optional import require
+from calib._documents import document as doc
+from calib._documents import html, latex, text
+from calib.evaluation.detection.report import charts
 from calib.evaluation.detection.report.records import (
     ClassTable,
+    DetectionMeasure,
     DetectionModelReport,
     numbers_of,
     plain,
     plain_fields,
 )
+from calib.evaluation.detection.report.verdicts import PLAIN, pair, verdict
+from calib.evaluation.report.records import ERROR_NOTE
 
 #: Numbers of a model beside its measures.
 _NUMBERS = ("coverage", "ap", "ap50", "ap75", "n_kept", "n_ignored", "n_skipped")
+CLASS_NOTE = (
+    "Raw \N{RIGHTWARDS ARROW} calibrated. Score, IoU (0 for false positives) and precision are "
+    "means over the kept detections: a calibrated score should equal the IoU or the precision, "
+    "whichever it was fitted to."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,23 +68,100 @@ class DetectionReport:
     @property
     def titles(self) -> dict[str, str]:
         """Heading of every measure, in reading order."""
-        from calib.evaluation.detection.report.text import titles
-
-        return titles(self)
+        models = list(self.models.values())
+        at = _overlaps([model.iou_threshold for model in models])
+        hit = _overlaps([model.precision_iou for model in models])
+        zero = "_0" if at == "any overlap" else ""
+        names = {
+            "localization_aware_calibration_error": (
+                f"LaECE{zero}: localisation-aware calibration error, {at}, 25 bins per class, %"
+            ),
+            "localization_aware_absolute_error": (
+                f"LaACE{zero}: mean absolute error of score against overlap, {at}, "
+                f"class by class, %"
+            ),
+            "score_iou_squared_error": f"Squared error of score against overlap, {at}",
+            "localization_recall_precision": (
+                f"LRP: localisation recall precision error, {at}, mean over classes, %"
+            ),
+            "lrp_localization": "LRP, displacement of the boxes that are found, %",
+            "lrp_false_positive": "LRP, false positives among detections, %",
+            "lrp_false_negative": "LRP, missed boxes, %",
+            "detection_calibration_error": f"D-ECE: detection calibration error, {hit}, 10 bins, %",
+            "brier": f"Brier score: squared error of score against true positives, {hit}",
+            "position_calibration_error": (
+                f"D-ECE over score and position, {hit}, 5 bins each of score, centre and size, %"
+            ),
+        }
+        shown = dict.fromkeys(key for model in models for key in model.measures)
+        return {key: names[key] for key in shown}
 
     @property
     def heading(self) -> str:
         """What was measured, in one line."""
-        from calib.evaluation.detection.report.text import heading
-
-        return heading(self)
+        level = f"{100 * self.confidence_level:g} %"
+        sampled = (
+            f"{level} intervals from {self.n_resamples:,} draws of images"
+            if self.n_resamples
+            else "no intervals, because a single image cannot be resampled"
+        )
+        return (
+            f"{self.n_detections:,} detections, {self.n_truth:,} boxes, {self.n_images:,} "
+            f"image{'' if self.n_images == 1 else 's'}; {sampled}, floors from {self.n_floor:,} "
+            f"simulated detectors"
+        )
 
     @property
     def notes(self) -> list[str]:
         """What the columns mean, one sentence or two each."""
-        from calib.evaluation.detection.report.text import notes
-
-        return notes(self)
+        several = len({model.baseline for model in self.models.values()} - {None}) > 1
+        missing = any(model.position is None for model in self.models.values())
+        out = [
+            "Raw: detections at or above the raw threshold of their class. Calibrated: of these, "
+            "the ones at or above the calibrated threshold. The two squared errors take all "
+            "detections that reach the raw threshold, so that every row judges the same boxes.",
+            "Interval: bootstrap over images, the same draws for all rows, edges of the bins held "
+            f"fixed. {ERROR_NOTE}",
+            "If calibrated: what the same detections show on average if their scores are right, "
+            "with targets redrawn as dependent inside images as the observed. For a calibration "
+            "error this is the floor that even a perfect detector shows; for squared and absolute "
+            "errors it is what the scores promise.",
+            "* marks a value above what chance explains. The range in brackets allows for all "
+            "numbers of the report together: a report on calibrated detectors has a star anywhere "
+            f"in at most {100 * (1 - self.confidence_level):g} % of samples.",
+            "Change: value minus that of the raw scores on the same draws of images; ! marks a "
+            "change whose interval leaves 0 out.",
+        ]
+        if several:
+            out.append(
+                "Calibrators with different targets, overlaps or raw thresholds are compared each "
+                "with raw scores of their own; numbers of different groups are not comparable."
+            )
+        if any(model.target == "iou" for model in self.models.values()):
+            out.append(
+                "Scores that are calibrated to overlaps are lower than the probability of being a "
+                "true positive at a moderate overlap: their D-ECE stays above its floor by design."
+            )
+        if self.max_detections is not None:
+            beyond = self.n_beyond_limit
+            rest = (
+                f"; {beyond:,} of {self.n_detections:,} detections stand beyond this limit, which "
+                f"no other number has"
+            )
+            out.append(
+                f"Average precision reads at most {self.max_detections:,} detections per image and "
+                f"class{rest if beyond else ', all other numbers read every detection'}."
+            )
+        if missing:
+            out.append(
+                "Image sizes are not known: the error over positions and the maps are left out."
+            )
+        else:
+            out.append(
+                "D-ECE over position counts the cells with 8 detections or more; the coverage is "
+                "their share of all detections."
+            )
+        return out
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show.
@@ -86,23 +175,19 @@ class DetectionReport:
         -------
         text : str
         """
-        from calib.evaluation.detection.report.text import verdict
-
-        return verdict(self, model)
+        found = self.models[model]
+        raw = None if found.baseline is None else self.models[found.baseline]
+        return verdict(found, raw, self.per_class.get(model))
 
     # ------------------------------------------------------------------------------------ outputs
 
     def __str__(self) -> str:
-        from calib.evaluation.detection.report.text import text
-
-        return text(self)
+        return text.render(self.document())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from calib.evaluation.detection.report.html import fragment
-
-        return fragment(self)
+        return html.fragment(self.document())
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write the report as one self-contained HTML file.
@@ -113,11 +198,17 @@ class DetectionReport:
             File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
             file is replaced when all is written, never left in part.
         """
-        from calib.evaluation.detection.report.html import page
+        html.write(self.document(), path)
 
-        text = page(self)
-        with atomic_write(path) as file:
-            file.write(text)
+    def to_latex(self) -> str:
+        """Return the tables of the report for LaTeX.
+
+        Returns
+        -------
+        tables : str
+            Each a ``tabular`` with the rules of the package booktabs.
+        """
+        return latex.render(self.document())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers; None for NaN."""
@@ -222,3 +313,143 @@ class DetectionReport:
         for name, model in self.models.items():
             ax = draw_reliability(model.reliability[model.target], model.target, name, ax)
         return ax
+
+    # ----------------------------------------------------------------------------------- document
+
+    def document(self) -> doc.Document:
+        """Return the report as blocks, which the text, the page and the tables show."""
+        blocks: list[doc.Block] = [
+            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
+            self._measures(),
+            self._counts(),
+            *self._diagrams(),
+        ]
+        opened = len(self.per_class) == 1
+        for name, table in self.per_class.items():
+            title = f"{name}: {len(table)} classes"
+            blocks.append(
+                doc.Fold(title, [doc.Paragraph(CLASS_NOTE, "soft"), _classes(table)], opened)
+            )
+        return doc.Document("Detection report", self.heading, [*blocks, doc.Notes(self.notes)])
+
+    def _measures(self) -> doc.Table:
+        level = f"{100 * self.confidence_level:g} %"
+        columns = [
+            doc.Column("scores"),
+            doc.Column("value", weight="strong"),
+            doc.Column("debiased"),
+            doc.Column(f"{level} interval"),
+            doc.Column("if calibrated", f"({level} range)"),
+            doc.Column("change from raw", weight="strong"),
+        ]
+        groups = []
+        for key, title in self.titles.items():
+            rows = [
+                _measure_row(name, key, model.measures[key])
+                for name, model in self.models.items()
+                if key in model.measures
+            ]
+            groups.append(doc.Group(rows, title))
+        return doc.Table(columns, groups)
+
+    def _counts(self) -> doc.Table:
+        columns = ("scores", "Kept", "Ignored", "Coverage", "AP", "AP50", "AP75")
+        rows = []
+        for name, model in self.models.items():
+            shares = (model.coverage, model.ap, model.ap50, model.ap75)
+            percent = ("n/a" if np.isnan(share) else f"{100 * share:.2f}" for share in shares)
+            numbers = (name, f"{model.n_kept:,}", f"{model.n_ignored:,}", *percent)
+            rows.append(numbers)
+        title = "Counts at the operating point; shares and average precision of all detections in %"
+        return doc.plain_table(columns, {"": rows}, title)
+
+    def _diagrams(self) -> list[doc.Figures]:
+        maps = {name: m.position for name, m in self.models.items() if m.position is not None}
+        limit = charts.colour_range(list(maps.values()))
+        both = (
+            doc.Figures(
+                "Score against outcome",
+                [charts.reliability_diagram(name, model) for name, model in self.models.items()],
+                "A dot per bin of the score, all classes pooled, at mean score and mean outcome, "
+                "larger for more detections: overlap (0 for false positives), and share of true "
+                f"positives. Bars: {100 * self.confidence_level:g} % bootstrap intervals over "
+                "images, each bin by itself. Below, the share of detections per bin.",
+            ),
+            doc.Figures(
+                "Gap by position",
+                [charts.position_diagram(name, found, limit) for name, found in maps.items()],
+                "Mean score minus mean outcome by box centre, in points: red where scores promise "
+                "too much, blue where too little, grey with fewer than "
+                f"{charts.MIN_SAMPLES} detections. Small numbers: detections. A gap below twice "
+                "40\N{THIN SPACE}/\N{THIN SPACE}\N{SQUARE ROOT}n points may be chance.",
+            ),
+        )
+        return [block for block in both if block.figures]
+
+
+def _overlaps(thresholds: list[float]) -> str:
+    """Name the overlap of a true positive; several where models differ."""
+    distinct = sorted(set(thresholds))
+    if distinct == [0.0]:
+        return "any overlap"
+    return "overlap " + " or ".join(f"{tau:g}" if tau else "> 0" for tau in distinct)
+
+
+def _measure_row(name: str, key: str, measure: DetectionMeasure) -> list[doc.Cell]:
+    """Return the numbers of a measure; nothing where there is none."""
+    scale, digits = (1.0, 4) if key in PLAIN else (100.0, 2)
+
+    def show(value: float, sign: str = "") -> str:
+        return "" if np.isnan(value) else f"{scale * value:{sign}.{digits}f}"
+
+    def within(low: float, high: float, sign: str = "") -> str:
+        ends = pair(show(low, sign), show(high, sign))
+        return ends and f"({ends})"
+
+    change, changed = measure.change, doc.Cell("")
+    if change is not None and change.value == change.low == change.high == 0:
+        changed = doc.Cell("none", ink="soft")
+    elif change is not None and not np.isnan(change.value):
+        mark = "!" if measure.is_changed else ""
+        changed = doc.Cell(show(change.value, "+"), within(change.low, change.high, "+"), mark)
+    return [
+        doc.Cell(name),
+        doc.Cell(show(measure.value) or "n/a", mark="*" if measure.is_beyond_floor else ""),
+        doc.Cell(show(measure.debiased)),
+        doc.Cell(pair(show(measure.low), show(measure.high))),
+        doc.Cell(show(measure.floor), within(measure.floor_low, measure.floor_high)),
+        changed,
+    ]
+
+
+def _classes(table: ClassTable) -> doc.Table:
+    """Return one row per class, raw and calibrated."""
+    columns = ["Class", "Boxes", "Kept", "Cutoff", "Score", "IoU", "Prec.", "LRP"]
+    any_shared = any(table.map_fallback) or table.threshold_fallback.any()
+    rows = []
+    for k, name in enumerate(table.name):
+        row = [
+            name,
+            f"{table.n_truth[k]:,}",
+            _both(f"{table.n_raw[k]:,}", f"{table.n_kept[k]:,}"),
+            _both(*map(_share, (table.threshold_raw[k], table.threshold_calibrated[k]))),
+            _both(*map(_share, (table.score_raw[k], table.score_calibrated[k]))),
+            _share(table.mean_iou[k]),
+            _share(table.precision[k]),
+            _both(*map(_share, (table.lrp_raw[k], table.lrp_calibrated[k]))),
+        ]
+        if any_shared:
+            pooled = {"map": table.map_fallback[k], "threshold": table.threshold_fallback[k]}
+            row.append(", ".join(what for what, shared in pooled.items() if shared))
+        rows.append(row)
+    columns += ["Pooled"] if any_shared else []
+    return doc.plain_table(columns, {"": rows})
+
+
+def _share(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
+
+
+def _both(before: str, after: str) -> str:
+    """Return both, or one if they are the same."""
+    return before if before == after else f"{before} \N{RIGHTWARDS ARROW} {after}"
