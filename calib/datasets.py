@@ -9,7 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from calib._border.checks import MOST_RESAMPLES, check_integer
+from calib._border.checks import check_integer
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import Float64Array, IntArray
 from calib._core import links
 from calib.detection import Detections, GroundTruth

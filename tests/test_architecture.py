@@ -312,7 +312,7 @@ def test_registry_row(name: str) -> None:
     row = CALIBRATORS[name]
     module, _, class_name = row.target.partition(":")
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
-    assert re.fullmatch(r"calib\.calibrators\.[a-z][a-z0-9_]*", module)
+    assert re.fullmatch(r"calib\.calibrators\.[a-z][a-z0-9_]*(\.calibrator)?", module)
     assert re.fullmatch(r"[A-Z]\w*Calibrator", class_name)
     assert row.summary
     assert row.reference

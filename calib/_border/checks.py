@@ -21,10 +21,6 @@ def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ValueError(f"{name} must be one of {options}; got {describe(value)}{hint}")
 
 
-#: Bins (knots, groups) and redraws beyond which memory and time end before anything is learnt.
-MOST_BINS, MOST_RESAMPLES = 10_000, 1_000_000
-
-
 def check_integer(name: str, value: object, *, low: int, high: int | None = None) -> int:
     """Return `value` as an int that is at least `low`, and at most `high`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, check_integer, check_option
+from calib._border.checks import check_integer, check_option
+from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Domain, Float64Array, Namespace
 from calib._core import links
 from calib._core.binning import (

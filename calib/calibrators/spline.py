@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import MOST_BINS, check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import calib
-from calib._border.checks import MOST_BINS, MOST_RESAMPLES
+from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.words import nearest
 from calib.cli.detect_parser import add_detect
 from calib.cli.terminal import say, warnings_as_lines

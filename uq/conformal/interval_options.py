@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from calib._border.checks import (
-    MOST_RESAMPLES,
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.labels import check_same_length, check_vector
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, LabelArray
 from calib._core.estimators.out_of_fold import check_estimator, warn_if_trained
 from uq.conformal.bands import is_frozen, members_of

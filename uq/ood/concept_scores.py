@@ -18,7 +18,8 @@ from calib._border.arrays import (
     to_numpy,
     without_gradient,
 )
-from calib._border.checks import MOST_BINS, check_fraction, check_integer
+from calib._border.checks import check_fraction, check_integer
+from calib._border.limits import MOST_BINS
 from calib._border.random import generator
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix

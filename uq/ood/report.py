@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from calib import DegenerateScoresWarning
-from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_fraction, check_integer, describe
+from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_weight
+from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState

@@ -11,8 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from calib._border.checks import MOST_RESAMPLES, check_integer, describe
+from calib._border.checks import check_integer, describe
 from calib._border.labels import check_same_length
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._core.predictions import check_predictions

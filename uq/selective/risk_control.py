@@ -9,14 +9,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.stats import beta, binom
 
-from calib._border.checks import (
-    MOST_RESAMPLES,
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.labels import check_same_length
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import RANGE_TOLERANCE
 from calib._border.warn import warn

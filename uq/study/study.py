@@ -11,14 +11,9 @@ import numpy as np
 from sklearn.utils import indexable
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import (
-    MOST_RESAMPLES,
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.labels import check_same_length, check_vector
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from calib._border.arrays import PROBA_FLOOR
-from calib._border.checks import MOST_BINS, check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.fitted_arrays import SHARE, FittedArray

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, check_integer, check_option
+from calib._border.checks import check_integer, check_option
+from calib._border.limits import MOST_BINS
 from calib._border.typing import ArrayLike
 from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
 from calib._core.predictions import check_predictions

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, check_fraction, check_integer, check_option
+from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.limits import MOST_BINS
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._core import binning

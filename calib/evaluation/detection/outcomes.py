@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe
+from calib._border.limits import MOST_BINS
 from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import Strategy

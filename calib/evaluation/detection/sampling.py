@@ -10,13 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import (
-    MOST_RESAMPLES,
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import IntArray, RandomState
 from calib._border.words import did_you_mean

@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, check_integer, check_option
+from calib._border.checks import check_integer, check_option
+from calib._border.limits import MOST_BINS
 from calib._border.optional import require
 from calib.detection.lrp import ZeroIou
 from calib.detection.matching import Matches

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from calib._border.arrays import row_blocks
-from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer
+from calib._border.checks import check_fraction, check_integer
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState

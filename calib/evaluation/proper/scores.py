@@ -6,7 +6,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, check_integer, check_option
+from calib._border.checks import check_integer, check_option
+from calib._border.limits import MOST_BINS
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._core import binning
 from calib._core.binning import Strategy

@@ -8,8 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
+from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import (
     ArrayLike,

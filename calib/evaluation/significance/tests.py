@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_integer, check_option
+from calib._border.checks import check_integer, check_option
+from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.warn import warn

@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 
 from calib._border.arrays import eager, read_array, to_numpy
-from calib._border.checks import MOST_BINS, MOST_RESAMPLES, check_fraction, check_integer, describe
+from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_classes, check_same_length, check_weight, with_positive
+from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib._core.binning import BinTable

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import MOST_RESAMPLES, check_integer, check_option
+from calib._border.checks import check_integer, check_option
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib.evaluation.significance.moments import sum_is_normal

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from calib._border.checks import MOST_RESAMPLES, check_fraction, check_integer, check_option
+from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import RandomState
 from calib._border.warn import warn
