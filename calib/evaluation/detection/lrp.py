@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.lrp import MatchedScores, ZeroIou, check_iou_threshold
+from calib.detection.lrp import MatchedScores, Threshold, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.detection.tables import DetectionTable

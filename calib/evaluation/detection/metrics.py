@@ -12,10 +12,9 @@ import numpy as np
 from calib._border.typing import Float64Array, LabelArray
 from calib._border.warn import warn
 from calib._core.binning import Strategy
-from calib.detection.lrp import ZeroIou
+from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
 from calib.evaluation.detection.cell_sums import (
     Average,
     ClassSums,

@@ -15,9 +15,9 @@ from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import IntArray, RandomState
 from calib._border.words import did_you_mean
+from calib.detection.lrp import Threshold
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
 from calib.evaluation.detection.errors import detection_calibration_error
 from calib.evaluation.detection.image_draws import images_drawn, resampled_values
 from calib.evaluation.detection.image_intervals import (

@@ -38,7 +38,7 @@ from calib.detection import (
     lrp_optimal_thresholds,
     match,
 )
-from calib.detection.operating_points import reaches_thresholds_of_others
+from calib.detection.lrp import reaches_thresholds_of_others
 from calib.grouped.map_table import make_map, map_names
 from calib.grouped.maps import log_odds
 from calib.grouped.pooling import fit_to_fractions

@@ -11,10 +11,9 @@ from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import RandomState
 from calib._border.warn import warn
-from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.calibrator import DetectionCalibrator, check_tables
 from calib.detection.correspondence import check_correspondence
 from calib.detection.matching import match
-from calib.detection.operating_points import check_tables
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation.detection.average_precision_coco import average_precision
 from calib.evaluation.detection.image_intervals import Draws, chance_of, changed, draw, measured
