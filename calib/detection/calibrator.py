@@ -50,7 +50,8 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     ----------
     calibrator : str or BaseCalibrator, default="platt"
         Any name of the registry (``"temperature"``, ``"platt"``, ``"isotonic"``,
-        ``"venn_abers"``, ...), ``"linear"``, ``"histogram"`` (the grid over score and position),
+        ``"venn_abers"``, ...), ``"linear"``, ``"grid_histogram"`` (over score and position; so is
+        ``"histogram"`` here, while that of the registry is ``make_calibrator("histogram")``),
         ``"dependent_logistic"`` or ``"identity"`` (thresholds alone), or an instance. Names stand
         for the published forms: Platt scaling of the log-odds as they are, isotonic regression
         without smoothing.
@@ -171,7 +172,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     t and a negative of weight 1 - t, which leaves log loss and least squares unchanged. Scores are
     cut at 1e-7 from 0 and 1 where log-odds are taken. A map that would fall with the score
     (affine ones alone can) is replaced by a constant. Every map is monotone in the score for each
-    class if the calibrator is, except ``"histogram"`` and ``"dependent_logistic"``.
+    class if the calibrator is, except ``"grid_histogram"`` and ``"dependent_logistic"``.
 
     Why ``"shrink"``: squared errors there: uncalibrated 0.0828, Platt per class 0.0823, pooled
     0.0775, shrunk 0.0777; isotonic 0.0862, 0.0779, 0.0783. LaECE above its floor, mean of 20 random
