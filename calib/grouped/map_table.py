@@ -14,8 +14,8 @@ from calib.grouped.maps import (
 )
 from calib.registry import CALIBRATORS, closest_name, get_entry, name_of
 
-#: Maps that `DetectionCalibrator` knows by name, beside those of the registry. The ``"histogram"`` of
-#: the registry is another calibrator: ``"grid_histogram"`` cannot be mistaken.
+#: Maps that `DetectionCalibrator` knows by name, beside those of the registry. The ``"histogram"``
+#: there is another calibrator: ``"grid_histogram"`` cannot be mistaken.
 DETECTION_MAPS: dict[str, type[BaseCalibrator]] = {
     "identity": IdentityCalibrator,
     "linear": LinearCalibrator,
