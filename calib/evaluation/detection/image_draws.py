@@ -183,7 +183,10 @@ def resampled_values(
     tables = [(PerImage(plans[names[0]].binned, n_images), names) for names in by_table]
     batch = min(images.batch for images, _ in tables)
     parts: dict[Key, list[Float64Array]] = {name: [] for name in plans}
-    for weight in image_weights(n_images, n_resamples if n_images > 1 else 0, batch, rng):
+    weights: Iterable[Float64Array] = [np.empty((0, n_images))]
+    if n_images > 1:
+        weights = image_weights(n_images, n_resamples, batch, rng)
+    for weight in weights:
         for images, names in tables:
             values = images.values([plans[name] for name in names], weight)
             for name, value in zip(names, values, strict=True):
@@ -237,10 +240,10 @@ def _grouped(plans: Mapping[Key, Plan], of: Callable[[Plan], Hashable]) -> Itera
 def image_weights(
     n_images: int, n_resamples: int, batch: int, rng: np.random.Generator
 ) -> Iterator[Float64Array]:
-    """Yield how often every image is drawn, in blocks of replicates; one empty block for none."""
-    for start in range(0, max(n_resamples, 1), batch):
+    """Yield how often every image is drawn, in blocks of replicates."""
+    for start in range(0, n_resamples, batch):
         size = min(batch, n_resamples - start)
-        drawn = rng.integers(max(n_images, 1), size=(size, n_images))
+        drawn = rng.integers(n_images, size=(size, n_images))
         drawn += np.arange(size)[:, None] * n_images
         counts = np.bincount(drawn.ravel(), minlength=size * n_images)
         yield counts.reshape(size, n_images).astype(np.float64)
