@@ -154,7 +154,7 @@ def _filler(name: str, data: Data) -> Callable[[Row], None]:
 
     def fill(row: Row) -> None:
         method = CALIBRATORS[name].load()
-        kind = "proba" if method._domain == "proba" else "logits"
+        kind = "proba" if method.traits.domain == "proba" else "logits"
         options: dict[str, Any] = {"input": kind}
         if "random_state" in inspect.signature(method).parameters:
             options["random_state"] = 0

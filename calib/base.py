@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
@@ -12,13 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border import labels as labels_
 from calib._border import validation
-from calib._border.advice import current_door, shown
+from calib._border.advice import shown
 from calib._border.arrays import (
-    array_namespace,
     eager,
-    is_half,
-    like,
-    row_blocks,
     take_columns,
     to_numpy,
     without_gradient,
@@ -36,34 +31,18 @@ from calib._border.sklearn_compat import check_features
 from calib._border.typing import (
     Array,
     ArrayLike,
-    Domain,
     Float64Array,
-    InputKind,
     LabelArray,
     Namespace,
 )
 from calib._border.warn import warn
-from calib._core import links
-from calib._core.fitted_arrays import FittedArray, check_arrays
-from calib._core.predictions import check_columns_against_labels
+from calib._core.fitted_map import FittedMap, MapTraits
+from calib._core.predictions import check_classes_occur, check_columns_against_labels
+from calib._core.rows import Rows, in_domain, in_memory, in_units, without_features
 from calib._core.scores import Scores
-from calib._core.suspicion import warn_of_few_per_class, warn_of_missed_rates
-from calib._core.tempering import possible_rows, unit_of
-from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
-
-#: A pure function of scores (n, n_classes), fitted values with options, and a namespace.
-PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
-
-#: Fitted attributes that older files lack, and what they stand for given the others.
-Added: TypeAlias = Mapping[str, Callable[[Mapping[str, Any]], Any]]
-
-
-def _one(_fitted: Mapping[str, Any]) -> float:
-    return 1.0
-
-
-#: What files without the attribute ``unit_`` stand for: logits as they are.
-ADDED_UNIT: Added = {"unit_": _one}
+from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
+from calib._core.tempering import is_possible, masked_level, unit_of
+from calib.warnings import DegenerateScoresWarning
 
 
 class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -72,10 +51,13 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
     A calibrator is a classifier of scores as well, so that it can be cross-validated, searched and
     combined with others where scores are at hand (``cross_val_predict``, ``VotingClassifier``).
 
-    A method fills two hooks. ``_fit`` receives checked `Scores` (float64, in the domain the class
-    declares), class indices and weights, and sets the attributes named in ``_fitted``. ``_map`` is
-    a pure function of a block of scores and those attributes, written against an array namespace,
-    so that one definition serves NumPy arrays, tensors on any device, and exported modules.
+    A method declares its ``traits`` and fills two hooks. ``_fit`` receives checked `Scores`
+    (float64, in the domain the class declares), class indices and weights, and sets the attributes
+    named in ``traits.arrays``; a fit that needs nothing but sums fills ``_fit_rows`` instead and
+    runs on collections as well. ``_map`` is a pure function of a block of scores and those
+    attributes, written against an array namespace, so that one definition serves NumPy arrays,
+    tensors on any device, and exported modules. ``fitted_map`` is both together as a value, which
+    all others consume.
 
     Parameters
     ----------
@@ -95,38 +77,16 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         Number of columns of `X` seen at fit.
     """
 
-    #: Domain in which the method works; the base converts from `input`, "declared" leaves it alone.
-    _domain: ClassVar[Domain] = "logits"
-    #: Names of the fitted attributes that feed `_map`, files and exported modules.
-    _fitted: ClassVar[tuple[str, ...]] = ()
-    #: Shape, range and order of each of them, true of every fit; files are held against it.
-    _declared: ClassVar[Mapping[str, FittedArray]] = {}
-    #: Those of them that say how the map is put together: NumPy integers wherever it runs.
-    _static: ClassVar[tuple[str, ...]] = ()
-    #: Constructor arguments that `_map` reads; they reach it beside the fitted values.
-    _options: ClassVar[tuple[str, ...]] = ()
-    #: Whether the map needs float64 whatever arrives, as step functions that compare scores do.
-    _double: ClassVar[bool] = False
+    #: What the method declares of its map: arrays, domain, options, precision.
+    traits: ClassVar[MapTraits] = MapTraits()
     #: Whether `y` may hold fractions in [0, 1] (two classes only).
     soft_targets: ClassVar[bool] = False
-    #: Whether rows are mapped independently, so that large inputs can be mapped in blocks.
-    _row_wise: ClassVar[bool] = True
-
     #: Whether only the order of the scores counts, so that no score is too small to be real.
     _by_rank: ClassVar[bool] = False
-    #: Number of classes from which logits are divided by a fitted ``unit_`` first, so that any
-    #: scale is the same; 0 for maps that have no need of it.
-    _rescales_from: ClassVar[int] = 0
     #: Labels a class below which a map that is fitted class by class says that they are few.
     _least_per_class: ClassVar[int] = 0
     #: Whether mean probabilities may be far from the frequencies of rare classes.
     _may_miss_rates: ClassVar[bool] = False
-    #: Fitted attributes that older files lack, and what they stand for given the others.
-    _added: ClassVar[Added] = {}
-
-    #: Fewest rows that are mapped together; maps that loop over classes want more.
-    _block_rows: ClassVar[int] = 1
-
     #: Smoothing of the input (``input_smoothing_``) that a fit takes over instead of choosing it.
     _known_smoothing: Any = None
 
@@ -140,7 +100,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
     # ------------------------------------------------------------------ the two hooks
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        """Estimate the attributes named in ``_fitted``.
+        """Estimate the attributes named in ``traits.arrays``.
 
         Parameters
         ----------
@@ -151,7 +111,18 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         weight : ndarray of shape (n_samples,) or None
             Positive weights.
         """
-        raise AssertionError(f"{type(self).__name__} does not define _fit")
+        self._fit_rows(in_memory(scores, target, weight))
+
+    def _fit_rows(self, rows: Rows) -> None:
+        """Estimate the same from sums over rows: the hook that is filled instead where sums do.
+
+        Parameters
+        ----------
+        rows : Rows
+            Of `ScoredPart`, which holds what `_fit` is handed.
+        """
+        part = rows.every(1).part
+        self._fit(part.scores, part.target, part.weight)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -234,7 +205,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         weight = labels_.check_weight(sample_weight, matrix.shape[0])
         if rows is not None and weight is not None:
             y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
-        n_scores = self._n_scores(array.shape[1])
+        n_scores = self.n_score_columns(array.shape[1])
         validation.check_scores(
             matrix if rows is None else array,
             self.input,
@@ -262,40 +233,56 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             target = labels_.encode_labels(y_array, settled, "y")
         if order is not None:
             array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
+        return self.fit_rows(
+            in_memory(Scores(array, self.input, self.traits.domain), target, weight), settled
+        )
+
+    def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
+        """Fit on checked rows wherever they are: what `fit` and `calib.distributed.fit` share.
+
+        Parameters
+        ----------
+        rows : Rows
+            Scores as they came, with the columns of their classes and positive weights.
+        classes : ndarray of shape (n_classes,)
+            Class of each column, to become ``classes_``.
+        labels_of : str, default="y"
+            What the labels are called in errors.
+
+        Returns
+        -------
+        self : object
+            The fitted calibrator.
+
+        Raises
+        ------
+        ValueError
+            If the labels of all rows are masked or there is a single class.
+        """
+        self.classes_ = classes
+        n_scores = self.n_score_columns(self.n_features_in_)
+        rows = rows.mapped(in_domain, self.traits.domain)
+        plain = rows.mapped(without_features, n_scores)
         if self.input == "logits":
-            logits = Scores(array[:, :n_scores], "logits", "logits")
-            possible = possible_rows(logits, target, weight, by_rank=self._by_rank)
-            if possible is not None:
-                array, target = array[possible], target[possible]
-                weight = None if weight is None else weight[possible]
-        if target.dtype.kind == "i" and target.min() == target.max():
-            raise ValueError(
-                f"y has a single class ({shown(settled[target[0]])}); calibration needs at least "
-                f"two classes among the samples (with positive weight)"
-            )
-        scores = array[:, :n_scores]
-        if self.input == "logits" and validation.looks_like_probabilities(scores):
-            door = current_door()
-            warn(
-                f"{door.scores or 'X'} looks like probabilities (all values in [0, 1]"
-                + (", rows sum to 1" if n_scores > 1 else "")
-                + f") but {door.declared}; {door.kind}",
-                ProbabilitiesAsLogitsWarning,
-            )
-        doubt = check_columns_against_labels(scores, self.input, target, weight, settled)
-        self.classes_ = settled
-        whole = Scores(array, self.input, self._domain)
-        if 0 < self._rescales_from <= len(settled):
-            self.unit_ = unit_of(replace(whole, array=scores), target, weight)
-            whole = whole.in_units(self.unit_)
-        elif self._rescales_from:
+            level = masked_level(plain, by_rank=self._by_rank)
+            if level < np.inf:
+                rows = rows.kept(is_possible, level, n_scores)
+                plain = rows.mapped(without_features, n_scores)
+        check_classes_occur(plain, classes, labels_of)
+        doubt = check_columns_against_labels(plain, classes)
+        if 0 < self.traits.rescales_from <= len(classes):
+            self.unit_ = unit_of(plain)
+            rows = rows.mapped(in_units, self.unit_)
+        elif self.traits.rescales_from:
             self.unit_ = 1.0
         with np.errstate(over="ignore"):  # what is infinite is certain
-            self._fit(whole, target, weight)
-            doubt = "; ".join(filter(None, [doubt, self._suspicion(whole, target, weight)]))
+            self._fit_rows(rows)
+            sample = looked_at(rows).part
+            fitted = self._suspicion(sample.scores, sample.target, sample.weight)
+            doubt = "; ".join(filter(None, [doubt, fitted]))
         if doubt:
             warn(doubt, DegenerateScoresWarning)
-        self._check_scarcity(array, target, weight)
+        self._check_scarcity(rows)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -322,13 +309,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             ``input``; if names of its columns tell other classes; or if it has no names, although
             those of the fit stood in another order than ``classes_``.
         """
-        array = self._checked(X)
-        if not isinstance(array, np.ndarray) or not self._row_wise:
-            return self._apply(array)
-        out = np.empty((array.shape[0], len(self.classes_)), dtype=array.dtype)
-        for rows in row_blocks(*out.shape, at_least=self._block_rows):
-            out[rows] = self._apply(array[rows])
-        return out
+        return self.map_checked(self.checked(X))
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Return `transform(X)`, always as an array: the spelling that classifiers use.
@@ -343,8 +324,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         proba : array of shape (n_samples, n_classes)
             Calibrated probabilities.
         """
-        unwrapped = getattr(type(self).transform, "__wrapped__", type(self).transform)
-        return unwrapped(self, X)
+        return self.map_checked(self.checked(X))
 
     def predict(self, X: ArrayLike) -> LabelArray:
         """Return the most probable class of each sample, after calibration.
@@ -382,51 +362,73 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             )
         return np.array([str(label) for label in self.classes_], dtype=object)
 
-    # ------------------------------------------------------------------ shared machinery
+    # ------------------------------------------------------------------ for the rest of the library
 
-    def _n_scores(self, n_columns: int) -> int:
-        """Number of leading columns of `X` that are scores; only they have to match `input`."""
-        return n_columns
+    @property
+    def fitted_map(self) -> FittedMap:
+        """The fitted map as a value: a pure function with its arrays, options and traits.
 
-    def _n_classes(self, n_scores: int) -> int:
-        """Number of classes that `n_scores` columns of scores stand for."""
-        return max(2, n_scores)
+        A calibrator with an inner model has none and raises a `TypeError`.
+        """
+        try:
+            arrays = {name: getattr(self, name) for name in self.traits.arrays}
+        except AttributeError:
+            check_is_fitted(self)
+            arrays = self.traits.completed(vars(self))  # of a pickle of an older version
+        return self.map_from(arrays, {name: getattr(self, name) for name in self.traits.options})
 
-    def _suspicion(
-        self, scores: Scores, target: Float64Array, weight: Float64Array | None
-    ) -> str | None:
-        """Return what the fitted values say against the scores, None where they say nothing."""
-        return None
+    @classmethod
+    def map_from(cls, arrays: Mapping[str, Any], options: Mapping[str, Any]) -> FittedMap:
+        """Return the map of this method that fitted arrays and options make.
 
-    def _check_scarcity(
-        self, array: LabelArray, target: LabelArray, weight: Float64Array | None
-    ) -> None:
-        """Warn if there are too few labels for this map."""
-        name = type(self).__name__
-        if self._least_per_class:
-            total = float(len(target) if weight is None else weight.sum())
-            warn_of_few_per_class(name, total, len(self.classes_), self._least_per_class)
-        if self._may_miss_rates:
-            apply = self._apply
-            warn_of_missed_rates(name, apply, array, target, weight, self.classes_)
+        Parameters
+        ----------
+        arrays : mapping of str to array or number
+            As named in ``traits.arrays``.
+        options : mapping of str to str, bool or number
+            As named in ``traits.options``.
 
-    def _fitted_values(self) -> dict[str, Any]:
-        """Fitted attributes that feed `_map`, as NumPy values."""
-        known = {name: getattr(self, name) for name in self._fitted if hasattr(self, name)}
-        return completed(type(self), known)
+        Returns
+        -------
+        fitted_map : FittedMap
 
-    def _sizes(self) -> dict[str, int]:
-        """Lengths that declarations of fitted arrays name."""
-        n_classes = len(self.classes_)
-        problems = 1 if n_classes == 2 else n_classes
-        return {"classes": n_classes, "problems": problems, "columns": self.n_features_in_}
+        Raises
+        ------
+        TypeError
+            If calibrators of this class hold an inner model.
+        """
+        if not cls.traits.pure:
+            raise TypeError(f"{cls.__name__} has no pure map: it holds an inner model")
+        return FittedMap(cls._map, cls.traits, arrays, options)
 
-    def _check_fitted(self) -> None:
-        """Raise a `ValueError` unless the fitted values can be those of a fit."""
-        check_arrays(self._fitted_values(), self._declared, self._sizes())
+    def map_checked(self, array: Array) -> Array:
+        """Map rows that `checked` returned, or that are known to be what it returns.
 
-    def _checked(self, X: ArrayLike) -> Array:
-        """Return scores of the fitted kind and shape as a matrix of any namespace."""
+        Parameters
+        ----------
+        array : array of shape (n_samples, n_features_in_)
+            Scores (and features) of any namespace, in the order of ``classes_``.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+            Of the floating type, library and device of `array`.
+        """
+        return self.fitted_map.map_rows(array, self.input)
+
+    def checked(self, X: ArrayLike) -> Array:
+        """Return scores of the fitted kind and shape as a matrix of any namespace.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            What `transform` receives.
+
+        Returns
+        -------
+        array : array of shape (n_samples, n_features_in_)
+            Columns in the order of ``classes_``.
+        """
         check_is_fitted(self)
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
@@ -436,7 +438,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             )
         table = eager(X)
         array = validation.check_matrix(table, "X", finite=False)
-        n_scores = self._n_scores(self.n_features_in_)
+        n_scores = self.n_score_columns(self.n_features_in_)
         names = column_names(table)
         order, sure = self._order_of(names, n_scores, array.shape[1])
         if not sure:
@@ -445,6 +447,79 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
         validation.check_scores(array, self.input, "X", n_scores)
         return array
+
+    def fit_scores(
+        self,
+        scores: Scores,
+        target: Float64Array,
+        weight: Float64Array | None,
+        *,
+        classes: LabelArray | None = None,
+        input_smoothing: Any = None,
+    ) -> Self:
+        """Fit to scores that are checked already: what methods that are made of others call.
+
+        Parameters
+        ----------
+        scores : Scores
+        target : ndarray of shape (n_samples,)
+            Column indices, or fractions in [0, 1] where `soft_targets` is set.
+        weight : ndarray of shape (n_samples,) or None
+            Positive weights.
+        classes : ndarray of shape (n_classes,), default=None
+            Class of each column, for texts.
+        input_smoothing : float or ndarray, default=None
+            Share of smoothing of the input that the fit takes over instead of choosing it.
+
+        Returns
+        -------
+        self : object
+        """
+        if classes is not None:
+            self.classes_ = classes
+        self._known_smoothing = input_smoothing
+        self._fit(scores.in_domain(self.traits.domain), target, weight)
+        return self
+
+    def n_score_columns(self, n_columns: int) -> int:
+        """Return how many leading columns of `X` are scores; only they have to match `input`.
+
+        Parameters
+        ----------
+        n_columns : int
+            Columns of `X`.
+
+        Returns
+        -------
+        n_scores : int
+        """
+        return n_columns
+
+    def check_map(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
+        self.traits.check(self.fitted_map.arrays, self._sizes())
+
+    # ------------------------------------------------------------------ shared machinery
+
+    def _suspicion(
+        self, scores: Scores, target: Float64Array, weight: Float64Array | None
+    ) -> str | None:
+        """Return what the fitted values say against the scores, None where they say nothing."""
+        return None
+
+    def _check_scarcity(self, rows: Rows) -> None:
+        """Warn if there are too few labels for this map."""
+        name = type(self).__name__
+        if self._least_per_class:
+            warn_of_few_per_class(name, rows.total, len(self.classes_), self._least_per_class)
+        if self._may_miss_rates:
+            warn_of_missed_rates(name, self.map_checked, rows, self.classes_)
+
+    def _sizes(self) -> dict[str, int]:
+        """Lengths that declarations of fitted arrays name."""
+        n_classes = len(self.classes_)
+        problems = 1 if n_classes == 2 else n_classes
+        return {"classes": n_classes, "problems": problems, "columns": self.n_features_in_}
 
     def _order_of(
         self, names: list[str] | None, n_scores: int, n_columns: int
@@ -485,23 +560,6 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             alone or self.classes_.dtype.kind not in "iuf"
         )
 
-    def _apply(self, array: Array) -> Array:
-        """Map a checked block of any namespace to probabilities of the same floating type."""
-        return self._through(type(self)._map, array)
-
-    @np.errstate(over="ignore")  # what is infinite is certain
-    def _through(self, function: PureMap, array: Array) -> Array:
-        """Apply a pure function of scores and fitted values to a checked block."""
-        xp = array_namespace(array)
-        work = working_array(type(self), array, xp)
-        fitted = {
-            name: value if name in self._static else like(value, work, xp)
-            for name, value in self._fitted_values().items()
-        }
-        options = {name: getattr(self, name) for name in self._options}
-        out = map_columns(function, type(self), self.input, {**fitted, **options}, work, xp)
-        return xp.astype(out, array.dtype, copy=False)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
@@ -510,46 +568,5 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "classes_") and all(
-            hasattr(self, name) for name in self._fitted if name not in self._added
+            hasattr(self, name) for name, array in self.traits.arrays.items() if not array.absent
         )
-
-
-def completed(method: type[BaseCalibrator], fitted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fitted values with those that older files lack."""
-    added = {name: make(fitted) for name, make in method._added.items() if name not in fitted}
-    return {**fitted, **added}
-
-
-def working_array(method: type[BaseCalibrator], array: Array, xp: Namespace) -> Array:
-    """Return the array in the floating type the map is computed in."""
-    if method._double:
-        return xp.astype(array, xp.float64, copy=False)
-    return xp.astype(array, xp.float32) if is_half(array) else array
-
-
-def map_columns(
-    function: PureMap,
-    method: type[BaseCalibrator],
-    source: InputKind,
-    fitted: Mapping[str, Any],
-    array: Array,
-    xp: Namespace,
-) -> Array:
-    """Apply a pure function of `method` to scores as the user declared them.
-
-    Shared by `BaseCalibrator.transform` and by exported torch modules; `fitted` holds arrays of
-    the namespace, floating type and device of `array`, and options.
-    """
-    columns = links.both_columns(array, source, xp) if array.shape[1] == 1 else array
-    hidden = None
-    if source == "logits":
-        unit = fitted.get("unit_", 1.0)
-        hidden = links.excluded(columns, xp)
-        if xp is not np or unit != 1.0 or hidden.any():
-            columns = links.in_units(columns, unit, xp)
-    out = function(links.convert(columns, source, method._domain, xp), fitted, xp)
-    if hidden is None or (xp is np and not hidden.any()):
-        return out
-    if out.ndim == 3:  # intervals
-        return xp.where(xp.expand_dims(hidden, axis=2), xp.zeros_like(out), out)
-    return links.without_excluded(out, hidden, xp)

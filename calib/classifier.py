@@ -6,17 +6,14 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.advice import Door, coming_through
 from calib._border.checks import check_option, describe
-from calib._border.labels import check_vector, check_weight, encode_labels
+from calib._border.labels import encode_labels
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import (
     Array,
@@ -28,17 +25,9 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
-from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
 from calib._core.estimators.out_of_fold import (
-    check_estimator,
-    check_rows,
-    check_two_classes,
     fit_on_rows,
-    folds_of,
-    input_tags_of,
     is_frozen,
-    warn_if_trained,
-    warn_unused,
 )
 from calib._core.estimators.renamed import renamed
 from calib._core.estimators.responses import (
@@ -47,7 +36,12 @@ from calib._core.estimators.responses import (
     classes_of_model,
     classes_of_models,
     columns_by_class,
-    in_order,
+)
+from calib._core.estimators.wrapper import (
+    ClassifierData,
+    ModelWrapper,
+    fit_folds,
+    read_classifier_data,
 )
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
@@ -66,7 +60,7 @@ def _calibrator_has(method: str) -> Callable[[F], F]:
     return cast(Callable[[F], F], available_if(check))
 
 
-class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class CalibratedClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Wrap a classifier so that its probabilities are calibrated.
 
     A trained model goes in as ``FrozenEstimator(model)`` and is never trained again: all data
@@ -168,8 +162,7 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
     pairs_: list[tuple[Any, BaseCalibrator]]
     response_: str
 
-    #: Groups are for the folds, so a router above hands them on without being asked.
-    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+    _fitted = "pairs_"
 
     @renamed(method="calibrator", base_estimator="estimator")
     def __init__(
@@ -223,37 +216,24 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         """
         check_option("ensemble", self.ensemble, (True, False))
         check_option("response", self.response, ("auto", "decision_function", "predict_proba"))
-        answers = ("decision_function", "predict_proba")
-        check_estimator(self.estimator, kind="classifier", answers=answers)
         self._new_calibrator()
-        X, y = check_rows(X, y)
-        y = check_vector(y, "y")
-        check_classification_targets(y)
-        weight = check_weight(sample_weight, len(y))
+        data = read_classifier_data(
+            self,
+            X,
+            y,
+            answers=("decision_function", "predict_proba"),
+            sample_weight=sample_weight,
+            groups=groups,
+            fit_params=fit_params,
+            weights_serve="calibration",
+        )
         for name in ("estimator_", "calibrator_"):
             self.__dict__.pop(name, None)
         if is_frozen(self.estimator):
-            self.classes_ = in_order(classes_of_model(self.estimator))
-            codes = encode_labels(y, self.classes_, "y")
-            warn_unused(fit_params)
-            pairs = [self._calibrate_frozen(X, codes, weight)]
+            self.classes_ = data.classes
+            pairs = [self._calibrate_frozen(data)]
         else:
-            warn_if_trained(self.estimator)
-            classes = in_order(y)
-            if len(classes) < 2:
-                raise ValueError(
-                    f"y has one class ({classes.tolist()[0]!r}); a classifier needs at least two"
-                )
-            parameters = route_fit(
-                self,
-                [self.estimator],
-                len(y),
-                sample_weight=weight,
-                groups=groups,
-                fit_params=fit_params,
-                otherwise="the weights are used for calibration only",
-            )
-            pairs = self._cross_fit(X, y, classes, weight, parameters)
+            pairs = self._cross_fit(data)
         self.pairs_ = pairs
         if len(pairs) == 1:
             self.estimator_, self.calibrator_ = pairs[0]
@@ -329,22 +309,10 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         check_is_fitted(self)
         return cast(Any, self.calibrator_).uncertainty(self._scores_of(self.estimator_, X))
 
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features the model has seen."""
-        return cast(int, self._delegate("n_features_in_"))
-
-    @property
-    def feature_names_in_(self) -> LabelArray:
-        """Names of the features the model has seen."""
-        return cast(LabelArray, self._delegate("feature_names_in_"))
-
     # ------------------------------------------------------------------ private parts
 
-    def _delegate(self, name: str) -> Any:
-        if not hasattr(self, "pairs_"):
-            raise AttributeError(f"{type(self).__name__} is not fitted, so it has no {name}")
-        return getattr(self.pairs_[0][0], name)
+    def _first_model(self) -> Any:
+        return self.pairs_[0][0]
 
     def _new_calibrator(self, source: InputKind | None = None) -> BaseCalibrator:
         if isinstance(self.calibrator, str):
@@ -358,12 +326,11 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
             )
         return fresh if source is None else fresh.set_params(input=source)
 
-    def _calibrate_frozen(
-        self, X: Any, codes: IntArray, weight: Float64Array | None
-    ) -> tuple[Any, BaseCalibrator]:
-        self.response_ = choose_response(self.estimator, X, self.response)
-        scores = self._scores_of(self.estimator, X)
-        return self.estimator, self._fit_calibrator(scores, codes, weight)
+    def _calibrate_frozen(self, data: ClassifierData) -> tuple[Any, BaseCalibrator]:
+        self.response_ = choose_response(self.estimator, data.X, self.response)
+        scores = self._scores_of(self.estimator, data.X)
+        codes = encode_labels(data.y, self.classes_, "y")
+        return self.estimator, self._fit_calibrator(scores, codes, data.weight)
 
     def _fit_calibrator(
         self, scores: FloatArray, codes: IntArray, weight: Float64Array | None
@@ -392,26 +359,12 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
         name = f"the {self.response_} of {type(model).__name__}"
         return Door.of_model(name, check, declared="it is read as logits", **words)
 
-    def _cross_fit(
-        self,
-        X: Any,
-        y: LabelArray,
-        classes: LabelArray,
-        weight: Float64Array | None,
-        parameters: FitParameters,
-    ) -> list[tuple[Any, BaseCalibrator]]:
-        codes = encode_labels(y, classes, "y")
-        folds = folds_of(
-            self.cv, X, codes, classifier=True, split=parameters.split, partition=False
-        )
-        for train, _ in folds:
-            check_two_classes(codes[train], classes, len(folds))
-        models = Parallel(n_jobs=self.n_jobs)(
-            delayed(fit_on_rows)(self.estimator, X, y, train, parameters) for train, _ in folds
-        )
-        whole = None if self.ensemble else fit_on_rows(self.estimator, X, y, None, parameters)
+    def _cross_fit(self, data: ClassifierData) -> list[tuple[Any, BaseCalibrator]]:
+        X, y, weight = data.X, data.y, data.weight
+        folds, models = fit_folds(self, data, partition=False)
+        whole = None if self.ensemble else fit_on_rows(self.estimator, X, y, None, data.parameters)
         fitted = models if whole is None else [whole]
-        self.classes_ = classes_of_models([*models, *fitted], classes)
+        self.classes_ = classes_of_models([*models, *fitted], data.classes)
         codes = encode_labels(y, self.classes_, "y")
         richest = max(fitted, key=lambda model: len(classes_of_model(model)))
         self.response_ = choose_response(richest, X, self.response)
@@ -495,35 +448,16 @@ class CalibratedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator): 
             )
             pooled = self._pooled(held_out, codes, weight)
         pairs = []
-        for model, (rows, scores), own in zip(models, held_out, able, strict=True):
-            if own or pooled is None:
-                part = None if weight is None else weight[rows]
-                pairs.append((model, self._fit_calibrator(scores, codes[rows], part)))
+        for model, (rows, scores), calibrates in zip(models, held_out, able, strict=True):
+            if calibrates or pooled is None:
+                fold_weight = None if weight is None else weight[rows]
+                pairs.append((model, self._fit_calibrator(scores, codes[rows], fold_weight)))
             else:
                 pairs.append((model, pooled))
         return pairs
 
     def _scores_of(self, estimator: Any, X: Any) -> FloatArray:
         return columns_by_class(estimator, X, self.response_, self.classes_)
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return which metadata `fit` takes, and hands on to the estimator and the splitter.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return routing_of(self, [self.estimator], self.cv)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "pairs_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags = input_tags_of(self.estimator)
-        tags.no_validation = True
-        tags.classifier_tags.multi_label = False
-        return tags
 
 
 def _can_calibrate(rows: IntArray, codes: IntArray, weight: Float64Array | None) -> bool:

@@ -17,7 +17,7 @@ import torch  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
 from calib._border.typing import InputKind  # noqa: E402
-from calib.base import BaseCalibrator, map_columns, working_array  # noqa: E402
+from calib.base import BaseCalibrator  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
 from calib.grouped.map_table import stored_class, stored_name  # noqa: E402
 from calib.grouped.maps import SCORE_CLIP  # noqa: E402
@@ -54,9 +54,10 @@ class CalibratorModule(torch.nn.Module):
         super().__init__()
         self.name = name
         self.source = source
-        static = stored_class(name)._static
-        self.options = {**options, **{key: np.array(fitted[key]) for key in static}}
+        method = stored_class(name)
+        static = {k: np.array(v) for k, v in fitted.items() if method.traits.arrays[k].static}
         self.names = tuple(key for key in fitted if key not in static)
+        self.fitted_map = method.map_from(static, options)
         for key in self.names:
             self.register_buffer(key, torch.as_tensor(np.array(fitted[key])))
 
@@ -76,15 +77,10 @@ class CalibratorModule(torch.nn.Module):
         """
         import array_api_compat.torch as xp
 
-        method = stored_class(self.name)
         columns = scores.unsqueeze(1) if scores.ndim == 1 else scores
-        work = working_array(method, columns, xp)
-        values: dict[str, Any] = dict(self.options)
-        for name in self.names:
-            value = getattr(self, name)
-            values[name] = value.to(work.dtype) if value.is_floating_point() else value
-        proba = map_columns(method._map, method, self.source, values, work, xp)
-        return cast(torch.Tensor, proba.to(scores.dtype))
+        buffers = {name: getattr(self, name) for name in self.names}
+        arrays = {**self.fitted_map.arrays, **buffers}
+        return cast(torch.Tensor, self.fitted_map.apply(columns, self.source, xp, arrays))
 
     def extra_repr(self) -> str:
         """Say which calibrator this is."""
@@ -113,7 +109,7 @@ class DetectionCalibratorModule(torch.nn.Module):
         for key, value in score_map.tables.items():
             self.register_buffer(f"table_{key}", torch.as_tensor(np.array(value)))
         self.shares = tuple(share for _, share in score_map.parts)
-        self.cuts = tuple(part._domain != "proba" for part, _ in score_map.parts)
+        self.cuts = tuple(part.traits.domain != "proba" for part, _ in score_map.parts)
         self.n_columns = tuple(part.n_features_in_ for part, _ in score_map.parts)
         self.parts = torch.nn.ModuleList(_module(part) for part, _ in score_map.parts)
 
@@ -215,11 +211,11 @@ def to_torch(
 
 def _module(calibrator: BaseCalibrator) -> CalibratorModule:
     name = stored_name(calibrator)
-    if name is None or type(calibrator)._map is BaseCalibrator._map:
+    if name is None or not calibrator.traits.pure:
         raise TypeError(
             f"{type(calibrator).__name__} has no pure map, so it cannot become a torch module"
         )
     check_is_fitted(calibrator)
-    fitted = {key: np.asarray(value) for key, value in calibrator._fitted_values().items()}
-    options = {key: getattr(calibrator, key) for key in calibrator._options}
-    return CalibratorModule(name, calibrator.input, fitted, options).eval()
+    fitted_map = calibrator.fitted_map
+    arrays = {key: np.asarray(value) for key, value in fitted_map.arrays.items()}
+    return CalibratorModule(name, calibrator.input, arrays, dict(fitted_map.options)).eval()

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import calib
 from calib._border.checks import describe
 from calib._border.files import atomic_write
-from calib._border.typing import Float64Array, FloatArray, LabelArray
-from calib._core import links
-from calib.base import BaseCalibrator, completed
-from calib.grouped.map_table import stored_class, stored_name
+from calib._border.version import __version__
+from calib.base import BaseCalibrator
+from calib.grouped.files import contents_of, restored_map
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator
 
-#: Version of the file layout. A reader for every older number stays in the library.
-FORMAT = 1
-_KIND = "calib calibrator"
-DETECTION_KIND = "calib detection calibrator"
-_DTYPES = frozenset({"float64", "int64", "bool"})
-#: More classes than any classifier has; a file that asks for more is refused before allocation.
-_MAX_CLASSES = 1_000_000
-#: A loaded map is tried on rows in which each class comes first, up to this many, and on scores of
-#: these sizes.
-MOST_TRIALS = 32
-TRIAL_SIZES = (1e-3, 1.0, 30.0, 1e3, 1e6)
+#: Version of the file layout; every older one is read. 2: members of a pool have names, which
+#: format 1 gave as places.
+FORMAT = 2
+#: What files of calibrators of scores say that they are.
+KIND = "calib calibrator"
 
 
 def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLike[str]) -> Path:
@@ -83,60 +72,17 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     True
     """
     if isinstance(calibrator, BaseCalibrator):
-        document = {
-            "kind": _KIND,
-            "format": FORMAT,
-            "library": calib.__version__,
-            **contents_of(calibrator),
-        }
+        kind, contents = KIND, contents_of(calibrator)
     else:
         from calib.detection import files
 
-        document = files.document_of(calibrator)
+        kind, contents = files.KIND, files.contents_of(calibrator)
+    document = {"kind": kind, "format": FORMAT, "library": __version__, **contents}
     path = Path(path)
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     with atomic_write(path) as file:
         file.write(text)
     return path
-
-
-def contents_of(calibrator: BaseCalibrator) -> dict[str, Any]:
-    """Return the name, parameters and fitted arrays of a calibrator as plain values."""
-    from sklearn.utils.validation import check_is_fitted
-
-    name = stored_name(calibrator)
-    if name is None:
-        raise TypeError(
-            f"{type(calibrator).__name__} cannot be saved as JSON: only registered calibrators "
-            f"can; use skops or pickle for it"
-        )
-    if type(calibrator)._map is BaseCalibrator._map:
-        raise TypeError(
-            f"{name} cannot be saved as JSON: it holds an inner model, not just arrays; use skops "
-            f"or pickle for it"
-        )
-    check_is_fitted(calibrator)
-    try:
-        calibrator._check_fitted()
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be saved: {error}") from error
-    parameters = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in calibrator.get_params(deep=False).items()
-    }
-    for key, value in parameters.items():
-        if not _is_plain(value):
-            raise TypeError(
-                f"parameter {key}={describe(value)} cannot be saved as JSON; use skops or pickle"
-            )
-    return {
-        "calibrator": name,
-        "parameters": parameters,
-        "n_features_in": int(calibrator.n_features_in_),
-        "feature_names_in": _names(calibrator),
-        "classes": _encode_labels(calibrator.classes_),
-        "fitted": {key: _encode(value) for key, value in calibrator._fitted_values().items()},
-    }
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -182,160 +128,19 @@ def _refuse_constant(text: str) -> float:
     raise ValueError(f"it holds {text}, which is not a number")
 
 
-def _is_plain(value: object) -> bool:
-    """Return whether JSON gives a value back as it is."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or isinstance(value, (bool, int, str))
-
-
-def _names(calibrator: BaseCalibrator) -> list[str] | None:
-    names = getattr(calibrator, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
-
-
-def _encode(value: Any) -> dict[str, Any]:
-    array = np.asarray(value)
-    kind = {"f": "float64", "i": "int64", "u": "int64", "b": "bool"}[array.dtype.kind]
-    plain = array.astype(kind)
-    if kind == "float64" and not np.isfinite(plain).all():
-        raise TypeError("fitted arrays must be finite to be saved as JSON")
-    return {"dtype": kind, "shape": list(array.shape), "data": plain.ravel().tolist()}
-
-
-def _encode_labels(classes: LabelArray) -> dict[str, Any]:
-    """Return class labels as plain values; a kind that could not be read back is refused."""
-    entry = {"dtype": classes.dtype.str, "data": classes.tolist()}
-    try:
-        _decode_labels(entry)
-    except ValueError as error:
-        raise TypeError(
-            f"class labels {describe(classes.tolist())} of dtype {classes.dtype} cannot be saved "
-            f"as JSON: {error}; use text or numbers as labels, or skops or pickle for the file"
-        ) from error
-    return entry
-
-
-def _decode(name: str, entry: Any) -> FloatArray | float:
-    if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
-        raise ValueError(f"array {name!r} has no known dtype")
-    shape, data = entry["shape"], entry["data"]
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"array {name!r} has shape {describe(shape)}")
-    if not isinstance(data, list) or not all(type(x) in (int, float, bool) for x in data):
-        raise ValueError(f"array {name!r} does not hold numbers")
-    if math.prod(shape) != len(data):
-        raise ValueError(f"array {name!r} has {len(data)} values for shape {shape}")
-    array: FloatArray = np.array(data, dtype=entry["dtype"]).reshape(shape)
-    return array if shape else array.item()
-
-
-def _decode_labels(entry: Any) -> LabelArray:
-    data, dtype = entry["data"], entry["dtype"]
-    if not isinstance(data, list) or not 2 <= len(data) <= _MAX_CLASSES:
-        raise ValueError(f"classes must be a list of at least 2 labels; got {describe(data)}")
-    if not all(type(x) in (bool, int, float, str) for x in data) or len(set(data)) != len(data):
-        raise ValueError("classes must be distinct numbers or strings")
-    if any(isinstance(x, float) and not math.isfinite(x) for x in data):
-        raise ValueError("classes must be finite")
-    if not isinstance(dtype, str) or np.dtype(dtype).kind not in "biufUO":
-        raise ValueError(f"classes have dtype {describe(dtype)}")
-    wanted: Any = object if np.dtype(dtype).kind == "O" else dtype
-    try:
-        with np.errstate(all="ignore"):
-            classes: LabelArray = np.array(data, dtype=wanted)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"classes {describe(data)} are not of dtype {dtype}: {error}") from error
-    restored = classes.tolist()  # a cast may cut text, round numbers, or make labels equal
-    if [(type(x), x) for x in restored] != [(type(x), x) for x in data]:
-        raise ValueError(f"classes {describe(data)} are not of dtype {dtype}")
-    if len({type(x) is str for x in data}) > 1 and classes.dtype.kind != "O":
-        raise ValueError("classes mix text and numbers")
-    return classes
-
-
 def _decode_document(document: Any) -> Any:
     kind = document.get("kind") if isinstance(document, dict) else None
-    if kind not in (_KIND, DETECTION_KIND):
-        raise ValueError(f'it does not say "kind": "{_KIND}"')
+    if kind == KIND:
+        restored: Any = restored_map
+    else:
+        from calib.detection import files
+
+        restored = files.restored_calibrator
+        if kind != files.KIND:
+            raise ValueError(f'it does not say "kind": "{KIND}"')
     number = document["format"]
     if type(number) is not int or not 1 <= number <= FORMAT:
         raise ValueError(
             f"it has format {describe(number)}, this version reads up to {FORMAT}; upgrade calib-uq"
         )
-    if kind == _KIND:
-        return restored_map(document)
-    from calib.detection import files
-
-    return files.from_document(document)
-
-
-def restored_map(document: dict[str, Any]) -> BaseCalibrator:
-    """Return the calibrator that `contents_of` described, or raise a `ValueError`."""
-    method = stored_class(document["calibrator"])
-    parameters = document["parameters"]
-    known = method._get_param_names()
-    if not isinstance(parameters, dict) or not set(parameters) <= set(known):
-        raise ValueError(f"{method.__name__} takes the parameters {known}, not {parameters!r:.80}")
-    if not all(_is_plain(value) for value in parameters.values()):
-        raise ValueError("parameters must be plain numbers or strings")
-    calibrator = method(**parameters)
-    if calibrator.input not in ("proba", "logits"):
-        raise ValueError(f"input must be 'proba' or 'logits'; got {describe(calibrator.input)}")
-    fitted = document["fitted"]
-    required = set(method._fitted) - set(method._added)
-    if not isinstance(fitted, dict) or not required <= set(fitted) <= set(method._fitted):
-        raise ValueError(f"{method.__name__} needs the fitted arrays {list(method._fitted)}")
-    arrays = {name: _decode(name, entry) for name, entry in fitted.items()}
-    for name, value in completed(method, arrays).items():
-        setattr(calibrator, name, value)
-    calibrator.classes_ = _decode_labels(document["classes"])
-    n_columns = document["n_features_in"]
-    if type(n_columns) is not int or not 1 <= n_columns <= _MAX_CLASSES:
-        raise ValueError(f"n_features_in is {describe(n_columns)}")
-    calibrator.n_features_in_ = n_columns
-    names = document["feature_names_in"]
-    if names is not None:
-        if not isinstance(names, list) or len(names) != n_columns:
-            raise ValueError(f"feature_names_in must name {n_columns} columns")
-        calibrator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
-    calibrator._check_fitted()
-    _try(calibrator)
-    return calibrator
-
-
-def _try(calibrator: BaseCalibrator) -> None:
-    """Refuse fitted arrays that do not map rows of scores to rows of probabilities."""
-    rows = _trial_rows(calibrator)
-    n_classes = len(calibrator.classes_)
-    try:
-        with np.errstate(all="ignore"):
-            out = calibrator._apply(rows)
-    except Exception as error:
-        raise ValueError(f"its arrays do not fit together ({error})") from error
-    if out.shape != (len(rows), n_classes) or not np.isfinite(out).all():
-        raise ValueError(f"its arrays do not give probabilities of {n_classes} classes")
-    if out.min() < 0 or out.max() > 1 + 1e-9 or np.abs(out.sum(axis=1) - 1).max() > 1e-6:
-        raise ValueError("its arrays do not give probabilities")
-
-
-def _trial_rows(calibrator: BaseCalibrator) -> Float64Array:
-    """Return even, certain and wild rows of scores: each class first, and of every size."""
-    n_columns = calibrator.n_features_in_
-    n_scores = calibrator._n_scores(n_columns)
-    n_tops = min(n_scores, MOST_TRIALS)
-    rng = np.random.default_rng(0)
-    sizes = np.repeat(TRIAL_SIZES, 3)[:, None]
-    logits = np.concatenate(
-        [
-            np.zeros((1, n_scores)),
-            1e4 * np.eye(n_tops, n_scores),
-            -1e4 * np.eye(n_tops, n_scores),
-            sizes * rng.standard_normal((len(sizes), n_scores)),
-        ]
-    )
-    if calibrator.input == "proba":
-        logits = links.both_columns(logits, "logits", np) if n_scores == 1 else logits
-        logits = links.softmax(logits, np)[:, -n_scores:]
-    features = rng.random((len(logits), n_columns - n_scores))
-    return np.concatenate([logits, features], axis=1)
+    return restored(document)

@@ -29,12 +29,21 @@ class Entry:
         Optional packages without which the class cannot be used.
     reference : str
         Published source.
+    saves : bool
+        Whether `calib.save` writes it as JSON.
+    torch : bool
+        Whether `calib.export.to_torch` makes a module of it.
+    collections : bool
+        Whether `calib.distributed.fit` fits it where the rows are.
     """
 
     target: str
     summary: str
     reference: str
     needs: tuple[str, ...] = ()
+    saves: bool = True
+    torch: bool = True
+    collections: bool = False
 
     @property
     def class_name(self) -> str:
@@ -63,21 +72,25 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.temperature:TemperatureCalibrator",
         "one scalar for all logits; keeps every ranking within a row",
         "Guo et al. 2017, arXiv 1706.04599",
+        collections=True,
     ),
     "platt": Entry(
         "calib.calibrators.platt:PlattCalibrator",
         "affine map of the log-odds; one-vs-rest beyond two classes",
         "Platt 1999; Lin et al. 2007, doi 10.1007/s10994-007-5018-6",
+        collections=True,
     ),
     "quadratic": Entry(
         "calib.calibrators.quadratic:QuadraticCalibrator",
         "parabola on the log-odds, cut at its vertex; one-vs-rest beyond two classes",
         "Berta et al. 2026, arXiv 2605.30188",
+        collections=True,
     ),
     "beta": Entry(
         "calib.calibrators.beta:BetaCalibrator",
         "logistic map of log p and log(1 - p); one-vs-rest beyond two classes",
         "Kull et al. 2017, PMLR 54:623-631",
+        collections=True,
     ),
     "spline": Entry(
         "calib.calibrators.spline:SplineCalibrator",
@@ -103,6 +116,7 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.matrix:VectorScalingCalibrator",
         "scale and shift per class, shrunk towards a temperature (SVS)",
         "Berta et al. 2026, arXiv 2511.03685",
+        collections=True,
     ),
     "matrix_scaling": Entry(
         "calib.calibrators.matrix:MatrixScalingCalibrator",
@@ -128,6 +142,8 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.split_point:SplitPointCalibrator",
         "temperature, then a guarded correction learnt from residuals; reads features",
         "Zhao and Chen 2025, arXiv 2509.13262",
+        saves=False,  # its heads are an inner model
+        torch=False,
     ),
 }
 
@@ -222,6 +238,11 @@ def make_calibrator(name: str, **params: Any) -> BaseCalibrator:
     TemperatureCalibrator(input='logits')
     """
     return get_entry(name).load()(**params)
+
+
+def parameter_names(method: type[BaseCalibrator]) -> list[str]:
+    """Return the names of the constructor arguments of a calibrator, sorted."""
+    return list(method().get_params(deep=False))
 
 
 def name_of(calibrator: object) -> str | None:

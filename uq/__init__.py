@@ -16,16 +16,18 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
-from uq.mapie.risk_control import RiskControlledClassifier
+from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
-from uq.ood.logit_scores import energy_score, max_logit_score, ood_score
 from uq.ood.report import OODMeasures, OODReport, ood_report
 from uq.ood.scores import (
+    energy_score,
     margin_score,
+    max_logit_score,
     max_probability_score,
     negative_entropy_score,
     negative_mutual_information_score,
+    ood_score,
 )
 from uq.selective.certainty import (
     conformal_confidence,
@@ -34,16 +36,16 @@ from uq.selective.certainty import (
     interval_width_certainty,
     is_conformal_singleton,
 )
-from uq.selective.certainty_curves import certainty_curve
-from uq.selective.certainty_results import CertaintyCurve, CertaintyPoints
+from uq.selective.certainty_curves import CertaintyCurve, CertaintyPoints, certainty_curve
 from uq.selective.classifier import SelectiveClassifier
 from uq.selective.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
 from uq.selective.risk_coverage import (
+    RiskCoverageCurve,
+    SelectivePoint,
     area_under_risk_coverage,
     excess_area_under_risk_coverage,
     risk_coverage_curve,
 )
-from uq.selective.risk_coverage_results import RiskCoverageCurve, SelectivePoint
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
 from uq.study.methods import StudyPredictions

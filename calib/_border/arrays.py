@@ -69,6 +69,8 @@ def like(value: Any, reference: Array, xp: Namespace) -> Array:
     Integer values keep an integer type, so that they can index.
     """
     array = np.asarray(value)
+    if xp is np and (array.dtype == reference.dtype or array.dtype.kind in "iub"):
+        return array
     if array.dtype.kind == "f":
         limits = xp.finfo(reference.dtype)
         most = float(limits.max)
@@ -78,7 +80,7 @@ def like(value: Any, reference: Array, xp: Namespace) -> Array:
                 size = max(abs(float(array)), float(limits.smallest_normal))
                 array = np.copysign(size, array)
     if xp is np:
-        return array if array.dtype.kind in "iub" else array.astype(reference.dtype, copy=False)
+        return array.astype(reference.dtype)
     from array_api_compat import device
 
     dtype = None if array.dtype.kind in "iub" else reference.dtype

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 
 from calib._border.words import did_you_mean
@@ -32,9 +34,14 @@ def check_integer(name: str, value: object, *, low: int, high: int | None = None
     return int(value)
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is one number; truth values are none."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
 def check_fraction(name: str, value: object) -> float:
     """Return `value` as a float strictly between 0 and 1."""
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
+    if not is_number(value):
         raise ValueError(f"{name} must be a number in (0, 1); got {describe(value)}")
     if not 0 < float(value) < 1:
         percent = "; divide by 100 if this is a percentage" if 1 < float(value) <= 100 else ""

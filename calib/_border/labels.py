@@ -199,6 +199,18 @@ def check_same_length(n_samples: int, other: int, name: str, other_name: str) ->
         )
 
 
+def unit_codes(values: ArrayLike, n_rows: int, name: str, rows_of: str) -> IntArray:
+    """Return the number of the unit (group, image) of every row."""
+    array = check_vector(values, name)
+    check_same_length(n_rows, len(array), rows_of, name)
+    try:
+        return np.unique(array, return_inverse=True)[1].astype(np.intp)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} mixes values that cannot be sorted ({error}); make all of them text"
+        ) from error
+
+
 def check_weight(weight: ArrayLike, n_samples: int) -> Float64Array | None:
     """Return weights as float64, None where none were given.
 

@@ -41,6 +41,8 @@ ROUNDING_OF_8_BITS = {"float8_e4m3": (2.0**-4, 2.0**-10), "float8_e5m2": (2.0**-
 ADVICE_ROWS = 10_000
 #: How far beyond [0, 1] rounding may push a probability.
 RANGE_TOLERANCE = 1e-6
+#: Largest loss or confidence whose sums of squares stay finite.
+LARGEST_NUMBER = 1e150
 
 
 def as_floating(array: Array, name: str) -> Array:
@@ -94,7 +96,7 @@ def check_matrix(x: ArrayLike, name: str, *, finite: bool = True) -> Array:
 
 
 def read_matrix(x: ArrayLike, name: str) -> Array:
-    array = as_floating(read_array(x, name), name)
+    array = check_numbers(x, name)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2:
@@ -397,3 +399,30 @@ def _first(values: LabelArray) -> Any:
 
 def _is_number(value: object) -> bool:
     return not isinstance(value, (str, bytes)) and hasattr(value, "__float__")
+
+
+def check_numbers(x: ArrayLike, name: str) -> Array:
+    """Return an array of floating numbers; texts and dates are none."""
+    return as_floating(read_array(x, name), name)
+
+
+def percent_hint(values: Float64Array) -> str:
+    """Return advice for numbers that are percentages in the place of fractions."""
+    percent = values.min() >= 0 and 1 < values.max() <= 100
+    return "; these look like percentages: divide by 100" if percent else ""
+
+
+def check_score_vector(x: ArrayLike, name: str) -> Float64Array:
+    """Return a finite, non-empty vector of numbers as float64."""
+    array = to_numpy(check_numbers(x, name))
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have shape (n_samples,); got shape {array.shape}")
+    if len(array) == 0:
+        raise ValueError(f"{name} has 0 samples; pass at least one")
+    values: Float64Array = array.astype(np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.argmax(~np.isfinite(values)))
+        raise ValueError(
+            f"{name} contains NaN or inf: {values[row]} in row {row}; remove or repair such rows"
+        )
+    return values

@@ -7,16 +7,17 @@ up to a fixed size, beyond which they are made anew in every pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from calib._border.arrays import row_blocks
-from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._border.typing import Array, Float64Array, IntArray, LabelArray, Namespace
 from calib._core import links
 from calib._core.newton import LargeMinimum, minimize_large
+from calib._core.rows import Part, Rows, ScoredPart, Sums
 from calib._core.scores import Scores
 
 #: Unknowns up to which the Hessian is factorised as a whole; beyond, class by class.
@@ -34,7 +35,7 @@ RIDGE = 1e-9
 
 
 class LogitSource(Protocol):
-    """Logits of the calibration set, read block by block."""
+    """Logits of some rows, read block by block."""
 
     @property
     def n_samples(self) -> int: ...
@@ -45,8 +46,11 @@ class LogitSource(Protocol):
     def block(self, rows: slice) -> Float64Array:
         """Return rows as float64, not to be written to."""
 
-    def every(self, step: int) -> Self:
-        """Return every `step`-th row."""
+    def take(self, rows: slice | LabelArray) -> Self:
+        """Return some of the rows."""
+
+    def joined(self, others: Sequence[Any]) -> Self:
+        """Return the rows of several (this one among them) in one."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,11 @@ class Kept:
     def block(self, rows: slice) -> Float64Array:
         return self.z[rows]
 
-    def every(self, step: int) -> Kept:
-        return Kept(self.z[::step])
+    def take(self, rows: slice | LabelArray) -> Kept:
+        return Kept(self.z[rows])
+
+    def joined(self, others: Sequence[Kept]) -> Kept:
+        return Kept(np.concatenate([other.z for other in others]))
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,51 @@ class Tempered:
         z = self.scores.block(rows)
         return np.asarray(tempered_logits(z, self.temperature, self.share, np))
 
-    def every(self, step: int) -> Tempered:
-        return replace(self, scores=self.scores.every(step))
+    def take(self, rows: slice | LabelArray) -> Tempered:
+        return replace(self, scores=self.scores.take(rows))
+
+    def joined(self, others: Sequence[Tempered]) -> Tempered:
+        return replace(self, scores=self.scores.joined([other.scores for other in others]))
+
+
+@dataclass(frozen=True)
+class Logits(Part):
+    """Logits of some rows with their labels.
+
+    Attributes
+    ----------
+    source : LogitSource
+        Logits; any constant may be added to a row.
+    target : ndarray of int, shape (n_samples,)
+        Column of the true class.
+    weight : ndarray of shape (n_samples,) or None
+    """
+
+    source: LogitSource
+    target: IntArray
+    weight: Float64Array | None
+
+
+def tempered(rows: Rows, temperature: float, share: float) -> Rows:
+    """Return rows of tempered `Logits`, made once if they are few enough."""
+    out = rows.mapped(_tempered, temperature, share)
+    few = rows.n_samples * rows.n_classes <= KEPT_ELEMENTS
+    return out.mapped(_made) if few else out
+
+
+def _tempered(part: ScoredPart, temperature: float, share: float) -> Logits:
+    source = Tempered(part.scores, temperature, share)
+    return Logits(source, part.target.astype(np.intp, copy=False), part.weight)
+
+
+def _made(part: Logits) -> Logits:
+    shape = part.n_samples, part.source.n_classes
+    if isinstance(part.source, Kept) or shape[0] * shape[1] > KEPT_ELEMENTS:
+        return part
+    out = np.empty(shape)
+    for rows in row_blocks(*out.shape):
+        out[rows] = part.source.block(rows)
+    return replace(part, source=Kept(out))
 
 
 def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -> Array:
@@ -100,49 +150,20 @@ def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -
     return links.logits_from_proba(links.smooth(links.softmax(shifted, xp), share), xp)
 
 
-def kept(source: LogitSource) -> LogitSource:
-    """Return the logits in memory if they are few enough, else the source itself."""
-    if source.n_samples * source.n_classes > KEPT_ELEMENTS:
-        return source
-    out = np.empty((source.n_samples, source.n_classes))
-    for rows in row_blocks(*out.shape):
-        out[rows] = source.block(rows)
-    return Kept(out)
-
-
 @dataclass(frozen=True)
-class MultinomialProblem:
-    """Data and penalties of one fit.
+class LinearForm:
+    """How unknowns make a linear map of logits.
 
     Attributes
     ----------
-    source : LogitSource
-        Logits; any constant may be added to a row.
-    codes : ndarray of int, shape (n_samples,)
-        Column of the true class.
-    weight : ndarray of shape (n_samples,) or None
-    penalty : ndarray of shape (n_classes, n_unknowns)
-        Factor of each squared unknown in the mean loss. Column 0 belongs to the intercepts. Full
-        matrices: column ``1 + l`` to the logit of class l. Thin ones: column 1 to the class's own
-        logit, column ``2 + j`` to shared direction j.
     full : bool
         Whether the matrix is full.
     basis : ndarray of shape (n_classes, n_directions) or None
         Shared directions of a thin matrix.
     """
 
-    source: LogitSource
-    codes: IntArray
-    weight: Float64Array | None
-    penalty: Float64Array
     full: bool
     basis: Float64Array | None = None
-
-    def every(self, step: int) -> MultinomialProblem:
-        """Return the same problem on every `step`-th row, kept in memory."""
-        weight = None if self.weight is None else self.weight[::step]
-        part = self.source.every(step)
-        return replace(self, source=kept(part), codes=self.codes[::step], weight=weight)
 
     def linear(self, x: Float64Array, z: Float64Array) -> Float64Array:
         """Return the mapped logits of a block, a new array."""
@@ -156,41 +177,81 @@ class MultinomialProblem:
         out += x[:, 0]
         return np.asarray(out)
 
+    def add_gradient(self, gradient: Float64Array, slope: Float64Array, z: Float64Array) -> None:
+        """Add what a block contributes, given the slope of its loss in the mapped logits."""
+        gradient[:, 0] += slope.sum(axis=0)
+        if self.full:
+            gradient[:, 1:] += slope.T @ z
+        else:
+            gradient[:, 1] += np.einsum("ij,ij->j", slope, z)
+            if self.basis is not None:
+                gradient[:, 2:] += slope.T @ (z @ self.basis)
+
+    def features(self, z: Float64Array, k: int) -> Float64Array:
+        """Return what the unknowns of class `k` multiply, shape (n_rows, n_unknowns)."""
+        one = np.ones((len(z), 1))
+        if self.full:
+            return np.hstack([one, z])
+        shared = np.empty((len(z), 0)) if self.basis is None else z @ self.basis
+        return np.hstack([one, z[:, k : k + 1], shared])
+
+
+def _loss_and_gradient(part: Logits, form: LinearForm, x: Float64Array) -> Sums:
+    value, gradient = 0.0, np.zeros_like(x)
+    for rows in row_blocks(part.n_samples, part.source.n_classes):
+        z, codes = part.source.block(rows), part.target[rows]
+        slope, loss = softmax_loss(form.linear(x, z), codes)
+        slope[np.arange(len(codes)), codes] -= 1.0
+        if part.weight is not None:
+            slope *= part.weight[rows, None]
+            loss *= part.weight[rows]
+        value += float(loss.sum())
+        form.add_gradient(gradient, slope, z)
+    return value, gradient
+
+
+@dataclass(frozen=True)
+class MultinomialProblem:
+    """Data and penalties of one fit.
+
+    Attributes
+    ----------
+    rows : Rows
+        Of `Logits`.
+    penalty : ndarray of shape (n_classes, n_unknowns)
+        Factor of each squared unknown in the mean loss. Column 0 belongs to the intercepts. Full
+        matrices: column ``1 + l`` to the logit of class l. Thin ones: column 1 to the class's own
+        logit, column ``2 + j`` to shared direction j.
+    form : LinearForm
+    """
+
+    rows: Rows
+    penalty: Float64Array
+    form: LinearForm
+
+    def every(self, step: int) -> MultinomialProblem:
+        """Return the same problem on every `step`-th row, kept in memory."""
+        return replace(self, rows=self.rows.every(step).mapped(_made))
+
     def __call__(self, flat: Float64Array) -> tuple[float, Float64Array]:
         """Return the penalised mean log loss and its gradient."""
         x = flat.reshape(self.penalty.shape)
-        n = self.source.n_samples
-        total = float(n if self.weight is None else self.weight.sum())
-        value, gradient = 0.0, np.zeros_like(x)
-        for rows in row_blocks(n, self.source.n_classes):
-            z, codes = self.source.block(rows), self.codes[rows]
-            proba, loss = softmax_loss(self.linear(x, z), codes)
-            proba[np.arange(len(codes)), codes] -= 1.0
-            if self.weight is not None:
-                proba *= self.weight[rows, None]
-                loss *= self.weight[rows]
-            value += float(loss.sum())
-            gradient[:, 0] += proba.sum(axis=0)
-            if self.full:
-                gradient[:, 1:] += proba.T @ z
-            else:
-                gradient[:, 1] += np.einsum("ij,ij->j", proba, z)
-                if self.basis is not None:
-                    gradient[:, 2:] += proba.T @ (z @ self.basis)
-        value = value / total + float((self.penalty * x * x).sum())
-        return value, (gradient / total + 2.0 * self.penalty * x).ravel()
+        value, gradient = self.rows.reduce(_loss_and_gradient, self.form, x)
+        total = self.rows.total
+        mean = value / total + float((self.penalty * x * x).sum())
+        return mean, (gradient / total + 2.0 * self.penalty * x).ravel()
 
     def scaled(self, scale: float) -> Float64Array:
         """Return the unknowns of the map that multiplies all logits by `scale`."""
         x = np.zeros(self.penalty.shape)
         own = np.arange(len(x))
-        x[own, 1 + own if self.full else 1] = scale - 1.0
+        x[own, 1 + own if self.form.full else 1] = scale - 1.0
         return x
 
     def solve(self, start: Float64Array, *, tolerance: float = 1e-12) -> LargeMinimum:
         """Minimise from `start`: first on a subsample, then on all rows."""
         x = start
-        n, n_classes = self.source.n_samples, self.source.n_classes
+        n, n_classes = self.rows.n_samples, len(self.penalty)
         step = max(1, min(n * n_classes // START_ELEMENTS, n // HESSIAN_ROWS))
         if step > 1:
             part = self.every(step)
@@ -223,9 +284,9 @@ class MultinomialProblem:
         `damping` adds a share of its bound for any probabilities (Boehning 1992), which helps where
         rows are so certain that the Hessian says nothing.
         """
-        part = self.every(max(1, self.source.n_samples // n_rows))
+        part = self.every(max(1, self.rows.n_samples // n_rows)).rows.every(1).part
         z = part.source.block(slice(None))
-        proba, _ = softmax_loss(part.linear(x, z), part.codes)
+        proba, _ = softmax_loss(self.form.linear(x, z), part.target)
         weight = np.ones(len(z)) if part.weight is None else part.weight
         weight = weight / weight.sum()
         blocks = self._by_class(z, proba, weight, damping)
@@ -237,14 +298,6 @@ class MultinomialProblem:
         factor = cho_factor(self._coupled(z, proba, weight, blocks), lower=True)
         return lambda g: np.asarray(cho_solve(factor, g))
 
-    def _features(self, z: Float64Array, k: int) -> Float64Array:
-        """Return what the unknowns of class `k` multiply, shape (n_rows, n_unknowns)."""
-        one = np.ones((len(z), 1))
-        if self.full:
-            return np.hstack([one, z])
-        shared = np.empty((len(z), 0)) if self.basis is None else z @ self.basis
-        return np.hstack([one, z[:, k : k + 1], shared])
-
     def _by_class(
         self, z: Float64Array, proba: Float64Array, weight: Float64Array, damping: float
     ) -> Float64Array:
@@ -252,13 +305,13 @@ class MultinomialProblem:
         spread = weight[:, None] * (proba * (1.0 - proba) + 0.25 * damping)
         n_classes, m = self.penalty.shape
         out = np.empty((n_classes, m, m))
-        if self.full:
-            features = self._features(z, 0)
+        if self.form.full:
+            features = self.form.features(z, 0)
             for k in range(n_classes):
                 out[k] = (features * spread[:, k, None]).T @ features
         else:
             for k in range(n_classes):
-                features = self._features(z, k)
+                features = self.form.features(z, k)
                 out[k] = (features * spread[:, k, None]).T @ features
         index = np.arange(m)
         out[:, index, index] *= 1.0 + RIDGE
@@ -273,7 +326,7 @@ class MultinomialProblem:
         half = np.sqrt(weight)[:, None] * proba
         wide = np.empty((len(z), n_classes, m))
         for k in range(n_classes):
-            wide[:, k] = half[:, k, None] * self._features(z, k)
+            wide[:, k] = half[:, k, None] * self.form.features(z, k)
         flat = wide.reshape(len(z), -1)
         out = -(flat.T @ flat).reshape(n_classes, m, n_classes, m)
         index = np.arange(n_classes)

@@ -28,7 +28,6 @@ from calib._border.typing import (
     ArrayLike,
     Float64Array,
     FloatArray,
-    InputKind,
     IntArray,
     LabelArray,
 )
@@ -36,45 +35,79 @@ from calib._border.validation import (
     check_finite,
     check_probabilities,
     is_constant,
+    looks_like_probabilities,
     plainly_probabilities,
     read_matrix,
     zero_columns,
 )
 from calib._border.warn import warn
-from calib._core.suspicion import suspicion
-from calib.warnings import DegenerateScoresWarning
+from calib._core.rows import Rows, ScoredPart, Sums, largest, listed
+from calib._core.suspicion import looked_at, suspicion
+from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
 
-def check_columns_against_labels(
-    array: FloatArray,
-    source: InputKind,
-    target: LabelArray,
-    weight: Float64Array | None,
-    classes: LabelArray,
-) -> str | None:
+def check_classes_occur(rows: Rows, classes: LabelArray, labels_of: str) -> None:
+    """Raise a `ValueError` if all rows have the same class."""
+    target, lowest = rows.reduce(_range_of_targets, by=largest)
+    if target == -lowest and float(target).is_integer():
+        raise ValueError(
+            f"{labels_of} has a single class ({shown(classes[int(target)])}); calibration needs at "
+            f"least two classes among the samples (with positive weight)"
+        )
+
+
+def _range_of_targets(part: ScoredPart) -> Sums:
+    return part.target.max(), -part.target.min()
+
+
+def check_columns_against_labels(rows: Rows, classes: LabelArray) -> str | None:
     """Warn about scores without information and about labels of impossible classes.
 
     Returns what else speaks against the match of scores and labels, to be said after the fit.
     """
-    name = current_door().scores or "X"
-    if is_constant(array):
+    door = current_door()
+    name = door.scores or "X"
+    alike, firsts, empty, counts = rows.reduce(_first_look, len(classes), by=listed)
+    if rows.source == "logits" and all(alike):
+        warn(
+            f"{name} looks like probabilities (all values in [0, 1]"
+            + (", rows sum to 1" if len(empty[0]) > 1 else "")
+            + f") but {door.declared}; {door.kind}",
+            ProbabilitiesAsLogitsWarning,
+        )
+    if all(first is not None and (first == firsts[0]).all() for first in firsts):
         warn(
             f"{name} has the same scores in every row; calibration can only learn the class "
             f"frequencies",
             DegenerateScoresWarning,
         )
         return None
+    for column in np.flatnonzero(np.all(empty, axis=0)):
+        count = sum(part[column] for part in counts)
+        if count:
+            warn(
+                f"{name} gives probability 0 to class {shown(classes[column])} (column "
+                f"{column}) in every row, although y contains it {count} times; check "
+                f"{door.check}",
+                DegenerateScoresWarning,
+            )
+    part = looked_at(rows).part
+    return suspicion(part.scores.array, rows.source, part.target, part.weight, classes, "X")
+
+
+def _first_look(part: ScoredPart, n_classes: int) -> Sums:
+    """Return, in lists, what there is to see without a fit.
+
+    Whether scores look like probabilities, the row that all rows are (or None), which columns are
+    0 everywhere, and the number of rows of each class.
+    """
+    array, source = part.scores.array, part.scores.source
+    empty, counts = np.zeros(array.shape[1], dtype=bool), None
     if source == "proba" and array.shape[1] > 1:
-        counts = np.bincount(target.astype(np.intp), minlength=len(classes))
-        for column in zero_columns(array):
-            if counts[column]:
-                warn(
-                    f"{name} gives probability 0 to class {shown(classes[column])} (column "
-                    f"{column}) in every row, although y contains it {counts[column]} times; check "
-                    f"{current_door().check}",
-                    DegenerateScoresWarning,
-                )
-    return suspicion(array, source, target, weight, classes, "X")
+        empty[zero_columns(array)] = True
+        counts = np.bincount(part.target.astype(np.intp), minlength=n_classes)
+    alike = source == "logits" and looks_like_probabilities(array)
+    return [alike], [array[0] if is_constant(array) else None], [empty], [counts]
 
 
 def in_class_order(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, row_blocks
-from calib._border.typing import Domain, Float64Array, FloatArray, InputKind
+from calib._border.typing import Domain, Float64Array, FloatArray, InputKind, LabelArray
 from calib._core.links import (
     binary_log_odds,
     both_columns,
@@ -164,7 +164,19 @@ class Scores:
 
     def every(self, step: int) -> Scores:
         """Return a systematic subsample (a view): rows 0, step, 2 step, ..."""
-        return replace(self, array=self.array[::step])
+        return self.take(slice(None, None, step))
+
+    def take(self, rows: slice | LabelArray) -> Scores:
+        """Return some of the rows, those of a slice as a view."""
+        return replace(self, array=self.array[rows])
+
+    def joined(self, others: Sequence[Scores]) -> Scores:
+        """Return the rows of several (this one among them) in one."""
+        return replace(self, array=np.concatenate([other.array for other in others]))
+
+    def first_columns(self, n_columns: int) -> Scores:
+        """Return the same scores without what stands behind them, as features do."""
+        return replace(self, array=self.array[:, :n_columns])
 
     def in_domain(self, domain: Domain) -> Scores:
         """Return the same scores read in another domain."""

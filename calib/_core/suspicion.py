@@ -11,6 +11,7 @@ import numpy as np
 from calib._border.advice import N_LISTED, current_door, shown
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
+from calib._core.rows import LocalRows, Rows, ScoredPart, Sums
 from calib._core.scores import Scores
 from calib.warnings import ScarceLabelsWarning
 
@@ -64,13 +65,21 @@ def _systematic(
     scores: FloatArray, target: LabelArray, weight: Float64Array | None
 ) -> tuple[FloatArray, LabelArray, Float64Array]:
     """Return every so-manieth row of positive weight, with weights of at most 1."""
-    n_samples, n_columns = scores.shape
-    rows = max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
-    step = -(-n_samples // rows)
+    step = _step(*scores.shape)
     part, y = scores[::step], target[::step]
     w = np.ones(len(y)) if weight is None else weight[::step] / weight.max()
     kept = w > 0
     return (part, y, w) if kept.all() else (part[kept], y[kept], w[kept])
+
+
+def _step(n_samples: int, n_columns: int) -> int:
+    rows = max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
+    return -(-n_samples // rows)
+
+
+def looked_at(rows: Rows) -> LocalRows:
+    """Return the rows that are looked at."""
+    return rows.every(_step(rows.n_samples, rows.n_classes))
 
 
 # ---------------------------------------------------------------------- two classes
@@ -338,23 +347,13 @@ def warn_of_few_per_class(name: str, total: float, n_classes: int, least: int) -
 
 
 def warn_of_missed_rates(
-    name: str,
-    apply: Callable[[FloatArray], Any],
-    array: FloatArray,
-    target: LabelArray,
-    weight: Float64Array | None,
-    classes: LabelArray,
+    name: str, apply: Callable[[FloatArray], Any], rows: Rows, classes: LabelArray
 ) -> None:
     """Warn of rare classes whose mean probability is far above their frequency, beyond noise."""
-    total = float(len(target) if weight is None else weight.sum())
-    if target.dtype.kind == "f":
-        positive = float(target.sum() if weight is None else target @ weight)
-        counts = np.array([total - positive, positive])
-    else:
-        counts = np.bincount(target, weight, minlength=len(classes)).astype(np.float64)
-    step = max(1, len(array) // COMPARED_ROWS)
-    proba = np.asarray(apply(array[::step]), dtype=np.float64)
-    part = None if weight is None else weight[::step]
+    total = rows.total
+    (counts,) = rows.reduce(_class_weights, len(classes))
+    sample = rows.every(max(1, rows.n_samples // COMPARED_ROWS)).part
+    proba, part = np.asarray(apply(sample.scores.array), dtype=np.float64), sample.weight
     expected = total * np.average(proba, axis=0, weights=part)
     limit = 2.0 * (counts + 1.0 + 2.0 * np.sqrt(counts))
     wrong = np.flatnonzero((counts > 0) & (expected > limit))
@@ -370,3 +369,12 @@ def warn_of_missed_rates(
         f"AutoCalibrator, or more labels of it",
         ScarceLabelsWarning,
     )
+
+
+def _class_weights(part: ScoredPart, n_classes: int) -> Sums:
+    """Return the weight of every class."""
+    target, weight = part.target, part.weight
+    if target.dtype.kind == "f":
+        positive = float(target.sum() if weight is None else target @ weight)
+        return (np.array([part.total - positive, positive]),)
+    return (np.bincount(target, weight, minlength=n_classes).astype(np.float64),)

@@ -20,6 +20,7 @@ from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
 from calib._core.newton import find_root
+from calib._core.rows import Part, Rows, ScoredPart, Sums, in_memory, listed
 from calib._core.scores import Scores
 from calib.warnings import DegenerateScoresWarning
 
@@ -106,19 +107,28 @@ class Gaps:
         return min(max(start, low + margin), high - margin), low, high
 
 
-def typical_gap(scores: Scores, weight: Float64Array | None = None) -> float:
+def typical_gap(rows: Rows) -> float:
     """Return a low quantile of the positive distances from a row's largest logit, 0 without any."""
-    step = max(1, scores.n_samples * scores.n_classes // TYPICAL_ELEMENTS)
-    z = scores.every(step).in_domain("logits").dense()
+    step = max(1, rows.n_samples * rows.n_classes // TYPICAL_ELEMENTS)
+    part = rows.every(step).part
+    z = part.scores.in_domain("logits").dense()
     top = z.max(axis=1, keepdims=True)
     gaps = top - z
     possible = gaps < -0.5 * links.EXCLUDED
     kept = possible & (gaps > ROUNDING * np.abs(top))
     if not kept.any():
         kept = possible & (gaps > 0.0)
-    if weight is None:
+    if part.weight is None:
         return low_quantile(gaps[kept], None)
-    return low_quantile(gaps[kept], np.broadcast_to(weight[::step, None], z.shape)[kept])
+    return low_quantile(gaps[kept], np.broadcast_to(part.weight[:, None], z.shape)[kept])
+
+
+def typical_odds(rows: Rows) -> float:
+    """Return a low quantile of the log-odds of two classes other than 0, 0 without any."""
+    part = rows.every(max(1, rows.n_samples // TYPICAL_ELEMENTS)).part
+    size = np.abs(part.scores.log_odds())
+    filled = (size > 0) & (size < -0.5 * links.EXCLUDED)
+    return low_quantile(size[filled], None if part.weight is None else part.weight[filled])
 
 
 def low_quantile(values: Float64Array, weight: Float64Array | None) -> float:
@@ -142,6 +152,30 @@ def mean(values: Float64Array, weight: Float64Array | None) -> float:
 
 
 @dataclass(frozen=True)
+class _Tempering(Part):
+    """Scores with what every pass over them needs.
+
+    Attributes
+    ----------
+    scores : Scores
+        Logits in the unit of the problem.
+    target : ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_samples,) or None
+    inner : ndarray of shape (n_samples,)
+        Log-odds of two classes, otherwise the largest logit of each row.
+    gaps : tuple
+        Sums of `Gaps.label` and `Gaps.every`, and the largest distance, of the rows that were
+        measured, of which these may be some.
+    """
+
+    scores: Scores
+    target: LabelArray
+    weight: Float64Array | None
+    inner: Float64Array
+    gaps: Sums
+
+
+@dataclass(frozen=True)
 class TemperatureProblem:
     """Scores in a unit of which no cube overflows, and where their best temperature may lie.
 
@@ -151,82 +185,41 @@ class TemperatureProblem:
         Power of two that logits are divided by; 1 unless they are huge.
     gaps : Gaps
         Of the divided logits.
-    scores : Scores
-        The divided logits.
-    target : ndarray of shape (n_samples,)
-    weight : ndarray of shape (n_samples,) or None
-    inner : ndarray of shape (n_samples,)
-        Log-odds of two classes, otherwise the largest logit of each row.
+    rows : Rows
+        Of `_Tempering`.
     """
 
     unit: float
     gaps: Gaps
-    scores: Scores
-    target: LabelArray
-    weight: Float64Array | None
-    inner: Float64Array
+    rows: Rows
 
     def slopes(self, step: int = 1) -> Derivatives:
-        """Return the slope of the log loss on every `step`-th row, with two derivatives."""
-        target, inner = self.target[::step], self.inner[::step]
-        weight = None if self.weight is None else self.weight[::step]
-        if self.scores.n_classes == 2:
-            return binary_slopes(inner, target, weight)
-        return slopes(self.scores.every(step), target, weight, inner)
+        """Return the slope of the log loss on every `step`-th row, with two derivatives.
+
+        All three are with respect to ``v = log(1 / T)``.
+        """
+        rows = self.rows if step == 1 else self.rows.every(step)
+        total, slope_sums = rows.total, _binary_slopes if self.gaps.n_classes == 2 else _slopes
+
+        def derivatives(v: float) -> tuple[float, float, float]:
+            inverse = math.exp(v)
+            (sums,) = rows.reduce(slope_sums, inverse)
+            value, slope, bend = (float(part) for part in sums / total)
+            return value, slope * inverse, slope * inverse + bend * inverse * inverse
+
+        return derivatives
 
 
-def temperature_problem(
-    scores: Scores, target: LabelArray, weight: Float64Array | None
-) -> TemperatureProblem:
+def temperature_problem(rows: Rows) -> TemperatureProblem:
     """Find the scale of the logits, and an interval for the temperature."""
-    binary = scores.n_classes == 2
-    s = scores.log_odds() if binary else np.empty(0)
-    typical = typical_odds(s, weight) if binary else typical_gap(scores, weight)
+    typical = typical_odds(rows) if rows.n_classes == 2 else typical_gap(rows)
     unit = huge_unit(typical)
-    if unit != 1.0:
-        s, typical, scores = s / unit, typical / unit, scores.in_units(unit)
-    if binary:
-        means, largest, inner = binary_gap_sums(s, target, weight)
-    else:
-        means, largest, inner = gap_sums(scores, target, weight)
-    total = float(scores.n_samples if weight is None else weight.sum())
-    label, every = (float(part) for part in means / total)
-    gaps = Gaps(scores.n_classes, label, every, largest, typical if typical > 0 else largest)
-    return TemperatureProblem(unit, gaps, scores, target, weight, inner)
-
-
-def typical_odds(s: Float64Array, weight: Float64Array | None) -> float:
-    """Return a low quantile of the log-odds other than 0, 0 without any."""
-    step = max(1, len(s) // TYPICAL_ELEMENTS)
-    size = np.abs(s[::step])
-    filled = (size > 0) & (size < -0.5 * links.EXCLUDED)
-    return low_quantile(size[filled], None if weight is None else weight[::step][filled])
-
-
-def binary_gap_sums(
-    s: Float64Array, target: LabelArray, weight: Float64Array | None
-) -> tuple[Float64Array, float, Float64Array]:
-    """Return sums of `Gaps.label` and `Gaps.every`, the largest distance, and the log-odds."""
-    size = np.minimum(np.abs(s), LARGEST)
-    parts = np.stack([np.where(s > 0, 1.0 - target, target) * size, 0.5 * size])
-    sums = parts.sum(axis=1) if weight is None else parts @ weight
-    return sums, float(size.max()), s
-
-
-def gap_sums(
-    scores: Scores, target: LabelArray, weight: Float64Array | None
-) -> tuple[Float64Array, float, Float64Array]:
-    """Return the same for more classes, with the largest logit of each row."""
-    top = np.empty(scores.n_samples)
-    codes = target.astype(np.intp, copy=False)
-    sums, largest = np.zeros(2), 0.0
-    for rows, z in scores.in_domain("logits"):
-        top[rows] = z.max(axis=1)
-        gaps = np.minimum(top[rows, None] - z, LARGEST)
-        parts = np.stack([gaps[np.arange(len(z)), codes[rows]], gaps.mean(axis=1)])
-        sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
-        largest = max(largest, float(gaps.max()))
-    return sums, largest, top
+    typical /= unit
+    measured = rows.mapped(_measured, unit)
+    sums, largest = measured.reduce(_gap_sums, by=_gap_totals)
+    label, every = (float(part) for part in sums / rows.total)
+    gaps = Gaps(rows.n_classes, label, every, largest, typical if typical > 0 else largest)
+    return TemperatureProblem(unit, gaps, measured)
 
 
 def huge_unit(typical: float) -> float:
@@ -234,87 +227,97 @@ def huge_unit(typical: float) -> float:
     return 1.0 if typical < HUGE else float(2.0 ** math.floor(math.log2(typical)))
 
 
-def slopes(
-    scores: Scores, target: LabelArray, weight: Float64Array | None, top: Float64Array
-) -> Derivatives:
-    """Return derivatives with respect to ``v = log(1 / T)`` of ``h``, the slope of the log loss.
+def _measured(part: ScoredPart, unit: float) -> _Tempering:
+    scores, target, weight = part.scores.in_units(unit), part.target, part.weight
+    if scores.n_classes == 2:
+        inner = part.scores.log_odds()
+        if unit != 1.0:
+            inner /= unit
+        size = np.minimum(np.abs(inner), LARGEST)
+        largest = float(size.max())
+        parts = np.stack([np.where(inner > 0, 1.0 - target, target) * size, 0.5 * size])
+        sums = parts.sum(axis=1) if weight is None else parts @ weight
+        inner = inner if largest < LARGEST else np.clip(inner, -LARGEST, LARGEST)
+        return _Tempering(scores, target, weight, inner, (sums, largest))
+    inner, sums, largest = np.empty(part.n_samples), np.zeros(2), 0.0
+    codes = target.astype(np.intp, copy=False)
+    for rows, z in scores.in_domain("logits"):
+        inner[rows] = z.max(axis=1)
+        gaps = np.minimum(inner[rows, None] - z, LARGEST)
+        parts = np.stack([gaps[np.arange(len(z)), codes[rows]], gaps.mean(axis=1)])
+        sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
+        largest = max(largest, float(gaps.max()))
+    return _Tempering(scores, target, weight, inner, (sums, largest))
+
+
+def _gap_sums(part: _Tempering) -> Sums:
+    return part.gaps
+
+
+def _gap_totals(parts: list[Sums]) -> Sums:
+    return sum(sums for sums, _ in parts), max(largest for _, largest in parts)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
+def _slopes(part: _Tempering, inverse: float) -> Sums:
+    """Return sums of ``h``, the slope of the log loss in ``1 / T``, and of its derivatives.
 
     With ``z`` shifted so that the largest logit of a row is 0, the row contributes
     ``E[z] - z_y`` to ``h`` and its variance and third central moment to the derivatives of ``h``
     in ``1 / T``; expectations are over ``softmax(z / T)``.
     """
-    codes = target.astype(np.intp)
-    total = float(scores.n_samples if weight is None else weight.sum())
-    n_rows = min(scores.n_samples, max(1, BLOCK_ELEMENTS // scores.n_classes))
+    scores, top, weight = part.scores, part.inner, part.weight
+    codes = part.target.astype(np.intp, copy=False)
+    n_rows = min(part.n_samples, max(1, BLOCK_ELEMENTS // scores.n_classes))
     shifted_space, power_space = np.empty((2, n_rows, scores.n_classes))
-
-    @np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
-    def derivatives(v: float) -> tuple[float, float, float]:
-        inverse = math.exp(v)
-        sums = np.zeros(3)
-        for rows, block in scores:
-            z = np.subtract(block, top[rows, None], out=shifted_space[: len(block)])
-            np.maximum(z, -LARGEST, out=z)
-            power = np.multiply(z, inverse, out=power_space[: len(block)])
-            np.exp(power, out=power)
-            mass = power.sum(axis=1)
-            mean = np.einsum("ij,ij->i", power, z) / mass
-            np.multiply(power, z, out=power)
-            second = np.einsum("ij,ij->i", power, z) / mass
-            np.multiply(power, z, out=power)
-            third = np.einsum("ij,ij->i", power, z) / mass
-            picked = z[np.arange(len(z)), codes[rows]]
-            variance = np.maximum(second - mean * mean, 0.0)
-            skew = third - mean * (3.0 * second - 2.0 * mean * mean)
-            parts = np.stack([mean - picked, variance, skew])
-            sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
-        return _chain(sums / total, inverse)
-
-    return derivatives
+    sums = np.zeros(3)
+    for rows, block in scores:
+        z = np.subtract(block, top[rows, None], out=shifted_space[: len(block)])
+        np.maximum(z, -LARGEST, out=z)
+        power = np.multiply(z, inverse, out=power_space[: len(block)])
+        np.exp(power, out=power)
+        mass = power.sum(axis=1)
+        mean = np.einsum("ij,ij->i", power, z) / mass
+        np.multiply(power, z, out=power)
+        second = np.einsum("ij,ij->i", power, z) / mass
+        np.multiply(power, z, out=power)
+        third = np.einsum("ij,ij->i", power, z) / mass
+        picked = z[np.arange(len(z)), codes[rows]]
+        variance = np.maximum(second - mean * mean, 0.0)
+        skew = third - mean * (3.0 * second - 2.0 * mean * mean)
+        parts = np.stack([mean - picked, variance, skew])
+        sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
+    return (sums,)
 
 
-def binary_slopes(
-    log_odds: Float64Array, target: LabelArray, weight: Float64Array | None
-) -> Derivatives:
+@np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
+def _binary_slopes(part: _Tempering, inverse: float) -> Sums:
     """Return the same for two classes, on log-odds; targets may be fractions."""
-    if np.abs(log_odds).max(initial=0.0) > LARGEST:
-        log_odds = np.clip(log_odds, -LARGEST, LARGEST)
-    total = float(len(log_odds) if weight is None else weight.sum())
-
-    @np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
-    def derivatives(v: float) -> tuple[float, float, float]:
-        inverse = math.exp(v)
-        sums = np.zeros(3)
-        for rows in row_blocks(len(log_odds), 2):
-            s = log_odds[rows]
-            p = links.expit(s * inverse, np)
-            spread = s * s * p * (1.0 - p)
-            parts = np.stack([s * (p - target[rows]), spread, spread * s * (1.0 - 2.0 * p)])
-            sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
-        return _chain(sums / total, inverse)
-
-    return derivatives
+    target, weight = part.target, part.weight
+    sums = np.zeros(3)
+    for rows in row_blocks(part.n_samples, 2):
+        s = part.inner[rows]
+        p = links.expit(s * inverse, np)
+        spread = s * s * p * (1.0 - p)
+        parts = np.stack([s * (p - target[rows]), spread, spread * s * (1.0 - 2.0 * p)])
+        sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
+    return (sums,)
 
 
-def _chain(sums: Float64Array, inverse: float) -> tuple[float, float, float]:
-    """Turn derivatives in ``1 / T`` into derivatives in its logarithm."""
-    value, slope, bend = (float(part) for part in sums)
-    return value, slope * inverse, slope * inverse + bend * inverse * inverse
-
-
-def unit_of(scores: Scores, target: LabelArray, weight: Float64Array | None) -> float:
+def unit_of(rows: Rows) -> float:
     """Return what logits have to be divided by to be on the scale of log-probabilities.
 
     It is 1 where the best temperature is common for classifiers (cut at twice the typical distance
     of logits, since that of scores without information is infinite), and otherwise their
     standard deviation.
     """
-    if scores.source == "proba":
+    if rows.source == "proba":
         return 1.0
-    step = max(1, scores.n_samples // max(UNIT_ROWS, UNIT_ELEMENTS // scores.n_classes))
-    scores, target = scores.every(step).in_domain("logits"), target[::step]
-    weight = None if weight is None else weight[::step]
-    problem = temperature_problem(scores, target, weight)
+    n_rows = max(UNIT_ROWS, UNIT_ELEMENTS // rows.n_classes)
+    part = rows.every(max(1, rows.n_samples // n_rows)).part
+    problem = temperature_problem(
+        in_memory(part.scores.in_domain("logits"), part.target, part.weight)
+    )
     gaps = problem.gaps
     if not gaps.largest > 0:
         return 1.0
@@ -326,20 +329,21 @@ def unit_of(scores: Scores, target: LabelArray, weight: Float64Array | None) -> 
 
 
 def _spread(problem: TemperatureProblem) -> float:
-    """Return the standard deviation of logits within rows, masks aside."""
-    if problem.scores.n_classes == 2:
-        s, weight = problem.inner, problem.weight
-        kept = np.abs(s) <= BEYOND * problem.gaps.typical
-        s, weight = s[kept], None if weight is None else weight[kept]
+    """Return the standard deviation of logits within rows in memory, masks aside."""
+    part = problem.rows.every(1).part
+    weight = part.weight
+    if part.scores.n_classes == 2:
+        kept = np.abs(part.inner) <= BEYOND * problem.gaps.typical
+        s, weight = part.inner[kept], None if weight is None else weight[kept]
         return math.sqrt(mean((s - mean(s, weight)) ** 2, weight))
-    z = problem.scores.in_domain("logits").dense()
-    kept = problem.inner[:, None] - z <= BEYOND * problem.gaps.typical
+    z = part.scores.in_domain("logits").dense()
+    kept = part.inner[:, None] - z <= BEYOND * problem.gaps.typical
     n_kept = kept.sum(axis=1)
     centre = np.where(kept, z, 0.0).sum(axis=1) / n_kept
     square = (np.where(kept, z - centre[:, None], 0.0) ** 2).sum(axis=1)
-    mass = n_kept - 1.0 if problem.weight is None else (n_kept - 1.0) * problem.weight
-    if problem.weight is not None:
-        square = square * problem.weight
+    mass = n_kept - 1.0
+    if weight is not None:
+        square, mass = square * weight, mass * weight
     return math.sqrt(float(square.sum()) / float(mass.sum()))
 
 
@@ -392,17 +396,13 @@ def mask_level(counts: IntArray, typical: float) -> float:
     return math.ldexp(0.5, octave)
 
 
-def possible_rows(
-    scores: Scores, target: LabelArray, weight: Float64Array | None, *, by_rank: bool
-) -> LabelArray | None:
-    """Return which rows have a label that is not masked, None if all have.
+def masked_level(rows: Rows, *, by_rank: bool) -> float:
+    """Return the distance from which labels are masked, infinity if none of the rows has such.
 
     Parameters
     ----------
-    scores : Scores
-        Logits.
-    target, weight : ndarray
-        Checked labels and weights.
+    rows : Rows
+        Logits with checked labels and weights.
     by_rank : bool
         Whether only the order of the scores counts: labels on finite masks are then kept.
 
@@ -416,19 +416,36 @@ def possible_rows(
     DegenerateScoresWarning
         If some labels are masked.
     """
-    gaps = label_gaps(scores, target)
+    counts, largest = rows.reduce(_label_gaps, by=_gap_totals)
     level = -0.5 * links.EXCLUDED
     if not by_rank:
-        total = float(len(gaps) if weight is None else weight.sum())
-        level = excluded_level(octave_counts(gaps), typical_gap(scores, weight), total)
+        level = excluded_level(counts, typical_gap(rows), rows.total)
+    if largest < level:
+        return math.inf
+    sizes, left_out, firsts, gaps, ordinary = rows.reduce(_masked_labels, level, by=listed)
+    part = int(np.flatnonzero(left_out)[0])
+    first = sum(sizes[:part]) + firsts[part]
+    warn_of_masked_labels(sum(sizes), sum(left_out), gaps[part], max(ordinary), first)
+    return level
+
+
+def is_possible(part: ScoredPart, level: float, n_scores: int) -> LabelArray:
+    """Return which rows have a label that is not masked, (n_samples,)."""
+    return np.asarray(label_gaps(part.scores.first_columns(n_scores), part.target) < level)
+
+
+def _label_gaps(part: ScoredPart) -> Sums:
+    gaps = label_gaps(part.scores, part.target)
+    return octave_counts(gaps), float(gaps.max())
+
+
+def _masked_labels(part: ScoredPart, level: float) -> Sums:
+    """Return, in lists, numbers of rows and masked ones, the first, its gap, the largest other."""
+    gaps = label_gaps(part.scores, part.target)
     kept = gaps < level
-    if kept.all():
-        return None
-    n_left_out = int((~kept).sum())
     first = int(np.argmin(kept))
-    largest = float(gaps[kept].max(initial=0.0))
-    warn_of_masked_labels(len(gaps), n_left_out, float(gaps[first]), largest, first)
-    return np.asarray(kept)
+    ordinary = float(gaps[kept].max(initial=0.0))
+    return [len(gaps)], [int((~kept).sum())], [first], [float(gaps[first])], [ordinary]
 
 
 def excluded_level(counts: IntArray, typical: float, total: float) -> float:
@@ -441,19 +458,18 @@ def excluded_level(counts: IntArray, typical: float, total: float) -> float:
 
 
 def warn_of_masked_labels(
-    n_rows: int, n_left_out: int, gap: float, ordinary: float, row: int | None
+    n_rows: int, n_left_out: int, gap: float, ordinary: float, row: int
 ) -> None:
     """Say how many labels no map can bring back, or raise if that is all of them."""
     far = "minus infinity" if gap >= -0.5 * links.EXCLUDED else f"{gap:.3g} below the row's largest"
-    where = "" if row is None else f"row {row}: "
     if n_left_out == n_rows:
         raise ValueError(
-            f"X excludes the label of every row ({where}its logit is {far}); check the order of "
-            f"the columns and the masks"
+            f"X excludes the label of every row (row {row}: its logit is {far}); check the order "
+            f"of the columns and the masks"
         )
     warn(
-        f"{n_left_out} of {n_rows} rows have a label that X excludes or masks ({where}its logit is "
-        f"{far}; other labels are at most {ordinary:.3g} below). No map can bring them back, so "
-        f"the fit leaves these rows out; check labels and masks",
+        f"{n_left_out} of {n_rows} rows have a label that X excludes or masks (row {row}: its "
+        f"logit is {far}; other labels are at most {ordinary:.3g} below). No map can bring them "
+        f"back, so the fit leaves these rows out; check labels and masks",
         DegenerateScoresWarning,
     )

@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
-from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, SHARE, FittedArray, MapTraits
 from calib._core.logistic import (
-    cautious_goals,
+    Goals,
+    Regressions,
     choose_smoothing,
     confined_problems,
     fit_logistic,
-    separable,
+    smooths_input,
+    warn_of_classes,
 )
-from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib._core.rows import Rows
+from calib.base import BaseCalibrator
 
 #: Factor of the squared difference of the two coefficients in the total log loss.
 BEND_PENALTY = 0.1
@@ -104,23 +103,16 @@ class BetaCalibrator(BaseCalibrator):
     array([0.05, 0.23, 0.67])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "coef_",
-        "intercept_",
-        "input_smoothing_",
-        "smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "coef_": FittedArray(("problems", 2), low=0.0),
+            "intercept_": NUMBER.of_shape("problems"),
+            "input_smoothing_": SHARE.of_shape("problems"),
+            "smoothing_": SHARE,
+        },
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "coef_": FittedArray(("problems", 2), low=0.0),
-        "intercept_": NUMBER.of_shape("problems"),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array
@@ -137,41 +129,31 @@ class BetaCalibrator(BaseCalibrator):
         super().__init__(input=input)
         self.smooth_input = smooth_input
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        check_option("smooth_input", self.smooth_input, ("auto", True, False))
-        search = scores.source == "proba" if self.smooth_input == "auto" else self.smooth_input
-        n_problems = 1 if scores.n_classes == 2 else scores.n_classes
+    def _fit_rows(self, rows: Rows) -> None:
+        search = smooths_input(self.smooth_input, rows.source)
+        known = self._known_smoothing
+        n_problems = 1 if rows.n_classes == 2 else rows.n_classes
         self.coef_ = np.zeros((n_problems, 2))
         self.intercept_, self.input_smoothing_ = np.zeros((2, n_problems))
-        self.smoothing_ = 1.0 / (float(scores.n_samples if weight is None else weight.sum()) + 1.0)
+        self.smoothing_ = 1.0 / (rows.total + 1.0)
         failed: list[int] = []
-        for columns, s, t in confined_problems(scores, target, weight):
-            goals = cautious_goals(t, weight, separable(s, t))
+        for columns, odds in confined_problems(rows):
+            goals = odds.goals(odds.separable)
             if search:
-                known = self._known_smoothing
-                share = (
-                    choose_smoothing(_logarithms, s, t, weight, goals)
-                    if known is None
-                    else known[columns]
-                )
+                share = known[columns] if known is not None else None
+                if share is None:
+                    share = choose_smoothing(_logarithms, odds.rows, goals)
                 self.input_smoothing_[columns] = share
-                s = links.bounded_log_odds(s, share, np)
-            scale = np.maximum(np.average(np.abs(s), axis=0, weights=weight), 1e-12)
-            x, converged = _line_and_bend(s, scale, t, weight, goals, self.smoothing_)
+                odds = odds.bounded(share)
+            scale = np.maximum(odds.mean(np.abs), 1e-12)
+            x, converged = _line_and_bend(odds, scale, goals, self.smoothing_)
             for k in np.flatnonzero((x[:, 1:] < 0.0).any(axis=1) | ~converged):
-                one = (goals[0][k : k + 1], goals[1][k : k + 1])
-                x[k], converged[k] = _non_negative(
-                    s[:, k : k + 1], scale[k], t[:, k : k + 1], weight, one
-                )
+                goals_of_k = (goals[0][k : k + 1], goals[1][k : k + 1])
+                x[k], converged[k] = _non_negative(odds.column(int(k)), scale[k], goals_of_k)
             failed += (columns.start + np.flatnonzero(~converged)).tolist()
             self.intercept_[columns] = x[:, 0] + LOG_TWO * (x[:, 1] - x[:, 2])
             self.coef_[columns] = x[:, 1:]
-        if failed:
-            warn(
-                f"beta calibration did not converge for classes "
-                f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
-                ConvergenceWarning,
-            )
+        warn_of_classes("beta calibration did not converge", failed, self.classes_, n_problems)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -205,58 +187,48 @@ def _logarithms(s: Float64Array) -> tuple[Float64Array, ...]:
     return half - bend, half + bend
 
 
-def bend(s: Float64Array) -> Float64Array:
+def _bend(s: Float64Array) -> Float64Array:
     """Return ``log p + log(1 - p) + 2 log 2`` of log-odds: 0 at even odds, negative elsewhere."""
     log_p, minus_log_rest = _logarithms(s)
     return log_p - minus_log_rest
 
 
 def _line_and_bend(
-    s: Float64Array,
-    scale: Float64Array,
-    t: LabelArray,
-    weight: Float64Array | None,
-    goals: tuple[Float64Array, Float64Array],
-    share: float,
+    odds: Regressions, scale: Float64Array, goals: Goals, share: float
 ) -> tuple[Float64Array, LabelArray]:
     """Fit ``c + h s + d (log p + log(1 - p))``; return c, a = h + d, b = h - d, and convergence."""
-    centres = [np.average(f, axis=0, weights=weight) for f in (s, bend(s))]
-    spread = np.sqrt(np.average(((s - centres[0]) / scale) ** 2, axis=0, weights=weight))
+    centres = (odds.mean(np.asarray), odds.mean(_bend))
+    spread = np.sqrt(odds.mean(_squared_distance, centres[0], scale))
     unit = scale * np.where(spread > ROUNDING, spread, np.inf)  # constants say nothing
 
     def design(block: Float64Array) -> tuple[Float64Array, ...]:
-        return (block - centres[0]) / unit, (bend(block) - centres[1]) / unit
+        return (block - centres[0]) / unit, (_bend(block) - centres[1]) / unit
 
-    penalty = np.zeros((s.shape[1], 3))
+    penalty = np.zeros((len(scale), 3))
     penalty[:, 2] = BEND_PENALTY * share
-    minimum = fit_logistic(design, s, t, weight, goals, penalty=penalty)
+    minimum = fit_logistic(design, odds.rows, goals, penalty=penalty)
     line, curve = minimum.x[:, 1] / unit, minimum.x[:, 2] / unit
     intercept = minimum.x[:, 0] - line * centres[0] - curve * centres[1]
     return np.stack([intercept, line + curve, line - curve], axis=1), minimum.converged.copy()
 
 
-def _non_negative(
-    s: Float64Array,
-    scale: float,
-    t: LabelArray,
-    weight: Float64Array | None,
-    goals: tuple[Float64Array, Float64Array],
-) -> tuple[Float64Array, bool]:
+def _squared_distance(s: Float64Array, centre: Float64Array, unit: Float64Array) -> Float64Array:
+    return np.asarray(((s - centre) / unit) ** 2)
+
+
+def _non_negative(odds: Regressions, scale: float, goals: Goals) -> tuple[Float64Array, bool]:
     """Fit one problem with at least one of the two coefficients at 0."""
     best, found, converged = np.inf, np.zeros(3), True
     for kept in (0, 1):
-        minimum = fit_logistic(
-            lambda block, j=kept: (_logarithms(block)[j] / scale,),  # type: ignore[misc]
-            s,
-            t,
-            weight,
-            goals,
-        )
+
+        def design(block: Float64Array, j: int = kept) -> tuple[Float64Array, ...]:
+            return (_logarithms(block)[j] / scale,)
+
+        minimum = fit_logistic(design, odds.rows, goals)
         if minimum.x[0, 1] > 0.0 and minimum.value[0] < best:
             best, converged = float(minimum.value[0]), bool(minimum.converged[0])
             found = np.zeros(3)
             found[[0, 1 + kept]] = minimum.x[0] / [1.0, scale]
-    if best == np.inf:  # a constant
-        mean = goals[0][0] + (goals[1][0] - goals[0][0]) * np.average(t[:, 0], weights=weight)
-        found[0] = np.log(mean) - np.log(1.0 - mean)
+    if best == np.inf:
+        found[0] = odds.constant(goals)[0]
     return found, converged

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from calib._border.checks import check_integer, describe
-from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.typing import RandomState
 from calib._core.estimators.folds import stratified_folds
-from calib._core.fitted_arrays import POSITIVE, FittedArray
-from calib._core.multinomial import Kept, LogitSource, MultinomialProblem, softmax_loss
-from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added
-from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
+from calib._core.fitted_map import MapTraits
+from calib._core.multinomial import (
+    Kept,
+    LinearForm,
+    Logits,
+    MultinomialProblem,
+    softmax_loss,
+)
+from calib._core.rows import LocalRows, Rows, smoothed
+from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, _LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -109,13 +113,7 @@ class DirichletCalibrator(_LinearMapCalibrator):
     (0.01, 0.01)
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (*_LinearMapCalibrator._fitted, "unit_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        **_LinearMapCalibrator._declared,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
-    _rescales_from: ClassVar[int] = 2
+    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP, rescales_from=2)
     structured: ClassVar[bool] = False  # type: ignore[misc]
 
     penalty_: tuple[float, float]
@@ -135,46 +133,35 @@ class DirichletCalibrator(_LinearMapCalibrator):
         self.smooth_input = smooth_input
         self.random_state = random_state
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_integer("n_folds", self.n_folds, low=2)
         number = isinstance(self.penalty, (int, float)) and not isinstance(self.penalty, bool)
         if self.penalty != "cv" and not (number and 0 <= float(self.penalty) < np.inf):
             raise ValueError(f"penalty must be 'cv' or >= 0; got {describe(self.penalty)}")
         search = self.penalty == "cv"
         self.penalty_ = (MIDDLE, MIDDLE) if search else (float(self.penalty), float(self.penalty))
-        found = self._fit_linear(scores, target, weight)
+        found = self._fit_linear(rows)
         if search:
-            codes = target.astype(np.intp)
-            source, scale = found.problem.source, found.scale
-            scores = scores.smoothed(found.input_smoothing)
-            self.penalty_ = self._search(source, scale, scores, codes, weight)
-            problem = _problem(source, codes, weight, self.penalty_)
+            logits, scale = found.problem.rows, found.scale
+            self.penalty_ = self._search(
+                logits, scale, rows.mapped(smoothed, found.input_smoothing)
+            )
+            problem = self._problem(logits, rows.n_classes, rows.total)
             minimum = problem.solve(problem.scaled(scale))
             found = self._kept(replace(found, problem=problem, minimum=minimum))
         x = found.x
         self.intercept_, self.coef_ = x[:, 0].copy(), np.eye(len(x)) + x[:, 1:]
 
-    def _problem(
-        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
-    ) -> MultinomialProblem:
-        return _problem(source, codes, weight, self.penalty_)
+    def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:
+        return _problem(rows, n_classes, self.penalty_)
 
-    def _search(
-        self,
-        source: LogitSource,
-        scale: float,
-        scores: Scores,
-        codes: IntArray,
-        weight: Float64Array | None,
-    ) -> tuple[float, float]:
+    def _search(self, logits: Rows, scale: float, rows: Rows) -> tuple[float, float]:
         """Return the pair of penalties with the smallest cross-validated log loss."""
-        step = max(1, source.n_samples * source.n_classes // SEARCH_ELEMENTS)
-        part = source.every(step)
-        w = None if weight is None else weight[::step]
-        folds = stratified_folds(
-            scores.every(step), codes[::step], w, self.n_folds, self.random_state
-        )
-        z, codes = part.block(slice(0, part.n_samples))[folds.rows], codes[::step][folds.rows]
+        step = max(1, rows.n_samples * rows.n_classes // SEARCH_ELEMENTS)
+        part, source = rows.every(step).part, logits.every(step).part.source
+        codes = part.target.astype(np.intp)
+        folds = stratified_folds(part.scores, codes, part.weight, self.n_folds, self.random_state)
+        z, codes = source.block(slice(0, part.n_samples))[folds.rows], codes[folds.rows]
         losses = dict.fromkeys(((a, b) for a in GRID for b in GRID), 0.0)
         for number in range(self.n_folds):
             inside, held = folds.train(number), folds.weight[:, number]
@@ -184,20 +171,18 @@ class DirichletCalibrator(_LinearMapCalibrator):
             x = None
             for turn, a in enumerate(GRID):
                 for b in GRID if turn % 2 == 0 else GRID[::-1]:  # always to a neighbour
-                    problem = _problem(Kept(z[train]), codes[train], inside[train], (a, b))
+                    seen = Logits(Kept(z[train]), codes[train], inside[train])
+                    problem = _problem(LocalRows(seen), rows.n_classes, (a, b))
                     start = problem.scaled(scale) if x is None else x
                     x = problem.solve(start, tolerance=1e-7).x.reshape(problem.penalty.shape)
-                    _, loss = softmax_loss(problem.linear(x, z[test]), codes[test])
+                    _, loss = softmax_loss(problem.form.linear(x, z[test]), codes[test])
                     losses[a, b] += float(loss @ held[test])
         return min(losses, key=lambda pair: losses[pair])
 
 
-def _problem(
-    source: LogitSource, codes: IntArray, weight: Float64Array | None, pair: tuple[float, float]
-) -> MultinomialProblem:
-    n_classes = source.n_classes
+def _problem(rows: Rows, n_classes: int, pair: tuple[float, float]) -> MultinomialProblem:
     penalty = np.full((n_classes, n_classes + 1), max(pair[0], NO_PENALTY))
     penalty[:, 0] = max(pair[1], NO_PENALTY)
     own = np.arange(n_classes)
     penalty[own, 1 + own] = NO_PENALTY
-    return MultinomialProblem(source, codes, weight, penalty, full=True)
+    return MultinomialProblem(rows, penalty, LinearForm(full=True))

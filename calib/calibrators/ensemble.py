@@ -12,10 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.newton import find_root
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 
 #: Range of the temperature.
 LOWEST, HIGHEST = 0.05, 5.0
@@ -87,16 +87,15 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
     (True, True)
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "weights_", "smoothing_", "unit_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "temperature_": POSITIVE,
-        "weights_": FittedArray((3,), low=0.0, high=1.0, total=1.0),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "temperature_": POSITIVE,
+            "weights_": FittedArray((3,), low=0.0, high=1.0, total=1.0),
+            "smoothing_": SHARE,
+        },
+        rescales_from=2,
+    )
     _may_miss_rates: ClassVar[bool] = True
-    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     temperature_: float

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from calib._border.arrays import array_namespace, like, to_numpy
-from calib._border.typing import Array, Domain, Float64Array, FloatArray
+from calib._border.typing import Array, Float64Array, FloatArray
 from calib._core import links
+from calib._core.fitted_map import MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 
@@ -63,8 +64,7 @@ class ExternalCalibrator(BaseCalibrator):
     array([0.333])
     """
 
-    _domain: ClassVar[Domain] = "proba"
-    _row_wise: ClassVar[bool] = False
+    traits: ClassVar[MapTraits] = MapTraits(domain="proba", pure=False)
 
     calibrator_: Any
 
@@ -89,7 +89,8 @@ class ExternalCalibrator(BaseCalibrator):
             keywords["sample_weight"] = weight
         self.calibrator_.fit(self._outgoing(scores.dense()), target, **keywords)
 
-    def _apply(self, array: Array) -> Array:
+    def map_checked(self, array: Array) -> Array:
+        """Map rows that `checked` returned, or that are known to be what it returns."""
         xp = array_namespace(array)
         columns = links.both_columns(array, self.input, xp) if array.shape[1] == 1 else array
         proba = to_numpy(links.convert(columns, self.input, "proba", xp)).astype(np.float64)

@@ -9,17 +9,17 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
-from calib._border.typing import Array, Domain, Float64Array, Namespace
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 from calib._core.binning import (
     cells_between,
     quantile_edges,
     uniform_edges,
 )
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
-from calib._core.logistic import confined_problems
+from calib._core.fitted_map import SHARE, FittedArray, MapTraits
+from calib._core.logistic import confined_odds
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
 
 #: Probabilities below this, and their complements, are those of excluded or masked classes: logits
@@ -112,20 +112,19 @@ class HistogramCalibrator(BaseCalibrator):
     array([0.357, 0.643])
     """
 
-    _domain: ClassVar[Domain] = "proba"
-    _fitted: ClassVar[tuple[str, ...]] = ("edges_", "values_", "smoothing_", "unit_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "edges_": FittedArray(("problems", ("bins", 1)), low=0.0, high=1.0, ascending=True),
-        "values_": SHARE.of_shape("problems", "bins"),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "edges_": FittedArray(("problems", ("bins", 1)), low=0.0, high=1.0, ascending=True),
+            "values_": SHARE.of_shape("problems", "bins"),
+            "smoothing_": SHARE,
+        },
+        domain="proba",
+        double=True,
+        block_rows=4096,
+        rescales_from=2,
+    )
     _least_per_class: ClassVar[int] = 10
-    _rescales_from: ClassVar[int] = 2
     _by_rank: ClassVar[bool] = True
-    _double: ClassVar[bool] = True
-    _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 
     edges_: Float64Array
@@ -218,9 +217,8 @@ class HistogramCalibrator(BaseCalibrator):
             return
         logits = scores.in_domain("logits")
         platt = PlattCalibrator(input=scores.source)
-        platt.classes_ = self.classes_
-        platt._fit(logits, target, weight)
-        for columns, s, _ in confined_problems(logits, target, weight):
+        platt.fit_scores(logits, target, weight, classes=self.classes_)
+        for columns, s, _ in confined_odds(logits, target, weight):
             share = platt.input_smoothing_[columns]
             s = links.bounded_log_odds(s, share, np)
             yield from links.expit(platt.intercept_[columns] + platt.slope_[columns] * s, np).T

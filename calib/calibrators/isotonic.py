@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from calib._border.checks import check_option
-from calib._border.typing import Array, Domain, Float64Array, IntArray, Namespace
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.isotonic import pool_adjacent_violators
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 
 
 def _complements(fitted: Mapping[str, Any]) -> Float64Array:
@@ -94,27 +95,20 @@ class IsotonicCalibrator(BaseCalibrator):
     array([0.   , 0.333, 0.667])
     """
 
-    _domain: ClassVar[Domain] = "proba"
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "knots_",
-        "values_",
-        "smoothing_",
-        "complements_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "knots_": FittedArray(("problems", "knots"), ascending=True),
+            "values_": FittedArray(("problems", "knots"), low=0.0, high=1.0, ascending=True),
+            "smoothing_": SHARE,
+            "complements_": replace(SHARE.of_shape("problems", "knots"), absent=_complements),
+        },
+        domain="proba",
+        double=True,
+        block_rows=4096,
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "knots_": FittedArray(("problems", "knots"), ascending=True),
-        "values_": FittedArray(("problems", "knots"), low=0.0, high=1.0, ascending=True),
-        "smoothing_": SHARE,
-        "complements_": SHARE.of_shape("problems", "knots"),
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = {"complements_": _complements, **ADDED_UNIT}
-    _double: ClassVar[bool] = True
     _by_rank: ClassVar[bool] = True
     _least_per_class: ClassVar[int] = 10
-    _rescales_from: ClassVar[int] = 2
-    _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 
     knots_: Float64Array

@@ -11,20 +11,34 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.checks import check_option, describe
-from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
-from calib._core.multinomial import LogitSource, MultinomialProblem, Tempered, kept, tempered_logits
+from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
+from calib._core.logistic import smooths_input
+from calib._core.multinomial import (
+    MultinomialProblem,
+    tempered,
+    tempered_logits,
+)
 from calib._core.newton import LargeMinimum
-from calib._core.scores import Scores
+from calib._core.rows import Rows, smoothed
 from calib.base import BaseCalibrator
-from calib.calibrators.temperature import CHOICE_ELEMENTS, TemperatureCalibrator, choose_share
+from calib.calibrators.temperature import best_temperature, choose_share
 
 #: Stands for "no penalty": directions that the data leave free stay where they are.
 NO_PENALTY = 1e-7
 #: Elements of the subsample on which maps with and without smoothing of the input are compared.
 COMPARED_ELEMENTS = 1 << 19
+#: Fitted arrays of a full linear map.
+LINEAR_MAP: Mapping[str, FittedArray] = {
+    "temperature_": POSITIVE,
+    "input_smoothing_": SHARE,
+    "tempered_smoothing_": SHARE,
+    "smoothing_": SHARE,
+    "coef_": NUMBER.of_shape("classes", "classes"),
+    "intercept_": NUMBER.of_shape("classes"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,31 +58,11 @@ class LinearFit:
         """Intercepts and departures from the identity, one row a class."""
         return self.minimum.x.reshape(self.problem.penalty.shape)
 
-    @property
-    def source_samples(self) -> int:
-        """Number of samples that were fitted."""
-        return self.problem.source.n_samples
-
 
 class _LinearMapCalibrator(BaseCalibrator):
     """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "temperature_",
-        "input_smoothing_",
-        "tempered_smoothing_",
-        "smoothing_",
-        "coef_",
-        "intercept_",
-    )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "temperature_": POSITIVE,
-        "input_smoothing_": SHARE,
-        "tempered_smoothing_": SHARE,
-        "smoothing_": SHARE,
-        "coef_": NUMBER.of_shape("classes", "classes"),
-        "intercept_": NUMBER.of_shape("classes"),
-    }
+    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP)
 
     temperature_: float
     input_smoothing_: float
@@ -82,10 +76,8 @@ class _LinearMapCalibrator(BaseCalibrator):
     smooth_input: Literal["auto", True, False]
 
     @abstractmethod
-    def _problem(
-        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
-    ) -> MultinomialProblem:
-        """Return the convex problem for the map's form and penalties."""
+    def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:
+        """Return the convex problem for the map's form and penalties, on rows of `Logits`."""
 
     def _check_structure(self) -> None:
         check_option("structured", self.structured, (True, False))
@@ -93,15 +85,11 @@ class _LinearMapCalibrator(BaseCalibrator):
         if isinstance(self.strength, bool) or not number or not 0.0 < self.strength < np.inf:
             raise ValueError(f"strength must be a number > 0; got {describe(self.strength)}")
 
-    def _fit_linear(
-        self, scores: Scores, target: Float64Array, weight: Float64Array | None
-    ) -> LinearFit:
+    def _fit_linear(self, rows: Rows) -> LinearFit:
         """Fit, and keep all attributes but the coefficients."""
-        check_option("smooth_input", self.smooth_input, ("auto", True, False))
-        total = float(scores.n_samples if weight is None else weight.sum())
-        found = self._choose(scores, target, weight, total)
-        if found.source_samples < scores.n_samples:
-            found = self._fit_share(found.input_smoothing, scores, target, weight, total)
+        found = self._choose(rows)
+        if found.problem.rows.n_samples < rows.n_samples:
+            found = self._fit_share(found.input_smoothing, rows, rows.total)
         return self._kept(found)
 
     def _kept(self, found: LinearFit) -> LinearFit:
@@ -116,55 +104,35 @@ class _LinearMapCalibrator(BaseCalibrator):
             )
         return found
 
-    def _choose(
-        self, scores: Scores, target: Float64Array, weight: Float64Array | None, total: float
-    ) -> LinearFit:
+    def _choose(self, rows: Rows) -> LinearFit:
         """Fit with and without smoothing of the input, many samples on a part; return the better.
 
         Without a choice to make, nothing is compared and all samples are fitted.
         """
-        share = 0.0
-        if self._known_smoothing is not None:
-            return self._fit_share(float(self._known_smoothing), scores, target, weight, total)
-        if self.smooth_input is True or (self.smooth_input == "auto" and scores.source == "proba"):
-            share = choose_share(*_part(scores, target, weight, CHOICE_ELEMENTS), total)
-        if share == 0.0:
-            return self._fit_share(0.0, scores, target, weight, total)
-        return self.better_share(share, *_part(scores, target, weight, COMPARED_ELEMENTS), total)
+        share, known = 0.0, self._known_smoothing
+        searched = smooths_input(self.smooth_input, rows.source)
+        if known is not None:
+            share = float(known)
+        elif searched:
+            share = choose_share(rows)
+        if known is not None or share == 0.0:
+            return self._fit_share(share, rows, rows.total)
+        sample = rows.every(max(1, rows.n_samples * rows.n_classes // COMPARED_ELEMENTS))
+        plain, smoother = (self._fit_share(s, sample, rows.total) for s in (0.0, share))
+        return smoother if smoother.minimum.value < plain.minimum.value else plain
 
-    def better_share(
-        self,
-        share: float,
-        scores: Scores,
-        target: Float64Array,
-        weight: Float64Array | None,
-        total: float,
-    ) -> LinearFit:
-        """Return the better of two fits: to the scores as they are, and smoothed by `share`."""
-        plain, smoothed = (self._fit_share(s, scores, target, weight, total) for s in (0.0, share))
-        return smoothed if smoothed.minimum.value < plain.minimum.value else plain
-
-    def _fit_share(
-        self,
-        share: float,
-        scores: Scores,
-        target: Float64Array,
-        weight: Float64Array | None,
-        total: float,
-    ) -> LinearFit:
+    def _fit_share(self, share: float, rows: Rows, total: float) -> LinearFit:
         """Fit the temperature, then the linear map, to scores that are smoothed by `share`."""
-        scores = scores.smoothed(share)
-        first = TemperatureCalibrator(input="logits", smoothing=True, smooth_input=False)
-        first._fit(scores, target, weight)
-        temperature, tempered = first.temperature_, first.smoothing_
-        smoothing, scale = 0.0, 1.0
-        if not self.structured:
-            temperature, tempered = 1.0, 0.0
-            smoothing, scale = first.smoothing_, 1.0 / first.temperature_
-        source = kept(Tempered(scores, temperature, tempered))
-        problem = self._problem(source, target.astype(np.intp), weight, total)
+        rows = rows.mapped(smoothed, share)
+        temperature, level = best_temperature(rows).temperature, 1.0 / (rows.total + 1.0)
+        if self.structured:
+            source, scale, smoothing = tempered(rows, temperature, level), 1.0, 0.0
+        else:
+            source, scale, smoothing = tempered(rows, 1.0, 0.0), 1.0 / temperature, level
+            temperature, level = 1.0, 0.0
+        problem = self._problem(source, rows.n_classes, total)
         minimum = problem.solve(problem.scaled(scale))
-        return LinearFit(share, temperature, tempered, smoothing, scale, problem, minimum)
+        return LinearFit(share, temperature, level, smoothing, scale, problem, minimum)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -173,11 +141,3 @@ class _LinearMapCalibrator(BaseCalibrator):
         coef = fitted["coef_"]
         moved = z * coef if coef.ndim == 1 else xp.matmul(z, xp.matrix_transpose(coef))
         return links.smooth(links.softmax(moved + fitted["intercept_"], xp), fitted["smoothing_"])
-
-
-def _part(
-    scores: Scores, target: Float64Array, weight: Float64Array | None, elements: int
-) -> tuple[Scores, Float64Array, Float64Array | None]:
-    """Return a systematic subsample of about so many scores."""
-    step = max(1, scores.n_samples * scores.n_classes // elements)
-    return scores.every(step), target[::step], None if weight is None else weight[::step]

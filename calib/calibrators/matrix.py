@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from calib._border.checks import check_integer
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array
 from calib._border.warn import warn
-from calib._core.fitted_arrays import NUMBER, FittedArray
-from calib._core.multinomial import LogitSource, MultinomialProblem
-from calib._core.scores import Scores
-from calib.calibrators.linear_maps import NO_PENALTY, _LinearMapCalibrator
+from calib._core.fitted_map import NUMBER, MapTraits
+from calib._core.multinomial import LinearForm, MultinomialProblem
+from calib._core.rows import Rows
+from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, _LinearMapCalibrator
 from calib.warnings import CostWarning
 
 #: Unknowns beyond which matrix scaling warns about its cost.
@@ -100,10 +99,9 @@ class VectorScalingCalibrator(_LinearMapCalibrator):
     (749, 10)
     """
 
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        **_LinearMapCalibrator._declared,
-        "coef_": NUMBER.of_shape("classes"),
-    }
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={**LINEAR_MAP, "coef_": NUMBER.of_shape("classes")}
+    )
 
     def __init__(
         self,
@@ -118,16 +116,13 @@ class VectorScalingCalibrator(_LinearMapCalibrator):
         self.strength = strength
         self.smooth_input = smooth_input
 
-    def _problem(
-        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
-    ) -> MultinomialProblem:
-        level = self.strength * source.n_classes / total if self.structured else NO_PENALTY
-        penalty = np.full((source.n_classes, 2), level)
-        return MultinomialProblem(source, codes, weight, penalty, full=False)
+    def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:
+        level = self.strength * n_classes / total if self.structured else NO_PENALTY
+        return MultinomialProblem(rows, np.full((n_classes, 2), level), LinearForm(full=False))
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         self._check_structure()
-        x = self._fit_linear(scores, target, weight).x
+        x = self._fit_linear(rows).x
         self.intercept_, self.coef_ = x[:, 0].copy(), 1.0 + x[:, 1]
 
 
@@ -231,12 +226,9 @@ class MatrixScalingCalibrator(_LinearMapCalibrator):
         self.smooth_input = smooth_input
         self.rank = rank
 
-    def _problem(
-        self, source: LogitSource, codes: IntArray, weight: Float64Array | None, total: float
-    ) -> MultinomialProblem:
-        n_classes = source.n_classes
+    def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:
         rank = n_classes if self.rank is None else min(self.rank, n_classes)
-        basis = None if self.rank is None else _directions(source, rank)
+        basis = None if self.rank is None else _directions(rows, rank)
         levels = (n_classes / total, n_classes * (rank if basis is not None else n_classes - 1))
         shape = (n_classes, n_classes + 1) if basis is None else (n_classes, 2 + rank)
         penalty = np.full(shape, levels[1] / total)
@@ -246,23 +238,23 @@ class MatrixScalingCalibrator(_LinearMapCalibrator):
         penalty *= self.strength
         if not self.structured:
             penalty[:] = NO_PENALTY
-        return MultinomialProblem(source, codes, weight, penalty, full=basis is None, basis=basis)
+        return MultinomialProblem(rows, penalty, LinearForm(basis is None, basis))
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         self._check_structure()
         if self.rank is not None:
             check_integer("rank", self.rank, low=1)
-        n_classes = scores.n_classes
+        n_classes = rows.n_classes
         if self.rank is None and n_classes * (n_classes + 1) > MANY_UNKNOWNS:
-            passes = 40.0 * scores.n_samples * n_classes**2 * 4 / 1e10
+            passes = 40.0 * rows.n_samples * n_classes**2 * 4 / 1e10
             warn(
                 f"matrix scaling of {n_classes} classes fits {n_classes * (n_classes + 1):,} "
                 f"coefficients and may take {passes:,.0f} s; VectorScalingCalibrator or rank=20 "
                 f"takes a fraction of that",
                 CostWarning,
             )
-        found = self._fit_linear(scores, target, weight)
-        x, basis = found.x, found.problem.basis
+        found = self._fit_linear(rows)
+        x, basis = found.x, found.problem.form.basis
         self.intercept_ = x[:, 0].copy()
         if basis is None:
             self.coef_ = np.eye(n_classes) + x[:, 1:]
@@ -270,10 +262,10 @@ class MatrixScalingCalibrator(_LinearMapCalibrator):
             self.coef_ = np.diag(1.0 + x[:, 1]) + x[:, 2:] @ basis.T
 
 
-def _directions(source: LogitSource, rank: int) -> Float64Array:
+def _directions(rows: Rows, rank: int) -> Float64Array:
     """Return the leading principal directions of the logits, shape (n_classes, rank)."""
-    part = source.every(max(1, source.n_samples // DIRECTION_ROWS))
-    z = part.block(slice(0, part.n_samples))
+    part = rows.every(max(1, rows.n_samples // DIRECTION_ROWS)).part
+    z = part.source.block(slice(0, part.n_samples))
     z = z - z.mean(axis=1, keepdims=True)
     z -= z.mean(axis=0)
     _, vectors = np.linalg.eigh(z.T @ z)

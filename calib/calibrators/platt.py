@@ -6,25 +6,26 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.advice import current_door
 from calib._border.checks import check_option
-from calib._border.typing import Array, Float64Array, LabelArray, Namespace
-from calib._border.warn import warn
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, SHARE, MapTraits
 from calib._core.logistic import (
-    cautious_goals,
+    Design,
+    Goals,
+    Regressions,
     choose_smoothing,
     confined_problems,
     fit_logistic,
-    separable,
+    smooths_input,
+    warn_of_classes,
 )
-from calib._core.newton import Minimum
+from calib._core.rows import Rows
 from calib._core.scores import Scores
 from calib._core.suspicion import LEVEL, ranking, says_nothing
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 
 
 class PlattCalibrator(BaseCalibrator):
@@ -105,21 +106,15 @@ class PlattCalibrator(BaseCalibrator):
            [0.025, 0.975]])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "intercept_",
-        "slope_",
-        "input_smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "intercept_": NUMBER.of_shape("problems"),
+            "slope_": NUMBER.of_shape("problems"),
+            "input_smoothing_": SHARE.of_shape("problems"),
+        },
+        rescales_from=3,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "intercept_": NUMBER.of_shape("problems"),
-        "slope_": NUMBER.of_shape("problems"),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 3
     soft_targets: ClassVar[bool] = True
 
     intercept_: Float64Array
@@ -138,34 +133,36 @@ class PlattCalibrator(BaseCalibrator):
         self.smooth_targets = smooth_targets
         self.smooth_input = smooth_input
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("smooth_targets", self.smooth_targets, ("auto", True, False))
-        check_option("smooth_input", self.smooth_input, ("auto", True, False))
-        n_problems = 1 if scores.n_classes == 2 else scores.n_classes
+        search = smooths_input(self.smooth_input, rows.source)
+        known = self._known_smoothing
+        n_problems = 1 if rows.n_classes == 2 else rows.n_classes
         self.intercept_, self.slope_, self.input_smoothing_ = np.zeros((3, n_problems))
         self.n_evaluations_ = 0
         failed: list[int] = []
-        for columns, s, t in confined_problems(scores, target, weight):
-            if self.smooth_input is True or (
-                self.smooth_input == "auto" and scores.source == "proba"
-            ):
-                known = self._known_smoothing
-                share = (
-                    _share(s, t, weight, self.smooth_targets) if known is None else known[columns]
-                )
+        for columns, odds in confined_problems(rows):
+            if search:
+                share = self._share(odds) if known is None else known[columns]
                 self.input_smoothing_[columns] = share
-                s = links.bounded_log_odds(s, share, np)
-            minimum, self.slope_[columns], self.intercept_[columns] = _solve(
-                s, t, weight, self.smooth_targets
-            )
+                odds = odds.bounded(share)
+            design, centre, unit = _line(odds)
+            minimum = fit_logistic(design, odds.rows, self._goals(odds))
+            slope = minimum.x[:, 1] / unit
+            self.slope_[columns], self.intercept_[columns] = slope, minimum.x[:, 0] - slope * centre
             self.n_evaluations_ = max(self.n_evaluations_, minimum.n_evaluations)
             failed += (columns.start + np.flatnonzero(~minimum.converged)).tolist()
-        if failed:
-            warn(
-                f"Platt scaling did not converge in {self.n_evaluations_} passes for classes "
-                f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
-                ConvergenceWarning,
-            )
+        text = f"Platt scaling did not converge in {self.n_evaluations_} passes"
+        warn_of_classes(text, failed, self.classes_, n_problems)
+
+    def _goals(self, odds: Regressions) -> Goals:
+        """Return what the targets 0 and 1 stand for, problem by problem."""
+        smooth = self.smooth_targets
+        return odds.goals(odds.separable if smooth == "auto" else np.full(len(odds.ones), smooth))
+
+    def _share(self, odds: Regressions) -> Float64Array:
+        """Return the smoothing of the input that fits each problem best."""
+        return choose_smoothing(_line(odds)[0], odds.rows, self._goals(odds))
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -193,39 +190,11 @@ class PlattCalibrator(BaseCalibrator):
         )
 
 
-def _goals(
-    s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
-) -> tuple[Float64Array, Float64Array]:
-    """Return what the targets 0 and 1 stand for, problem by problem."""
-    cautious = separable(s, t) if smooth == "auto" else np.full(s.shape[1], smooth)
-    return cautious_goals(t, weight, cautious)
-
-
-def _frame(s: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return the middle and half the width of the range of the log-odds of each problem.
+def _line(odds: Regressions) -> tuple[Design, Float64Array, Float64Array]:
+    """Return a straight line, and the middle and half the width of the range of each problem.
 
     With these taken out, fits are well conditioned and no square overflows.
     """
-    top, bottom = s.max(axis=0), s.min(axis=0)
-    centre, half = 0.5 * top + 0.5 * bottom, 0.5 * top - 0.5 * bottom
-    return centre, np.where(half > 0, half, 1.0)
-
-
-def _share(
-    s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
-) -> Float64Array:
-    """Return the smoothing of the input that fits each problem best."""
-    centre, unit = _frame(s)
-    goals = _goals(s, t, weight, smooth)
-    return choose_smoothing(lambda block: ((block - centre) / unit,), s, t, weight, goals)
-
-
-def _solve(
-    s: Float64Array, t: LabelArray, weight: Float64Array | None, smooth: Literal["auto"] | bool
-) -> tuple[Minimum, Float64Array, Float64Array]:
-    """Fit some problems; return how it went, slopes and intercepts."""
-    centre, unit = _frame(s)
-    goals = _goals(s, t, weight, smooth)
-    minimum = fit_logistic(lambda block: ((block - centre) / unit,), s, t, weight, goals)
-    slope = minimum.x[:, 1] / unit
-    return minimum, slope, minimum.x[:, 0] - slope * centre
+    centre, half = 0.5 * odds.high + 0.5 * odds.low, 0.5 * odds.high - 0.5 * odds.low
+    unit = np.where(half > 0, half, 1.0)
+    return lambda block: ((block - centre) / unit,), centre, unit

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.checks import check_option
-from calib._border.typing import Array, Float64Array, LabelArray, Namespace
-from calib._border.warn import warn
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, MapTraits
 from calib._core.logistic import (
-    PenaltyOf,
-    cautious_goals,
+    Goals,
+    Odds,
+    Regressions,
     choose_smoothing,
     confined_problems,
     fit_logistic,
-    log_loss,
-    separable,
+    smooths_input,
+    warn_of_classes,
 )
-from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib._core.rows import Rows, Sums, largest
+from calib.base import BaseCalibrator
 
 #: Factor of the squared coefficient of the square in the total log loss, in units in which the
 #: log-odds of the calibration set have standard deviation 1.
@@ -107,29 +107,19 @@ class QuadraticCalibrator(BaseCalibrator):
     array([0.28, 0.52, 1.  ])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "coef_",
-        "centre_",
-        "scale_",
-        "low_",
-        "high_",
-        "input_smoothing_",
-        "smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "coef_": NUMBER.of_shape("problems", 3),
+            "centre_": NUMBER.of_shape("problems"),
+            "scale_": POSITIVE.of_shape("problems"),
+            "low_": NUMBER.of_shape("problems"),
+            "high_": NUMBER.of_shape("problems"),
+            "input_smoothing_": SHARE.of_shape("problems"),
+            "smoothing_": SHARE,
+        },
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "coef_": NUMBER.of_shape("problems", 3),
-        "centre_": NUMBER.of_shape("problems"),
-        "scale_": POSITIVE.of_shape("problems"),
-        "low_": NUMBER.of_shape("problems"),
-        "high_": NUMBER.of_shape("problems"),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 2
     soft_targets: ClassVar[bool] = True
 
     coef_: Float64Array
@@ -151,54 +141,39 @@ class QuadraticCalibrator(BaseCalibrator):
         self.monotone = monotone
         self.smooth_input = smooth_input
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("monotone", self.monotone, (True, False))
-        check_option("smooth_input", self.smooth_input, ("auto", True, False))
-        total = float(scores.n_samples if weight is None else weight.sum())
-        search = scores.source == "proba" if self.smooth_input == "auto" else self.smooth_input
-        n_problems = 1 if scores.n_classes == 2 else scores.n_classes
+        search = smooths_input(self.smooth_input, rows.source)
+        known, total = self._known_smoothing, rows.total
+        n_problems = 1 if rows.n_classes == 2 else rows.n_classes
         self.coef_ = np.zeros((n_problems, 3))
         fitted = np.zeros((5, n_problems))
         self.centre_, self.scale_, self.low_, self.high_, self.input_smoothing_ = fitted
         self.smoothing_ = 1.0 / (total + 1.0)
         failed: list[int] = []
-        for columns, s, t in confined_problems(scores, target, weight):
-            goals = cautious_goals(t, weight, separable(s, t))
+        for columns, odds in confined_problems(rows):
+            goals = odds.goals(odds.separable)
             if search:
-                known = self._known_smoothing
-                share = (
-                    choose_smoothing(_for_choice, s, t, weight, goals, penalty_for_choice(total))
-                    if known is None
-                    else known[columns]
-                )
+                share = known[columns] if known is not None else None
+                if share is None:
+                    penalty_of = partial(_penalty_for_choice, total)
+                    share = choose_smoothing(_for_choice, odds.rows, goals, penalty_of)
                 self.input_smoothing_[columns] = share
-                s = links.bounded_log_odds(s, share, np)
-            centre, scale = _moments(s, weight)
-            u = (s - centre) / scale
-            penalty = np.zeros((s.shape[1], 3))
+                odds = odds.bounded(share)
+            centre, scale = _moments(odds)
+            odds = odds.moved(_standardised, centre, scale)
+            penalty = np.zeros((len(scale), 3))
             penalty[:, 2] = CURVATURE_PENALTY / total
-            minimum = fit_logistic(_parabola, u, t, weight, goals, penalty=penalty)
+            minimum = fit_logistic(_parabola, odds.rows, goals, penalty=penalty)
             failed += (columns.start + np.flatnonzero(~minimum.converged)).tolist()
             self.coef_[columns] = minimum.x
             self.centre_[columns], self.scale_[columns] = centre, scale
-            self.low_[columns], self.high_[columns] = u.min(axis=0), u.max(axis=0)
+            self.low_[columns], self.high_[columns] = odds.low, odds.high
             if self.monotone:
-                self._straighten(columns, u, t, weight, goals)
-        if failed:
-            warn(
-                f"quadratic scaling did not converge for classes "
-                f"{self.classes_[failed if n_problems > 1 else [1]].tolist()}",
-                ConvergenceWarning,
-            )
+                self._straighten(columns, odds, goals)
+        warn_of_classes("quadratic scaling did not converge", failed, self.classes_, n_problems)
 
-    def _straighten(
-        self,
-        columns: slice,
-        u: Float64Array,
-        t: LabelArray,
-        weight: Float64Array | None,
-        goals: tuple[Float64Array, Float64Array],
-    ) -> None:
+    def _straighten(self, columns: slice, odds: Regressions, goals: Goals) -> None:
         """Cut every parabola at a vertex inside its range, or replace it by a line."""
         coef, low, high = self.coef_[columns], self.low_[columns], self.high_[columns]
         bent = np.flatnonzero(coef[:, 2] != 0.0)
@@ -207,26 +182,24 @@ class QuadraticCalibrator(BaseCalibrator):
         inside = (vertex > low) & (vertex < high)
         falling = ~inside & (coef[:, 1] + coef[:, 2] * (low + high) < 0.0)
         for k in np.flatnonzero(inside | falling):
-            one = (goals[0][k : k + 1], goals[1][k : k + 1])
-            part = (t[:, k : k + 1], weight, one)
-            line = fit_logistic(lambda b: (b,), u[:, k : k + 1], *part).x[0]
+            goals_of_k = (goals[0][k : k + 1], goals[1][k : k + 1])
+            problem = odds.column(int(k))
+            line = np.append(fit_logistic(_line, problem.rows, goals_of_k).x[0], 0.0)
             line[1] = max(line[1], 0.0)
             if line[1] == 0.0:
-                share = np.average(t[:, k], weights=weight)
-                mean = goals[0][k] + (goals[1][k] - goals[0][k]) * share
-                line[0] = np.log(mean) - np.log(1.0 - mean)
+                line[0] = problem.constant(goals_of_k)[0]
             cut = (max(vertex[k], low[k]), high[k]) if coef[k, 2] > 0 else (low[k], vertex[k])
-            losses = [np.inf, log_loss(line[0] + line[1] * u[:, k : k + 1], *part)[0]]
+            curved, straight = np.inf, problem.loss(goals_of_k, _polynomial, line)[0]
             if inside[k]:
-                x = np.clip(u[:, k : k + 1], *cut)
-                losses[0] = log_loss(coef[k, 0] + x * (coef[k, 1] + coef[k, 2] * x), *part)[0]
-            if losses[1] <= losses[0]:
-                coef[k] = [*line, 0.0]
+                curved = problem.moved(np.clip, *cut).loss(goals_of_k, _polynomial, coef[k])[0]
+            if straight <= curved:
+                coef[k] = line
             else:
                 low[k], high[k] = cut
 
-    def _check_fitted(self) -> None:
-        super()._check_fitted()
+    def check_map(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
+        super().check_map()
         if (self.low_ > self.high_).any():
             raise ValueError("low_ must not exceed high_")
 
@@ -249,8 +222,16 @@ class QuadraticCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
+def _line(u: Float64Array) -> tuple[Float64Array, ...]:
+    return (u,)
+
+
 def _parabola(u: Float64Array) -> tuple[Float64Array, ...]:
     return u, u * u
+
+
+def _polynomial(u: Float64Array, coef: Float64Array) -> Float64Array:
+    return np.asarray(coef[0] + u * (coef[1] + coef[2] * u))
 
 
 def _for_choice(s: Float64Array) -> tuple[Float64Array, ...]:
@@ -259,21 +240,30 @@ def _for_choice(s: Float64Array) -> tuple[Float64Array, ...]:
     return u, u * u
 
 
-def penalty_for_choice(total: float) -> PenaltyOf:
-    """Return the penalty of the final fit in the units of `_for_choice`, by the log-odds."""
-
-    def penalty_of(s: Float64Array, weight: Float64Array | None) -> Float64Array:
-        _, scale = _moments(np.clip(s, -1e3, 1e3), weight)
-        penalty = np.zeros((s.shape[1], 3))
-        penalty[:, 2] = CURVATURE_PENALTY / total * (0.1 * scale) ** 4
-        return penalty
-
-    return penalty_of
+def _penalty_for_choice(total: float, odds: Regressions) -> Float64Array:
+    """Return the penalty of the final fit in the units of `_for_choice`."""
+    _, scale = _moments(odds.moved(np.clip, -1e3, 1e3))
+    penalty = np.zeros((len(scale), 3))
+    penalty[:, 2] = CURVATURE_PENALTY / total * (0.1 * scale) ** 4
+    return penalty
 
 
-def _moments(s: Float64Array, weight: Float64Array | None) -> tuple[Float64Array, Float64Array]:
-    """Return mean and standard deviation of each column, 1 for a constant one."""
-    unit = np.maximum(np.abs(s).max(axis=0), np.finfo(np.float64).tiny)  # no square overflows
-    mean = np.average(s / unit, axis=0, weights=weight)
-    spread = unit * np.sqrt(np.average((s / unit - mean) ** 2, axis=0, weights=weight))
+def _moments(odds: Regressions) -> tuple[Float64Array, Float64Array]:
+    """Return mean and standard deviation of the log-odds of each problem, 1 for constant ones."""
+    (peak,) = odds.rows.reduce(_largest_size, by=largest)
+    unit = np.maximum(peak, np.finfo(np.float64).tiny)  # no square overflows
+    mean = odds.mean(np.divide, unit)
+    spread = unit * np.sqrt(odds.mean(_squared_distance, mean, unit))
     return np.asarray(unit * mean), np.where(spread > 0, spread, 1.0)
+
+
+def _largest_size(part: Odds) -> Sums:
+    return (np.abs(part.s).max(axis=0),)
+
+
+def _squared_distance(s: Float64Array, mean: Float64Array, unit: Float64Array) -> Float64Array:
+    return np.asarray((s / unit - mean) ** 2)
+
+
+def _standardised(s: Float64Array, centre: Float64Array, scale: Float64Array) -> Float64Array:
+    return np.asarray((s - centre) / scale)

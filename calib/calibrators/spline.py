@@ -13,10 +13,10 @@ from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
-from calib._core.logistic import confined_problems
+from calib._core.fitted_map import SHARE, FittedArray, MapTraits
+from calib._core.logistic import confined_odds
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 from calib.calibrators.natural_splines import Curves, fill_cells, fit_curves
 
 
@@ -119,26 +119,18 @@ class SplineCalibrator(BaseCalibrator):
     array([0.04, 0.47, 0.71])
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "knots_",
-        "values_",
-        "end_slopes_",
-        "input_smoothing_",
-        "smoothing_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "knots_": FittedArray(("problems", "knots"), ascending=True),
+            "values_": FittedArray(("problems", "knots"), ascending=True),
+            "end_slopes_": FittedArray(("problems", 2), low=0.0),
+            "input_smoothing_": SHARE.of_shape("problems"),
+            "smoothing_": SHARE,
+        },
+        block_rows=4096,
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "knots_": FittedArray(("problems", "knots"), ascending=True),
-        "values_": FittedArray(("problems", "knots"), ascending=True),
-        "end_slopes_": FittedArray(("problems", 2), low=0.0),
-        "input_smoothing_": SHARE.of_shape("problems"),
-        "smoothing_": SHARE,
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
     _least_per_class: ClassVar[int] = 5
-    _rescales_from: ClassVar[int] = 2
-    _block_rows: ClassVar[int] = 4096
     soft_targets: ClassVar[bool] = True
 
     knots_: Float64Array
@@ -177,7 +169,7 @@ class SplineCalibrator(BaseCalibrator):
                 smooth_input=self.smooth_input,
                 known=None if known is None else known[columns],
             )
-            for columns, s, t in confined_problems(scores, target, weight)
+            for columns, s, t in confined_odds(scores, target, weight)
         ]
         self.knots_ = np.concatenate([part.knots for part in parts])
         self.values_ = np.concatenate([part.values for part in parts])

@@ -11,8 +11,9 @@ import numpy as np
 
 from calib._border.arrays import PROBA_FLOOR, array_namespace, like, row_blocks, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
-from calib._border.typing import Array, ArrayLike, Domain, Float64Array, RandomState
+from calib._border.typing import Array, ArrayLike, Float64Array, RandomState
 from calib._core import links
+from calib._core.fitted_map import MapTraits
 from calib._core.heads import HEAD_KINDS, HeadKind, Heads, fit_heads, fit_with_held_out
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -141,7 +142,7 @@ class SplitPointCalibrator(BaseCalibrator):
     array([0.35, 0.67])
     """
 
-    _domain: ClassVar[Domain] = "logits"
+    traits: ClassVar[MapTraits] = MapTraits(pure=False)
 
     heads_: Heads
     shrinkage_: float
@@ -172,7 +173,8 @@ class SplitPointCalibrator(BaseCalibrator):
 
     # ------------------------------------------------------------------ fit
 
-    def _n_scores(self, n_columns: int) -> int:
+    def n_score_columns(self, n_columns: int) -> int:
+        """Return how many leading columns of `X` are scores."""
         if self.n_scores is None:
             return n_columns
         n_scores = check_integer("n_scores", self.n_scores, low=1)
@@ -189,14 +191,14 @@ class SplitPointCalibrator(BaseCalibrator):
         check_option("split_point", self.split_point, ("tempered", "scores"))
         check_fraction("threshold", self.threshold)
         share = _check_shrinkage(self.shrinkage)
-        n_scores = self._n_scores(scores.array.shape[1])
+        n_scores = self.n_score_columns(scores.array.shape[1])
         features = scores.array[:, n_scores:].astype(np.float64)
         scores = replace(scores, array=scores.array[:, :n_scores])
         codes = target.astype(np.intp)
         self.temperature_, self.smoothing_ = 1.0, 0.0
         if self.split_point == "tempered" and self.mode == "mean":
             tempered = TemperatureCalibrator(input=self.input, smooth_input=False)
-            tempered._fit(scores, target, weight)
+            tempered.fit_scores(scores, target, weight)
             self.temperature_, self.smoothing_ = tempered.temperature_, tempered.smoothing_
         p = self._split(scores.dense())
         self.present_ = np.bincount(codes, minlength=scores.n_classes) > 0
@@ -237,7 +239,7 @@ class SplitPointCalibrator(BaseCalibrator):
             floating type, library and device of `X`. Never use it as the only sign of shift: on
             digits the distance to the tenth neighbour was better in three shifts of four.
         """
-        return self._by_rows(self._checked(X), self._doubt)
+        return self._by_rows(self.checked(X), self._doubt)
 
     def entropy(self, X: ArrayLike) -> Array:
         """Return the entropy of the calibrated probabilities.
@@ -260,14 +262,15 @@ class SplitPointCalibrator(BaseCalibrator):
             out: Float64Array = -(answer * np.log(answer)).sum(axis=1)
             return np.maximum(out, 0.0) if self.mode == "mean" else out
 
-        return self._by_rows(self._checked(X), entropy)
+        return self._by_rows(self.checked(X), entropy)
 
-    def _apply(self, array: Array) -> Array:
+    def map_checked(self, array: Array) -> Array:
+        """Map rows that `checked` returned, or that are known to be what it returns."""
         xp = array_namespace(array)
         out = self._by_rows(array, self._answer)
         if self.input == "proba":
             return out
-        columns = array[:, : self._n_scores(array.shape[1])]
+        columns = array[:, : self.n_score_columns(array.shape[1])]
         if columns.shape[1] == 1:
             columns = links.both_columns(columns, self.input, xp)
         return links.without_excluded(out, links.excluded(columns, xp), xp)
@@ -278,7 +281,7 @@ class SplitPointCalibrator(BaseCalibrator):
         """Apply a function of split points and head outputs to checked rows of any namespace."""
         xp = array_namespace(array)
         columns = to_numpy(array)
-        n_scores = self._n_scores(columns.shape[1])
+        n_scores = self.n_score_columns(columns.shape[1])
         answers = []
         for rows in row_blocks(len(columns), columns.shape[1] + 3 * len(self.classes_)):
             part = columns[rows, :n_scores].astype(np.float64)
@@ -296,7 +299,8 @@ class SplitPointCalibrator(BaseCalibrator):
             "smoothing_": self.smoothing_,
             "input_smoothing_": 0.0,
         }
-        out: Float64Array = TemperatureCalibrator._map(logits, fitted, np)
+        tempering = TemperatureCalibrator.map_from(fitted, {})
+        out: Float64Array = tempering.evaluate(logits, "logits", np)
         return out
 
     def _corrected(self, p: Float64Array, parts: Float64Array) -> Float64Array:

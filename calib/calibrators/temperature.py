@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,9 +16,10 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
-from calib._core.logistic import BOUNDS, smoothing_share
+from calib._core.fitted_map import POSITIVE, SHARE, MapTraits
+from calib._core.logistic import BOUNDS, smoothing_share, smooths_input
 from calib._core.newton import find_root
+from calib._core.rows import Rows, in_memory, smoothed
 from calib._core.scores import Scores
 from calib._core.suspicion import says_nothing
 from calib._core.tempering import mean, temperature_problem
@@ -115,12 +117,13 @@ class TemperatureCalibrator(BaseCalibrator):
     2.884
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("temperature_", "smoothing_", "input_smoothing_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "temperature_": POSITIVE,
-        "smoothing_": SHARE,
-        "input_smoothing_": SHARE,
-    }
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "temperature_": POSITIVE,
+            "smoothing_": SHARE,
+            "input_smoothing_": SHARE,
+        },
+    )
     soft_targets: ClassVar[bool] = True
 
     temperature_: float
@@ -139,45 +142,18 @@ class TemperatureCalibrator(BaseCalibrator):
         self.smoothing = smoothing
         self.smooth_input = smooth_input
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("smoothing", self.smoothing, ("auto", True, False))
-        check_option("smooth_input", self.smooth_input, ("auto", True, False))
-        total = float(scores.n_samples if weight is None else weight.sum())
         self.input_smoothing_ = 0.0
-        if self.smooth_input is True or (self.smooth_input == "auto" and scores.source == "proba"):
-            step = max(1, scores.n_samples * scores.n_classes // CHOICE_ELEMENTS)
-            part = None if weight is None else weight[::step]
+        if smooths_input(self.smooth_input, rows.source):
             known = self._known_smoothing
-            self.input_smoothing_ = (
-                choose_share(scores.every(step), target[::step], part, total)
-                if known is None
-                else float(known)
-            )
-            scores = scores.smoothed(self.input_smoothing_)
-        step = max(1, scores.n_samples * scores.n_classes // START_ELEMENTS)
-        problem = temperature_problem(scores, target, weight)
-        unit, gaps = problem.unit, problem.gaps
+            self.input_smoothing_ = choose_share(rows) if known is None else float(known)
+            rows = rows.mapped(smoothed, self.input_smoothing_)
+        best = best_temperature(rows)
+        self.temperature_, self.n_evaluations_ = best.temperature, best.n_evaluations
         self.smoothing_ = 0.0
-        separable = False
-        if gaps.largest > 0:
-            start, low, high = gaps.bracket()
-            if step > 1:  # a subsample brings the start close, so that full passes are few
-                first = find_root(problem.slopes(step), start, low, high, tolerance=1e-3)
-                start = start if first.at_bound else first.x
-            root = find_root(problem.slopes(), start, low, high)
-            if not root.converged:
-                warn(
-                    f"temperature scaling did not converge in {root.n_evaluations} passes; "
-                    f"temperature_ = {unit * math.exp(-root.x):.6g} is the best bracket found",
-                    ConvergenceWarning,
-                )
-            self.temperature_ = unit * math.exp(-root.x)
-            self.n_evaluations_ = root.n_evaluations
-            separable = root.at_bound == 1
-        else:  # all rows are flat: every temperature is optimal
-            self.temperature_, self.n_evaluations_ = 1.0, 0
-        if self.smoothing is True or (self.smoothing == "auto" and separable):
-            self.smoothing_ = 1.0 / (total + 1.0)
+        if self.smoothing is True or (self.smoothing == "auto" and best.separable):
+            self.smoothing_ = 1.0 / (rows.total + 1.0)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -206,22 +182,55 @@ class TemperatureCalibrator(BaseCalibrator):
         )
 
 
-def choose_share(
-    scores: Scores, target: Float64Array, weight: Float64Array | None, total: float
-) -> float:
+@dataclass(frozen=True)
+class BestTemperature:
+    """The temperature with the least log loss.
+
+    Attributes
+    ----------
+    temperature : float
+    separable : bool
+        Whether the best temperature is zero, so that this is the end of what was tried.
+    n_evaluations : int
+        Passes over all rows.
+    """
+
+    temperature: float
+    separable: bool
+    n_evaluations: int
+
+
+def best_temperature(rows: Rows) -> BestTemperature:
+    """Find the temperature with the least log loss; warn if the solver falls short."""
+    problem = temperature_problem(rows)
+    if not problem.gaps.largest > 0:  # all rows are flat: every temperature is optimal
+        return BestTemperature(1.0, False, 0)
+    start, low, high = problem.gaps.bracket()
+    step = max(1, rows.n_samples * rows.n_classes // START_ELEMENTS)
+    if step > 1:  # a subsample brings the start close, so that full passes are few
+        first = find_root(problem.slopes(step), start, low, high, tolerance=1e-3)
+        start = start if first.at_bound else first.x
+    root = find_root(problem.slopes(), start, low, high)
+    temperature = problem.unit * math.exp(-root.x)
+    if not root.converged:
+        warn(
+            f"temperature scaling did not converge in {root.n_evaluations} passes; "
+            f"temperature_ = {temperature:.6g} is the best bracket found",
+            ConvergenceWarning,
+        )
+    return BestTemperature(temperature, root.at_bound == 1, root.n_evaluations)
+
+
+def choose_share(rows: Rows) -> float:
     """Return the smoothing of the input with which the best temperature fits best.
 
-    Parameters
-    ----------
-    scores, target, weight : Scores, ndarray of shape (n_samples,), ndarray or None
-        All samples or a part of them.
-    total : float
-        Total weight of all samples, which the shares that are tried depend on.
+    A subsample is looked at; the shares that are tried depend on the total weight of all rows.
     """
+    part = rows.every(max(1, rows.n_samples * rows.n_classes // CHOICE_ELEMENTS)).part
     share, best = 0.0, np.inf
     for bound in BOUNDS:
-        candidate = smoothing_share(total, bound)
-        value = _least_loss(scores.smoothed(candidate), target, weight)
+        candidate = smoothing_share(rows.total, bound)
+        value = _least_loss(part.scores.smoothed(candidate), part.target, part.weight)
         if value < best - LEAST_DECREASE:
             share, best = candidate, value
     return share
@@ -229,19 +238,18 @@ def choose_share(
 
 def _least_loss(scores: Scores, target: Float64Array, weight: Float64Array | None) -> float:
     """Return the mean log loss at the best temperature."""
-    if scores.n_classes > 2:  # logarithms are taken once
-        scores = Scores(scores.in_domain("logits").dense(), "logits", "logits")
-    problem = temperature_problem(scores, target, weight)
+    binary = scores.n_classes == 2  # logarithms are taken once
+    z = scores.log_odds()[:, None] if binary else scores.in_domain("logits").dense()
+    scores = Scores(z, "logits", "logits")
+    problem = temperature_problem(in_memory(scores, target, weight))
     inverse = 1.0
     if problem.gaps.largest > 0:
         bracket = problem.gaps.bracket()
         inverse = math.exp(find_root(problem.slopes(), *bracket, tolerance=1e-3).x) / problem.unit
-    if scores.n_classes == 2:
-        z = scores.log_odds()
-    else:
-        z = scores.array - problem.inner[:, None] * problem.unit
-    z = z * inverse
-    if z.ndim == 1:
+    if binary:
+        z = z[:, 0] * inverse
         return mean(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - target * z, weight)
+    z = z - problem.rows.every(1).part.inner[:, None] * problem.unit
+    z *= inverse
     picked = z[np.arange(len(z)), target.astype(np.intp)]
     return mean(np.log(np.exp(z).sum(axis=1)) - picked, weight)

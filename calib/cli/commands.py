@@ -33,7 +33,7 @@ from calib.cli.tables import Table
 from calib.cli.targets import check_source, check_targets
 from calib.cli.terminal import Progress, print_table, say
 from calib.cli.writers import writable_format, write_report, write_table
-from calib.registry import CALIBRATORS, get_entry, make_calibrator
+from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
 #: Folds of the summary that `fit` prints, and samples below which it makes none.
 N_FOLDS, MIN_SAMPLES = 5, 50
@@ -318,7 +318,7 @@ def _new(method: str, params: list[str], kind: InputKind) -> BaseCalibrator:
     entry = get_entry(method)
     if not entry.available:
         raise ValueError(f"{method} needs {', '.join(entry.needs)}, which is not installed")
-    known = sorted(set(entry.load()._get_param_names()) - {"input"})
+    known = sorted(set(parameter_names(entry.load())) - {"input"})
     values = {}
     for text in params:
         key, equals, value = text.partition("=")

@@ -313,7 +313,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
             for label in np.setdiff1d(classes, labels).tolist():
                 reason = "no detection" if label in annotated else "no annotated box"
                 maps.fallbacks[label] = reason
-        self._set_maps(maps, classes)
+        self.set_maps(maps, classes)
         # Thresholds on calibrated scores.
         mapped = self.transform(detections[keep])
         self.raw_thresholds_, self.threshold_fallbacks_ = raw, missing
@@ -429,8 +429,16 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
             return matches.iou
         return matches.is_true_positive.astype(np.float64)
 
-    def _set_maps(self, maps: ClassMaps, classes: IntArray) -> None:
-        """Set everything that `transform` needs."""
+    def set_maps(self, maps: ClassMaps, classes: IntArray) -> None:
+        """Set everything that `transform` needs.
+
+        Parameters
+        ----------
+        maps : ClassMaps
+            Fitted maps.
+        classes : ndarray of int
+            Classes seen at fit, ascending.
+        """
         self.classes_ = classes
         self.pooled_map_, self.class_maps_ = maps.pooled, maps.own
         self.shares_, self.fallbacks_ = maps.share, maps.fallbacks

@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-import calib
 from calib._border.checks import describe
 from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
 from calib.detection.calibrator import DetectionCalibrator, check_options
 from calib.detection.tables.ground_truth import Fingerprints
-from calib.grouped.map_table import make_map, stored_class, stored_name
+from calib.grouped.files import contents_of as contents_of_map
+from calib.grouped.files import is_plain, restored_map, unfitted_map
+from calib.grouped.map_table import make_map, stored_name
 from calib.grouped.pooling import ClassMaps
-from calib.persistence import DETECTION_KIND, FORMAT, contents_of, restored_map
 
-_PLAIN = (type(None), bool, int, float, str)
+#: What files of the calibrators of detectors say that they are.
+KIND = "calib detection calibrator"
 
 
-def document_of(calibrator: object) -> dict[str, Any]:
+def contents_of(calibrator: object) -> dict[str, Any]:
     """Return a fitted calibrator of a detector as plain values.
 
     Raises
@@ -41,9 +42,6 @@ def document_of(calibrator: object) -> dict[str, Any]:
     check_is_fitted(calibrator, "score_map_")
     labels = calibrator.classes_.tolist()
     return {
-        "kind": DETECTION_KIND,
-        "format": FORMAT,
-        "library": calib.__version__,
         "parameters": _encode_parameters(calibrator.get_params(deep=False)),
         "classes": labels,
         "class_counts": [calibrator.class_counts_[label] for label in labels],
@@ -53,16 +51,16 @@ def document_of(calibrator: object) -> dict[str, Any]:
         "threshold_fallbacks": list(calibrator.threshold_fallbacks_),
         "fit_images": None if calibrator.fit_images_ is None else _as_text(calibrator.fit_images_),
         "fallbacks": _pairs(calibrator.fallbacks_),
-        "pooled_map": contents_of(calibrator.pooled_map_),
+        "pooled_map": contents_of_map(calibrator.pooled_map_),
         "class_maps": [
-            {"class": label, "share": calibrator.shares_[label], "map": contents_of(own)}
+            {"class": label, "share": calibrator.shares_[label], "map": contents_of_map(own)}
             for label, own in calibrator.class_maps_.items()
         ],
     }
 
 
-def from_document(document: Mapping[str, Any]) -> DetectionCalibrator:
-    """Return the calibrator that `document_of` described, or raise a `ValueError`."""
+def restored_calibrator(document: Mapping[str, Any]) -> DetectionCalibrator:
+    """Return the calibrator that `contents_of` described, or raise a `ValueError`."""
     calibrator = DetectionCalibrator(**_decode_parameters(document["parameters"]))
     check_options(calibrator.get_params(deep=False))
     make_map(calibrator.calibrator, len(calibrator.features))
@@ -81,7 +79,7 @@ def from_document(document: Mapping[str, Any]) -> DetectionCalibrator:
         maps.share[label] = share
     for label, reason in _list(document["fallbacks"], "fallbacks"):
         maps.fallbacks[_label(label)] = str(reason)
-    calibrator._set_maps(maps, classes)
+    calibrator.set_maps(maps, classes)
     calibrator.class_counts_ = dict(zip(classes.tolist(), counts.tolist(), strict=True))
     calibrator.raw_thresholds_ = _thresholds(document["raw_thresholds"])
     calibrator.calibrated_thresholds_ = _thresholds(document["calibrated_thresholds"])
@@ -115,7 +113,7 @@ def _encode_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(given, BaseCalibrator):
         inner = given.get_params(deep=False)
         name = stored_name(given)
-        if name is None or not all(isinstance(value, _PLAIN) for value in inner.values()):
+        if name is None or not all(map(is_plain, inner.values())):
             raise TypeError(f"calibrator={describe(given)} cannot be saved as JSON; use pickle")
         out["calibrator"] = {"calibrator": name, "parameters": inner}
     for name, value in out.items():
@@ -125,7 +123,7 @@ def _encode_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decode_parameters(given: Any) -> dict[str, Any]:
-    known = DetectionCalibrator._get_param_names()
+    known = list(DetectionCalibrator().get_params(deep=False))
     if not isinstance(given, dict) or not set(given) <= set(known):
         raise ValueError(f"DetectionCalibrator takes the parameters {known}, not {given!r:.80}")
     out = dict(given)
@@ -134,16 +132,9 @@ def _decode_parameters(given: Any) -> dict[str, Any]:
         out["threshold"] = _thresholds(out["threshold"]["per_class"])
     inner = out.get("calibrator")
     if isinstance(inner, dict):
-        method, parameters = stored_class(inner["calibrator"]), inner["parameters"]
-        if not isinstance(parameters, dict) or not set(parameters) <= set(
-            method._get_param_names()
-        ):
-            raise ValueError(f"{method.__name__} does not take {parameters!r:.80}")
-        if not all(isinstance(value, _PLAIN) for value in parameters.values()):
-            raise ValueError("parameters must be plain numbers or strings")
-        out["calibrator"] = method(**parameters)
+        out["calibrator"] = unfitted_map(inner["calibrator"], inner["parameters"])
     for name, value in out.items():
-        if name not in ("features", "threshold", "calibrator") and not isinstance(value, _PLAIN):
+        if name not in ("features", "threshold", "calibrator") and not is_plain(value):
             raise ValueError(f"parameter {name} is {describe(value)}")
     return out
 

@@ -8,37 +8,54 @@ systematic subsample, travel. Without a cluster the same calls run on the thread
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.advice import Door, coming_through
 from calib._border.checks import check_option
+from calib._border.labels import check_vector, settle_classes
 from calib._border.sklearn_compat import check_features
-from calib._border.typing import ArrayLike, InputKind, RandomState
-from calib._border.warn import warn
+from calib._border.typing import ArrayLike, InputKind, LabelArray, RandomState
+from calib._core.rows import Sums
 from calib.base import BaseCalibrator
-from calib.distributed.fits import FITS, check_parameters
 from calib.distributed.partitions import (
+    Columns,
     check_columns,
     check_frame,
     check_names,
+    distinct_labels,
+    labels_of,
+    meta_of,
+    naming,
     naming_partitions,
     numbered,
+    numbers_of,
     partitions_of,
     reduce,
+    weights_of,
 )
-from calib.distributed.rows import read_rows, unit_of_rows
-from calib.distributed.tasks import accumulate_part, apply_part, classes_in
+from calib.distributed.rows import read_rows
 from calib.evaluation.stream.accumulator import CalibrationAccumulator
 from calib.evaluation.stream.results import AccumulatedReport
 from calib.registry import make_calibrator
 
 __all__ = ["METHODS", "accumulate", "apply", "evaluate", "fit"]
 
-#: Methods that can be fitted on a collection.
-METHODS = tuple(FITS)
+#: Methods that can be fitted on a collection: those whose terms are sums over rows.
+METHODS = (
+    "temperature",
+    "platt",
+    "quadratic",
+    "beta",
+    "vector_scaling",
+    "matrix_scaling",
+    "dirichlet",
+)
+#: The words of a fit on a collection.
+DOOR = Door(scores="scores")
 
 
 def accumulate(
@@ -102,10 +119,10 @@ def accumulate(
     frame = check_frame(ddf, "calib.distributed.accumulate")
     columns = check_columns(frame, label, proba, weight)
     with naming_partitions(frame, columns.names):
-        columns, classes = classes_in(frame, columns, labels, pos_label)
+        columns, classes = _classes_in(frame, columns, labels, pos_label)
         empty = CalibrationAccumulator(len(classes), labels=classes, n_bins=n_bins)
         parts = partitions_of(frame[columns.names])
-        (total,) = reduce(numbered(parts), accumulate_part, columns, empty)
+        (total,) = reduce(numbered(parts), _accumulate_part, columns, empty)
     return cast(CalibrationAccumulator, total)
 
 
@@ -247,8 +264,8 @@ def apply(
         raise ValueError(f"ddf already has a column {taken[0]!r}; pass another prefix")
     single = all(frame.dtypes[name] == np.float32 for name in names)
     kind = np.dtype(np.float32 if single else np.float64)
-    meta = frame._meta.assign(**{name: np.empty(0, dtype=kind) for name in added})
-    return frame.map_partitions(apply_part, calibrator, names, added, kind, meta=meta)
+    meta = meta_of(frame).assign(**{name: np.empty(0, dtype=kind) for name in added})
+    return frame.map_partitions(_apply_part, calibrator, names, added, kind, meta=meta)
 
 
 def fit(
@@ -269,8 +286,9 @@ def fit(
     ----------
     ddf : dask.dataframe.DataFrame
         Rows the model was not trained on; empty partitions are allowed.
-    method : {"temperature", "platt", "quadratic", "beta", "vector_scaling"}
-        Name in the registry.
+    method : str
+        Name in the registry: ``"temperature"``, ``"platt"``, ``"quadratic"``, ``"beta"``,
+        ``"vector_scaling"``, ``"matrix_scaling"`` or ``"dirichlet"``.
     label : str
         Column of true labels.
     scores : str or list of str
@@ -305,8 +323,8 @@ def fit(
     -----
     ProbabilitiesAsLogitsWarning
         If ``input="logits"`` but all scores look like probabilities.
-    DegenerateScoresWarning
-        If scores rank against the labels or fit them far better in another order of the columns.
+    DegenerateScoresWarning, ScarceLabelsWarning
+        Where ``calibrator.fit`` would say so of the same rows.
     ConvergenceWarning
         If the solver does not meet its tolerance.
 
@@ -319,7 +337,7 @@ def fit(
     rows up to the rounding of sums, however they are split.
 
     Scores (and for two classes and one-vs-rest methods their log-odds) are read once and kept in
-    the memory of the workers. There are about 5 to 15 passes. Constant scores are not warned of.
+    the memory of the workers. There are about 5 to 15 passes.
 
     Examples
     --------
@@ -342,21 +360,72 @@ def fit(
     frame = check_frame(ddf, "calib.distributed.fit")
     columns = check_columns(frame, label, scores, weight)
     calibrator = make_calibrator(method, input=input, **params)
-    check_parameters(calibrator)
     with naming_partitions(frame, columns.names):
-        columns, classes = classes_in(frame, columns, labels, pos_label)
-        rows = read_rows(frame, columns, classes, input)
-    calibrator.classes_ = classes
-    check_features(calibrator, frame._meta_nonempty[columns.scores], reset=True)
-    if calibrator._rescales_from:
-        calibrator.unit_ = 1.0
-        if calibrator._rescales_from <= len(classes):
-            calibrator.unit_, rows = unit_of_rows(rows)
-    failed = FITS[method](calibrator, rows)
-    if failed:
-        warn(
-            f"{type(calibrator).__name__} did not converge"
-            + (f" for problems {failed}" if len(failed) > 1 else ""),
-            ConvergenceWarning,
-        )
-    return calibrator
+        columns, classes = _classes_in(frame, columns, labels, pos_label)
+        check_features(calibrator, meta_of(frame[columns.scores]), reset=True)
+        with coming_through(DOOR):
+            return calibrator.fit_rows(
+                read_rows(frame, columns, classes, input), classes, labels_of=f"column {label!r}"
+            )
+
+
+def _classes_in(
+    frame: Any, columns: Columns, labels: ArrayLike, pos_label: object = None
+) -> tuple[Columns, LabelArray]:
+    """Return the columns in the order of the classes, and the class of every column."""
+    names = columns.scores
+    known = (
+        distinct_labels(frame, columns.label, columns.weight)
+        if labels is None
+        else check_vector(labels, "labels")
+    )
+    classes, order = settle_classes(
+        known,
+        len(names),
+        names,
+        labels=labels,
+        pos_label=pos_label,
+        name=columns.label if labels is None else "labels",
+        columns_of="scores",
+        turn=True,
+    )
+    if order is not None:
+        columns = replace(columns, scores=[names[k] for k in order])
+    return columns, classes
+
+
+def _accumulate_part(
+    numbered: tuple[int, Any], columns: Columns, empty: CalibrationAccumulator
+) -> Sums:
+    """Return the accumulator of one partition."""
+    number, frame = numbered
+    total = empty.copy()
+    if len(frame):
+        with naming(number):
+            weight = None if columns.weight is None else weights_of(frame, columns.weight)
+            if weight is not None and not weight.all():
+                frame, weight = frame[weight > 0], weight[weight > 0]
+            if len(frame):
+                matrix = numbers_of(frame, columns.scores)
+                total.update(labels_of(frame, columns.label), matrix, weight)
+    return (total,)
+
+
+def _apply_part(
+    frame: Any,
+    calibrator: BaseCalibrator,
+    names: list[str],
+    added: list[str],
+    kind: np.dtype[Any],
+    partition_info: dict[str, Any] | None = None,
+) -> Any:
+    """Return one partition with calibrated probabilities beside its columns."""
+    if not len(frame):
+        return frame.assign(**{name: np.empty(0, dtype=kind) for name in added})
+    number = -1 if partition_info is None else int(partition_info["number"])
+    with naming(number):
+        numbers_of(frame, names, logits=calibrator.input == "logits")  # names the row of a gap
+        known = hasattr(calibrator, "feature_names_in_")
+        scores = frame[names] if known else frame[names].to_numpy()
+        proba = calibrator.predict_proba(scores)
+    return frame.assign(**{name: proba[:, k].astype(kind) for k, name in enumerate(added)})

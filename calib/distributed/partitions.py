@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,42 +13,12 @@ import numpy as np
 from calib._border import labels, validation
 from calib._border.checks import describe
 from calib._border.optional import require
-from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
+from calib._border.typing import Float64Array, InputKind, LabelArray
+from calib._core.rows import Combination, ScoredPart, Sums, added, listed
 from calib._core.scores import Scores
 
 #: Partial results that one task adds up.
 FAN_IN = 8
-#: Numbers (or arrays) that add up over partitions.
-Sums = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of positive weight of one partition.
-
-    Attributes
-    ----------
-    scores : Scores
-    codes : ndarray of int, shape (n_samples,)
-        Column of the true class.
-    weight : ndarray of shape (n_samples,) or None
-    """
-
-    scores: Scores
-    codes: IntArray
-    weight: Float64Array | None
-
-    @property
-    def total(self) -> float:
-        """The total weight."""
-        return float(len(self.codes) if self.weight is None else self.weight.sum())
-
-    def every(self, step: int, first: int = 0) -> Part:
-        """Return rows first, first + step, ..."""
-        rows = slice(first, None, step)
-        weight = None if self.weight is None else self.weight[rows]
-        scores = replace(self.scores, array=np.ascontiguousarray(self.scores.array[rows]))
-        return Part(scores, self.codes[rows], weight)
 
 
 @dataclass(frozen=True)
@@ -112,6 +82,12 @@ def partitions_of(frame: Any) -> list[Any]:
     return cast(list[Any], frame.to_delayed())
 
 
+def meta_of(frame: Any) -> Any:
+    """Return a pandas frame without rows that has the columns of a collection."""
+    make_meta = require("dask.dataframe.dispatch", extra="dask", purpose="calib.distributed")
+    return make_meta.make_meta(frame)
+
+
 def dask() -> Any:
     """Return the package, or say how to install it."""
     return require("dask", extra="dask", purpose="calib.distributed")
@@ -126,7 +102,7 @@ def reduce(
     parts: Sequence[Any],
     function: Callable[..., Sums],
     *arguments: Any,
-    combine: Callable[[list[Sums]], Sums] | None = None,
+    combine: Combination | None = None,
 ) -> Sums:
     """Apply a function to every part and combine the results by tree, always in the same order.
 
@@ -140,7 +116,7 @@ def reduce(
     combine : callable, default=None
         Makes one tuple of a list of tuples; None adds them up, entry by entry.
     """
-    merge, apply = tasks_of(combine or add), tasks_of(function)
+    merge, apply = tasks_of(combine or added), tasks_of(function)
     level = [apply(part, *arguments) for part in parts]
     while len(level) > 1:
         level = [merge(level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
@@ -184,28 +160,13 @@ def _pair(number: int, part: Any) -> tuple[int, Any]:
     return number, part
 
 
-def add(parts: list[Sums]) -> Sums:
-    """Return the sums of partitions added up."""
-    return tuple(sum(entries[1:], start=entries[0]) for entries in zip(*parts, strict=True))
-
-
-def join(parts: list[Sums]) -> Sums:
-    """Concatenate instead of adding; entries are lists."""
-    return tuple([x for entry in entries for x in entry] for entries in zip(*parts, strict=True))
-
-
-def largest(parts: list[Sums]) -> Sums:
-    """Return the largest entries over partitions."""
-    return tuple(np.maximum.reduce(list(entries)) for entries in zip(*parts, strict=True))
-
-
 # ---------------------------------------------------------------------- checking where the rows are
 
 
 def distinct_labels(frame: Any, label: str, weight: str | None = None) -> LabelArray:
     """Return the distinct labels of all rows of positive weight."""
     parts = numbered(partitions_of(frame[[label, *([weight] if weight else [])]]))
-    found, kinds = reduce(parts, _distinct, label, weight, combine=join)
+    found, kinds = reduce(parts, _distinct, label, weight, combine=listed)
     if not found:
         raise ValueError("ddf has no rows" + (" of positive weight" if weight else ""))
     counted = Counter(kind for _, kind in kinds)
@@ -297,19 +258,18 @@ def weights_of(frame: Any, name: str) -> Float64Array:
 
 def check_part(
     number: int, frame: Any, columns: Columns, classes: LabelArray, source: InputKind
-) -> Part:
+) -> ScoredPart:
     """Check one partition and return its rows of positive weight."""
     with naming(number):
+        weight = None
+        if len(frame) and columns.weight is not None:
+            weight = weights_of(frame, columns.weight)
+            if not weight.all():
+                frame, weight = frame[weight > 0], weight[weight > 0]
         if not len(frame):
-            empty = np.empty((0, len(columns.scores)))
-            return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), None)
-        weight = None if columns.weight is None else weights_of(frame, columns.weight)
-        if weight is not None and not weight.all():
-            frame, weight = frame[weight > 0], weight[weight > 0]
-        if not len(frame):
-            empty = np.empty((0, len(columns.scores)))
-            return Part(Scores(empty, source, "logits"), np.empty(0, dtype=np.intp), weight)
+            empty = Scores(np.empty((0, len(columns.scores))), source, "logits")
+            return ScoredPart(empty, np.empty(0, dtype=np.intp), weight)
         matrix = numbers_of(frame, columns.scores, logits=source == "logits")
         validation.check_scores(matrix, source, "scores")
         codes = labels.encode_labels(labels_of(frame, columns.label), classes, columns.label)
-        return Part(Scores(matrix, source, "logits"), codes, weight)
+        return ScoredPart(Scores(matrix, source, "logits"), codes, weight)

@@ -65,12 +65,8 @@ def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrato
         If the name is unknown, the instance is no calibrator, or it cannot read features.
     """
     if isinstance(calibrator, str):
-        method = map_class(calibrator)
-        known = method._get_param_names()
-        published = PUBLISHED_FORM.get(calibrator, {})
-        made: BaseCalibrator = method().set_params(
-            **{k: v for k, v in published.items() if k in known}
-        )
+        made: BaseCalibrator = map_class(calibrator)()
+        made.set_params(**PUBLISHED_FORM.get(calibrator, {}))
     elif isinstance(calibrator, BaseCalibrator):
         made = clone(calibrator)
     else:
@@ -93,7 +89,7 @@ def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrato
 
 def reads_log_odds(calibrator: BaseCalibrator) -> bool:
     """Tell whether scores of exactly 0 or 1 would enter with infinite or arbitrary weight."""
-    return calibrator._domain != "proba"
+    return calibrator.traits.domain != "proba"
 
 
 def map_class(name: str) -> type[BaseCalibrator]:

@@ -15,10 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.checks import check_integer, describe
 from calib._border.limits import MOST_BINS
-from calib._border.typing import Array, Domain, Float64Array, Namespace
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.fitted_arrays import NUMBER, POSITIVE, SHARE, FittedArray, check_arrays
+from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.grouped.glm import Prior, fit_groups
@@ -42,7 +42,8 @@ class _ScoreFirst(BaseCalibrator):
     #: Whether columns after the score are read.
     reads_features: ClassVar[bool] = False
 
-    def _n_scores(self, n_columns: int) -> int:
+    def n_score_columns(self, n_columns: int) -> int:
+        """Return how many leading columns of `X` are scores."""
         if n_columns > 1 and not self.reads_features:
             raise ValueError(
                 f"X has {n_columns} columns, but {type(self).__name__} reads one column of scores "
@@ -75,7 +76,7 @@ class IdentityCalibrator(_ScoreFirst):
     array([0.3])
     """
 
-    _domain: ClassVar[Domain] = "proba"
+    traits: ClassVar[MapTraits] = MapTraits(domain="proba")
 
     def __init__(self, *, input: Literal["proba", "logits"] = "proba") -> None:
         super().__init__(input=input)
@@ -130,12 +131,13 @@ class LinearCalibrator(_ScoreFirst):
     array([0. , 0.5])
     """
 
-    _domain: ClassVar[Domain] = "proba"
-    _fitted: ClassVar[tuple[str, ...]] = ("slope_", "intercept_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "slope_": FittedArray(low=0.0),
-        "intercept_": NUMBER,
-    }
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "slope_": FittedArray(low=0.0),
+            "intercept_": NUMBER,
+        },
+        domain="proba",
+    )
 
     slope_: float
     intercept_: float
@@ -207,11 +209,13 @@ class GridHistogramCalibrator(_ScoreFirst):
     array([0.25 , 0.625, 0.6  ])
     """
 
-    _domain: ClassVar[Domain] = "declared"
-    _fitted: ClassVar[tuple[str, ...]] = ("values_",)
-    _declared: ClassVar[Mapping[str, FittedArray]] = {"values_": SHARE}
-    _options: ClassVar[tuple[str, ...]] = ("input",)
-    _double: ClassVar[bool] = True
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "values_": SHARE,
+        },
+        domain="declared",
+        double=True,
+    )
     reads_features: ClassVar[bool] = True
 
     values_: Float64Array
@@ -241,9 +245,10 @@ class GridHistogramCalibrator(_ScoreFirst):
         means = np.clip(total / np.where(mass > 0, mass, 1.0), 0.0, 1.0)
         self.values_ = np.where(mass > 0, means, centres).reshape([n_bins] * n_dimensions)
 
-    def _check_fitted(self) -> None:
+    def check_map(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
         cells = SHARE.of_shape(*["bins"] * self.n_features_in_)
-        check_arrays(self._fitted_values(), {"values_": cells}, {})
+        cells.check("values_", self.values_, {})
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -308,14 +313,14 @@ class DependentLogisticCalibrator(_ScoreFirst):
     array([0.1 , 0.68])
     """
 
-    _domain: ClassVar[Domain] = "declared"
-    _fitted: ClassVar[tuple[str, ...]] = ("centre_", "scale_", "coefficients_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "centre_": NUMBER.of_shape("columns"),
-        "scale_": POSITIVE.of_shape("columns"),
-        "coefficients_": NUMBER.of_shape("monomials"),
-    }
-    _options: ClassVar[tuple[str, ...]] = ("input",)
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "centre_": NUMBER.of_shape("columns"),
+            "scale_": POSITIVE.of_shape("columns"),
+            "coefficients_": NUMBER.of_shape("monomials"),
+        },
+        domain="declared",
+    )
     reads_features: ClassVar[bool] = True
 
     centre_: Float64Array

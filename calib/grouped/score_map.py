@@ -15,9 +15,6 @@ from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
 from calib.grouped.pooling import ClassMaps
 from calib.registry import name_of
 
-#: Rows up to which a map is applied at once and without checks.
-UNCHECKED_ROWS = 1 << 12
-
 Kind: TypeAlias = Literal["logistic", "linear", "curves", "any"]
 
 
@@ -139,14 +136,13 @@ class ScoreMap:
 def apply(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     """Return the probability of the second class, with extreme scores cut as at fit."""
     X = cut(calibrator, X[:, : calibrator.n_features_in_])
-    few = len(X) <= UNCHECKED_ROWS
-    proba: Float64Array = (calibrator._apply(X) if few else calibrator.predict_proba(X))[:, 1]
+    proba: Float64Array = calibrator.map_checked(X)[:, 1]
     return proba
 
 
 def cut(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     """Keep scores off 0 and 1 for calibrators that take their log-odds."""
-    if calibrator._domain == "proba":
+    if calibrator.traits.domain == "proba":
         return X
     X = X.copy()
     np.clip(X[:, 0], SCORE_CLIP, 1 - SCORE_CLIP, out=X[:, 0])
@@ -210,9 +206,10 @@ def _affine(parts: Parts) -> dict[str, Float64Array] | None:
     """Return slopes and intercepts on the log-odds, None unless every map has them."""
     rows = []
     for calibrator, share in parts:
-        name, cal = name_of(calibrator), _attributes(calibrator)
+        name = name_of(calibrator)
         if share < 1 or name not in ("platt", "temperature"):
             return None
+        cal = calibrator.fitted_map.arrays
         if np.any(cal.get("input_smoothing_", 0.0)):
             return None
         if name == "platt":
@@ -267,10 +264,6 @@ def _curve(calibrator: BaseCalibrator) -> tuple[Float64Array, Float64Array] | No
         return np.array([0.0, 1.0]), np.array([0.0, 1.0])
     if name_of(calibrator) != "isotonic":
         return None
-    cal = _attributes(calibrator)
+    cal = calibrator.fitted_map.arrays
     smooth = float(cal["smoothing_"])
     return cal["knots_"][0], (1 - smooth) * cal["values_"][0] + 0.5 * smooth
-
-
-def _attributes(calibrator: BaseCalibrator) -> dict[str, Any]:
-    return calibrator._fitted_values()

@@ -63,7 +63,7 @@ def columns(kind: str, n_classes: int) -> list[str]:
 
 
 def largest_gap(one: Any, other: Any) -> float:
-    pairs = [(getattr(one, name), getattr(other, name)) for name in one._fitted]
+    pairs = [(getattr(one, name), getattr(other, name)) for name in one.traits.arrays]
     return max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 
 
@@ -200,6 +200,34 @@ def test_hard_shapes_equal_one_machine(method, shape):
         grid = np.full(3, 0.7)
     del there.feature_names_in_
     np.testing.assert_allclose(there.transform(grid), here.transform(grid), rtol=0, atol=1e-9)
+
+
+def said(call: Any) -> list[tuple[type, str]]:
+    """Return the warnings of a call, with the names of the arguments taken out."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [(w.category, str(w.message).replace("scores", "X")) for w in caught]
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "beta", "matrix_scaling"])
+@pytest.mark.parametrize("shape", ["backwards", "constant", "masked", "proba", "few", "good"])
+def test_the_same_is_said_as_on_one_machine(method, shape):
+    n, n_classes = (40, 12) if shape == "few" else (600, 3 if shape == "masked" else 2)
+    frame, z, p, y = data(n, n_classes)
+    x = {"backwards": -z, "constant": np.full_like(z, 0.7), "proba": p}.get(shape, z)
+    if shape == "masked":
+        x = np.where((np.arange(n)[:, None] % 50 == 7) & (np.arange(3) == y[:, None]), -np.inf, z)
+    names = columns("z", n_classes)
+    rows = split(frame.assign(**dict(zip(names, x.T, strict=True))), [0, n // 5, n // 2])
+    here = said(lambda: make_calibrator(method, input="logits").fit(x, y))
+    there = said(lambda: fit(rows, method, label="y", scores=names, input="logits"))
+    assert here == there
+    assert bool(here) == (shape not in ("good", "few") or (shape, method) in FEW)
+
+
+#: Methods that say when labels are few.
+FEW = {("few", "platt"), ("few", "beta")}
 
 
 def test_boolean_and_text_labels():

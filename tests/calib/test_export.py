@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 METHODS = list(CALIBRATORS)
 #: Reads features beside the scores, which no function of the scores alone can.
-NO_MAP = ("split_point",)
+NO_MAP = [name for name, row in CALIBRATORS.items() if not row.torch]
 PURE = [name for name in METHODS if name not in NO_MAP]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib import load
+from calib import CALIBRATORS as CALIBRATOR_ROWS
+from calib import load, save
 from calib.detection import DetectionCalibrator, Detections
 
 FILES = Path(__file__).parents[1] / "files"
@@ -31,8 +32,22 @@ def test_a_file_of_an_earlier_version_maps_as_it_did(path: Path) -> None:
     np.testing.assert_allclose(found, want, rtol=1e-13, atol=1e-300)
 
 
-def test_there_is_a_file_of_every_map() -> None:
-    from calib import CALIBRATORS as registry
+@pytest.mark.parametrize("folder", sorted(FILES.glob("format_*")), ids=lambda path: path.name)
+def test_there_is_a_file_of_every_map(folder: Path) -> None:
+    kept = {path.stem.rpartition("_")[0] for path in CALIBRATORS if path.parent == folder}
+    assert {name for name, row in CALIBRATOR_ROWS.items() if row.saves} <= kept
 
-    kept = {path.stem.rpartition("_")[0] for path in CALIBRATORS}
-    assert set(registry) - kept == {"split_point"}  # its inner model cannot be written
+
+def test_there_are_files_of_every_format(tmp_path: Path) -> None:
+    calibrator = load(FILES / "format_1" / "temperature_2.json")
+    newest = json.loads(save(calibrator, tmp_path / "cal.json").read_text(encoding="utf-8"))
+    formats = {json.loads(path.read_text(encoding="utf-8"))["format"] for path in CALIBRATORS}
+    assert formats == set(range(1, newest["format"] + 1))
+
+
+@pytest.mark.parametrize("stem", ["auto_2", "auto_3"])
+def test_members_of_a_pool_have_names_in_files(stem: str, tmp_path: Path) -> None:
+    old = load(FILES / "format_1" / f"{stem}.json")
+    document = json.loads(save(old, tmp_path / "cal.json").read_text(encoding="utf-8"))
+    assert document["fitted"]["members_"]["data"] == old.member_names
+    assert load(tmp_path / "cal.json").member_names == old.member_names

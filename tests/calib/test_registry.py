@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from calib import CALIBRATORS, TemperatureCalibrator, all_calibrators, make_calibrator
+from calib import CALIBRATORS, TemperatureCalibrator, all_calibrators, load, make_calibrator, save
 from calib.registry import Entry, name_of
 
 
@@ -37,3 +40,59 @@ def test_unknown_names_and_parameters() -> None:
         make_calibrator(["temperature"])
     with pytest.raises(TypeError, match="cv"):
         make_calibrator("temperature", cv=3)
+
+
+# ---------------------------------------------------------------------- what the rows claim
+
+
+def small(n_classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(n_classes)
+    z = 2 * rng.normal(size=(300, n_classes))
+    return z, (z / 2 + rng.gumbel(size=z.shape)).argmax(axis=1)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_a_row_says_whether_its_map_saves(name: str, tmp_path: Path) -> None:
+    z, y = small()
+    cal = make_calibrator(name, input="logits").fit(z, y)
+    if CALIBRATORS[name].saves:
+        same = load(save(cal, tmp_path / "cal.json"))
+        np.testing.assert_array_equal(same.transform(z), cal.transform(z))
+    else:
+        with pytest.raises(TypeError, match=f"{name} cannot be saved as JSON"):
+            save(cal, tmp_path / "cal.json")
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_a_row_says_whether_its_map_becomes_a_torch_module(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    from calib.export import to_torch
+
+    z, y = small()
+    cal = make_calibrator(name, input="logits").fit(z, y)
+    if CALIBRATORS[name].torch:
+        proba = to_torch(cal)(torch.tensor(z)).numpy()
+        np.testing.assert_allclose(proba, cal.transform(z), atol=1e-12)
+    else:
+        with pytest.raises(TypeError, match="cannot become a torch module"):
+            to_torch(cal)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_row_says_whether_its_map_is_fitted_to_a_collection(name: str) -> None:
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    from calib.distributed import fit
+
+    z, y = small()
+    columns = ["0", "1", "2"]
+    table = pd.DataFrame(z, columns=columns)
+    rows = dd.from_pandas(table.assign(y=y), npartitions=2)
+    if CALIBRATORS[name].collections:
+        there = fit(rows, name, label="y", scores=columns, input="logits")
+        here = make_calibrator(name, input="logits").fit(table, y)
+        np.testing.assert_allclose(there.predict_proba(table), here.transform(table), atol=1e-6)
+    else:
+        with pytest.raises(ValueError, match="method"):
+            fit(rows, name, label="y", scores=columns, input="logits")

@@ -74,7 +74,7 @@ def shown(name: str, ddf: Any) -> Any:
         return [model.measures[key].value for key in ("log_loss", "brier", "accuracy")]
     if name == "accumulate":
         return [found.n_samples, *np.ravel(found.table.prob), *np.ravel(found.table.label)]
-    return np.concatenate([np.ravel(getattr(found, part)) for part in found._fitted])
+    return np.concatenate([np.ravel(getattr(found, part)) for part in found.traits.arrays])
 
 
 def integer_weights(part: Any) -> Any:

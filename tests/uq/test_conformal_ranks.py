@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uq import conformal_quantile
-from uq.conformal.ranks import (
+from uq.conformal.quantiles import (
     check_level,
     check_levels,
     conformal_rank,

@@ -25,7 +25,7 @@ from uq import (
     EmptyIntervalWarning,
     SmallCalibrationSetWarning,
 )
-from uq.conformal.ranks import conformal_rank
+from uq.conformal.quantiles import conformal_rank
 
 ZERO = FrozenEstimator(DummyRegressor(strategy="constant", constant=0.0).fit([[0.0]], [0.0]))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uq.conformal import cross_intervals
-from uq.conformal.cross_intervals import ScoreLists, kth_smallest, select_by_block
+from uq.conformal import ends
+from uq.conformal.ends import ScoreLists, kth_smallest, select_by_block
 
 
 def full(scores: np.ndarray, fold: np.ndarray, centre: np.ndarray, scale: np.ndarray | None):
@@ -54,7 +54,7 @@ def test_long_lists_need_no_full_matrix(monkeypatch: pytest.MonkeyPatch) -> None
     scores, fold = rng.normal(size=3000), np.arange(3000) % 10
     centre = rng.normal(size=(400, 1)) + 0.1 * rng.normal(size=(400, 10))
     want = full(scores, fold, centre, None)[:, 2700]
-    monkeypatch.setattr(cross_intervals, "_by_sorting", refuse)
+    monkeypatch.setattr(ends, "_by_sorting", refuse)
     lists = ScoreLists.of(scores, fold, 10)
     np.testing.assert_array_equal(kth_smallest(lists, centre, None, 2701), want)
 
@@ -65,7 +65,7 @@ def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
     centre = rng.normal(size=(100, 5))
     lists = ScoreLists.of(scores, fold, 5)
     once = kth_smallest(lists, centre, None, 450)
-    monkeypatch.setattr(cross_intervals, "BLOCK_NUMBERS", 1500)
+    monkeypatch.setattr(ends, "BLOCK_NUMBERS", 1500)
     np.testing.assert_array_equal(kth_smallest(lists, centre, None, 450), once)
     matrix = full(scores, fold, centre, None)
     got = select_by_block(lambda rows: matrix[rows], 100, 500, 450)

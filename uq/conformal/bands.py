@@ -11,13 +11,13 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from calib._border.arrays import read_array, to_numpy
+from calib._border.checks import is_number
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
-from calib._core.estimators.out_of_fold import fit_on_rows, folds_of
-from calib._core.estimators.out_of_fold import is_frozen as is_frozen_model
+from calib._core.estimators.out_of_fold import fit_on_rows, folds_of, is_frozen, predict_out_of_fold
 from uq.warnings import CrossingQuantilesWarning
 
 Score: TypeAlias = Literal["absolute", "normalised", "quantile"]
@@ -151,16 +151,6 @@ def predictions(model: Any, X: Any) -> Float64Array:
     return answer
 
 
-def members_of(estimator: Any) -> list[Any]:
-    """Return the models of a tuple, or the one that stands alone."""
-    return list(estimator) if isinstance(estimator, (tuple, list)) else [estimator]
-
-
-def is_frozen(estimator: Any) -> bool:
-    """Return whether an estimator, or every member of a tuple of them, is frozen."""
-    return all(is_frozen_model(member) for member in members_of(estimator))
-
-
 def fit_band(
     estimator: Any,
     score: Score,
@@ -204,22 +194,19 @@ def _held_out(
     estimator: Any, X: Any, y: LabelArray, parameters: FitParameters, rows: IntArray
 ) -> Float64Array:
     """Return residuals of models that have not seen the samples."""
-    split = parameters.restricted(rows).split
-    n_units = len(rows) if parameters.groups is None else len(np.unique((split or {})["groups"]))
+    labels, restricted = y[rows], parameters.restricted(rows)
+    groups = restricted.groups
+    n_units = len(rows) if groups is None else len(np.unique(groups))
     if n_units < 2:
-        unit = "samples" if parameters.groups is None else "groups"
+        unit = "samples" if groups is None else "groups"
         raise ValueError(
             f"conformity_score='normalised' needs at least 2 training {unit}; got {n_units}"
         )
-    residuals = np.empty(len(rows))
-    n_folds = min(SCALE_FOLDS, n_units)
-    for train, test in folds_of(
-        n_folds, rows, y[rows], classifier=False, split=split, partition=True
-    ):
-        model = fit_on_rows(estimator, X, y, rows[train], parameters)
-        held_out = rows[test]
-        residuals[test] = y[held_out] - predictions(model, take_rows(X, held_out))
-    return residuals
+    n_folds, split = min(SCALE_FOLDS, n_units), restricted.split
+    folds = folds_of(n_folds, rows, labels, classifier=False, split=split, partition=True)
+    inputs = take_rows(X, rows)
+    answers = predict_out_of_fold(estimator, inputs, labels, folds, restricted, predictions)
+    return np.asarray(labels - answers)
 
 
 def quantile_members(estimator: Any, quantiles: tuple[float, float]) -> list[tuple[Any, int]]:
@@ -297,5 +284,4 @@ def _declared_level(estimator: Any) -> float | None:
     if name is None:
         return None
     level = _last_step(estimator)[1].get_params()[name.rpartition("__")[2]]
-    number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
-    return float(level) if number else None
+    return float(level) if is_number(level) else None

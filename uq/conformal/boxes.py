@@ -11,12 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
-from calib._border.labels import check_same_length
+from calib._border.labels import check_same_length, unit_codes
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._border.validation import check_matrix
+from calib._border.validation import check_matrix, check_numbers
 from calib._border.warn import warn
-from uq.conformal.ranks import check_level, conformal_quantile, samples_needed
-from uq.vectors import check_numbers, unit_codes
+from uq.conformal.quantiles import check_level, quantile_of_sorted, samples_needed
 from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.
@@ -318,18 +317,18 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
     def _margins(self, errors: Float64Array, level: float) -> Float64Array:
         """Return the margin of every side, in the unit."""
         if self.method == "max":
-            margin = np.full(4, conformal_quantile(np.sort(errors.max(axis=1)), level))
+            margin = np.full(4, quantile_of_sorted(np.sort(errors.max(axis=1)), level))
         else:
             if self.method == "bonferroni":
                 level = 1 - (1 - level) / 4
             ordered = np.sort(errors, axis=0)
-            margin = np.array([conformal_quantile(ordered[:, i], level) for i in range(4)])
+            margin = np.array([quantile_of_sorted(ordered[:, i], level) for i in range(4)])
         if not np.isfinite(margin).all():
             self._too_small(level)
         return margin
 
     def _least_overlap(self, level: float) -> float:
-        loss = conformal_quantile(np.sort(1 - self.overlap_), level)
+        loss = quantile_of_sorted(np.sort(1 - self.overlap_), level)
         if math.isinf(loss):
             self._too_small(level)
             return 0.0

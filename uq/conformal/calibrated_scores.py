@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable, cells
-from uq.conformal.ranks import conformal_rank, samples_needed
+from uq.conformal.quantiles import conformal_rank, samples_needed
 from uq.warnings import (
     EffectiveSampleSizeWarning,
     PooledCategoryWarning,
@@ -101,7 +101,7 @@ class CalibratedScores:
         self,
         score_folds: Iterable[Float64Array],
         row_codes: IntArray | None,
-        own: Float64Array | None,
+        ratio: Float64Array | None,
         levels: list[float],
     ) -> LabelArray:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
@@ -112,18 +112,18 @@ class CalibratedScores:
             outweighed = 0
             for rows, index, category in self._cells(row_codes):
                 table, row = self._route(category)
-                mine = None if own is None else own[rows]
+                cell_ratio = None if ratio is None else ratio[rows]
                 if self._is_small(table, row, level):
                     hopeless.append(category)
-                elif mine is not None:
-                    ruled = mine > (1 - level) * (table.totals[row] + mine)
+                elif cell_ratio is not None:
+                    ruled = cell_ratio > (1 - level) * (table.totals[row] + cell_ratio)
                     outweighed = max(outweighed, int(ruled.sum()))
                 if table.n_folds == 1:
-                    limit = table.threshold(row, level, mine)
+                    limit = table.threshold(row, level, cell_ratio)
                     limit = limit if np.ndim(limit) == 0 else limit[:, None]
                     out[(*index, position)] = whole[index] <= limit
                 else:
-                    column = None if mine is None else mine[:, None]
+                    column = None if cell_ratio is None else cell_ratio[:, None]
                     out[(*index, position)] = table.within(row, level, whole[index], column)
             if hopeless:
                 self._report_small(hopeless, level)
@@ -134,7 +134,7 @@ class CalibratedScores:
         self,
         score_folds: Iterable[Float64Array],
         row_codes: IntArray | None,
-        own: Float64Array | None,
+        ratio: Float64Array | None,
         shares: Float64Array | None,
     ) -> Float64Array:
         """Return p-values, shape (n_samples, n_classes); smoothed where `shares` is given."""
@@ -148,7 +148,7 @@ class CalibratedScores:
                 row,
                 below[index],
                 None if upper is None else upper[index],
-                1.0 if own is None else own[rows][:, None],
+                1.0 if ratio is None else ratio[rows][:, None],
                 1.0 if shares is None else shares[rows][:, None],
             )
         return out

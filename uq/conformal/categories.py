@@ -9,11 +9,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.typing import Float64Array, IntArray
-from uq.conformal.ranks import (
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray, LabelArray
+from uq.conformal.quantiles import (
     RANK_TOLERANCE,
-    conformal_quantile,
     conformal_rank,
+    quantile_of_sorted,
     weighted_quantile,
 )
 
@@ -89,39 +90,39 @@ class CategoryTable:
         self, category: int, fold: int, values: Float64Array, side: Side = "left"
     ) -> Float64Array:
         """Return the weight of scores below `values` (``"right"``: below or equal) of a fold."""
-        part = self._segment(category, fold)
-        found = np.searchsorted(self.scores[part], values, side=side)
+        segment = self._segment(category, fold)
+        position = np.searchsorted(self.scores[segment], values, side=side)
         if self.prefix is None:
-            return np.asarray(found, dtype=np.float64)
-        return np.concatenate([[0.0], self.prefix[part]])[found]
+            return np.asarray(position, dtype=np.float64)
+        return np.concatenate([[0.0], self.prefix[segment]])[position]
 
-    def threshold(self, category: int, level: float, own: Float64Array | None) -> Any:
+    def threshold(self, category: int, level: float, ratio: Float64Array | None) -> Any:
         """Return what scores may reach: one number, or one per test sample under weights."""
-        part = self._segment(category, 0)
-        ordered = self.scores[part]
-        if self.prefix is None or own is None:
-            return conformal_quantile(ordered, level)
-        prefix = self.prefix[part]
+        segment = self._segment(category, 0)
+        ordered = self.scores[segment]
+        if self.prefix is None or ratio is None:
+            return quantile_of_sorted(ordered, level)
+        prefix = self.prefix[segment]
         if not len(prefix) or not prefix[-1]:  # nothing can be excluded
-            return np.full(len(own), np.inf)
-        return weighted_quantile(ordered, prefix, own, level)
+            return np.full(len(ratio), np.inf)
+        return weighted_quantile(ordered, prefix, ratio, level)
 
     def within(
-        self, category: int, level: float, below: Float64Array, own: Float64Array | None
+        self, category: int, level: float, below: Float64Array, ratio: Float64Array | None
     ) -> Any:
-        """Tell which labels are in the set, from the weight of the scores below theirs."""
-        if own is None:
+        """Return which labels are in the set, from the weight of the scores below theirs."""
+        if ratio is None:
             return below < conformal_rank(int(self.counts[category]), level)
         if not self.totals[category]:  # nothing can be excluded
             return np.ones(below.shape, dtype=bool)
-        return below < level * (self.totals[category] + own) * (1 - RANK_TOLERANCE)
+        return below < level * (self.totals[category] + ratio) * (1 - RANK_TOLERANCE)
 
     def p_value(
         self,
         category: int,
         below: Float64Array,
         below_or_equal: Float64Array | None,
-        own: Float64Array | float,
+        ratio: Float64Array | float,
         tau: Float64Array | float,
     ) -> Float64Array:
         """Return p-values; smoothed by `tau` where `below_or_equal` is given."""
@@ -129,10 +130,10 @@ class CategoryTable:
         if not total:  # nothing can be excluded
             return np.broadcast_to(tau, below.shape)
         if below_or_equal is None:
-            above = total - below + own
+            above = total - below + ratio
         else:
-            above = (total - below_or_equal) + tau * (below_or_equal - below + own)
-        return np.asarray(above / (total + own))
+            above = (total - below_or_equal) + tau * (below_or_equal - below + ratio)
+        return np.asarray(above / (total + ratio))
 
 
 def cells(
@@ -164,5 +165,34 @@ def cells(
             continue
         for code in np.unique(label_codes):
             columns = np.flatnonzero(label_codes == code)
-            part = (rows, columns) if row_codes is None else np.ix_(rows, columns)
-            yield rows, part, group * n_codes + int(code)
+            index = (rows, columns) if row_codes is None else np.ix_(rows, columns)
+            yield rows, index, group * n_codes + int(code)
+
+
+def known_categories(names: LabelArray, name: str) -> tuple[LabelArray, IntArray]:
+    """Return the sorted categories and the position of every sample's among them."""
+    try:
+        known, codes = np.unique(names, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(f"{name} mix values that cannot be sorted ({error})") from error
+    return known, codes.astype(np.intp)
+
+
+def _kind(values: LabelArray) -> str:
+    """Return what sort of values an array holds: truth values, numbers, or its own kind."""
+    kind = values.dtype.kind
+    return "number" if kind in "iuf" else "text or object" if kind in "UTO" else kind
+
+
+def codes_of_known(values: LabelArray, known: LabelArray, name: str) -> IntArray:
+    """Return positions among sorted `known` values, -1 for others."""
+    message = f"{name} holds values of another type than at calibration"
+    if _kind(values) != _kind(known):
+        raise ValueError(
+            f"{message}: {describe(values[:3].tolist())} and {describe(known[:3].tolist())}"
+        )
+    try:
+        position = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    except TypeError as error:
+        raise ValueError(f"{message}: {error}") from error
+    return np.where(known[position] == values, position, -1).astype(np.intp)

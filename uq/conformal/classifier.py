@@ -6,36 +6,24 @@ from collections.abc import Callable
 from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils.metadata_routing import MetadataRouter
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option
-from calib._border.labels import check_vector, check_weight, encode_labels
+from calib._border.labels import encode_labels
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._core.estimators.fit_parameters import route_fit, routing_of
-from calib._core.estimators.out_of_fold import (
-    check_estimator,
-    check_rows,
-    input_tags_of,
-    is_frozen,
-    warn_if_trained,
-    warn_unused,
-)
 from calib._core.estimators.renamed import renamed
-from calib._core.estimators.responses import classes_of_model, in_order
-from uq import held_out
+from calib._core.estimators.wrapper import ModelWrapper, read_classifier_data
 from uq.conformal.calibrated_scores import SmallPolicy
 from uq.conformal.nonconformity import ConformityScore
 from uq.conformal.p_values import ForcedPrediction, forced_prediction
-from uq.conformal.ranks import check_level, check_levels
-from uq.conformal.state import ConformalState, check_options, seed_of
+from uq.conformal.quantiles import check_level, check_levels
+from uq.conformal.state import ConformalState, check_options, held_out, seed_of
 
 Mondrian: TypeAlias = Literal["label", "cluster"] | Callable[[Any], ArrayLike] | None
 
 
-class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class ConformalClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Wrap a classifier so that it answers with sets of labels that hold the true one.
 
     The set of a new sample holds its label with at least the probability asked for, whatever the
@@ -162,8 +150,7 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
     classes_: LabelArray
     estimators_: list[Any]
 
-    #: Groups are for the folds, so a router above hands them on without being asked.
-    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+    _fitted = "estimators_"
 
     @renamed(
         prefit="pass a trained model as FrozenEstimator(model)",
@@ -248,37 +235,21 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         """
         params = self.get_params(deep=False)
         check_options(params)
-        check_estimator(self.estimator, kind="classifier", answers=("predict_proba",))
-        X, y = check_rows(X, y)
-        y = check_vector(y, "y")
-        check_classification_targets(y)
-        weight = check_weight(sample_weight, len(y))
+        data = read_classifier_data(
+            self,
+            X,
+            y,
+            answers=("predict_proba",),
+            sample_weight=sample_weight,
+            groups=groups,
+            fit_params=fit_params,
+        )
         seed = seed_of(self.random_state)
-        if is_frozen(self.estimator):
-            classes = in_order(classes_of_model(self.estimator))
-            encode_labels(y, classes, "y")
-            warn_unused(fit_params, weight)
-            held = held_out.frozen(self.estimator, X, classes)
-        else:
-            warn_if_trained(self.estimator)
-            parameters = route_fit(
-                self,
-                [self.estimator],
-                len(y),
-                sample_weight=weight,
-                groups=groups,
-                fit_params=fit_params,
-                otherwise="they have no effect, because calibration counts every sample once",
-            )
-            if self.method == "split":
-                size = self.calibration_size
-                held = held_out.split(self.estimator, X, y, size, seed, parameters)
-            else:
-                held = held_out.cross(self.estimator, X, y, self.cv, self.n_jobs, parameters)
+        held = held_out(self, data, seed)
         self.classes_ = held.classes
-        codes = encode_labels(y, self.classes_, "y")
+        codes = encode_labels(data.y, self.classes_, "y")
         self._state = ConformalState.calibrate(
-            params, self.classes_, held, X, codes, categories, likelihood_ratio, seed
+            params, self.classes_, held, data.X, codes, categories, likelihood_ratio, seed
         )
         self.estimators_ = held.models
         self.conformity_scores_ = self._state.scores
@@ -436,25 +407,5 @@ class ConformalClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
         best = self.predict_proba(X).argmax(axis=1)
         return cast(LabelArray, self.classes_[best])
 
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return which metadata `fit` takes, and hands on to the estimator and the splitter.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return routing_of(self, [self.estimator], self.cv)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags = input_tags_of(self.estimator)
-        tags.no_validation = True
-        tags.classifier_tags.multi_label = False
-        return tags
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features the model has seen."""
-        if not hasattr(self, "estimators_"):
-            raise AttributeError(f"{type(self).__name__} is not fitted: it has no n_features_in_")
-        return cast(int, self.estimators_[0].n_features_in_)
+    def _first_model(self) -> Any:
+        return self.estimators_[0]

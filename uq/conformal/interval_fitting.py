@@ -16,9 +16,15 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
-from calib._core.estimators.out_of_fold import draw_rows, fold_of_rows, folds_of, split_rows
-from uq.conformal.bands import Band, fit_band, is_frozen, predictions, with_scale
-from uq.conformal.p_values import known_categories
+from calib._core.estimators.out_of_fold import (
+    draw_rows,
+    fold_of_rows,
+    folds_of,
+    is_frozen,
+    split_rows,
+)
+from uq.conformal.bands import Band, fit_band, predictions, with_scale
+from uq.conformal.categories import known_categories
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,17 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from calib import BaseCalibrator, CalibratedClassifier
 from calib._border.arrays import to_numpy
-from calib._border.checks import check_integer, describe
+from calib._border.checks import check_integer, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix
+from calib._border.validation import check_matrix, check_numbers
 from calib._border.warn import warn
 from uq.conformal.quantiles import effective_sample_size
 from uq.conformal.state import seed_of
-from uq.vectors import check_numbers
 from uq.warnings import EffectiveSampleSizeWarning
 
 #: Below this effective sample size the ratios deserve a warning.
@@ -125,7 +123,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         """
         check_integer("cv", self.cv, low=2)
         top = self.max_ratio
-        if isinstance(top, bool) or not isinstance(top, (int, float, np.number)) or not top > 1:
+        if not is_number(top) or not top > 1:
             raise ValueError(f"max_ratio must be a number > 1; got {describe(top)}")
         self._names = None
         self._names, old = column_names(X), _features(X, "X")
@@ -197,6 +195,8 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         return features[:, [names.index(column) for column in self._names]]
 
     def _model(self) -> CalibratedClassifier:
+        from sklearn.linear_model import LogisticRegression
+
         inner = LogisticRegression(max_iter=1000) if self.estimator is None else self.estimator
         return CalibratedClassifier(clone(inner), self.calibrator, cv=self.cv)
 

@@ -64,9 +64,9 @@ def class_scores(
             else:
                 value = total - uniform[rows, None] * ranked
             value += penalty * np.maximum(position + 1 - rank, 0)
-        part = np.empty_like(block)
-        np.put_along_axis(part, order, value, axis=1)
-        out[rows] = part
+        scores = np.empty_like(block)
+        np.put_along_axis(scores, order, value, axis=1)
+        out[rows] = scores
     return out
 
 

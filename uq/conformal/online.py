@@ -13,12 +13,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._border.validation import check_matrix
+from calib._border.validation import check_matrix, check_numbers
 from uq.conformal.quantiles import score_vector
-from uq.vectors import check_numbers
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9
@@ -293,10 +292,7 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
 
 def _rates(step_size: Any) -> Float64Array:
     given = np.atleast_1d(np.asarray(step_size, dtype=object))
-    numbers = all(
-        isinstance(v, (int, float, np.number)) and not isinstance(v, bool) and 0 < v <= LARGEST_STEP
-        for v in given.ravel()
-    )
+    numbers = all(is_number(rate) and 0 < rate <= LARGEST_STEP for rate in given.ravel())
     if given.ndim != 1 or not len(given) or not numbers:
         raise ValueError(
             f"step_size must be a finite number > 0 (at most {LARGEST_STEP:g}), or a sequence of "

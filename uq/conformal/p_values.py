@@ -12,11 +12,10 @@ from calib._border.columns import column_names, told_classes
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
-from calib._border.validation import RANGE_TOLERANCE, check_matrix
+from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
 from calib._border.warn import warn
-from uq.conformal.categories import CategoryTable
+from uq.conformal.categories import CategoryTable, codes_of_known, known_categories
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
-from uq.vectors import check_numbers, percent_hint
 from uq.warnings import SmallCalibrationSetWarning
 
 #: Test scores answered in one go (8 MB), so that memory stays bounded beside the result.
@@ -115,15 +114,15 @@ def conformal_p_values(
     """
     scores = score_vector(calibration_scores, "calibration_scores")
     tests, shape = _test_matrix(test_scores)
-    weight, own = _ratios(calibration_ratio, test_ratio, len(scores), len(tests))
+    weight, ratio = _ratios(calibration_ratio, test_ratio, len(scores), len(tests))
     shares = _shares(smoothed, tau, len(tests), random_state)
-    one = np.zeros(len(scores), dtype=np.intp)
-    table = CategoryTable.build(scores, one, 1, weight=weight)
+    category = np.zeros(len(scores), dtype=np.intp)
+    table = CategoryTable.build(scores, category, 1, weight=weight)
     out = np.empty_like(tests)
     step = max(1, BLOCK // tests.shape[1])
     for start in range(0, len(tests), step):
         rows = slice(start, start + step)
-        out[rows] = _p_values(table, 0, tests[rows], _at(own, rows), _at(shares, rows))
+        out[rows] = _p_values(table, 0, tests[rows], _at(ratio, rows), _at(shares, rows))
     return out.reshape(shape)
 
 
@@ -287,47 +286,18 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     return ForcedPrediction(names[best], top[:, -1].copy(), 1 - top[:, -2])
 
 
-def known_categories(names: LabelArray, name: str) -> tuple[LabelArray, IntArray]:
-    """Return the sorted categories and the position of every sample's among them."""
-    try:
-        known, codes = np.unique(names, return_inverse=True)
-    except TypeError as error:
-        raise ValueError(f"{name} mix values that cannot be sorted ({error})") from error
-    return known, codes.astype(np.intp)
-
-
-def _kind(values: LabelArray) -> str:
-    """Return what sort of values an array holds: truth values, numbers, or its own kind."""
-    kind = values.dtype.kind
-    return "number" if kind in "iuf" else "text or object" if kind in "UTO" else kind
-
-
-def codes_of_known(values: LabelArray, known: LabelArray, name: str) -> IntArray:
-    """Return positions among sorted `known` values, -1 for others."""
-    message = f"{name} holds values of another type than at calibration"
-    if _kind(values) != _kind(known):
-        raise ValueError(
-            f"{message}: {describe(values[:3].tolist())} and {describe(known[:3].tolist())}"
-        )
-    try:
-        found = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    except TypeError as error:
-        raise ValueError(f"{message}: {error}") from error
-    return np.where(known[found] == values, found, -1).astype(np.intp)
-
-
 def _p_values(
     table: CategoryTable,
     category: int,
     scores: Float64Array,
-    own: Float64Array | None,
+    ratio: Float64Array | None,
     shares: Float64Array | None,
 ) -> Float64Array:
     below = table.below(category, 0, scores)
     upper = None if shares is None else table.below(category, 0, scores, "right")
-    ratio = 1.0 if own is None else own[:, None]
+    weight = 1.0 if ratio is None else ratio[:, None]
     tau = 1.0 if shares is None else shares[:, None]
-    return table.p_value(category, below, upper, ratio, tau)
+    return table.p_value(category, below, upper, weight, tau)
 
 
 def _at(values: Float64Array | None, rows: slice | IntArray) -> Float64Array | None:

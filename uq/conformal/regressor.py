@@ -6,25 +6,91 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.utils.metadata_routing import MetadataRouter
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.labels import check_weight
+from calib._border.checks import (
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+)
+from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
-from calib._core.estimators.out_of_fold import check_rows, input_tags_of, warn_unused
+from calib._core.estimators.out_of_fold import (
+    check_estimator,
+    check_rows,
+    is_frozen,
+    members_of,
+)
 from calib._core.estimators.renamed import renamed
-from uq.conformal.bands import Band, Score, is_frozen, members_of
+from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
+from uq.conformal.bands import Band, Score
 from uq.conformal.ends import Tails, interval_ends
 from uq.conformal.interval_fitting import Calibration, calibrate, check_target
-from uq.conformal.interval_options import category_names, check_options
-from uq.conformal.ranks import check_level, check_levels, effective_size
+from uq.conformal.quantiles import check_level, check_levels, effective_size
+from uq.mapie import check_supported
+
+
+def category_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:
+    """Return the categories of the samples, from the function or as given."""
+    if given is not None and est.mondrian is not None:
+        raise ValueError("categories were passed and mondrian is a function of X; choose one")
+    if est.mondrian is not None:
+        given = est.mondrian(X)
+    if given is None:
+        return None
+    names = check_vector(given, "categories")
+    if n_samples is not None:
+        check_same_length(n_samples, len(names), "X", "categories")
+    return names
+
+
+def check_options(est: Any, weighted: bool) -> None:
+    """Raise for options that are unknown or contradict each other."""
+    for member in members_of(est.estimator):
+        check_estimator(member, kind="regressor", answers=("predict",))
+    check_option("method", est.method, ("split", "cross", "bootstrap"))
+    check_option("conformity_score", est.conformity_score, ("absolute", "normalised", "quantile"))
+    check_option("tails", est.tails, ("symmetric", "asymmetric", "lower", "upper"))
+    check_option("aggregation", est.aggregation, ("plus", "minmax"))
+    check_option("small", est.small, ("infinite", "raise"))
+    check_option("backend", est.backend, ("native", "mapie"))
+    check_integer("n_resamples", est.n_resamples, low=2, high=MOST_RESAMPLES)
+    for name in ("mondrian", "likelihood_ratio"):
+        if getattr(est, name) is not None and not callable(getattr(est, name)):
+            raise ValueError(f"{name} must be a function of X; got {describe(getattr(est, name))}")
+    if not isinstance(est.quantiles, (tuple, list)) or len(est.quantiles) != 2:
+        raise ValueError(f"quantiles must be two levels; got {describe(est.quantiles)}")
+    low, high = (check_fraction("quantiles", level) for level in est.quantiles)
+    if not low < high:
+        raise ValueError(f"quantiles must ascend; got {est.quantiles!r}")
+    if est.method != "split":
+        if weighted or est.likelihood_ratio is not None:
+            raise ValueError(f"likelihood_ratio needs method='split'; got {est.method!r}")
+        if is_frozen(est.estimator):
+            raise ValueError(
+                f"method={est.method!r} fits the estimator several times, and a frozen one "
+                f"cannot be; pass method='split'"
+            )
+    if est.method == "bootstrap" and est.conformity_score != "absolute":
+        raise ValueError(
+            f"method='bootstrap' takes conformity_score='absolute'; got {est.conformity_score!r}"
+        )
+    if isinstance(est.estimator, (tuple, list)) and est.conformity_score != "quantile":
+        number = {2: "two", 3: "three"}.get(len(est.estimator), "several")
+        raise ValueError(
+            f"{number} estimators go with conformity_score='quantile'; got {est.conformity_score!r}"
+        )
+    if est.backend == "mapie":
+        check_supported(est, weighted)
+
 
 Method = Literal["split", "cross", "bootstrap"]
 
 
-class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class ConformalRegressor(ModelWrapper, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Give the predictions of any regressor intervals that cover at a chosen rate.
 
     Residuals of samples the model has not seen set the width of the intervals. If calibration and
@@ -179,8 +245,7 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
     categories_: LabelArray | None
     effective_calibration_size_: float
 
-    #: Groups are for the folds, so a router above hands them on without being asked.
-    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+    _fitted = "bands_"
 
     @renamed(
         prefit="pass a trained model as FrozenEstimator(model)",
@@ -269,7 +334,14 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         names = category_names(self, X, categories, len(labels))
         if names is not None and self.backend == "mapie":
             raise ValueError("backend='mapie' takes no categories; pass backend='native'")
-        parameters = self._parameters(len(labels), weight, groups, fit_params)
+        parameters = read_fit_parameters(
+            self,
+            len(labels),
+            sample_weight=weight,
+            groups=groups,
+            fit_params=fit_params,
+            weights_serve=None,
+        )
         calibration = calibrate(self, X, labels, parameters, likelihood_ratio)
         self._calibration: Calibration = calibration.classified(
             None if names is None else names[calibration.rows]
@@ -373,15 +445,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
         levels = check_levels(confidence_levels)
         return self._intervals(X, levels, categories, likelihood_ratio)
 
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features the model has seen."""
-        if not hasattr(self, "bands_"):
-            raise AttributeError(f"{type(self).__name__} is not fitted: it has no n_features_in_")
-        band = self.bands_[0]
-        model = band.point if band.quantiles is None else band.quantiles[0]
-        return int(model.n_features_in_)
-
     # ------------------------------------------------------------------ private parts
 
     def _intervals(
@@ -400,42 +463,6 @@ class ConformalRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  # 
             self._calibration, X, levels, category_names(self, X, categories, None), ratio, self
         )
 
-    def _parameters(
-        self,
-        n_samples: int,
-        weight: Float64Array | None,
-        groups: ArrayLike,
-        fit_params: dict[str, Any],
-    ) -> FitParameters:
-        members = members_of(self.estimator)
-        if is_frozen(self.estimator):
-            warn_unused(fit_params, weight)
-            weight, fit_params = None, {}
-        return route_fit(
-            self,
-            members,
-            n_samples,
-            sample_weight=weight,
-            groups=groups,
-            fit_params=fit_params,
-            otherwise="they have no effect, because calibration counts every sample once",
-        )
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return which metadata `fit` takes, and hands on to the estimators and the splitter.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return routing_of(self, members_of(self.estimator), self.cv)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "bands_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        if not isinstance(self.estimator, (tuple, list)):
-            tags.input_tags = input_tags_of(self.estimator)
-        tags.no_validation = True
-        return tags
+    def _first_model(self) -> Any:
+        band = self.bands_[0]
+        return band.point if band.quantiles is None else band.quantiles[0]

@@ -9,18 +9,92 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._core.estimators.out_of_fold import fit_on_rows, fold_of_rows, is_frozen, split_rows
+from calib._core.estimators.responses import (
+    check_probability_model,
+    class_probabilities,
+    classes_of_models,
+)
+from calib._core.estimators.wrapper import ClassifierData, fit_folds
 from uq.conformal.calibrated_scores import CalibratedScores
+from uq.conformal.categories import codes_of_known, known_categories
 from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
-from uq.conformal.p_values import codes_of_known, known_categories
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
-from uq.conformal.score_clusters import cluster_labels
-from uq.held_out import HeldOut, class_probabilities
-from uq.mapie import prediction_sets
+from uq.mapie import cross_sets, mapie_can, split_sets
+
+#: Share of the calibration samples that form the clusters and then calibrate nothing.
+CLUSTERING_SHARE = 0.3
+#: Quantiles of a class's scores by which classes are compared.
+QUANTILES = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+#: A class with fewer clustering samples than this has no usable quantiles.
+FEWEST = 10
+#: Classes per cluster that are aimed at.
+CLASSES_PER_CLUSTER = 4
+
+
+@dataclass(frozen=True)
+class LabelClusters:
+    """Clusters of classes.
+
+    Attributes
+    ----------
+    cluster : ndarray of shape (n_classes,)
+        Cluster of each class; `n_clusters` means too rare to be placed.
+    n_clusters : int
+        Number of clusters.
+    kept : ndarray of bool of shape (n_samples,)
+        Samples that did not take part and may calibrate.
+    """
+
+    cluster: IntArray
+    n_clusters: int
+    kept: LabelArray
+
+
+def cluster_labels(
+    scores: Float64Array, codes: IntArray, n_classes: int, rng: np.random.Generator
+) -> LabelClusters:
+    """Group the classes by k-means on quantiles of their scores.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Nonconformity of the true classes.
+    codes : ndarray of shape (n_samples,)
+        True classes.
+    n_classes : int
+        Number of classes.
+    rng : Generator
+        Draws the samples that form the clusters.
+
+    Returns
+    -------
+    clusters : LabelClusters
+
+    Notes
+    -----
+    Because the clusters depend on other samples than those that calibrate, coverage holds inside
+    each cluster; inside a class it holds as far as the scores of its cluster are alike.
+    """
+    kept = rng.random(len(scores)) >= CLUSTERING_SHARE
+    used = ~kept
+    counts = np.bincount(codes[used], minlength=n_classes)
+    common = np.flatnonzero(counts >= FEWEST)
+    n_clusters = max(1, len(common) // CLASSES_PER_CLUSTER)
+    cluster = np.full(n_classes, n_clusters, dtype=np.intp)
+    if len(common):
+        profile = np.array([np.quantile(scores[used & (codes == k)], QUANTILES) for k in common])
+        from sklearn.cluster import KMeans  # slow to load
+
+        means = KMeans(n_clusters, n_init=10, random_state=int(rng.integers(2**31 - 1)))
+        cluster[common] = means.fit_predict(profile, sample_weight=np.sqrt(counts[common]))
+    return LabelClusters(cluster, n_clusters, kept)
+
 
 OPTIONS = {
     "method": ("split", "cross"),
@@ -40,8 +114,7 @@ def check_options(params: dict[str, Any]) -> None:
     check_integer("raps_rank", params["raps_rank"], low=1)
     check_integer("pool_below", params["pool_below"], low=0)
     weight = params["raps_weight"]
-    number = isinstance(weight, (int, float, np.number)) and not isinstance(weight, bool)
-    if not number or not 0 <= weight < np.inf:
+    if not is_number(weight) or not 0 <= weight < np.inf:
         raise ValueError(f"raps_weight must be a finite number >= 0; got {describe(weight)}")
     if not callable(params["mondrian"]):
         check_option("mondrian", params["mondrian"], (None, "label", "cluster"))
@@ -79,6 +152,69 @@ def _check_mapie(params: dict[str, Any]) -> None:
             "backend='mapie' with 'aps' and aggregation='cv_plus' covers less than the level "
             "unless sets are randomised; pass randomize=True or backend='native'"
         )
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Models, and the probabilities they give to samples they were not trained on.
+
+    Attributes
+    ----------
+    models : list of estimator
+        One, or one per fold.
+    classes : ndarray of shape (n_classes,)
+        Class of each column.
+    rows : ndarray of shape (n_calibration,)
+        Rows of the data passed to `fit`, ascending.
+    proba : ndarray of shape (n_calibration, n_classes)
+        Their probabilities.
+    fold : ndarray of shape (n_calibration,)
+        Position in `models` of the model that gave them.
+    """
+
+    models: list[Any]
+    classes: LabelArray
+    rows: IntArray
+    proba: Float64Array
+    fold: IntArray
+
+
+def held_out(wrapper: Any, data: ClassifierData, seed: int) -> HeldOut:
+    """Train as the options of a ConformalClassifier say, and score the samples left out."""
+    if is_frozen(wrapper.estimator):
+        check_probability_model(wrapper.estimator, data.X)
+        proba = class_probabilities(wrapper.estimator, data.X, data.classes)
+        rows = np.arange(len(proba))
+        return HeldOut([wrapper.estimator], data.classes, rows, proba, np.zeros_like(rows))
+    return _split(wrapper, data, seed) if wrapper.method == "split" else _cross(wrapper, data)
+
+
+def _split(wrapper: Any, data: ClassifierData, seed: int) -> HeldOut:
+    """Train on a random part, calibrate on the rest."""
+    size, parameters = wrapper.calibration_size, data.parameters
+    train, rows = split_rows(len(data.y), size, seed, groups=parameters.groups)
+    if len(np.unique(data.y[train])) < 2:
+        raise ValueError(
+            f"the training part ({len(train)} of {len(data.y)} samples) has one class; a "
+            f"classifier needs two. Pass more samples, or a trained model as FrozenEstimator(model)"
+        )
+    model = fit_on_rows(wrapper.estimator, data.X, data.y, train, parameters)
+    check_probability_model(model, data.X)
+    classes = classes_of_models([model], data.classes)
+    proba = class_probabilities(model, take_rows(data.X, rows), classes)
+    return HeldOut([model], classes, rows, proba, np.zeros_like(rows))
+
+
+def _cross(wrapper: Any, data: ClassifierData) -> HeldOut:
+    """Train without each fold in turn and score the fold."""
+    folds, models = fit_folds(wrapper, data, partition=True)
+    check_probability_model(models[0], data.X)
+    classes = classes_of_models(models, data.classes)
+    proba = np.empty((len(data.y), len(classes)))
+    for model, (_, test) in zip(models, folds, strict=True):
+        proba[test] = class_probabilities(model, take_rows(data.X, test), classes)
+    rows = np.arange(len(data.y))
+    return HeldOut(models, classes, rows, proba, fold_of_rows(folds, len(rows)))
 
 
 @dataclass(frozen=True)
@@ -178,10 +314,10 @@ class ConformalState:
     ) -> LabelArray:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
         probas = self.probabilities(X)
-        codes, own = self._categories(X, len(probas[0]), categories, ratio)
+        codes, ratios = self._categories(X, len(probas[0]), categories, ratio)
         folds = self.score_folds(probas)
         if self.params["backend"] == "native":
-            out = self.calibrated.sets(folds, codes, own, levels)
+            out = self.calibrated.sets(folds, codes, ratios, levels)
         else:
             out = self._sets_of_mapie(probas, levels)
         if not self.params["allow_empty"]:
@@ -194,9 +330,9 @@ class ConformalState:
     ) -> Float64Array:
         """Return p-values, shape (n_samples, n_classes)."""
         probas = self.probabilities(X)
-        codes, own = self._categories(X, len(probas[0]), categories, ratio)
+        codes, ratios = self._categories(X, len(probas[0]), categories, ratio)
         shares = generator(self.seed + 1).random(len(probas[0])) if smoothed else None
-        return self.calibrated.p_values(self.score_folds(probas), codes, own, shares)
+        return self.calibrated.p_values(self.score_folds(probas), codes, ratios, shares)
 
     def score_folds(self, probas: list[Float64Array]) -> Iterator[Float64Array]:
         """Yield the scores of all labels under the model of each fold, or under their mean."""
@@ -247,25 +383,23 @@ class ConformalState:
     def _sets_of_mapie(self, probas: list[Float64Array], levels: list[float]) -> LabelArray:
         """Ask MAPIE, and the own code for levels that MAPIE refuses."""
         kind, n_samples = self.params["conformity_score"], len(self.codes)
-        able = np.array(
-            [prediction_sets.mapie_can(n_samples, self.codes, kind, one) for one in levels]
-        )
+        able = np.array([mapie_can(n_samples, self.codes, kind, level) for level in levels])
         out = np.empty((*probas[0].shape, len(levels)), dtype=bool)
-        asked = [level for level, one in zip(levels, able, strict=True) if one]
+        asked = np.array(levels)[able].tolist()
         if asked:
             options: dict[str, Any] = {"randomize": self.params["randomize"], "seed": self.seed}
             if len(probas) == 1:
-                out[:, :, able] = prediction_sets.split_sets(
+                out[:, :, able] = split_sets(
                     self.held.proba, self.codes, probas[0], kind, asked, **options
                 )
             else:
                 options["aggregation"] = self.params["aggregation"]
                 held = self.held
-                out[:, :, able] = prediction_sets.cross_sets(
+                out[:, :, able] = cross_sets(
                     held.proba, self.codes, held.fold, probas, kind, asked, **options
                 )
         if not able.all():
-            refused = [level for level, one in zip(levels, able, strict=True) if not one]
+            refused = np.array(levels)[~able].tolist()
             out[:, :, ~able] = self.calibrated.sets(self.score_folds(probas), None, None, refused)
         return out
 
@@ -290,9 +424,9 @@ def _sorted(
     if params["mondrian"] == "label":
         label_codes, labels = np.arange(len(classes)), classes
     elif params["mondrian"] == "cluster":
-        found = cluster_labels(scores, codes, len(classes), generator(seed + 2))
-        label_codes, kept = found.cluster, found.kept
-        labels = np.array([f"cluster {code}" for code in range(found.n_clusters)] + ["too rare"])
+        clusters = cluster_labels(scores, codes, len(classes), generator(seed + 2))
+        label_codes, kept = clusters.cluster, clusters.kept
+        labels = np.array([f"cluster {code}" for code in range(clusters.n_clusters)] + ["too rare"])
     categories = row_codes = None
     if names is not None:
         categories, row_codes = known_categories(names[kept], "categories")

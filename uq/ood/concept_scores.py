@@ -19,13 +19,13 @@ from calib._border.arrays import (
     without_gradient,
 )
 from calib._border.checks import check_fraction, check_integer
+from calib._border.labels import unit_codes
 from calib._border.limits import MOST_BINS
 from calib._border.random import generator
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix
 from calib._core.links import expit
-from uq.rows import check_temperature, log_sum_exp
-from uq.vectors import unit_codes
+from uq.ood.scores import check_temperature, log_sum_exp
 
 #: Rows of a block at least, so that matrix products with thousands of texts stay efficient.
 ROWS_AT_LEAST = 256

@@ -3,17 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from calib._border.arrays import row_blocks
-from calib._border.checks import check_fraction, check_integer, check_option
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length, check_vector
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from uq.ood.covariance import Shrinkage, check_shrinkage, factor_of, shrunk_covariance, whiten
+
+Shrinkage: TypeAlias = float | Literal["auto"]
+#: Smallest ratio of pivots in a Cholesky factor (squared: about 1e-12 of the largest variance)
+#: below which a covariance counts as singular.
+PIVOT_RATIO = 1e-6
+
+
+def covariance_of(centred: Float64Array, shrinkage: Shrinkage) -> tuple[Float64Array, float]:
+    """Return the covariance of centred rows (divided by n), shrunk, and the share of identity."""
+    from sklearn.covariance import ledoit_wolf, shrunk_covariance
+
+    if shrinkage == "auto":
+        covariance, share = ledoit_wolf(centred, assume_centered=True)
+    else:
+        share = shrinkage
+        covariance = shrunk_covariance(centred.T @ centred / len(centred), shrinkage=share)
+    return covariance, max(float(share), 0.0)
+
+
+def check_shrinkage(shrinkage: Any) -> None:
+    """Raise a `ValueError` unless the shrinkage is "auto" or in [0, 1]."""
+    named = isinstance(shrinkage, str) and shrinkage == "auto"
+    if not named and not (is_number(shrinkage) and 0 <= shrinkage <= 1):
+        raise ValueError(f"shrinkage must be 'auto' or in [0, 1]; got {describe(shrinkage)}")
+
+
+def factor_of(covariance: Float64Array, what: str) -> Float64Array:
+    """Return the lower Cholesky factor of a covariance that is not singular."""
+    try:
+        factor = cast(Float64Array, cholesky(covariance, lower=True))
+    except LinAlgError:
+        factor = np.zeros((1, 1))
+    pivots = np.diag(factor) / np.sqrt(np.diag(covariance).max() or 1.0)
+    if pivots.min() < PIVOT_RATIO:
+        raise ValueError(
+            f"{what} is singular: features repeat each other, are constant, or outnumber the "
+            f"samples; pass shrinkage='auto' or above 0, or remove such features"
+        )
+    return factor
+
+
+def whiten(factor: Float64Array, rows: Float64Array) -> Float64Array:
+    """Return rows in coordinates in which their covariance is the identity."""
+    return cast(Float64Array, solve_triangular(factor, rows.T, lower=True, check_finite=False).T)
+
 
 #: Rows of a block at least, so that matrix products stay efficient.
 ROWS_AT_LEAST = 256
@@ -194,13 +239,11 @@ class MahalanobisDetector(_Detector):
         starts = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.intp)
         self.means_ = np.add.reduceat(features[order], starts, axis=0) / count[:, None]
         self._centre = features.mean(axis=0)
-        covariance, self.shrinkage_ = shrunk_covariance(
-            features - self.means_[codes], self.shrinkage
-        )
+        covariance, self.shrinkage_ = covariance_of(features - self.means_[codes], self.shrinkage)
         self.covariance_ = covariance
         self._factor = factor_of(covariance, "the covariance within classes")
         if self.relative:
-            background, _ = shrunk_covariance(features - self._centre, self.shrinkage)
+            background, _ = covariance_of(features - self._centre, self.shrinkage)
             self._background = factor_of(background, "the covariance of all samples")
         self.offset_ = float(np.quantile(self._score(features), contamination))
         return self

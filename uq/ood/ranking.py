@@ -1,4 +1,7 @@
-"""How well a score separates two groups, from counts per distinct score: ties are exact."""
+"""How well a score separates two groups, from counts per distinct score: ties are exact.
+
+Counts may have leading axes, one entry per draw.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,25 @@ from calib._border.typing import Float64Array
 ROUNDING = 1e-12
 
 
-def auroc(positive: Float64Array, negative: Float64Array) -> float:
-    """Return the probability that a positive scores above a negative, ties counted half.
-
-    Parameters
-    ----------
-    positive, negative : ndarray of shape (n_values,)
-        Weight of each group at every distinct score, ascending.
-    """
-    below = np.cumsum(negative) - negative / 2
-    return float(positive @ below / (positive.sum() * negative.sum()))
+def auroc(positive: Float64Array, negative: Float64Array) -> Float64Array:
+    """Return the probability that a positive scores above a negative, ties counted half."""
+    below = np.cumsum(negative, axis=-1) - negative / 2
+    pairs = positive.sum(axis=-1) * negative.sum(axis=-1)
+    return np.asarray((positive * below).sum(axis=-1) / pairs)
 
 
-def average_precision(positive: Float64Array, negative: Float64Array) -> float:
+def average_precision(positive: Float64Array, negative: Float64Array) -> Float64Array:
     """Return the mean precision over the positives, thresholds from the highest score down."""
-    found = np.cumsum(positive[::-1])
-    total = found + np.cumsum(negative[::-1])
-    filled = total > 0
-    precision = found[filled] / total[filled]
-    return float(positive[::-1][filled] @ precision / found[-1])
+    hits = np.cumsum(positive[..., ::-1], axis=-1)
+    total = hits + np.cumsum(negative[..., ::-1], axis=-1)
+    precision = np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
+    return np.asarray((positive[..., ::-1] * precision).sum(axis=-1) / hits[..., -1])
 
 
 def threshold_index(positive: Float64Array, rate: float) -> int:
     """Return the position of the highest score at or above which `rate` of the positives lie."""
-    found = np.cumsum(positive[::-1])
-    reached = found >= rate * found[-1] * (1 - ROUNDING)
+    kept = np.cumsum(positive[::-1])
+    reached = kept >= rate * kept[-1] * (1 - ROUNDING)
     return len(positive) - 1 - int(np.argmax(reached))
 
 

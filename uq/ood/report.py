@@ -5,21 +5,23 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calib import DegenerateScoresWarning
 from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_weight
 from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
+from calib._border.validation import check_score_vector
 from calib._border.warn import warn
-from calib.evaluation import Interval
+from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index
-from uq.vectors import check_score_vector
+
+if TYPE_CHECKING:
+    from calib.evaluation import Interval
 
 MEASURES = ("auroc", "aupr_in", "aupr_out", "fpr_at_tpr")
 
@@ -303,8 +305,10 @@ def ood_report(
     code_in, *code_out = np.split(codes, ends[:-1])
 
     def measure(rows_in: Any, rows_out: list[Any]) -> Float64Array:
-        part = None if weight is None else weight[rows_in]
-        positive = np.bincount(code_in[rows_in], part, minlength=len(values)).astype(np.float64)
+        weight_in = None if weight is None else weight[rows_in]
+        positive = np.bincount(code_in[rows_in], weight_in, minlength=len(values)).astype(
+            np.float64
+        )
         if not positive.any():
             return np.full((len(code_out), len(MEASURES)), np.nan)
         table = []
@@ -358,6 +362,8 @@ def ood_report(
 
 
 def _interval(value: float, draws: Float64Array, confidence_level: float) -> Interval:
+    from calib.evaluation import Interval
+
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import RANGE_TOLERANCE, check_matrix
-from uq.vectors import check_numbers, percent_hint
+from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
 
 
 def interval_width_certainty(interval: ArrayLike) -> Float64Array:
@@ -167,7 +166,7 @@ def conformal_credibility(p_values: ArrayLike) -> Float64Array:
 def is_conformal_singleton(
     p_values: ArrayLike, *, confidence_level: float = 0.9
 ) -> npt.NDArray[np.bool_]:
-    """Tell whether the conformal prediction set holds exactly one label.
+    """Return whether the conformal prediction set holds exactly one label.
 
     Parameters
     ----------

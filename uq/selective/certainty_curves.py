@@ -7,21 +7,214 @@ kept are.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_integer, describe
+from calib._border.checks import check_integer, check_option, describe
 from calib._border.labels import check_same_length
 from calib._border.limits import MOST_RESAMPLES
+from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
+from calib._border.validation import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
-from calib.evaluation import adaptive_calibration_error, consistency_interval
 from uq.ood.ranking import auroc, average_precision
-from uq.selective.certainty_results import METRICS, CertaintyCurve, CertaintyPoints
-from uq.vectors import check_score_vector, percent_hint
 
+METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
+TITLES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "auprc_gain": "AUPRC minus prevalence",
+    "accuracy": "Accuracy",
+    "brier": "Brier score",
+    "ace": "Adaptive calibration error (ACE)",
+    "ace_calibrated": "ACE of a calibrated model",
+}
+#: Metrics shown in the text form, with the heading of their column.
+SHOWN = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "accuracy": "accuracy",
+    "ace": "ACE",
+    "ace_calibrated": "ACE if cal.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CertaintyPoints:
+    """Metrics of the kept samples at several thresholds or shares.
+
+    Attributes
+    ----------
+    at : ndarray of shape (n_points,)
+        Thresholds or shares asked for.
+    share : ndarray of shape (n_points,)
+        Share of the samples kept.
+    n_kept : ndarray of shape (n_points,)
+        Samples kept; fractions where a tie was kept in part.
+    prevalence : ndarray of shape (n_points,)
+        Share of the second class among them, NaN if none is kept.
+    metrics : dict of str to ndarray of shape (n_points,)
+        Metrics of the kept samples, NaN where they are too few or of one class.
+    """
+
+    at: Float64Array
+    share: Float64Array
+    n_kept: Float64Array
+    prevalence: Float64Array
+    metrics: dict[str, Float64Array]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CertaintyCurve:
+    """Result of `certainty_curve`; printing it shows the table at equal shares.
+
+    Attributes
+    ----------
+    by_threshold : dict of str to CertaintyPoints
+        Per certainty, samples with at least a threshold.
+    by_share : dict of str to CertaintyPoints
+        Per certainty, an exact share of the samples, most certain first: comparable.
+    areas : dict of str to dict of str to float
+        Per certainty and metric, the mean height over the shares all certainties have in common;
+        NaN where these are fewer than two.
+    n_samples : int
+        Number of samples.
+    min_kept : int
+        Fewest samples that give a metric.
+    """
+
+    by_threshold: dict[str, CertaintyPoints]
+    by_share: dict[str, CertaintyPoints]
+    areas: dict[str, dict[str, float]]
+    n_samples: int
+    min_kept: int
+
+    def __str__(self) -> str:
+        lines = [f"Certainty curve: {self.n_samples:,} samples, most certain kept first", ""]
+        header = f"{'share':>7}{'kept':>8}{'prevalence':>12}"
+        header += "".join(f"{title:>13}" for title in SHOWN.values())
+        for name, points in self.by_share.items():
+            lines += [name, header]
+            for i, share in enumerate(points.at):
+                cells = "".join(_cell(points.metrics[metric][i], 13) for metric in SHOWN)
+                kept, prevalence = points.n_kept[i], _cell(points.prevalence[i], 12)
+                lines.append(f"{share:>7.0%}{kept:>8.6g}{prevalence}{cells}")
+            cells = "".join(_cell(self.areas[name][metric], 13) for metric in SHOWN)
+            lines += [f"{'mean over common shares':<27}{cells}", ""]
+        lines.append(
+            f"- where fewer than {self.min_kept} samples or one class only are kept. The last "
+            f"column is what a calibrated\nmodel would show at this size. AUROC of few samples is "
+            f"unstable, AUPRC depends on the prevalence."
+        )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dictionaries, lists and numbers; NaN where there is no metric."""
+
+        def plain(points: CertaintyPoints) -> dict[str, Any]:
+            return {
+                "at": points.at.tolist(),
+                "share": points.share.tolist(),
+                "n_kept": points.n_kept.tolist(),
+                "prevalence": points.prevalence.tolist(),
+                **{metric: values.tolist() for metric, values in points.metrics.items()},
+            }
+
+        return {
+            "n_samples": self.n_samples,
+            "min_kept": self.min_kept,
+            "by_threshold": {name: plain(points) for name, points in self.by_threshold.items()},
+            "by_share": {name: plain(points) for name, points in self.by_share.items()},
+            "areas": {name: dict(areas) for name, areas in self.areas.items()},
+        }
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with one row per certainty and point.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            Columns ``certainty``, ``cut`` ("threshold" or "share"), ``at``, ``share``, ``n_kept``,
+            ``prevalence`` and one per metric.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        pandas = require("pandas", extra="pandas", purpose="CertaintyCurve.to_frame")
+        parts = [
+            pandas.DataFrame(
+                {
+                    "certainty": name,
+                    "cut": cut,
+                    "at": points.at,
+                    "share": points.share,
+                    "n_kept": points.n_kept,
+                    "prevalence": points.prevalence,
+                    **points.metrics,
+                }
+            )
+            for cut, curves in (("threshold", self.by_threshold), ("share", self.by_share))
+            for name, points in curves.items()
+        ]
+        return pandas.concat(parts, ignore_index=True)
+
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        metric: str = "auroc",
+        against: Literal["share", "threshold"] = "share",
+    ) -> Any:
+        """Draw one metric of all certainties.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+        metric : {"auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated"}, \
+default="auroc"
+            What to draw.
+        against : {"share", "threshold"}, default="share"
+            Horizontal axis; only shares compare different certainties fairly.
+
+        Returns
+        -------
+        ax : matplotlib Axes
+
+        Raises
+        ------
+        ValueError
+            For an unknown metric or axis.
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_option("metric", metric, METRICS)
+        check_option("against", against, ("share", "threshold"))
+        plt = require("matplotlib.pyplot", extra="plot", purpose="CertaintyCurve.plot")
+        if ax is None:
+            _, ax = plt.subplots(figsize=(5.0, 4.0), layout="constrained")
+        curves = self.by_share if against == "share" else self.by_threshold
+        for name, points in curves.items():
+            ax.plot(points.at, points.metrics[metric], marker="o", markersize=3, label=name)
+        label = "Share of samples kept" if against == "share" else "Certainty at least"
+        ax.set(xlabel=label, ylabel=TITLES[metric])
+        ax.legend()
+        return ax
+
+
+def _cell(value: float, width: int) -> str:
+    return f"{'-':>{width}}" if np.isnan(value) else f"{value:>{width}.4f}"
+
+
+Cut: TypeAlias = Literal["none", "threshold", "share"]
 #: Bins of the adaptive calibration error at most, and samples of all per bin at least.
 MAX_BINS, PER_BIN = 10, 10
 #: Rounding allowed when a certainty is compared with a threshold, or a count with a share.
@@ -136,7 +329,7 @@ def certainty_curve(
             f"{sorted(map(str, named))}"
         )
     seed = generator(random_state)
-    by_threshold, by_share = {}, {}
+    curves: dict[Cut, dict[str, CertaintyPoints]] = {"threshold": {}, "share": {}}
     n_samples = 0
     for name, given in named.items():
         codes, proba, _, classes = check_predictions(
@@ -162,28 +355,50 @@ def certainty_curve(
         measure = partial(
             _metrics, codes, positive, min_kept=min_kept, n_simulations=n_simulations, rng=seed
         )
-        kept = [(order >= cut - ROUNDING).astype(np.float64) for cut in cuts]
-        by_threshold[name] = _points(cuts, [measure(weight) for weight in kept])
-        kept = [_keep_share(order, share) for share in parts]
-        by_share[name] = _points(parts, [measure(weight) for weight in kept])
+        drawn = np.ones((1, n_samples))
+        points: tuple[tuple[Cut, Float64Array], ...] = (("threshold", cuts), ("share", parts))
+        for cut, at in points:
+            kept = [kept_weight(order, drawn, cut, value)[0] for value in at]
+            curves[cut][name] = _points(at, [measure(weight) for weight in kept])
     return CertaintyCurve(
-        by_threshold=by_threshold,
-        by_share=by_share,
-        areas=_areas(by_share),
+        by_threshold=curves["threshold"],
+        by_share=curves["share"],
+        areas=_areas(curves["share"]),
         n_samples=n_samples,
         min_kept=min_kept,
     )
 
 
-def _keep_share(certainty: Float64Array, share: float) -> Float64Array:
-    """Return weights in [0, 1] that keep exactly a share of the samples, ties in equal parts."""
-    wanted = share * len(certainty)
-    _, codes, count = np.unique(-certainty, return_inverse=True, return_counts=True)
-    before = np.cumsum(count) - count
-    part = np.clip((wanted - before) / count, 0.0, 1.0)
-    part[part < ROUNDING] = 0.0
-    part[part > 1 - ROUNDING] = 1.0
-    return np.asarray(part[codes], dtype=np.float64)
+def kept_weight(certainty: Float64Array, weight: Float64Array, cut: Cut, at: float) -> Float64Array:
+    """Return the weight with which every row of every draw is kept; ties in equal parts.
+
+    Parameters
+    ----------
+    certainty : ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_draws, n_samples)
+        How often each row is drawn.
+    cut : {"none", "threshold", "share"}
+    at : float
+        Certainty or share that is kept.
+
+    Returns
+    -------
+    kept : ndarray of shape (n_draws, n_samples)
+    """
+    if cut == "none":
+        return weight
+    if cut == "threshold":
+        return weight * (certainty >= at - ROUNDING)
+    values, codes = np.unique(-certainty, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    start = np.searchsorted(codes[order], np.arange(len(values)))
+    count = np.add.reduceat(weight[:, order], start, axis=1)
+    before = np.cumsum(count, axis=1) - count
+    wanted = at * weight.sum(axis=1, keepdims=True)
+    share = np.clip((wanted - before) / np.maximum(count, 1e-300), 0.0, 1.0)
+    share[share < ROUNDING] = 0.0
+    share[share > 1 - ROUNDING] = 1.0
+    return np.asarray(weight * share[:, codes])
 
 
 def _metrics(
@@ -196,6 +411,8 @@ def _metrics(
     rng: np.random.Generator,
 ) -> dict[str, float]:
     """Return all metrics of what is kept."""
+    from calib.evaluation import adaptive_calibration_error, consistency_interval
+
     n_kept = float(weight.sum())
     out = dict.fromkeys((*METRICS, "prevalence"), np.nan)
     out.update(share=n_kept / len(weight), n_kept=n_kept)
@@ -211,8 +428,8 @@ def _metrics(
     n_bins = max(1, min(MAX_BINS, len(weight) // PER_BIN))
     partial_weight = None if (w == 1).all() else w
     error = partial(adaptive_calibration_error, n_bins=n_bins, labels=[0, 1])
-    out["auroc"] = auroc(ones, zeros)
-    out["auprc"] = average_precision(ones, zeros)
+    out["auroc"] = float(auroc(ones, zeros))
+    out["auprc"] = float(average_precision(ones, zeros))
     out["auprc_gain"] = out["auprc"] - out["prevalence"]
     right = np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1))
     out["accuracy"] = float(w @ right / n_kept)

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.utils.metadata_routing import MetadataRouter
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_option, describe
-from calib._border.labels import check_vector, encode_labels
+from calib._border.labels import encode_labels
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
-from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
-from calib._core.estimators.fit_parameters import route_fit, routing_of
+from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib._border.validation import check_score_vector
 from calib._core.estimators.out_of_fold import (
-    check_estimator,
-    check_rows,
+    draw_held_out,
     fit_on_rows,
-    input_tags_of,
     is_frozen,
-    split_rows,
-    warn_if_trained,
-    warn_unused,
 )
 from calib._core.estimators.responses import (
-    classes_of_model,
     classes_of_models,
-    in_order,
     predicted_codes,
 )
+from calib._core.estimators.wrapper import ModelWrapper, read_classifier_data
 from uq.ood.scores import margin_score, max_probability_score, negative_entropy_score
 from uq.selective.risk_control import Procedure, SelectiveThreshold, control_selective_risk
-from uq.vectors import check_score_vector
 
 Confidence: TypeAlias = (
     Literal["max_probability", "margin", "negative_entropy"] | Callable[[Any, Any], ArrayLike]
@@ -49,7 +40,7 @@ SCORES: dict[str, Callable[..., Any]] = {
 }
 
 
-class SelectiveClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class SelectiveClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Wrap a classifier so that it abstains, with a guaranteed error rate among its answers.
 
     A trained model goes in as ``FrozenEstimator(model)``: all data passed to `fit` set the
@@ -143,8 +134,7 @@ default="max_probability"
     answered 0.77, wrong 0.036
     """
 
-    #: Groups are for the split, so a router above hands them on without being asked.
-    __metadata_request__fit = {"groups": True}  # noqa: RUF012
+    _fitted = "control_"
 
     estimator_: Any
     classes_: LabelArray
@@ -200,50 +190,37 @@ default="max_probability"
         if not callable(self.confidence):
             check_option("confidence", self.confidence, tuple(SCORES))
         fraction = check_fraction("calibration_fraction", self.calibration_fraction)
-        check_estimator(self.estimator, kind="classifier", answers=("predict",))
         if "sample_weight" in fit_params:
             raise TypeError(
                 "fit takes no sample_weight: weights have no binomial guarantee. Train the "
                 "estimator with them first and pass FrozenEstimator(estimator)"
             )
-        X, y = check_rows(X, y)
-        labels = check_vector(y, "y")
-        check_classification_targets(labels)
+        data = read_classifier_data(
+            self, X, y, answers=("predict",), groups=groups, fit_params=fit_params
+        )
+        X, labels = data.X, data.y
         if is_frozen(self.estimator):
-            warn_unused(fit_params)
-            self.estimator_ = self.estimator
-            self.classes_ = in_order(classes_of_model(self.estimator))
+            self.estimator_, self.classes_ = self.estimator, data.classes
             held_out = np.arange(len(labels))
         else:
-            warn_if_trained(self.estimator)
-            classes = np.unique(labels)
-            if len(classes) < 2:
-                raise ValueError(
-                    f"y has one class ({classes.tolist()[0]!r}); a classifier needs at least two"
-                )
-            parameters = route_fit(
-                self,
-                [self.estimator],
-                len(labels),
-                groups=groups,
-                fit_params=fit_params,
-                otherwise="",
-            )
-            train, held_out = self._split(len(labels), fraction, parameters.groups)
+            groups = data.parameters.groups
+            n_held_out = max(1, round(fraction * len(labels)))
+            random = generator(self.random_state)
+            train, held_out = draw_held_out(np.arange(len(labels)), n_held_out, random, groups)
             if len(np.unique(labels[train])) < 2:
                 raise ValueError(
-                    f"y has {len(labels)} samples, whose training part of {len(train)} holds fewer "
-                    f"than 2 classes; pass more samples or lower calibration_fraction"
+                    f"y has {len(labels)} samples, whose training part of {len(train)} holds "
+                    f"fewer than 2 classes; pass more samples or lower calibration_fraction"
                 )
-            self.estimator_ = fit_on_rows(self.estimator, X, labels, train, parameters)
-            self.classes_ = classes_of_models([self.estimator_], classes)
+            self.estimator_ = fit_on_rows(self.estimator, X, labels, train, data.parameters)
+            self.classes_ = classes_of_models([self.estimator_], data.classes)
         codes = encode_labels(labels, self.classes_, "y")
         self.abstain_label_ = _abstain_label(self.abstain_label, self.classes_)
-        part = X if len(held_out) == len(labels) else take_rows(X, held_out)
-        wrong = predicted_codes(self.estimator_, part, self.classes_) != codes[held_out]
+        X_held_out = X if len(held_out) == len(labels) else take_rows(X, held_out)
+        wrong = predicted_codes(self.estimator_, X_held_out, self.classes_) != codes[held_out]
         self.control_ = control_selective_risk(
             wrong,
-            self._confidence_of(part),
+            self._confidence_of(X_held_out),
             target_risk=self.target_risk,
             confidence_level=self.confidence_level,
             procedure=self.procedure,
@@ -332,32 +309,10 @@ default="max_probability"
         """
         return float(1 - self.accepts(X).mean())
 
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features the model has seen."""
-        return cast(int, self._delegate("n_features_in_"))
-
-    @property
-    def feature_names_in_(self) -> LabelArray:
-        """Names of the features the model has seen."""
-        return cast(LabelArray, self._delegate("feature_names_in_"))
-
     # ------------------------------------------------------------------ private parts
 
-    def _split(self, n_samples: int, fraction: float, groups: Any) -> tuple[IntArray, IntArray]:
-        """Return the rows that train and those that set the threshold."""
-        n_held_out = max(1, round(fraction * n_samples))
-        random = generator(self.random_state)
-        if groups is not None:
-            seed = int(random.integers(2**31 - 1))
-            return split_rows(n_samples, n_held_out, seed, groups=groups)
-        order = random.permutation(n_samples)
-        return np.sort(order[n_held_out:]), np.sort(order[:n_held_out])
-
-    def _delegate(self, name: str) -> Any:
-        if not hasattr(self, "estimator_"):
-            raise AttributeError(f"{type(self).__name__} is not fitted, so it has no {name}")
-        return getattr(self.estimator_, name)
+    def _first_model(self) -> Any:
+        return self.estimator_
 
     def _confidence_of(self, X: ArrayLike) -> Float64Array:
         if callable(self.confidence):
@@ -373,25 +328,6 @@ default="max_probability"
                 f"callable confidence(estimator, X)"
             )
         return values
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Return which metadata `fit` takes, and hands on to the estimator.
-
-        Returns
-        -------
-        routing : MetadataRouter
-        """
-        return routing_of(self, [self.estimator], None)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "control_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags = input_tags_of(self.estimator)
-        tags.no_validation = True
-        tags.classifier_tags.multi_label = False
-        return tags
 
 
 def _abstain_label(given: Any, classes: LabelArray) -> Any:

@@ -9,14 +9,19 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.stats import beta, binom
 
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import (
+    check_fraction,
+    check_integer,
+    check_option,
+    describe,
+    is_number,
+)
 from calib._border.labels import check_same_length
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._border.validation import RANGE_TOLERANCE
+from calib._border.validation import RANGE_TOLERANCE, check_score_vector, percent_hint
 from calib._border.warn import warn
 from uq.selective.tied_risk import warn_if_reversed
-from uq.vectors import check_score_vector, percent_hint
 from uq.warnings import NothingKeptWarning
 
 Procedure: TypeAlias = Literal["fixed_sequence", "bonferroni"]
@@ -275,8 +280,7 @@ def abstention_utility(
     wrong = check_errors(error)
     ranks = check_score_vector(confidence, "confidence")
     check_same_length(len(wrong), len(ranks), "error", "confidence")
-    number = isinstance(penalty, (int, float, np.number)) and not isinstance(penalty, bool)
-    if not number or not 0 < penalty < math.inf:
+    if not is_number(penalty) or not 0 < penalty < math.inf:
         raise ValueError(f"penalty must be a finite number > 0; got {describe(penalty)}")
     if threshold is None:
         if ranks.min() < -RANGE_TOLERANCE or ranks.max() > 1 + RANGE_TOLERANCE:
@@ -286,7 +290,7 @@ def abstention_utility(
                 f"{percent_hint(ranks)}"
             )
         threshold = penalty / (1 + penalty)
-    elif isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)):
+    elif not is_number(threshold):
         raise ValueError(f"threshold must be a number or None; got {describe(threshold)}")
     elif math.isnan(threshold):
         raise ValueError("threshold is NaN; pass a number")

@@ -8,9 +8,9 @@ from scipy.stats import rankdata
 
 from calib._border.labels import check_same_length, check_weight
 from calib._border.typing import ArrayLike, Float64Array
+from calib._border.validation import LARGEST_NUMBER, check_score_vector
 from calib._border.warn import warn
 from calib.warnings import DegenerateScoresWarning
-from uq.vectors import LARGEST_NUMBER, check_score_vector
 
 #: Errors and right answers below which nothing is said, and standard errors that are no chance.
 FEWEST, SURE = 10, 4.0

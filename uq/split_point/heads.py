@@ -75,7 +75,7 @@ class IntervalHeads:
         """Return the means, at least `FLOOR` of the scale."""
         learned, floor = self.mean_heads.means(inputs), FLOOR * self.mean_heads.scale
         parts = (learned.total, learned.upper, learned.lower)
-        return SideMeans(*(np.maximum(part, floor) for part in parts))
+        return SideMeans(*(np.maximum(side, floor) for side in parts))
 
     def widths(self, inputs: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Return the quantiles of the upper and the lower side, at least `FLOOR` of the scale."""
@@ -133,8 +133,10 @@ def fit_interval_heads(
         )
 
     def fit(rows: BoolArray, target: Float64Array, q: float | None = None) -> Heads:
-        part = None if weight is None else weight[rows]
-        return fit_heads(kind, inputs[rows], target[rows], part, quantile=q, random_state=random)
+        row_weight = None if weight is None else weight[rows]
+        return fit_heads(
+            kind, inputs[rows], target[rows], row_weight, quantile=q, random_state=random
+        )
 
     everywhere = np.ones(len(residual), dtype=bool)
     means = MeanHeads(fit(everywhere, size), fit(above, size), fit(~above, size), scale)
@@ -165,11 +167,11 @@ def fit_consistency_heads(
     size = (np.abs(residual) / (scale or 1.0))[:, None]
     heads: list[Heads] = []
     for rows in (np.ones(len(residual), dtype=bool), above, ~above):
-        part = None if weight is None else weight[rows]
+        row_weight = None if weight is None else weight[rows]
         if kind == "mlp":
-            heads.append(_fit_mlp(inputs[rows], size[rows], part, random))
+            heads.append(_fit_mlp(inputs[rows], size[rows], row_weight, random))
         else:
-            heads.append(fit_heads(kind, inputs[rows], size[rows], part, random_state=random))
+            heads.append(fit_heads(kind, inputs[rows], size[rows], row_weight, random_state=random))
     return MeanHeads(heads[0], heads[1], heads[2], scale)
 
 

@@ -70,8 +70,10 @@ def capped_inflation(
     )
 
 
-def _ratio(total: Float64Array, other: Float64Array, own: Float64Array, cap: float) -> Float64Array:
-    over, under = total * other, own * (2.0 * other - total)
+def _ratio(
+    total: Float64Array, other: Float64Array, side: Float64Array, cap: float
+) -> Float64Array:
+    over, under = total * other, side * (2.0 * other - total)
     out = np.where(over > 0, cap, 1.0)  # 0 / 0, all means zero, is no inconsistency
     with np.errstate(over="ignore"):  # next to the pole: the cap
         np.divide(over, under, out=out, where=under > 0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._border.warn import warn
-from uq.conformal.ranks import RANK_TOLERANCE, samples_needed
+from uq.conformal.quantiles import RANK_TOLERANCE, samples_needed
 from uq.warnings import PooledCategoryWarning, SmallCalibrationSetWarning
 
 ConformalMode: TypeAlias = Literal["side", "joint", "none"]
@@ -44,7 +44,7 @@ class RankedScores:
         return float(self.mass[-1]) if len(self.mass) else 0.0
 
     def suffices(self, level: float) -> bool:
-        """Tell whether the quantile at the level exists."""
+        """Return whether the quantile at the level exists."""
         return self._rank(level) <= self.total
 
     def quantile(self, level: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_option, describe
+from calib._border.checks import check_fraction, check_option, describe, is_number
 from calib._border.typing import Float64Array
 from calib._border.warn import warn
 from calib._core.heads import FEWEST_ROWS, Heads, fit_with_held_out
@@ -59,12 +59,11 @@ def _check_cap(value: object) -> float | None:
     """Return the largest inflation, None for no inflation."""
     if value is None:
         return None
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 1 < float(value) < np.inf:  # type: ignore[arg-type]
+    if not is_number(value) or not 1 < float(value) < np.inf:
         raise ValueError(
             f"inflation_cap must be None or a number in (1, inf); got {describe(value)}"
         )
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ from calib._border.checks import check_fraction, check_option
 from calib._border.labels import check_weight
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._core.estimators.fit_parameters import FitParameters, route_fit, routing_of
+from calib._core.estimators.fit_parameters import routing_of
 from calib._core.estimators.out_of_fold import (
     check_estimator,
     check_rows,
-    is_frozen,
-    warn_if_trained,
-    warn_unused,
 )
+from calib._core.estimators.wrapper import read_fit_parameters
 from uq.split_point.head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
 from uq.split_point.heads import (
     ConsistencyKind,
@@ -242,20 +240,14 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         check_estimator(self.estimator, kind="regressor", answers=("predict",))
         X, _ = check_rows(X, targets)
         weight = check_weight(sample_weight, len(targets))
-        if is_frozen(self.estimator):
-            warn_unused(fit_params)
-            parameters = FitParameters(len(targets))
-        else:
-            warn_if_trained(self.estimator)
-            parameters = route_fit(
-                self,
-                [self.estimator],
-                len(targets),
-                sample_weight=weight,
-                groups=groups,
-                fit_params=fit_params,
-                otherwise="the weights are used for intervals and uncertainty only",
-            )
+        parameters = read_fit_parameters(
+            self,
+            len(targets),
+            sample_weight=weight,
+            groups=groups,
+            fit_params=fit_params,
+            weights_serve="intervals and uncertainty",
+        )
         random = check_random_state(self.random_state)
         self.estimator_, self.calibration_rows_, rows, held = take_residuals(
             self.estimator,
@@ -347,8 +339,8 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         """
         inputs = self._read(X)[1]
         means = [model.interval.means(inputs) for model in self.models_]
-        parts = ([getattr(m, part) for m in means] for part in ("total", "upper", "lower"))
-        return SideMeans(*(self._shaped(np.stack(part, axis=1)) for part in parts))
+        parts = ([getattr(m, side) for m in means] for side in ("total", "upper", "lower"))
+        return SideMeans(*(self._shaped(np.stack(side, axis=1)) for side in parts))
 
     def side_probability(self, X: ArrayLike) -> Float64Array:
         """Return the probability that the label lies above the prediction.

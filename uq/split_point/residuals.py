@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from sklearn.model_selection import KFold
-from sklearn.utils.parallel import Parallel, delayed
 
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_integer
@@ -16,7 +16,13 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers, check_matrix
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
-from calib._core.estimators.out_of_fold import fit_on_rows, folds_of, is_frozen, split_rows
+from calib._core.estimators.out_of_fold import (
+    draw_held_out,
+    fit_on_rows,
+    folds_of,
+    is_frozen,
+    predict_out_of_fold,
+)
 from uq.split_point.head_inputs import HeadInputs, head_inputs, read_inputs
 from uq.warnings import InSampleResidualsWarning
 
@@ -77,11 +83,7 @@ def split_share(
             f"n_samples={len(used)} leaves {n_rest} rows to train on beside {n_held} for "
             f"calibration; at least {fewest} are needed"
         )
-    if groups is not None and n_held:
-        rest, held = split_rows(len(used), n_held, random, groups=groups[used])
-        return used[rest], used[held]
-    order = random.permutation(used)
-    return np.sort(order[n_held:]), np.sort(order[:n_held])
+    return draw_held_out(used, n_held, random, groups)
 
 
 def predictions(estimator: Any, X: Any, n_targets: int) -> Float64Array:
@@ -136,16 +138,8 @@ def out_of_fold(
     if whole_number and parameters.groups is None:
         cv = KFold(min(check_integer("cv", cv, low=2), n_rows), shuffle=True, random_state=random)
     folds = folds_of(cv, X, y, classifier=False, split=parameters.split, partition=True)
-    rows: IntArray = np.concatenate([test for _, test in folds])
-
-    def one(train: IntArray, test: IntArray) -> Float64Array:
-        model = fit_on_rows(estimator, X, y, train, parameters)
-        return predictions(model, take_rows(X, test), n_targets)
-
-    parts = Parallel(n_jobs=n_jobs)(delayed(one)(train, test) for train, test in folds)
-    out = np.empty((n_rows, n_targets))
-    out[rows] = np.concatenate(parts)
-    return out
+    predict = partial(predictions, n_targets=n_targets)
+    return predict_out_of_fold(estimator, X, y, folds, parameters, predict, n_jobs)
 
 
 def take_residuals(
@@ -208,11 +202,13 @@ def take_residuals(
 
     predicted = None
     if not frozen:
-        part, y = take_rows(X, rest), targets[rest]
+        X_rest, y = take_rows(X, rest), targets[rest]
         y = y if y.shape[1] > 1 else y[:, 0]
-        own = parameters.restricted(rest)
+        rest_parameters = parameters.restricted(rest)
         if residuals == "cv":
-            predicted = out_of_fold(estimator, part, y, own, cv=cv, random=random, n_jobs=n_jobs)
+            predicted = out_of_fold(
+                estimator, X_rest, y, rest_parameters, cv=cv, random=random, n_jobs=n_jobs
+            )
         else:
             warn(
                 "residuals='train' takes residuals of rows the estimator has seen, which are too "
@@ -220,6 +216,6 @@ def take_residuals(
                 "residuals='cv'",
                 InSampleResidualsWarning,
             )
-        estimator = fit_on_rows(estimator, part, y, None, own)
+        estimator = fit_on_rows(estimator, X_rest, y, None, rest_parameters)
     trained = row_set(rest, predict(rest) if predicted is None else predicted)
     return estimator, held, trained, row_set(held, predict(held)) if len(held) else None

@@ -67,14 +67,14 @@ class StudyPredictions:
             ``"max_probability"`` always; ``"interval_width"`` and ``"interval_lower"`` with an
             interval; ``"conformal_confidence"`` and ``"conformal_credibility"`` with p-values.
         """
-        found = {MAX_PROBABILITY: np.maximum(self.y_prob, 1 - self.y_prob)}
+        values = {MAX_PROBABILITY: np.maximum(self.y_prob, 1 - self.y_prob)}
         if self.interval is not None:
-            found["interval_width"] = interval_width_certainty(self.interval)
-            found["interval_lower"] = interval_lower_certainty(self.interval)
+            values["interval_width"] = interval_width_certainty(self.interval)
+            values["interval_lower"] = interval_lower_certainty(self.interval)
         if self.p_values is not None:
-            found[CONFIDENCE] = conformal_confidence(self.p_values)
-            found["conformal_credibility"] = conformal_credibility(self.p_values)
-        return found
+            values[CONFIDENCE] = conformal_confidence(self.p_values)
+            values["conformal_credibility"] = conformal_credibility(self.p_values)
+        return values
 
 
 def read_methods(calibrators: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
@@ -105,7 +105,7 @@ def read_methods(calibrators: Sequence[str] | Mapping[str, Method]) -> dict[str,
         if not isinstance(method, str) or method not in known:
             raise ValueError(
                 f"calibrators has {describe(method)} (under {name!r}), which is neither a "
-                f"calibrator nor one of {', '.join(repr(one) for one in known)}"
+                f"calibrator nor one of {', '.join(repr(method_name) for method_name in known)}"
                 f"{did_you_mean(method, known)}"
             )
     return named
@@ -131,8 +131,8 @@ def apply_method(method: Method, cell: Cell, codes: IntArray) -> StudyPrediction
                 share = 0.5
                 if method == "conformal_prevalence":
                     share = float(codes[cell.split != number].mean())
-                one, zero = share * p_values[test, 1], (1 - share) * p_values[test, 0]
-                y_prob[test] = one / (one + zero)
+                second, first = share * p_values[test, 1], (1 - share) * p_values[test, 0]
+                y_prob[test] = second / (second + first)
             else:
                 y_prob[test], interval[test] = _calibrated(template, parts)
     return StudyPredictions(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
-from uq.selective.certainty_curves import MAX_BINS, PER_BIN, ROUNDING
+from uq.ood.ranking import auroc, average_precision
+from uq.selective.certainty_curves import MAX_BINS, PER_BIN, ROUNDING, Cut, kept_weight
 
-Cut: TypeAlias = Literal["none", "threshold", "share"]
 #: Metrics of a row of the study, in reading order.
 STUDY_METRICS = ("auroc", "auprc", "auprc_gain", "ace", "brier", "accuracy")
 #: Numbers in a block of draws (32 MB).
@@ -125,7 +124,7 @@ def measure(
     kept : dict of str to float
         ``share``, ``n_kept``, ``prevalence``, ``ace_calibrated``.
     """
-    first = _kept(certainty, weight[:1], cut, at)[0]
+    first = kept_weight(certainty, weight[:1], cut, at)[0]
     n_kept = float(first.sum())
     kept = {"share": n_kept / len(codes), "n_kept": n_kept, "prevalence": np.nan}
     kept["ace_calibrated"] = np.nan
@@ -137,7 +136,7 @@ def measure(
     cells = [_cells(p, first, n_bins) for p in (y_prob, 1 - y_prob)]
     step = max(1, BLOCK // len(codes))
     blocks = [
-        _metrics(codes, y_prob, _kept(certainty, weight[rows : rows + step], cut, at), cells)
+        _metrics(codes, y_prob, kept_weight(certainty, weight[rows : rows + step], cut, at), cells)
         for rows in range(0, len(weight), step)
     ]
     metrics = {name: np.concatenate([block[name] for block in blocks]) for name in STUDY_METRICS}
@@ -147,29 +146,11 @@ def measure(
     return metrics, kept
 
 
-def _kept(certainty: Float64Array, weight: Float64Array, cut: Cut, at: float) -> Float64Array:
-    """Return the weight with which every row of every draw is kept; ties in equal parts."""
-    if cut == "none":
-        return weight
-    if cut == "threshold":
-        return weight * (certainty >= at - ROUNDING)
-    values, codes = np.unique(-certainty, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    start = np.searchsorted(codes[order], np.arange(len(values)))
-    count = np.add.reduceat(weight[:, order], start, axis=1)
-    before = np.cumsum(count, axis=1) - count
-    wanted = at * weight.sum(axis=1, keepdims=True)
-    part = np.clip((wanted - before) / np.maximum(count, 1e-300), 0.0, 1.0)
-    part[part < ROUNDING] = 0.0
-    part[part > 1 - ROUNDING] = 1.0
-    return np.asarray(weight * part[:, codes])
-
-
 def _cells(p: Float64Array, weight: Float64Array, n_bins: int) -> Float64Array:
     """Return which equal-mass range every row falls into, as columns of 0 and 1."""
     kept = weight > 0
-    part = None if (weight[kept] == 1).all() else weight[kept]
-    cell = cells_between(p, quantile_edges(p[kept], n_bins, part))
+    row_weight = None if (weight[kept] == 1).all() else weight[kept]
+    cell = cells_between(p, quantile_edges(p[kept], n_bins, row_weight))
     return np.asarray(cell[:, None] == np.arange(n_bins), dtype=np.float64)
 
 
@@ -197,16 +178,13 @@ def _metrics(
     n_ones, n_zeros = ones.sum(axis=1), zeros.sum(axis=1)
     both = (n_ones > 0) & (n_zeros > 0)
     total = np.where(both, n_ones + n_zeros, np.nan)
-    n_ones, n_zeros = np.where(both, n_ones, np.nan), np.where(both, n_zeros, np.nan)
-    below = np.cumsum(zeros, axis=1) - zeros / 2
-    found = np.cumsum(ones[:, ::-1], axis=1)
-    above = found + np.cumsum(zeros[:, ::-1], axis=1)
-    precision = np.divide(found, above, out=np.zeros_like(found), where=above > 0)
-    auprc = (ones[:, ::-1] * precision).sum(axis=1) / n_ones
+    with np.errstate(invalid="ignore"):
+        area = np.where(both, auroc(ones, zeros), np.nan)
+        auprc = np.where(both, average_precision(ones, zeros), np.nan)
     right = np.where(p == 0.5, 0.5, (p > 0.5) == (codes == 1))
     ace = _ace(weight * (p - codes), weight, cells)
     return {
-        "auroc": (ones * below).sum(axis=1) / (n_ones * n_zeros),
+        "auroc": area,
         "auprc": auprc,
         "auprc_gain": auprc - n_ones / total,
         "ace": np.where(both, ace, np.nan),
@@ -228,9 +206,9 @@ def summarise(
             continue
         value = float(table[:, 0].mean())
         deviation = float(table[:, 0].std(ddof=1)) if len(table) > 1 else np.nan
-        found = ~np.isnan(table[:, 1:])
-        count = found.sum(axis=0)
-        sums = np.where(found, table[:, 1:], 0.0).sum(axis=0)
+        defined = ~np.isnan(table[:, 1:])
+        count = defined.sum(axis=0)
+        sums = np.where(defined, table[:, 1:], 0.0).sum(axis=0)
         replicates = sums[count > 0] / count[count > 0]
         low = high = np.nan
         if 2 * len(replicates) > table.shape[1] - 1:

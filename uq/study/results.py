@@ -12,14 +12,13 @@ from calib._border.checks import check_option, describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from uq.selective.certainty_curves import SHARES, THRESHOLDS
-from uq.selective.certainty_results import TITLES
+from calib._border.validation import check_score_vector
+from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES, Cut
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
-from uq.study.metrics import STUDY_METRICS, Cut, StudyRow, draw_weights, measure, summarise
+from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, measure, summarise
 from uq.study.reading import findings, notes
 from uq.study.scores import Protocol
 from uq.study.text import study_text
-from uq.vectors import check_score_vector
 
 #: The method whose probabilities, and the one whose certainty, the recommended pair takes.
 PAIR = ("venn_abers", "conformal")

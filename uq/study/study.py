@@ -12,15 +12,15 @@ from sklearn.utils import indexable
 
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe
-from calib._border.labels import check_same_length, check_vector
+from calib._border.labels import check_same_length, check_vector, unit_codes
 from calib._border.limits import MOST_RESAMPLES
-from calib._border.typing import ArrayLike, IntArray, LabelArray
+from calib._border.typing import ArrayLike, LabelArray
+from calib._border.validation import check_score_vector
 from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods
 from uq.study.models import study_models
 from uq.study.results import StudyResult
 from uq.study.scores import Protocol, Scheme, Table, held_out_cells
-from uq.vectors import check_score_vector
 
 CALIBRATORS = ("raw", "platt", "isotonic", "venn_abers", "conformal")
 
@@ -205,9 +205,11 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
         )
         for name, _, cell in cells:
             for method, calibrator in methods.items():
-                found: StudyPredictions = apply_method(calibrator, cell, table.codes)
-                result.predictions[name, method].append(found)
-    for category, text in dict.fromkeys((one.category, str(one.message)) for one in caught):
+                predictions: StudyPredictions = apply_method(calibrator, cell, table.codes)
+                result.predictions[name, method].append(predictions)
+    for category, text in dict.fromkeys(
+        (warning.category, str(warning.message)) for warning in caught
+    ):
         warn(
             text,
             category,
@@ -235,17 +237,13 @@ def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Table, L
         raise ValueError(
             f"y must have two classes; got {len(classes)}: {describe(classes[:5].tolist())}"
         )
-    members: IntArray | None = None
-    if groups is not None:
-        names = check_vector(groups, "groups")
-        check_same_length(len(labels), len(names), "X", "groups")
-        members = np.unique(names, return_inverse=True)[1].astype(np.intp)
+    members = None if groups is None else unit_codes(groups, len(labels), "groups", "X")
     finite = _check_finite(X)
     return Table(X, codes.astype(np.intp), members, finite), labels
 
 
 def _check_finite(X: Any) -> bool:
-    """Tell whether X is numeric without NaN; raise for inf."""
+    """Return whether X is numeric without NaN; raise for inf."""
     values = to_numpy(read_array(X, "X"))
     if values.dtype.kind not in "biuf":
         return False  # categories or texts: up to the models

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import sklearn
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import has_fit_parameter
@@ -139,7 +138,7 @@ def route_fit(
         members = [dict(routed[name]["fit"]) for name in _names(estimators)] if passed else []
         members = members or [{} for _ in estimators]
         split = {**(dict(routed["splitter"]["split"]) if passed else {}), **split}
-        unused = [one for one in estimators if weight_parameter(one) is None]
+        unused = [wrapped for wrapped in estimators if weight_parameter(wrapped) is None]
     else:
         members, unused = [], []
         for estimator in estimators:
@@ -165,6 +164,8 @@ def weight_parameter(estimator: Any) -> str | None:
         return None if inner is None else f"{step}__{inner}"
     if is_search(estimator):
         return weight_parameter(estimator.estimator)
+    from sklearn.compose import TransformedTargetRegressor
+
     if isinstance(estimator, TransformedTargetRegressor) and estimator.regressor is not None:
         return weight_parameter(estimator.regressor)
     return None

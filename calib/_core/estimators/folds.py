@@ -126,8 +126,8 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
         raw = (values + 0.0).view(np.uint64)
         bits = _mixed(raw & DIGITS if binary else raw, seed)
         key[rows] = (bits * factors).sum(axis=1, dtype=np.uint64)
-        own = bits[np.arange(len(bits)), codes[rows]]
-        place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (own << np.uint64(1)), seed)
+        class_bits = bits[np.arange(len(bits)), codes[rows]]
+        place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (class_bits << np.uint64(1)), seed)
     return key, place
 
 

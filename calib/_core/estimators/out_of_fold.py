@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isclass
 from typing import Any, TypeAlias
 
@@ -18,12 +18,13 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline
 from sklearn.utils import InputTags, check_random_state, get_tags, indexable
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_same_length
 from calib._border.sklearn_compat import is_named_arrays, take_rows
-from calib._border.typing import ArrayLike, IntArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
 from calib.warnings import RefitWarning
@@ -32,8 +33,15 @@ from calib.warnings import RefitWarning
 Fold: TypeAlias = tuple[IntArray, IntArray]
 
 
+def members_of(estimator: Any) -> list[Any]:
+    """Return the models of a tuple, or the one that stands alone."""
+    return list(estimator) if isinstance(estimator, (tuple, list)) else [estimator]
+
+
 def is_frozen(estimator: Any) -> bool:
-    """Return whether an estimator, or every step of a pipeline, is frozen."""
+    """Return whether an estimator is frozen: every step of a pipeline, every member of a tuple."""
+    if isinstance(estimator, (tuple, list)):
+        return all(is_frozen(member) for member in estimator)
     if isinstance(estimator, Pipeline):
         steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
         return bool(steps) and all(is_frozen(step) for step in steps)
@@ -62,10 +70,10 @@ def check_estimator(estimator: Any, *, kind: str, answers: tuple[str, ...]) -> N
             f"{model.__name__}(...)"
         )
     is_network = any(
-        one.__module__.partition(".")[0] in ("torch", "keras", "tensorflow", "flax")
-        for one in type(model).__mro__
+        base.__module__.partition(".")[0] in ("torch", "keras", "tensorflow", "flax")
+        for base in type(model).__mro__
     )
-    answered = any(hasattr(model, one) for one in answers)
+    answered = any(hasattr(model, answer) for answer in answers)
     wanted = " or ".join(answers)
     if is_network and not answered:
         cure = (
@@ -166,6 +174,58 @@ def fit_on_rows(
     if rows is not None:
         X, y = take_rows(X, rows), y[rows]
     return clone(estimator).fit(X, y, **values)
+
+
+def fit_on_parts(
+    estimator: Any,
+    X: Any,
+    y: LabelArray,
+    parts: Sequence[IntArray],
+    parameters: FitParameters,
+    n_jobs: int | None,
+) -> list[Any]:
+    """Return a fitted clone for each selection of rows."""
+    models: list[Any] = Parallel(n_jobs=n_jobs)(
+        delayed(fit_on_rows)(estimator, X, y, rows, parameters) for rows in parts
+    )
+    return models
+
+
+def predict_out_of_fold(
+    estimator: Any,
+    X: Any,
+    y: LabelArray,
+    folds: Sequence[Fold],
+    parameters: FitParameters,
+    predict: Callable[[Any, Any], Float64Array],
+    n_jobs: int | None = None,
+) -> Float64Array:
+    """Return what a clone that was trained without a row answers for it, for every row.
+
+    Parameters
+    ----------
+    estimator, X, y, parameters
+        What is trained, and on what.
+    folds : sequence of (train, test)
+        A partition of the rows.
+    predict : callable
+        Function of a fitted model and some rows of X that returns an array.
+    n_jobs : int or None, default=None
+
+    Returns
+    -------
+    answers : ndarray of shape (n_samples, ...)
+    """
+
+    def of_fold(train: IntArray, test: IntArray) -> Float64Array:
+        return predict(fit_on_rows(estimator, X, y, train, parameters), take_rows(X, test))
+
+    answers = np.concatenate(
+        Parallel(n_jobs=n_jobs)(delayed(of_fold)(train, test) for train, test in folds)
+    )
+    out = np.empty_like(answers)
+    out[np.concatenate([test for _, test in folds])] = answers
+    return out
 
 
 def folds_of(
@@ -330,6 +390,22 @@ def split_rows(
         )
     held = np.isin(code, order[:taken])
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def draw_held_out(
+    rows: IntArray, n_held: int, random: Any, groups: LabelArray | None
+) -> tuple[IntArray, IntArray]:
+    """Return the rows that train and `n_held` others, or whole groups, both ascending.
+
+    `random` is a generator of either kind; `groups` belong to all rows of the data.
+    """
+    if groups is None or not n_held:
+        order = random.permutation(rows)
+        return np.sort(order[n_held:]), np.sort(order[:n_held])
+    if isinstance(random, np.random.Generator):
+        random = int(random.integers(2**31 - 1))
+    rest, held = split_rows(len(rows), n_held, random, groups=groups[rows])
+    return rows[rest], rows[held]
 
 
 def draw_rows(

@@ -15,7 +15,7 @@ from calib._border.checks import describe
 from calib._border.labels import encode_labels
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
-from calib._border.validation import as_floating
+from calib._border.validation import as_floating, check_matrix, check_probabilities
 from calib._core.estimators.out_of_fold import check_fitted
 
 Response: TypeAlias = Literal["auto", "decision_function", "predict_proba"]
@@ -55,7 +55,7 @@ def classes_of_model(estimator: Any) -> LabelArray:
             f"{name} has no classes_, so it is unclear which class each column of its scores "
             f"belongs to; set model.classes_ = np.array([...]) in the order of the columns"
         ) from None
-    several = isinstance(classes, (list, tuple)) and any(np.ndim(one) > 0 for one in classes)
+    several = isinstance(classes, (list, tuple)) and any(np.ndim(entry) > 0 for entry in classes)
     array = np.empty(0) if several else np.asarray(classes)
     if several or array.ndim != 1:
         raise ValueError(
@@ -75,17 +75,27 @@ def in_order(classes: LabelArray) -> LabelArray:
         return classes
 
 
+def trainable_classes(labels: LabelArray) -> LabelArray:
+    """Return the classes of labels in sorted order, of which there must be two or more."""
+    classes = in_order(labels)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class ({classes.tolist()[0]!r}); a classifier needs at least two"
+        )
+    return classes
+
+
 def classes_of_models(models: list[Any], classes: LabelArray) -> LabelArray:
     """Return the classes of the labels and of all models trained on them, in sorted order."""
     known = [classes_of_model(model) for model in models]
-    extra = [one for one in known if not np.isin(one, classes).all()]
+    extra = [model_classes for model_classes in known if not np.isin(model_classes, classes).all()]
     if not extra:
         return classes
-    for one in extra:
-        if (one.dtype.kind in "iufb") != (classes.dtype.kind in "iufb"):
+    for model_classes in extra:
+        if (model_classes.dtype.kind in "iufb") != (classes.dtype.kind in "iufb"):
             raise ValueError(
-                f"the estimator names its classes {describe(one.tolist())}, the labels are "
-                f"{describe(classes.tolist())}; it must keep the labels that it is trained on"
+                f"the estimator names its classes {describe(model_classes.tolist())}, the labels "
+                f"are {describe(classes.tolist())}; it must keep the labels that it is trained on"
             )
     return in_order(np.concatenate([classes, *extra]))
 
@@ -108,16 +118,16 @@ def choose_response(estimator: Any, X: Any, response: Response) -> str:
     """
     options = ("decision_function", "predict_proba")
     wanted = options if response == "auto" else (response,)
-    found = [name for name in wanted if hasattr(estimator, name)]
+    methods = [name for name in wanted if hasattr(estimator, name)]
     name = _name(estimator)
-    if not found:
+    if not methods:
         raise ValueError(f"{name} has no {' or '.join(wanted)}; calibration needs scores")
     known = classes_of_model(estimator)
-    if found[0] == "decision_function":
-        fault = _shape_fault(estimator, X, known) or _fault(estimator, X, found[0], known)
+    if methods[0] == "decision_function":
+        fault = _shape_fault(estimator, X, known) or _fault(estimator, X, methods[0], known)
         if not fault:
-            return found[0]
-        if len(found) == 1:
+            return methods[0]
+        if len(methods) == 1:
             raise ValueError(
                 f"{name} has a decision_function without one column per class ({fault}); choose a "
                 f"one-vs-rest shape"
@@ -190,6 +200,26 @@ def predicted_codes(estimator: Any, X: Any, classes: LabelArray) -> IntArray:
 # ---------------------------------------------------------------------- private parts
 
 
+def check_probability_model(model: Any, X: Any) -> None:
+    """Raise for a fitted classifier without probabilities, or with columns in another order."""
+    if not hasattr(model, "predict_proba"):
+        name = type(model).__name__
+        raise ValueError(
+            f"{name} has no predict_proba; wrap it, for instance CalibratedClassifier({name}(...))"
+        )
+    choose_response(model, X, "predict_proba")
+
+
+def class_probabilities(model: Any, X: Any, classes: LabelArray) -> Float64Array:
+    """Return checked probabilities with a column for each of `classes`."""
+    name = "the predict_proba of the estimator"
+    answer = to_numpy(check_matrix(columns_by_class(model, X, "predict_proba", classes), name))
+    if answer.shape[1] == 1 and len(classes) == 2:
+        answer = np.hstack([1 - answer, answer])
+    check_probabilities(answer, name, hint="; conformal sets need probabilities")
+    return np.asarray(answer, dtype=np.float64)
+
+
 def _name(estimator: Any) -> str:
     model = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
     return type(model).__name__
@@ -208,7 +238,7 @@ def _answer(estimator: Any, X: Any, response: str, known: LabelArray) -> FloatAr
     """Return the scores as they come, with a column per class (or one for two classes)."""
     answer = getattr(estimator, response)(X)
     name = f"the {response} of {_name(estimator)}"
-    if isinstance(answer, (list, tuple)) and any(np.ndim(one) == 2 for one in answer):
+    if isinstance(answer, (list, tuple)) and any(np.ndim(output) == 2 for output in answer):
         raise ValueError(
             f"{name} is a list of {len(answer)} arrays, one per output; wrap one classifier per "
             f"output"

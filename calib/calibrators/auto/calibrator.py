@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning
 from calib._border.arrays import PROBA_FLOOR
 from calib._border.typing import (
     Array,
-    Domain,
     Float64Array,
     InputKind,
     IntArray,
@@ -22,9 +21,9 @@ from calib._border.typing import (
 )
 from calib._core import links
 from calib._core.estimators.folds import stratified_folds
-from calib._core.fitted_arrays import POSITIVE, SHARE, FittedArray
+from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator, completed
+from calib.base import BaseCalibrator
 from calib.calibrators.auto.cross_fitting import (
     LABELS,
     Cells,
@@ -146,31 +145,29 @@ class AutoCalibrator(BaseCalibrator):
     (True, True)
     """
 
-    _domain: ClassVar[Domain] = "declared"
-    _fitted: ClassVar[tuple[str, ...]] = (
-        "members_",
-        "weights_",
-        "smoothing_",
-        "floor_",
-        "layout_",
-        "packed_",
-        "unit_",
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "members_": FittedArray(
+                ("members",),
+                low=0,
+                high=len(LABELS) - 1,
+                integer=True,
+                static=True,
+                names=LABELS,
+            ),
+            "weights_": FittedArray(("members",), above=0.0, high=1.0, total=1.0),
+            "smoothing_": SHARE,
+            "floor_": SHARE,
+            "layout_": FittedArray(
+                ("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True, static=True
+            ),
+            "packed_": FittedArray(("numbers",)),
+        },
+        domain="declared",
+        double=True,
+        block_rows=4096,
+        rescales_from=2,
     )
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "members_": FittedArray(("members",), low=0, high=len(LABELS) - 1, integer=True),
-        "weights_": FittedArray(("members",), above=0.0, high=1.0, total=1.0),
-        "smoothing_": SHARE,
-        "floor_": SHARE,
-        "layout_": FittedArray(("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True),
-        "packed_": FittedArray(("numbers",)),
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
-    _rescales_from: ClassVar[int] = 2
-    _static: ClassVar[tuple[str, ...]] = ("members_", "layout_")
-    _options: ClassVar[tuple[str, ...]] = ("input",)
-    _double: ClassVar[bool] = True
-    _block_rows: ClassVar[int] = 4096
 
     candidates_: list[str]
     members_: IntArray
@@ -265,8 +262,7 @@ class AutoCalibrator(BaseCalibrator):
         """Return a fitted member, None for the identity."""
         member = unfitted(place, scores.source)
         if member is not None:
-            member.classes_ = self.classes_
-            member._fit(scores.in_domain(member._domain), target, weight)
+            member.fit_scores(scores, target, weight, classes=self.classes_)
         return member
 
     def _keep(
@@ -277,29 +273,23 @@ class AutoCalibrator(BaseCalibrator):
         self.weights_ = np.array([w for _, w in chosen])
         members = [fitted[place] for place, _ in chosen]
         arrays: list[list[Any]] = [
-            [] if member is None else [getattr(member, name) for name in member._fitted]
-            for member in members
+            [] if member is None else [*member.fitted_map.arrays.values()] for member in members
         ]
         self.layout_, self.packed_ = pack(arrays)
 
-    def _check_fitted(self) -> None:
-        super()._check_fitted()
+    def check_map(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
+        super().check_map()
         if len(set(self.members_.tolist())) < len(self.members_):
             raise ValueError("members_ must be distinct")
         if self.floor_ * len(self.classes_) > 1.0:
             raise ValueError(f"floor_ must be at most 1 / K; got {self.floor_:g}")
         check_layout(self.layout_, self.packed_, len(self.members_))
         for number, place in enumerate(self.members_.tolist()):
-            values = unpack(self.layout_, self.packed_, number)
-            member = unfitted(place, self.input)
-            names = () if member is None else member._fitted
-            if len(values) != len(names):
-                raise ValueError(f"{LABELS[place]} needs the arrays {list(names)}")
+            member = _restored(place, self.input, unpack(self.layout_, self.packed_, number))
             if member is not None:
                 member.classes_, member.n_features_in_ = self.classes_, self.n_features_in_
-                for name, value in zip(names, values, strict=True):
-                    setattr(member, name, value)
-                member._check_fitted()
+                member.check_map()
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -313,18 +303,26 @@ class AutoCalibrator(BaseCalibrator):
             raised = raised / xp.sum(raised, axis=1, keepdims=True)
             return xp.where(least < fitted["floor_"], raised, proba)
         for number, place in enumerate(places):
-            member = unfitted(place, source)
+            values = unpack(fitted["layout_"], fitted["packed_"], number)
+            member = _restored(place, source, values)
             if member is None:
                 proba = links.convert(scores, source, "proba", xp)
                 logs.append(xp.log(xp.maximum(proba, xp.zeros_like(proba) + fitted["floor_"])))
                 continue
-            values = unpack(fitted["layout_"], fitted["packed_"], number)
-            tables = completed(type(member), dict(zip(member._fitted, values, strict=False)))
-            options = {name: getattr(member, name) for name in member._options}
-            inputs = links.convert(scores, source, member._domain, xp)
-            proba = type(member)._map(inputs, {**tables, **options}, xp)
+            proba = member.fitted_map.evaluate(scores, source, xp)
             logs.append(xp.log(links.smooth(proba, fitted["smoothing_"])))
         return pool(logs, fitted["weights_"], xp)
+
+
+def _restored(place: int, source: InputKind, values: list[Any]) -> BaseCalibrator | None:
+    """Return a fitted member, of the namespace of its arrays; None for the identity."""
+    member = unfitted(place, source)
+    names = () if member is None else tuple(member.traits.arrays)
+    if len(values) != len(names):
+        raise ValueError(f"{LABELS[place]} needs the arrays {list(names)}")
+    for name, value in zip(names, values, strict=True):
+        setattr(member, name, value)
+    return member
 
 
 def _brier(proba: Float64Array, codes: IntArray) -> Float64Array:

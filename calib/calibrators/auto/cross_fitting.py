@@ -104,14 +104,17 @@ class Cells:
         codes = self.codes[train]
         if member is None or len(codes) < 2 or codes.min() == codes.max():
             return identity
-        member.classes_, member._known_smoothing = np.arange(new.n_classes), share
-        scores = Scores(self.array[train], self.source, member._domain, unit=self.unit)
+        scores = Scores(self.array[train], self.source, "declared", unit=self.unit)
         w = weight[train]
         target: Any = codes
-        member._fit(scores, target, None if (w == 1.0).all() else w)
-        fitted = {**member._fitted_values(), **{k: getattr(member, k) for k in member._options}}
-        fitted = {k: v if isinstance(v, str) else np.asarray(v) for k, v in fitted.items()}
-        proba = type(member)._map(new.in_domain(member._domain).dense(), fitted, np)
+        member.fit_scores(
+            scores,
+            target,
+            None if (w == 1.0).all() else w,
+            classes=np.arange(new.n_classes),
+            input_smoothing=share,
+        )
+        proba = member.fitted_map.evaluate(new.dense(), self.source, np)
         return np.asarray(np.log(links.smooth(proba, np.asarray(self.smoothing))))
 
 

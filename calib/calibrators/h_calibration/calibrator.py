@@ -12,7 +12,7 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
-from calib._core.fitted_arrays import SHARE, FittedArray
+from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.h_calibration.canonical import Sample, read_sample
@@ -190,13 +190,14 @@ class HCalibrator(BaseCalibrator):
     True
     """
 
-    _fitted: ClassVar[tuple[str, ...]] = ("weights_", "knots_", "slopes_", "smoothing_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "weights_": FittedArray(("parts",), low=0.0, high=1.0, total=1.0),
-        "knots_": FittedArray(("segments",), low=0.0, ascending=True),
-        "slopes_": FittedArray(("parts", "segments"), low=0.0),
-        "smoothing_": SHARE,
-    }
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "weights_": FittedArray(("parts",), low=0.0, high=1.0, total=1.0),
+            "knots_": FittedArray(("segments",), low=0.0, ascending=True),
+            "slopes_": FittedArray(("parts", "segments"), low=0.0),
+            "smoothing_": SHARE,
+        },
+    )
 
     temperature_: float
     map_: str
@@ -287,7 +288,7 @@ class HCalibrator(BaseCalibrator):
         self, scores: Scores, codes: IntArray, weight: Float64Array | None
     ) -> TemperatureCalibrator:
         best = TemperatureCalibrator(input=self.input, smooth_input=False)
-        best._fit(scores, codes.astype(np.float64), weight)
+        best.fit_scores(scores, codes.astype(np.float64), weight)
         return best
 
     def _fit_kind(self, kind: str, sample: Sample, temperature: float) -> MapFit:

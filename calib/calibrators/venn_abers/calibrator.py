@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, row_blocks, to_numpy
+from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, to_numpy
 from calib._border.checks import check_option
-from calib._border.typing import Array, ArrayLike, Domain, Float64Array, Namespace
+from calib._border.typing import Array, ArrayLike, Float64Array, Namespace
 from calib._core import links
-from calib._core.fitted_arrays import POSITIVE, FittedArray
+from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
-from calib.base import ADDED_UNIT, Added, BaseCalibrator
+from calib.base import BaseCalibrator
 from calib.calibrators.venn_abers.bridge import Problem, step_tables
 
-_TABLES = ("lower_knots_", "lower_values_", "upper_knots_", "upper_values_")
+#: Values of a step function between 0 and 1, one more than its knots.
+_STEPS = FittedArray(low=0.0, high=1.0, ascending=True)
 
 
 class VennAbersCalibrator(BaseCalibrator):
@@ -97,23 +99,22 @@ class VennAbersCalibrator(BaseCalibrator):
     array([[0.625, 0.375]])
     """
 
-    _domain: ClassVar[Domain] = "declared"
-    _fitted: ClassVar[tuple[str, ...]] = (*_TABLES, "unit_")
-    _declared: ClassVar[Mapping[str, FittedArray]] = {
-        "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
-        "lower_values_": FittedArray(("problems", ("lower", 1)), low=0.0, high=1.0, ascending=True),
-        "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
-        "upper_values_": FittedArray(("problems", ("upper", 1)), low=0.0, high=1.0, ascending=True),
-        "unit_": POSITIVE,
-    }
-    _added: ClassVar[Added] = ADDED_UNIT
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
+            "lower_values_": _STEPS.of_shape("problems", ("lower", 1)),
+            "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
+            "upper_values_": _STEPS.of_shape("problems", ("upper", 1)),
+        },
+        domain="declared",
+        options=("merge", "multiclass"),
+        double=True,
+        block_rows=4096,
+        rescales_from=3,
+    )
     _least_per_class: ClassVar[int] = 5
     _may_miss_rates: ClassVar[bool] = True
-    _rescales_from: ClassVar[int] = 3
     _by_rank: ClassVar[bool] = True
-    _options: ClassVar[tuple[str, ...]] = ("input", "merge", "multiclass")
-    _double: ClassVar[bool] = True
-    _block_rows: ClassVar[int] = 4096
 
     lower_knots_: Float64Array
     lower_values_: Float64Array
@@ -148,10 +149,11 @@ class VennAbersCalibrator(BaseCalibrator):
             sizes["problems"] = len(_pairs(sizes["classes"]))
         return sizes
 
-    def _check_fitted(self) -> None:
+    def check_map(self) -> None:
+        """Raise a `ValueError` unless the fitted values can be those of a fit."""
         check_option("merge", self.merge, ("log", "brier"))
         check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
-        super()._check_fitted()
+        super().check_map()
         for r, knots in enumerate(self.lower_knots_):
             points = np.concatenate([knots, self.upper_knots_[r]])
             points = np.concatenate([points, np.nextafter(points, np.inf), points - 1.0])
@@ -183,13 +185,8 @@ class VennAbersCalibrator(BaseCalibrator):
             bounds: the coupling of the pairwise ends that are worst and best for the class, not
             renormalised, without the two-class guarantee.
         """
-        array = self._checked(X)
-        if not isinstance(array, np.ndarray):
-            return self._through(_interval, array)
-        out = np.empty((array.shape[0], len(self.classes_), 2), dtype=array.dtype)
-        for rows in row_blocks(*out.shape[:2], at_least=self._block_rows):
-            out[rows] = self._through(_interval, array[rows])
-        return out
+        bounds = replace(self.fitted_map, function=_interval)
+        return bounds.map_rows(self.checked(X), self.input)
 
     def merge_folds(self, folds: Sequence[tuple[VennAbersCalibrator, ArrayLike]]) -> Array:
         """Merge the predictions of several folds into one (the cross Venn-ABERS predictor).
@@ -208,8 +205,9 @@ class VennAbersCalibrator(BaseCalibrator):
         """
         pairs, columns = [], []
         for calibrator, X in folds:
-            array = to_numpy(calibrator._checked(X))
-            pairs.append(calibrator._through(_bounds_as_pair, array))
+            array = to_numpy(calibrator.checked(X))
+            bounds = replace(calibrator.fitted_map, function=_bounds_as_pair)
+            pairs.append(bounds.map_rows(array, calibrator.input))
             columns.append(array)
         merged = _merge([(pair[..., 0], pair[..., 1]) for pair in pairs], self.merge, np)
         first = links.both_columns(columns[0], self.input, np)

@@ -351,12 +351,6 @@ def as_numbers(array: LabelArray, name: str) -> Float64Array:
         raise ValueError(f"{name} must hold numbers; {error}") from error
 
 
-def percent_hint(values: Float64Array) -> str:
-    """Return advice for numbers that are percentages in the place of fractions."""
-    percent = values.min() >= 0 and 1 < values.max() <= 100
-    return "; these look like percentages: divide by 100" if percent else ""
-
-
 def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:
     lower, upper = _end(low, "low"), _end(high, "high")
     check_same_length(len(lower), len(upper), "low", "high")

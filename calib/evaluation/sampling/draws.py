@@ -11,7 +11,7 @@ import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.checks import check_fraction, check_integer
-from calib._border.labels import check_same_length, check_vector
+from calib._border.labels import check_vector, unit_codes
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import (
@@ -293,11 +293,4 @@ def members(groups: ArrayLike, n_samples: int) -> list[IntArray]:
 
 def group_codes(groups: ArrayLike, n_samples: int) -> IntArray:
     """Return the index of the group of every sample."""
-    array = check_vector(groups, "groups")
-    check_same_length(n_samples, len(array), "y_prob", "groups")
-    try:
-        return np.unique(array, return_inverse=True)[1].astype(np.intp)
-    except TypeError as error:
-        raise ValueError(
-            f"groups mixes values that cannot be sorted ({error}); make all of them text"
-        ) from error
+    return unit_codes(groups, n_samples, "groups", "y_prob")

@@ -20,8 +20,9 @@ import numpy as np
 from calib._border.arrays import PROBA_FLOOR
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib._core.logistic import fit_logistic, log_loss, separable
+from calib._core.logistic import Odds, fit_logistic, log_loss, separable
 from calib._core.newton import find_root
+from calib._core.rows import LocalRows
 
 #: Bracket of the intercept in log-odds: beyond it every probability is 0 or 1 in float64.
 LARGEST_INTERCEPT = 400.0
@@ -260,7 +261,7 @@ def cox(p: Float64Array, y: Float64Array, w: Float64Array) -> Outcome:
             "without end (the test takes its limit)"
         )
     else:
-        best = fit_logistic(lambda z: (z,), s, target, w, goals)
+        best = fit_logistic(lambda z: (z,), LocalRows(Odds(s, target, w)), goals)
         intercept, slope = (float(value) for value in best.x[0])
         at_best = float(best.value[0])
         if not best.converged[0]:

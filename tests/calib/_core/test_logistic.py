@@ -10,14 +10,17 @@ from scipy.special import expit, logsumexp
 from calib._core import logistic
 from calib._core.links import bounded_log_odds
 from calib._core.logistic import (
-    cautious_goals,
+    Odds,
+    Regressions,
     choose_smoothing,
     fit_logistic,
     log_loss,
-    one_vs_rest_problems,
+    mean_loss,
+    one_vs_rest,
     separable,
     smoothing_share,
 )
+from calib._core.rows import LocalRows, in_memory
 from calib._core.scores import Scores
 
 
@@ -29,6 +32,10 @@ def problems(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     s = rng.normal(size=(n, 3))
     return s, (rng.random((n, 3)) < expit(1.2 * s - 0.4 * s**2 + [0.5, 0, -1])).astype(float)
+
+
+def odds(s: np.ndarray, t: np.ndarray, weight: np.ndarray | None = None) -> LocalRows:
+    return LocalRows(Odds(s, t, weight))
 
 
 def plain(n_problems: int) -> tuple[np.ndarray, np.ndarray]:
@@ -57,8 +64,8 @@ def test_minima_are_those_of_a_general_optimiser(
     w = np.random.default_rng(1).uniform(0.5, 2, len(s)) if weighted else np.ones(len(s))
     weight = w if weighted else None
     penalty = np.random.default_rng(2).uniform(0, 0.05, (3, 4)) if penalised else np.zeros((3, 4))
-    goals = cautious_goals(t, weight, np.full(3, cautious))
-    found = fit_logistic(cubic, s, t, weight, goals, penalty=penalty if penalised else None)
+    goals = Regressions(odds(s, t, weight)).goals(np.full(3, cautious))
+    found = fit_logistic(cubic, odds(s, t, weight), goals, penalty=penalty if penalised else None)
     assert found.converged.all()
     for k in range(3):
         x = np.stack([np.ones(len(s)), *cubic(s[:, k])], axis=1)
@@ -72,7 +79,7 @@ def test_gradient_and_hessian_are_derivatives() -> None:
     s, t = problems(60)
     w = np.random.default_rng(1).uniform(0.5, 2, 60)
     penalty = np.random.default_rng(2).uniform(0, 1, (3, 4))
-    objective = logistic._objective(cubic, s, t, w, plain(3), penalty)
+    objective = mean_loss(cubic, odds(s, t, w), plain(3), penalty)
     x = np.random.default_rng(3).normal(size=(3, 4))
     _, gradient, hessian = objective(x)
     for k in range(3):
@@ -91,9 +98,9 @@ def test_gradient_and_hessian_are_derivatives() -> None:
 
 def test_a_subsample_as_a_start_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     s, t = problems(3000)
-    expected = fit_logistic(cubic, s, t, None, plain(3))
+    expected = fit_logistic(cubic, odds(s, t), plain(3))
     monkeypatch.setattr(logistic, "START_ROWS", 500)
-    found = fit_logistic(cubic, s, t, None, plain(3))
+    found = fit_logistic(cubic, odds(s, t), plain(3))
     np.testing.assert_allclose(found.x, expected.x, atol=1e-8)
     assert found.n_evaluations < expected.n_evaluations
 
@@ -107,7 +114,8 @@ def test_problems_of_many_classes_are_their_log_odds(
     z, y = 5 * rng.normal(size=(60, 5)), rng.integers(0, 5, 60)
     z[0] = [900, 0, -3, 2, 1]  # nothing cancels
     seen = []
-    for columns, s, t in one_vs_rest_problems(Scores(z, "logits", "logits"), y):
+    for columns, rows in one_vs_rest(in_memory(Scores(z, "logits", "logits"), y, None)):
+        s, t = rows.every(1).part.s, rows.every(1).part.target
         for j, k in enumerate(range(columns.start, columns.stop)):
             rest = logsumexp(np.delete(z, k, axis=1), axis=1)
             np.testing.assert_allclose(s[:, j], z[:, k] - rest, rtol=1e-10, atol=1e-12)
@@ -118,7 +126,8 @@ def test_problems_of_many_classes_are_their_log_odds(
 
 def test_two_classes_are_one_problem() -> None:
     z, y = np.random.default_rng(0).normal(size=(10, 2)), np.arange(10) % 2
-    ((columns, s, t),) = one_vs_rest_problems(Scores(z, "logits", "logits"), y)
+    ((columns, rows),) = one_vs_rest(in_memory(Scores(z, "logits", "logits"), y, None))
+    s, t = rows.every(1).part.s, rows.every(1).part.target
     assert columns == slice(0, 1)
     np.testing.assert_allclose(s[:, 0], z[:, 1] - z[:, 0])
     np.testing.assert_array_equal(t[:, 0], y)
@@ -144,9 +153,10 @@ def test_separable(scores: list[float], target: list[float], expected: bool) -> 
 
 def test_goals_of_platt() -> None:
     t = np.array([[1, 0], [1, 0], [0, 0], [1, 1]])
-    low, high = cautious_goals(t, None, np.array([True, False]))
+    low, high = Regressions(odds(t, t)).goals(np.array([True, False]))
     np.testing.assert_allclose([low, high], [[1 / 3, 0], [4 / 5, 1]])
-    low, high = cautious_goals(t, np.array([2.0, 1, 3, 1]), np.array([True, True]))
+    weighted = Regressions(odds(t, t, np.array([2.0, 1, 3, 1])))
+    low, high = weighted.goals(np.array([True, True]))
     np.testing.assert_allclose([low, high], [[1 / 5, 1 / 8], [5 / 6, 2 / 3]])
 
 
@@ -176,13 +186,13 @@ def test_smoothing_is_chosen_problem_by_problem() -> None:
     s = 2 * rng.normal(size=(800, 2))
     t = (rng.random((800, 2)) < expit(s)).astype(float)
     s[:50, 1], t[:50, 1] = 80.0, rng.random(50) < 0.9  # certain, and wrong now and then
-    share = choose_smoothing(line, s, t, None, plain(2))
+    share = choose_smoothing(line, odds(s, t), plain(2))
     assert share[0] <= smoothing_share(800, 1.0)
     assert share[1] > share[0]
     losses = []
     for bound in logistic.BOUNDS:
         inside = bounded_log_odds(s, np.asarray(smoothing_share(800, bound)), np)
-        losses.append(fit_logistic(line, inside, t, None, plain(2)).value)
+        losses.append(fit_logistic(line, odds(inside, t), plain(2)).value)
     best = [smoothing_share(800, logistic.BOUNDS[i]) for i in np.argmin(losses, axis=0)]
     np.testing.assert_allclose(share, best)
 
@@ -193,7 +203,8 @@ def test_smoothing_depends_on_total_weight_not_on_rows() -> None:
     s[:20] = 60.0
     t = (rng.random((200, 1)) < 0.7).astype(float)
     w = rng.integers(1, 4, 200)
-    a = choose_smoothing(line, s, t, w.astype(float), plain(1))
-    b = choose_smoothing(line, np.repeat(s, w, axis=0), np.repeat(t, w, axis=0), None, plain(1))
+    a = choose_smoothing(line, odds(s, t, w.astype(float)), plain(1))
+    repeated = odds(np.repeat(s, w, axis=0), np.repeat(t, w, axis=0))
+    b = choose_smoothing(line, repeated, plain(1))
     np.testing.assert_allclose(a, b)
     assert a[0] > 0

@@ -147,12 +147,16 @@ def test_a_known_smoothing_of_the_input_is_taken_over(name, n_classes):
     p = softmax(z, axis=1)
     p[::7] = np.eye(n_classes)[p[::7].argmax(axis=1)]
     first = make_calibrator(name).fit(p, y)
-    again = make_calibrator(name)
-    again._known_smoothing = first.input_smoothing_
-    np.testing.assert_allclose(again.fit(p, y).transform(p), first.transform(p), atol=1e-9)
-    other = make_calibrator(name)
-    other._known_smoothing = np.full_like(first.input_smoothing_, 0.3)
-    other.fit(p, y)
+    scores, classes = Scores(p, "proba", "declared"), np.arange(n_classes)
+
+    def fitted_with(share):
+        new = make_calibrator(name)
+        return new.fit_scores(scores, y, None, classes=classes, input_smoothing=share)
+
+    again = fitted_with(first.input_smoothing_)
+    proba = again.fitted_map.map_rows(p, "proba")
+    np.testing.assert_allclose(proba, first.transform(p), atol=1e-9)
+    other = fitted_with(np.full_like(first.input_smoothing_, 0.3))
     np.testing.assert_array_equal(other.input_smoothing_, np.full_like(other.input_smoothing_, 0.3))
 
 

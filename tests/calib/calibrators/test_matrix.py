@@ -6,7 +6,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from calib import CostWarning, DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
-from calib._core.multinomial import Kept, MultinomialProblem
+from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem
+from calib._core.rows import LocalRows
 from calib.calibrators import linear_maps, matrix
 
 #: Brier score and log loss on CIFAR-10 DenseNet-40, published in CalArena (arXiv 2605.30188).
@@ -48,7 +49,8 @@ def test_minimum_is_that_of_a_general_optimiser(kind, weighted):
     basis = np.array([[1.0], [-0.5], [-0.5]]) if kind == "thin" else None
     shape = {"full": (3, 4), "diagonal": (3, 2), "thin": (3, 3)}[kind]
     penalty = np.random.default_rng(2).uniform(0.01, 0.1, shape)
-    problem = MultinomialProblem(Kept(z), y, weight, penalty, full=kind == "full", basis=basis)
+    rows = LocalRows(Logits(Kept(z), y, weight))
+    problem = MultinomialProblem(rows, penalty, LinearForm(kind == "full", basis))
     w = np.ones(len(y)) if weight is None else weight
 
     def loss(flat):

@@ -1,0 +1,337 @@
+"""What a fitted calibrator is: a pure function of scores, its arrays, its options and its traits.
+
+Mapping, files, torch modules, pools of maps, collections and detectors consume a `FittedMap` and
+nothing else of a calibrator. The traits are declared beside the method that fits the map. They say
+what its arrays have to be (shape, range, order): a file holds numbers that somebody may have
+changed, and a loaded map that keeps what is true of every fit gives probabilities wherever it is
+applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from calib._border.arrays import array_namespace, is_half, like, row_blocks
+from calib._border.typing import Array, Domain, InputKind, LabelArray, Namespace
+from calib._core import links
+
+#: A pure function of scores (n, n_classes), fitted values with options, and a namespace.
+PureMap: TypeAlias = Callable[[Array, Mapping[str, Any], Namespace], Array]
+
+#: A length, the name of one, or the name of one with what is added to it.
+Length: TypeAlias = int | str | tuple[str, int]
+#: Largest size of a number that a map multiplies scores by; beyond it sums overflow.
+LARGEST = 1e300
+#: Rounding that an order or a sum may show.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class FittedArray:
+    """Declaration of one fitted value.
+
+    Attributes
+    ----------
+    shape : tuple of int, str or (str, int)
+        Length of every axis; ``()`` is a number. A name stands for a size of the calibrator
+        (``"classes"``, ``"problems"``) or, where it has none of that name, for one length that all
+        arrays share. ``("bins", 1)`` is one more than ``"bins"``.
+    low, high : float
+        Range of the values, ends included.
+    above : float or None
+        Bound that every value exceeds.
+    ascending : bool
+        Whether values ascend along the last axis, repetitions allowed.
+    total : float or None
+        Sum along the last axis.
+    integer : bool
+        Whether values are integers.
+    empty : bool
+        Whether an axis may have length 0.
+    static : bool
+        Whether the value says how the map is put together: NumPy integers wherever the map runs.
+    names : tuple of str
+        What integers stand for, in order; files hold the names.
+    absent : callable or None
+        For values that older files lack: what they stand for, given the others.
+    """
+
+    shape: tuple[Length, ...] = ()
+    low: float = -LARGEST
+    high: float = LARGEST
+    above: float | None = None
+    ascending: bool = False
+    total: float | None = None
+    integer: bool = False
+    empty: bool = False
+    static: bool = False
+    names: tuple[str, ...] = ()
+    absent: Callable[[Mapping[str, Any]], Any] | None = None
+
+    def of_shape(self, *shape: Length) -> FittedArray:
+        """Return the same declaration for another shape."""
+        return replace(self, shape=shape)
+
+    def check(self, name: str, value: Any, sizes: dict[str, int]) -> None:
+        """Raise a `ValueError` unless `value` is as declared.
+
+        Parameters
+        ----------
+        name : str
+        value : number or ndarray
+        sizes : dict of str to int
+            Known lengths; those that this array settles are added.
+        """
+        array = np.asarray(value)
+        if array.dtype.kind not in ("iu" if self.integer else "fiu"):
+            kind = "integers" if self.integer else "numbers"
+            raise ValueError(f"{name} must hold {kind}; got {array.dtype}")
+        self._check_shape(name, array.shape, sizes)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} must be finite")
+        if array.size:
+            self._check_range(name, array)
+        if self.ascending and array.shape[-1] > 1:
+            steps = np.diff(array, axis=-1)
+            if (steps < -ROUNDING * np.maximum(1.0, np.abs(array[..., 1:]))).any():
+                raise ValueError(f"{name} must ascend")
+        if self.total is not None:
+            gap = np.abs(array.sum(axis=-1) - self.total)
+            if (gap > ROUNDING * array.shape[-1]).any():
+                raise ValueError(f"{name} must sum to {self.total:g}")
+
+    def _check_shape(self, name: str, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        wanted = []
+        for axis, length in enumerate(self.shape):
+            key, more = length if isinstance(length, tuple) else (length, 0)
+            if isinstance(key, str):
+                if key not in sizes and axis < len(shape):
+                    sizes[key] = shape[axis] - more
+                key = sizes.get(key, -1)
+            wanted.append(key + more)
+        if list(shape) != wanted or (0 in shape and not self.empty):
+            raise ValueError(f"{name} must have shape {tuple(wanted)}; got {shape}")
+
+    def _check_range(self, name: str, array: LabelArray) -> None:
+        least, most = array.min(), array.max()
+        if least < self.low or most > self.high:
+            value = least if least < self.low else most
+            raise ValueError(f"{name} must lie in [{self.low:g}, {self.high:g}]; got {value:g}")
+        if self.above is not None and least <= self.above:
+            raise ValueError(f"{name} must be > {self.above:g}; got {least:g}")
+
+
+def _one(_fitted: Mapping[str, Any]) -> float:
+    return 1.0
+
+
+#: A share of the uniform distribution, a probability, or a weight of one.
+SHARE = FittedArray(low=0.0, high=1.0)
+#: A temperature or another unit of scores: small enough for large scores, and log-odds over it
+#: do not overflow.
+POSITIVE = FittedArray(low=1e-305, high=np.inf)
+#: Any number that multiplies or moves scores.
+NUMBER = FittedArray()
+#: What logits are divided by first; older files take them as they are.
+UNIT = replace(POSITIVE, absent=_one)
+
+
+@dataclass(frozen=True, eq=False)
+class MapTraits:
+    """What a method declares of its map, true of every fit.
+
+    Attributes
+    ----------
+    arrays : mapping of str to FittedArray
+        Fitted attributes that feed the map, files and exported modules, in the order of files.
+    domain : {"logits", "proba", "declared"}
+        What the map reads; scores are converted, ``"declared"`` leaves them as they come (the map
+        finds what they are as ``fitted["input"]``).
+    options : tuple of str
+        Constructor arguments that the map reads beside the arrays.
+    double : bool
+        Whether the map needs float64 whatever arrives, as step functions that compare scores do.
+    block_rows : int
+        Fewest rows that are mapped together; maps that loop over classes want more. Rows are
+        mapped independently of each other.
+    rescales_from : int
+        Number of classes from which logits are divided by a fitted ``unit_`` first, so that any
+        scale is the same; 0 for maps that have no need of it. Others have the array ``unit_``.
+    pure : bool
+        Whether the arrays are all there is; False for a calibrator with an inner model, which has
+        no `FittedMap`.
+    """
+
+    arrays: Mapping[str, FittedArray] = field(default_factory=dict)
+    domain: Domain = "logits"
+    options: tuple[str, ...] = ()
+    double: bool = False
+    block_rows: int = 1
+    rescales_from: int = 0
+    pure: bool = True
+
+    def __post_init__(self) -> None:
+        if self.rescales_from:
+            object.__setattr__(self, "arrays", {**self.arrays, "unit_": UNIT})
+
+    def completed(self, fitted: Mapping[str, Any]) -> dict[str, Any]:
+        """Return fitted values in the declared order, with those that older files lack."""
+        return {
+            name: fitted[name] if name in fitted or array.absent is None else array.absent(fitted)
+            for name, array in self.arrays.items()
+        }
+
+    def check(self, fitted: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
+        """Raise a `ValueError` unless every value is as declared; return all lengths."""
+        return check_arrays(fitted, self.arrays, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedMap:
+    """A fitted map as a value: made by ``BaseCalibrator.fitted_map``, consumed everywhere else.
+
+    Attributes
+    ----------
+    function : callable
+        Pure function of scores, fitted values with options, and an array namespace.
+    traits : MapTraits
+        What the method declares.
+    arrays : mapping of str to array or number
+        Fitted values by attribute name.
+    options : mapping of str to str, bool or number
+        Constructor arguments that the map reads.
+    """
+
+    function: PureMap
+    traits: MapTraits
+    arrays: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+    @np.errstate(over="ignore")  # what is infinite is certain
+    def map_rows(self, scores: Array, source: InputKind) -> Array:
+        """Apply the map to a matrix of any namespace, NumPy arrays in blocks.
+
+        Parameters
+        ----------
+        scores : array of shape (n_samples, 1) or (n_samples, n_classes)
+            Checked scores.
+        source : {"proba", "logits"}
+            What they are.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+            Of the floating type, library and device of `scores`.
+        """
+        xp = array_namespace(scores)
+        n_columns = max(2, scores.shape[1])
+        blocks = list(row_blocks(scores.shape[0], n_columns, at_least=self.traits.block_rows))
+        if xp is not np or len(blocks) < 2:
+            return self.apply(scores, source, xp)
+        first = self.apply(scores[blocks[0]], source, xp)
+        out = np.empty((scores.shape[0], *first.shape[1:]), dtype=first.dtype)
+        out[blocks[0]] = first
+        for rows in blocks[1:]:
+            out[rows] = self.apply(scores[rows], source, xp)
+        return out
+
+    def apply(
+        self,
+        scores: Array,
+        source: InputKind,
+        xp: Namespace,
+        arrays: Mapping[str, Any] | None = None,
+    ) -> Array:
+        """Convert and cast scores as they were declared, map them, and cast back.
+
+        Parameters
+        ----------
+        scores : array of shape (n_samples, 1) or (n_samples, n_classes)
+        source : {"proba", "logits"}
+            What they are.
+        xp : namespace
+            That of `scores`.
+        arrays : mapping of str to array, default=None
+            Fitted values that replace those of the map, such as buffers on a device.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+            Of the floating type of `scores`.
+        """
+        work = scores
+        if self.traits.double:
+            work = xp.astype(scores, xp.float64, copy=False)
+        elif is_half(scores):
+            work = xp.astype(scores, xp.float32)
+        fitted = {
+            name: value if self.traits.arrays[name].static else _cast(value, work, xp)
+            for name, value in (self.arrays if arrays is None else arrays).items()
+        }
+        columns = links.both_columns(work, source, xp) if work.shape[1] == 1 else work
+        hidden = None
+        if source == "logits":
+            unit = fitted.get("unit_", 1.0)
+            hidden = links.excluded(columns, xp)
+            if xp is not np or unit != 1.0 or hidden.any():
+                columns = links.in_units(columns, unit, xp)
+        out = self.evaluate(columns, source, xp, fitted)
+        if hidden is not None and (xp is not np or hidden.any()):
+            if out.ndim == 3:  # intervals
+                out = xp.where(xp.expand_dims(hidden, axis=2), xp.zeros_like(out), out)
+            else:
+                out = links.without_excluded(out, hidden, xp)
+        return xp.astype(out, scores.dtype, copy=False)
+
+    def evaluate(
+        self,
+        columns: Array,
+        source: InputKind,
+        xp: Namespace,
+        arrays: Mapping[str, Any] | None = None,
+    ) -> Array:
+        """Map numbers that are calculated with as they are: one column per class, in units.
+
+        Parameters
+        ----------
+        columns : array of shape (n_samples, n_classes)
+            Finite, of the floating type of the map.
+        source : {"proba", "logits"}
+            What they are.
+        xp : namespace
+        arrays : mapping of str to array, default=None
+            Fitted values that replace those of the map.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+        """
+        values = {**(self.arrays if arrays is None else arrays), **self.options}
+        domain = self.traits.domain
+        if domain == "declared":
+            values["input"] = source
+        return self.function(links.convert(columns, source, domain, xp), values, xp)
+
+
+def _cast(value: Any, work: Array, xp: Namespace) -> Array:
+    """Bring a fitted value, a NumPy one or a buffer, into the floating type of `work`."""
+    if xp is np or isinstance(value, (np.ndarray, np.generic, float, int)):
+        return like(value, work, xp)
+    floating = xp.isdtype(value.dtype, "real floating")
+    return xp.astype(value, work.dtype, copy=False) if floating else value
+
+
+def check_arrays(
+    values: Mapping[str, Any], declared: Mapping[str, FittedArray], sizes: Mapping[str, int]
+) -> dict[str, int]:
+    """Raise a `ValueError` unless every value is as declared; return all lengths."""
+    known = dict(sizes)
+    for name, value in values.items():
+        if name not in declared:
+            raise ValueError(f"{name} is not declared")
+        declared[name].check(name, value, known)
+    return known

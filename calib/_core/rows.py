@@ -1,0 +1,193 @@
+"""Rows of a calibration set, here or elsewhere, and the sums over them that fits are made of.
+
+A fit is written once, against `Rows`: it adds up pure functions of parts, and looks at systematic
+subsamples. Arrays in memory are a single part; the partitions of a collection are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, TypeAlias
+
+import numpy as np
+
+from calib._border.typing import Domain, Float64Array, InputKind, LabelArray
+from calib._core.scores import Scores
+
+#: Numbers (or arrays) that add up over parts.
+Sums: TypeAlias = tuple[Any, ...]
+#: Makes one tuple of those of several parts.
+Combination: TypeAlias = Callable[[list[Sums]], Sums]
+
+
+class Part:
+    """Some rows: a frozen dataclass whose arrays, `Scores` and the like have one entry a row."""
+
+    weight: Float64Array | None
+    target: LabelArray
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.target)
+
+    @property
+    def total(self) -> float:
+        """The total weight."""
+        return float(self.n_samples if self.weight is None else self.weight.sum())
+
+    def take(self, rows: slice | LabelArray) -> Self:
+        """Return some of the rows, those of a slice as views; what is no array stays."""
+        taken = {name: _taken(value, rows) for name, value in vars(self).items()}
+        return replace(self, **taken)  # type: ignore[type-var]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of several parts in one."""
+        columns = {name: [vars(part)[name] for part in parts] for name in vars(parts[0])}
+        joined = {name: _joined(values) for name, values in columns.items()}
+        return replace(parts[0], **joined)  # type: ignore[type-var]
+
+
+def _taken(value: Any, rows: slice | LabelArray) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[rows]
+    return value.take(rows) if hasattr(value, "block") else value
+
+
+def _joined(values: list[Any]) -> Any:
+    if isinstance(values[0], np.ndarray):
+        return np.concatenate(values)
+    return values[0].joined(values) if hasattr(values[0], "block") else values[0]
+
+
+@dataclass(frozen=True)
+class ScoredPart(Part):
+    """Scores with their labels.
+
+    Attributes
+    ----------
+    scores : Scores
+    target : ndarray of shape (n_samples,)
+        Column of the true class, or fractions in [0, 1] of the second of two.
+    weight : ndarray of shape (n_samples,) or None
+    """
+
+    scores: Scores
+    target: LabelArray
+    weight: Float64Array | None
+
+
+class Rows(Protocol):
+    """All rows of a fit, wherever they are; those of scores know their classes and kind."""
+
+    @property
+    def n_samples(self) -> int: ...
+
+    @property
+    def largest_part(self) -> int:
+        """Number of rows of the largest part."""
+
+    @property
+    def total(self) -> float:
+        """Total weight."""
+
+    @property
+    def n_classes(self) -> int: ...
+
+    @property
+    def source(self) -> InputKind: ...
+
+    def reduce(self, function: Callable[..., Sums], *arguments: Any, by: Combination = ...) -> Sums:
+        """Combine ``function(part, *arguments)`` of all parts, entry by entry; None adds up."""
+
+    def mapped(self, function: Callable[..., Part], *arguments: Any) -> Rows:
+        """Return the rows with every part replaced by ``function(part, *arguments)``."""
+
+    def every(self, step: int) -> LocalRows:
+        """Return rows 0, step, 2 step, ... of all, in memory."""
+
+    def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> Rows:
+        """Return the rows where a function of a part is true, (n_samples,)."""
+
+
+@dataclass(frozen=True)
+class LocalRows:
+    """Rows in memory, a single part."""
+
+    part: Any
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.part.n_samples)
+
+    @property
+    def largest_part(self) -> int:
+        return self.n_samples
+
+    @property
+    def total(self) -> float:
+        return float(self.part.total)
+
+    @property
+    def n_classes(self) -> int:
+        return int(self.part.scores.n_classes)
+
+    @property
+    def source(self) -> InputKind:
+        source: InputKind = self.part.scores.source
+        return source
+
+    def reduce(
+        self, function: Callable[..., Sums], *arguments: Any, by: Combination | None = None
+    ) -> Sums:
+        return (by or added)([function(self.part, *arguments)])
+
+    def mapped(self, function: Callable[..., Part], *arguments: Any) -> LocalRows:
+        return LocalRows(function(self.part, *arguments))
+
+    def every(self, step: int) -> LocalRows:
+        return self if step == 1 else LocalRows(self.part.take(slice(None, None, step)))
+
+    def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> LocalRows:
+        return LocalRows(self.part.take(function(self.part, *arguments)))
+
+
+def in_memory(scores: Scores, target: LabelArray, weight: Float64Array | None) -> LocalRows:
+    """Return scores with their labels and weights as rows."""
+    return LocalRows(ScoredPart(scores, target, weight))
+
+
+def added(parts: list[Sums]) -> Sums:
+    """Return the sums of parts added up."""
+    return tuple(sum(entries[1:], start=entries[0]) for entries in zip(*parts, strict=True))
+
+
+def largest(parts: list[Sums]) -> Sums:
+    """Return the largest entries over parts."""
+    return tuple(np.maximum.reduce(list(entries)) for entries in zip(*parts, strict=True))
+
+
+def listed(parts: list[Sums]) -> Sums:
+    """Concatenate instead of adding; entries are lists."""
+    return tuple([x for entry in entries for x in entry] for entries in zip(*parts, strict=True))
+
+
+def smoothed(part: ScoredPart, share: float) -> ScoredPart:
+    """Return rows whose probabilities are mixed with the uniform distribution first."""
+    return replace(part, scores=part.scores.smoothed(share))
+
+
+def in_domain(part: ScoredPart, domain: Domain) -> ScoredPart:
+    """Return rows whose scores are read in another domain."""
+    return replace(part, scores=part.scores.in_domain(domain))
+
+
+def without_features(part: ScoredPart, n_scores: int) -> ScoredPart:
+    """Return rows with nothing but their first columns, the scores."""
+    return replace(part, scores=part.scores.first_columns(n_scores))
+
+
+def in_units(part: ScoredPart, unit: float) -> ScoredPart:
+    """Return rows whose logits are divided by a number first."""
+    return replace(part, scores=part.scores.in_units(unit))
