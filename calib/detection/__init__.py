@@ -2,7 +2,13 @@
 
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.detector import CalibratedDetector, ImageBoxes
-from calib.detection.lrp import LRPCurve, MatchedScores, lrp_curve
+from calib.detection.lrp import (
+    LRPCurve,
+    MatchedScores,
+    apply_thresholds,
+    lrp_curve,
+    lrp_optimal_thresholds,
+)
 from calib.detection.matching import Matches, match
 from calib.detection.readers.adapters import read_detections, read_ground_truth, with_new_scores
 from calib.detection.readers.coco import from_coco, read_coco_detections
@@ -10,7 +16,6 @@ from calib.detection.readers.coco_annotations import read_coco_annotations
 from calib.detection.readers.coco_output import rescored_coco, write_coco_detections
 from calib.detection.tables.detections import Detections
 from calib.detection.tables.ground_truth import GroundTruth
-from calib.detection.thresholds import apply_thresholds, lrp_optimal_thresholds
 from calib.grouped.map_table import DETECTION_MAPS
 from calib.grouped.maps import (
     DependentLogisticCalibrator,

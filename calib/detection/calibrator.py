@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import Float64Array, IntArray
+from calib._border.warn import warn
+from calib._border.words import did_you_mean
 from calib.base import BaseCalibrator
 from calib.detection.correspondence import check_correspondence
-from calib.detection.lrp import BoolArray
-from calib.detection.matching import Matches, match
-from calib.detection.operating_points import (
+from calib.detection.lrp import (
+    BoolArray,
     Fallback,
-    check_options,
-    check_same_length,
-    check_tables,
+    apply_thresholds,
+    check_iou_threshold,
+    check_number,
     find_thresholds,
-    map_inputs,
-    note_absent_classes,
     reaches_thresholds_of_others,
-    warn_of_fallbacks,
-    warn_of_unseen,
 )
+from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections
-from calib.detection.tables.fingerprints import Fingerprints, fingerprints
-from calib.detection.tables.ground_truth import GroundTruth
-from calib.detection.thresholds import apply_thresholds
+from calib.detection.tables.ground_truth import Fingerprints, GroundTruth, fingerprints
 from calib.grouped.map_table import make_map
 from calib.grouped.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
 from calib.grouped.score_map import ScoreMap, cut
+from calib.warnings import FallbackWarning, NoOptimalThresholdWarning
 
+#: Columns of `Detections.position`.
+POSITIONS = ("cx", "cy", "w", "h")
 #: Overlap from which a detection is a true positive, by target.
 DEFAULT_IOU = {"iou": 0.0, "tp": 0.5}
 
@@ -50,7 +50,8 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     ----------
     calibrator : str or BaseCalibrator, default="platt"
         Any name of the registry (``"temperature"``, ``"platt"``, ``"isotonic"``,
-        ``"venn_abers"``, ...), ``"linear"``, ``"histogram"`` (the grid over score and position),
+        ``"venn_abers"``, ...), ``"linear"``, ``"grid_histogram"`` (over score and position; so is
+        ``"histogram"`` here, while that of the registry is ``make_calibrator("histogram")``),
         ``"dependent_logistic"`` or ``"identity"`` (thresholds alone), or an instance. Names stand
         for the published forms: Platt scaling of the log-odds as they are, isotonic regression
         without smoothing.
@@ -171,7 +172,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     t and a negative of weight 1 - t, which leaves log loss and least squares unchanged. Scores are
     cut at 1e-7 from 0 and 1 where log-odds are taken. A map that would fall with the score
     (affine ones alone can) is replaced by a constant. Every map is monotone in the score for each
-    class if the calibrator is, except ``"histogram"`` and ``"dependent_logistic"``.
+    class if the calibrator is, except ``"grid_histogram"`` and ``"dependent_logistic"``.
 
     Why ``"shrink"``: squared errors there: uncalibrated 0.0828, Platt per class 0.0823, pooled
     0.0775, shrunk 0.0777; isotonic 0.0862, 0.0779, 0.0783. LaECE above its floor, mean of 20 random
@@ -271,12 +272,13 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         check_options(self.get_params(deep=False))
         template = make_map(self.calibrator, len(self.features))
         classes = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
+        annotated = np.unique(ground_truth.labels[~ground_truth.ignore])
+        # Matches, and whether they are plausible.
         matches = self._match(detections, ground_truth)
         check_correspondence(detections, ground_truth, matches)
-        iou_threshold = self._iou_threshold()
-        raw, raw_pooled, missing = find_thresholds(
-            self.threshold, detections, ground_truth, matches, iou_threshold, classes, self.fallback
-        )
+        # Thresholds on raw scores, and the detections that enter the fit.
+        rule = self.threshold, self._iou_threshold(), classes, self.fallback
+        raw, raw_pooled, missing = find_thresholds(*rule, detections, ground_truth, matches)
         keep = apply_thresholds(detections, raw, default=raw_pooled)
         fitted = keep
         if self.threshold == "lrp" and self.threshold_folds is not None:
@@ -284,18 +286,19 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
                 detections,
                 ground_truth,
                 matches,
-                iou_threshold,
+                self._iou_threshold(),
                 self.threshold_folds,
                 self.fallback,
             )
+        # Their targets.
         used, matches = detections[fitted], matches[fitted]
         if self.matching == "hungarian":  # greedy matches do not depend on lower scores
             matches = self._match(used, ground_truth)
-        annotated = np.unique(ground_truth.labels[~ground_truth.ignore])
         rows = matches.valid
         if self.classes_without_gt == "skip":
             rows = rows & np.isin(used.labels, annotated)
         labels = used.labels[rows]
+        # Maps.
         maps = fit_maps(
             template,
             cut(template, map_inputs(used, self.features)[rows]),
@@ -307,23 +310,21 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
             single_target=self.single_target,
         )
         if self.per_class is not False and self.calibrator != "identity":
-            note_absent_classes(maps, classes, labels, annotated)
+            for label in np.setdiff1d(classes, labels).tolist():
+                reason = "no detection" if label in annotated else "no annotated box"
+                maps.fallbacks[label] = reason
         self.set_maps(maps, classes)
+        # Thresholds on calibrated scores.
+        mapped = self.transform(detections[keep])
+        self.raw_thresholds_, self.threshold_fallbacks_ = raw, missing
+        self.calibrated_thresholds_, pooled, _ = find_thresholds(
+            *rule, mapped, ground_truth, self._match(mapped, ground_truth)
+        )
+        self.pooled_thresholds_ = (raw_pooled, pooled)
+        # Provenance.
         counts = np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
         self.class_counts_ = dict(zip(classes.tolist(), counts.tolist(), strict=True))
-        self.raw_thresholds_, self.threshold_fallbacks_ = raw, missing
-        mapped = self.transform(detections[keep])
-        self.calibrated_thresholds_, pooled, _ = find_thresholds(
-            self.threshold,
-            mapped,
-            ground_truth,
-            self._match(mapped, ground_truth),
-            iou_threshold,
-            classes,
-            self.fallback,
-        )
         self.fit_images_ = fingerprints(ground_truth)
-        self.pooled_thresholds_ = (raw_pooled, pooled)
         warn_of_fallbacks(self)
         return self
 
@@ -443,3 +444,128 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         self.shares_, self.fallbacks_ = maps.share, maps.fallbacks
         self.score_map_ = ScoreMap.compile(maps, classes)
         self._told = set()
+
+
+# ------------------------------------------------------------------------------------ what is read
+
+
+def check_tables(detections: object, ground_truth: object = None) -> None:
+    """Raise unless the arguments are tables of boxes."""
+    if not isinstance(detections, Detections):
+        raise ValueError(
+            f"detections must be a Detections table; got {type(detections).__name__}; build one "
+            f"with Detections(boxes, scores, labels, image_id), or read a file with from_coco"
+        )
+    if ground_truth is not None and not isinstance(ground_truth, GroundTruth):
+        raise ValueError(
+            f"ground_truth must be a GroundTruth table; got {type(ground_truth).__name__}; note "
+            f"the order of the arguments: detections, ground_truth"
+        )
+
+
+def check_same_length(detections: Detections, calibrated: Detections) -> None:
+    """Raise unless calibrated detections may be those of the raw ones."""
+    if len(calibrated) != len(detections):
+        raise ValueError(
+            f"calibrated has {len(calibrated)} rows but detections has {len(detections)}; pass "
+            f"the result of transform on the same detections"
+        )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise unless the constructor arguments of a `DetectionCalibrator` make sense."""
+    check_option("target", options["target"], ("iou", "tp"))
+    check_option("per_class", options["per_class"], ("shrink", True, False))
+    check_option("matching", options["matching"], ("coco", "any", "hungarian"))
+    check_option("zero_iou", options["zero_iou"], ("strict", "reference"))
+    check_option("fallback", options["fallback"], ("pooled", "keep"))
+    check_option("single_target", options["single_target"], ("pooled", "own"))
+    check_option("classes_without_gt", options["classes_without_gt"], ("skip", "fp"))
+    check_integer("min_class_samples", options["min_class_samples"], low=1)
+    if options["max_detections"] is not None:
+        check_integer("max_detections", options["max_detections"], low=1)
+    if options["threshold_folds"] is not None:
+        check_integer("threshold_folds", options["threshold_folds"], low=2)
+    weight = options["prior_weight"]
+    if weight != "auto" and not 0 <= check_number(weight, "prior_weight") < np.inf:
+        raise ValueError(f"prior_weight must be 'auto' or a finite number >= 0; got {weight!r}")
+    if options["iou_threshold"] is not None:
+        check_iou_threshold(options["iou_threshold"])
+    threshold = options["threshold"]
+    if isinstance(threshold, str) and threshold != "lrp":
+        raise ValueError(
+            f"threshold must be 'lrp', a number, a mapping from class to number, or None; got "
+            f"{threshold!r}"
+        )
+    if isinstance(threshold, Mapping):
+        for label, value in threshold.items():
+            check_number(value, f"threshold[{label}]")
+    elif threshold is not None and threshold != "lrp":
+        check_number(threshold, "threshold")
+    features = options["features"]
+    if isinstance(features, str) or not isinstance(features, Sequence):
+        raise ValueError(
+            f"features must be a sequence, for instance {POSITIONS}; got {describe(features)}"
+        )
+    for one in features:
+        column = isinstance(one, (int, np.integer)) and not isinstance(one, bool) and one >= 0
+        if not column and one not in POSITIONS:
+            raise ValueError(
+                f"features must be names among {POSITIONS} or column numbers >= 0 of "
+                f"Detections.features; got {describe(one)}{did_you_mean(one, POSITIONS)}"
+            )
+
+
+def map_inputs(detections: Detections, features: Sequence[str | int]) -> Float64Array:
+    """Return the score and the features asked for, shape (n_detections, 1 + n_features)."""
+    columns = [detections.scores]
+    position = None
+    for one in features:
+        if isinstance(one, str):
+            position = detections.position() if position is None else position
+            columns.append(position[:, POSITIONS.index(one)])
+            continue
+        table = detections.features
+        if table is None or one >= table.shape[1]:
+            have = "none" if table is None else str(table.shape[1])
+            raise ValueError(
+                f"features asks for column {one} of Detections.features; it has {have}"
+            )
+        columns.append(table[:, one])
+    return np.stack(columns, axis=1)
+
+
+def warn_of_unseen(labels: IntArray, classes: IntArray, told: set[int]) -> None:
+    """Say once which classes were not seen at fit."""
+    unknown = np.setdiff1d(labels, classes)
+    if told.issuperset(unknown.tolist()):
+        return
+    told.update(unknown.tolist())
+    warn(
+        f"{len(unknown)} classes were not seen at fit ({describe(unknown[:8].tolist())}); "
+        f"they take the pooled map",
+        FallbackWarning,
+    )
+
+
+def warn_of_fallbacks(calibrator: Any) -> None:
+    """Say in one sentence each which classes of a fitted calibrator share maps and thresholds."""
+    n_classes, maps = len(calibrator.classes_), calibrator.fallbacks_
+    if calibrator.per_class is True and maps:
+        label, reason = next(iter(maps.items()))
+        warn(
+            f"{len(maps)} of {n_classes} classes take the pooled map instead of their own, for "
+            f"instance class {label} ({reason}); see fallbacks_",
+            FallbackWarning,
+        )
+    missing = calibrator.threshold_fallbacks_
+    taken = "all their detections are kept"
+    if calibrator.fallback == "pooled":
+        pooled = calibrator.pooled_thresholds_[0]
+        taken = f"they take {pooled:.4g}, the optimum of all classes as one"
+    if missing:
+        warn(
+            f"{len(missing)} of {n_classes} classes have no true positive and hence no LRP-optimal "
+            f"threshold ({describe(list(missing[:8]))}); {taken}",
+            NoOptimalThresholdWarning,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.checks import describe
 from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
-from calib.detection.calibrator import DetectionCalibrator
-from calib.detection.operating_points import check_options
-from calib.detection.tables.fingerprints import as_text, from_text
+from calib.detection.calibrator import DetectionCalibrator, check_options
+from calib.detection.tables.ground_truth import Fingerprints
 from calib.grouped.files import contents_of as contents_of_map
 from calib.grouped.files import is_plain, restored_map, unfitted_map
 from calib.grouped.map_table import make_map, stored_name
@@ -49,7 +49,7 @@ def contents_of(calibrator: object) -> dict[str, Any]:
         "calibrated_thresholds": _pairs(calibrator.calibrated_thresholds_),
         "pooled_thresholds": list(calibrator.pooled_thresholds_),
         "threshold_fallbacks": list(calibrator.threshold_fallbacks_),
-        "fit_images": None if calibrator.fit_images_ is None else as_text(calibrator.fit_images_),
+        "fit_images": None if calibrator.fit_images_ is None else _as_text(calibrator.fit_images_),
         "fallbacks": _pairs(calibrator.fallbacks_),
         "pooled_map": contents_of_map(calibrator.pooled_map_),
         "class_maps": [
@@ -88,7 +88,7 @@ def restored_calibrator(document: Mapping[str, Any]) -> DetectionCalibrator:
     fallbacks = _integers(document["threshold_fallbacks"], "threshold_fallbacks")
     calibrator.threshold_fallbacks_ = tuple(fallbacks.tolist())
     marks = document.get("fit_images")  # files of older versions have none
-    calibrator.fit_images_ = None if marks is None else from_text(marks)
+    calibrator.fit_images_ = None if marks is None else _from_text(marks)
     return calibrator
 
 
@@ -167,3 +167,19 @@ def _number(value: Any, name: str) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(f"a {name} must be a finite number; got {describe(value)}")
     return float(value)
+
+
+def _as_text(marks: Fingerprints) -> str:
+    """Return fingerprints as text for a file."""
+    return base64.b64encode(marks.astype("<u8").tobytes()).decode("ascii")
+
+
+def _from_text(text: Any) -> Fingerprints:
+    """Return the fingerprints that `_as_text` wrote, or raise a `ValueError`."""
+    try:
+        content = base64.b64decode(text, validate=True) if isinstance(text, str) else b"?"
+    except ValueError:
+        content = b"?"
+    if len(content) % 8:
+        raise ValueError(f"fit_images must be fingerprints in base64; got {describe(text)}")
+    return np.unique(np.frombuffer(content, dtype="<u8").astype(np.uint64))

@@ -20,6 +20,7 @@ from calib.evaluation.detection.localization import (
     localization_aware_absolute_error,
     localization_aware_calibration_error,
     localization_table,
+    score_iou_squared_error,
 )
 from calib.evaluation.detection.lrp import (
     LocalizationRecallPrecision,
@@ -27,7 +28,6 @@ from calib.evaluation.detection.lrp import (
     localization_recall_precision_of,
     optimal_localization_recall_precision,
 )
-from calib.evaluation.detection.overlap_error import score_iou_squared_error
 from calib.evaluation.detection.report.records import (
     ClassTable,
     DetectionMeasure,

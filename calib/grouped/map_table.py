@@ -14,12 +14,14 @@ from calib.grouped.maps import (
 )
 from calib.registry import CALIBRATORS, closest_name, get_entry, name_of
 
-#: Maps that `DetectionCalibrator` knows by name, beside those of the registry.
+#: Maps that `DetectionCalibrator` knows by name, beside those of the registry. The ``"histogram"``
+#: there is another calibrator: ``"grid_histogram"`` cannot be mistaken.
 DETECTION_MAPS: dict[str, type[BaseCalibrator]] = {
     "identity": IdentityCalibrator,
     "linear": LinearCalibrator,
     "histogram": GridHistogramCalibrator,
     "dependent_logistic": DependentLogisticCalibrator,
+    "grid_histogram": GridHistogramCalibrator,
 }
 
 
@@ -80,7 +82,7 @@ def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrato
     elif n_features and not getattr(made, "reads_features", False):
         raise ValueError(
             f"features={n_features} columns, but {type(made).__name__} reads scores alone; use "
-            f"'dependent_logistic', 'histogram' or 'split_point', or features=()"
+            f"'dependent_logistic', 'grid_histogram' or 'split_point', or features=()"
         )
     return made
 
@@ -108,7 +110,7 @@ _PREFIX = "detection."
 
 def stored_name(calibrator: object) -> str | None:
     """Return the name of a calibrator in files, None if its class is in neither table."""
-    for name, row in DETECTION_MAPS.items():
+    for name, row in DETECTION_MAPS.items():  # the first of two names
         if type(calibrator) is row:
             return _PREFIX + name
     return name_of(calibrator)

@@ -243,16 +243,16 @@ class Form:
     link : {"logistic", "identity"}
     design : callable
         Fitted map and `X` to regressors of shape (n_samples, n_unknowns).
-    read, write : callable
-        Coefficients of a fitted map, and their way back into a copy of it.
+    coefficients, attributes : callable
+        Coefficients of a fitted map, and the fitted attributes of a map with given ones.
     increasing : int or None
         Column whose coefficient is the slope in the score.
     """
 
     link: Link
     design: Callable[[Any, Float64Array], Float64Array]
-    read: Callable[[Any], Float64Array]
-    write: Callable[[Any, Float64Array], None]
+    coefficients: Callable[[Any], Float64Array]
+    attributes: Callable[[Float64Array], dict[str, Any]]
     increasing: int | None
 
 
@@ -267,53 +267,37 @@ def _platt_design(cal: Any, X: Float64Array) -> Float64Array:
     return _with_ones(s)
 
 
-def _write_platt(cal: Any, x: Float64Array) -> None:
-    cal.intercept_, cal.slope_ = x[:1].copy(), x[1:].copy()
-
-
 def _temperature_design(cal: Any, X: Float64Array) -> Float64Array:
     s, share = log_odds(X[:, :1]), getattr(cal, "input_smoothing_", 0.0)
     return links.bounded_log_odds(s, np.asarray(share), np) if share > 0 else s
-
-
-def _write_temperature(cal: Any, x: Float64Array) -> None:
-    cal.temperature_, cal.smoothing_ = 1.0 / max(float(x[0]), LEAST_SLOPE), 0.0
-
-
-def _write_linear(cal: Any, x: Float64Array) -> None:
-    cal.intercept_, cal.slope_ = float(x[0]), float(x[1])
-
-
-def _write_monomials(cal: Any, x: Float64Array) -> None:
-    cal.coefficients_ = x.copy()
 
 
 _PLATT = Form(
     "logistic",
     _platt_design,
     lambda cal: np.concatenate([cal.intercept_, cal.slope_]),
-    _write_platt,
+    lambda x: {"intercept_": x[:1].copy(), "slope_": x[1:].copy()},
     increasing=1,
 )
 _TEMPERATURE = Form(
     "logistic",
     _temperature_design,
     lambda cal: np.array([1.0 / cal.temperature_]),
-    _write_temperature,
+    lambda x: {"temperature_": 1.0 / max(float(x[0]), LEAST_SLOPE), "smoothing_": 0.0},
     increasing=0,
 )
 _LINEAR = Form(
     "identity",
     lambda cal, X: _with_ones(X[:, 0]),
     lambda cal: np.array([cal.intercept_, cal.slope_]),
-    _write_linear,
+    lambda x: {"intercept_": float(x[0]), "slope_": float(x[1])},
     increasing=1,
 )
 _MONOMIALS = Form(
     "logistic",
-    lambda cal, X: standard_monomials(cal, X),
+    standard_monomials,
     lambda cal: cal.coefficients_,
-    _write_monomials,
+    lambda x: {"coefficients_": x.copy()},
     increasing=None,
 )
 
@@ -339,7 +323,7 @@ def _never_falling(
     """Replace a map that falls with the score by the best constant."""
     if form is None or form.increasing is None:
         return fitted
-    x = form.read(fitted)
+    x = form.coefficients(fitted)
     if x[form.increasing] >= 0:
         return fitted
     prior = Prior(x, np.full(len(x), FREE))
@@ -351,7 +335,7 @@ def _never_falling(
         form.link,
         increasing=form.increasing,
     )
-    form.write(fitted, found[0])
+    fitted.__dict__.update(form.attributes(found[0]))
     return fitted
 
 
@@ -369,7 +353,7 @@ def _fit_shrunk(
     rows = np.concatenate([np.arange(part.start, part.stop) for _, part in groups])
     sizes = np.array([part.stop - part.start for _, part in groups])
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    centre = form.read(maps.pooled)
+    centre = form.coefficients(maps.pooled)
     prior = Prior(centre, np.full(len(centre), max(weight, FREE)))
     design = form.design(maps.pooled, X[rows])
     found, converged = fit_groups(
@@ -383,5 +367,5 @@ def _fit_shrunk(
         )
     for (label, _), x in zip(groups, found, strict=True):
         own = copy.copy(maps.pooled)
-        form.write(own, x)
+        own.__dict__.update(form.attributes(x))
         maps.own[label], maps.share[label] = own, 1.0

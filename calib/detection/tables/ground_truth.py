@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -11,8 +12,15 @@ import numpy as np
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._core.matching import first_of_each
 from calib.detection.tables import checks
 from calib.detection.tables.flat import Flat, kept, merged_rows, set_fields, summary
+
+Fingerprints = np.ndarray[Any, np.dtype[np.uint64]]
+#: Boxes are compared to a tenth of a pixel in them, whatever type they went through.
+STEPS = 10.0
+#: Coordinates are cut there, far beyond any image.
+FARTHEST = 1e15
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -278,3 +286,28 @@ def _merged_names(parts: Sequence[GroundTruth]) -> dict[int, str] | None:
                     f"class {label} is called {names[label]!r} in one part and {name!r} in another"
                 )
     return names if given else None
+
+
+def fingerprints(ground_truth: GroundTruth) -> Fingerprints:
+    """Return a hash of the id and the annotated boxes of every image that has some, ascending.
+
+    Different data sets may number their images alike; with their boxes no two images agree by
+    chance. Images without a box are left out.
+    """
+    counted = ~ground_truth.ignore
+    images, labels = ground_truth.image_id[counted], ground_truth.labels[counted]
+    with np.errstate(over="ignore"):
+        steps = np.clip(ground_truth.boxes[counted] * STEPS, -FARTHEST, FARTHEST)
+    corners = np.rint(steps).astype(np.int64)
+    rows = np.column_stack([labels, corners])
+    order = np.lexsort((*rows.T[::-1], images))
+    rows = np.ascontiguousarray(rows[order], dtype="<i8")
+    starts = first_of_each(images[order])
+    ends = [*starts[1:].tolist(), len(rows)][: len(starts)]
+    hashes = [
+        hashlib.blake2b(f"{image}:".encode() + rows[start:end].tobytes(), digest_size=8).digest()
+        for image, start, end in zip(
+            images[order][starts].tolist(), starts.tolist(), ends, strict=True
+        )
+    ]
+    return np.unique(np.frombuffer(b"".join(hashes), dtype="<u8").astype(np.uint64))

@@ -11,7 +11,7 @@ from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
-from calib.detection.queue import Queue
+from calib.detection.matching import Queue
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation.detection import coco_peers, precision_recall
 from calib.warnings import NothingToMeasureWarning

@@ -66,7 +66,7 @@ class ErrorOptions:
     min_samples: int = 1
     renormalise: bool = False
     classes_without_gt: WithoutTruth = "skip"
-    drop_zero: bool = False  # leave classes with an error of exactly 0 out of the mean
+    as_published: bool = False  # ignored detections count, errors of exactly 0 do not
     debiased: bool = False
 
 
@@ -78,7 +78,7 @@ def calibration_error(
     if options.average == "pooled":
         return errors[..., 0]
     known = ~np.isnan(errors)
-    if options.drop_zero:
+    if options.as_published:
         known &= errors != 0
     weight = np.where(known, count if options.average == "weighted" else 1.0, 0.0)
     return _ratio((weight * np.where(known, errors, 0.0)).sum(axis=-1), weight.sum(axis=-1))
@@ -201,7 +201,7 @@ def error_terms(
         errors = by_group(np.abs(gap) * counted, table, n_tables)
         known = by_group(counted.astype(np.float64), table, n_tables) > 0
         known = total > 0 if options.reduce == "ece" and not options.renormalise else known
-        if options.drop_zero:
+        if options.as_published:
             known &= errors != 0
         mass = np.where(known, total if options.average == "weighted" else 1.0, 0.0)
         share = share * _ratio(mass, mass.sum(axis=-1, keepdims=True))[..., table]
@@ -276,20 +276,20 @@ def mean_ratio(ratio: Ratio) -> Any:
 
 
 def absolute_ratio(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, reference_compat: bool
+    layout: Layout, entries: EntrySums, classes: ClassSums, *, options: ErrorOptions, **_: Any
 ) -> Ratio:
     """Return the sums of the absolute error of every class."""
     total = by_group(entries.absolute, layout.entry_class, layout.n_classes)
     count = by_group(entries.n, layout.entry_class, layout.n_classes)
     known = (classes.n_truth > 0) & (count > 0)
-    if reference_compat:
+    if options.as_published:
         total, count = total + classes.ignored_score, count + classes.n_ignored
         known = (classes.n_truth > 0) & (total > 0)
     return Ratio(total, count, known)
 
 
 def squared_ratio(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, classes_without_gt: WithoutTruth
+    layout: Layout, entries: EntrySums, classes: ClassSums, *, options: ErrorOptions, **_: Any
 ) -> Ratio:
     """Return the sums of the squared difference of score and target, classes taken as one."""
     top, bottom = (
@@ -297,7 +297,7 @@ def squared_ratio(
         for column in (entries.squared, entries.n)
     )
     known = classes.n_truth > 0
-    return Ratio(top, bottom, known | (classes_without_gt == "fp"), pooled=True)
+    return Ratio(top, bottom, known | (options.classes_without_gt == "fp"), pooled=True)
 
 
 class LRPParts(NamedTuple):
@@ -309,7 +309,9 @@ class LRPParts(NamedTuple):
     false_negative: Float64Array
 
 
-def lrp_ratio(classes: ClassSums, iou_threshold: float, part: int) -> Ratio:
+def lrp_ratio(
+    layout: Any, entries: Any, classes: ClassSums, *, iou_threshold: float, part: int, **_: Any
+) -> Ratio:
     """Return the sums of the LRP error, or of a component, in the order of `LRPParts`."""
     truth, hit, miss = classes.n_truth, classes.n_true_positive, classes.n_false_positive
     known, found = truth > 0, (truth > 0) & (hit > 0)
@@ -325,7 +327,9 @@ def lrp_ratio(classes: ClassSums, iou_threshold: float, part: int) -> Ratio:
 
 def lrp_parts(classes: ClassSums, iou_threshold: float) -> LRPParts:
     """Return the LRP error and its components of every class."""
-    ratios = (lrp_ratio(classes, iou_threshold, part) for part in range(4))
+    ratios = (
+        lrp_ratio(None, None, classes, iou_threshold=iou_threshold, part=part) for part in range(4)
+    )
     return LRPParts(*(np.where(one.known, _ratio(one.top, one.bottom), np.nan) for one in ratios))
 
 

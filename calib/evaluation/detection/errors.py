@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from calib._core.binning import Strategy
+from calib.detection.lrp import Threshold
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
-from calib.evaluation.detection.cell_sums import Average, ErrorOptions, Reduce, WithoutTruth
-from calib.evaluation.detection.outcomes import collect, make_grid
-from calib.evaluation.detection.plans import Plan, error_plan, warn_if_nan
-from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
+from calib.evaluation.detection.cell_sums import Average, Reduce, WithoutTruth
+from calib.evaluation.detection.metrics import METRICS
+from calib.evaluation.detection.tables import DetectionTable
+
+ERROR = METRICS["detection_calibration_error"]
 
 
 def detection_calibration_error(
@@ -122,61 +123,7 @@ def detection_calibration_error(
     >>> round(detection_calibration_error(found, truth), 3)
     0.25
     """
-    plan = plan_detection_calibration_error(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        features=features,
-        n_bins=n_bins,
-        strategy=strategy,
-        reduce=reduce,
-        min_samples=min_samples,
-        renormalise=renormalise,
-        average=average,
-        classes_without_gt=classes_without_gt,
-        threshold=threshold,
-        reference_compat=reference_compat,
-        matches=matches,
-    )
-    return warn_if_nan(plan.value(), plan.binned, "the detection calibration error")
-
-
-def plan_detection_calibration_error(
-    detections: Detections,
-    ground_truth: GroundTruth,
-    *,
-    iou_threshold: float = 0.5,
-    features: Sequence[str] = ("score",),
-    n_bins: int | Sequence[int] = 10,
-    strategy: Strategy = "uniform",
-    reduce: Reduce = "ece",
-    min_samples: int = 1,
-    renormalise: bool = False,
-    average: Average = "pooled",
-    classes_without_gt: WithoutTruth = "skip",
-    threshold: Threshold = None,
-    reference_compat: bool = False,
-    matches: Matches | None = None,
-) -> Plan:
-    """Check all arguments of the error and return what computes it."""
-    options = check(ErrorOptions(reduce, average, min_samples, renormalise, classes_without_gt))
-    grid = make_grid(
-        features,
-        n_bins,
-        strategy,
-        class_edges=average != "pooled",
-        right_closed=reference_compat,
-        all_classes=classes_without_gt == "fp",
-    )
-    outcomes = collect(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        zero_iou="strict",
-        threshold=threshold,
-        matches=matches,
-    )
-    return error_plan(bin_outcomes(outcomes, grid, "tp"), options)
+    return ERROR.value(**locals())
 
 
 def detection_calibration_table(
@@ -241,13 +188,4 @@ def detection_calibration_table(
     >>> round(table.calibration_error(), 3), round(table.coverage(min_samples=2), 3)
     (0.2, 0.667)
     """
-    grid = make_grid(features, n_bins, strategy, class_edges=False, right_closed=reference_compat)
-    outcomes = collect(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        zero_iou="strict",
-        threshold=threshold,
-        matches=matches,
-    )
-    return bin_outcomes(outcomes, grid, "tp").table
+    return ERROR.plan(**locals()).binned.table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, mean_ratio
+from calib.evaluation.detection.metrics import Plan
 from calib.evaluation.detection.outcomes import Outcomes, Target
-from calib.evaluation.detection.plans import Plan
-from calib.evaluation.detection.tables import entry_columns
+from calib.evaluation.detection.tables import Binned, entry_columns
 from calib.evaluation.sampling.group_redraws import (
     GroupRedraws,
     group_correlation,
@@ -21,6 +21,7 @@ from calib.evaluation.sampling.group_redraws import (
 from calib.evaluation.sampling.mean_intervals import Moments
 
 _Table = TypeVar("_Table", Detections, GroundTruth)
+Key = TypeVar("Key", bound=Hashable)
 
 #: Detections of similar score whose overlaps stand for each other when a calibrated score is drawn.
 NEIGHBOURS = 50
@@ -29,23 +30,23 @@ BATCH_NUMBERS = 1 << 21
 
 
 class PerImage:
-    """Sums of a metric per image, so that any weighting of the images is one product.
+    """Sums of binned detections per image, so that any weighting of the images is one product.
 
     Parameters
     ----------
-    plan : Plan
+    binned : Binned
     n_images : int
     """
 
-    def __init__(self, plan: Plan, n_images: int) -> None:
-        self.plan = plan
-        outcomes, table = plan.binned.outcomes, plan.binned.table
+    def __init__(self, binned: Binned, n_images: int) -> None:
+        outcomes, table = binned.outcomes, binned.table
+        self.layout = table.layout
         image = outcomes.image_of(outcomes.rows)
         ignored = outcomes.image_of(outcomes.ignored)
         n_entries, n_classes = table.entries.shape[1], table.classes.shape[1]
         columns = entry_columns(outcomes.score, outcomes.target(table.target))
         self.entries = [
-            _sparse(column, image, plan.binned.entry, n_images, n_entries) for column in columns
+            _sparse(column, image, binned.entry, n_images, n_entries) for column in columns
         ]
         code, other = outcomes.code, outcomes.ignored_code
         truth_image, truth_code = outcomes.truth()
@@ -62,11 +63,10 @@ class PerImage:
         ]
         self.batch = max(1, BATCH_NUMBERS // max(n_entries, n_classes, n_images, 1))
 
-    def moments(self) -> Moments:
-        """Return the moments of a mean, images being the units."""
-        table, ratio = self.plan.binned.table, self.plan.ratio
-        assert ratio is not None
-        layout, whole = table.layout, ratio(table.layout, table.sums, table.class_sums)
+    def moments(self, plan: Plan) -> Moments:
+        """Return the moments of a mean of these detections, images being the units."""
+        assert plan.ratio is not None
+        whole = plan.of_sample(plan.ratio)
         top, bottom, known, _ = whole.seen_as(whole.known)
         used = known & (bottom > 0)
         mean = float(mean_ratio(whole))
@@ -77,8 +77,8 @@ class PerImage:
         deviation = np.empty(n_images)
         for start in range(0, n_images, self.batch):
             rows = slice(start, start + self.batch)
-            parts = ratio(
-                layout,
+            parts = plan.ratio(
+                self.layout,
                 EntrySums(*(column[rows].toarray() for column in self.entries)),
                 ClassSums(*(column[rows].toarray() for column in self.classes)),
             ).seen_as(whole.known)
@@ -91,12 +91,11 @@ class PerImage:
             n_images,
         )
 
-    def values(self, weight: Float64Array) -> Float64Array:
-        """Return the metric under every row of weights, shape (n_replicates,)."""
+    def values(self, plans: Sequence[Plan], weight: Float64Array) -> list[Float64Array]:
+        """Return metrics of these detections under every row of weights."""
         entries = EntrySums(*((column.T @ weight.T).T for column in self.entries))
         classes = ClassSums(*((column.T @ weight.T).T for column in self.classes))
-        out: Float64Array = self.plan.evaluate(self.plan.binned.table.layout, entries, classes)
-        return out
+        return [plan.evaluate(self.layout, entries, classes) for plan in plans]
 
 
 def _sparse(values: Any, row: IntArray, column: IntArray, n_rows: int, n_columns: int) -> Any:
@@ -173,25 +172,42 @@ class CalibratedTargets:
         return target
 
 
+def resampled_values(
+    plans: Mapping[Key, Plan], n_images: int, n_resamples: int, rng: np.random.Generator
+) -> dict[Key, Float64Array]:
+    """Return what plans show on the same draws of images, each of shape (n_resamples, ...).
+
+    A single image cannot be resampled: then there are no draws.
+    """
+    by_table = _grouped(plans, lambda plan: id(plan.binned))
+    tables = [(PerImage(plans[names[0]].binned, n_images), names) for names in by_table]
+    batch = min(images.batch for images, _ in tables)
+    parts: dict[Key, list[Float64Array]] = {name: [] for name in plans}
+    weights: Iterable[Float64Array] = [np.empty((0, n_images))]
+    if n_images > 1:
+        weights = image_weights(n_images, n_resamples, batch, rng)
+    for weight in weights:
+        for images, names in tables:
+            values = images.values([plans[name] for name in names], weight)
+            for name, value in zip(names, values, strict=True):
+                parts[name].append(value)
+    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+
+
 def calibrated_values(
-    plans: Mapping[str, Plan], n_floor: int, seed: int | np.random.SeedSequence
-) -> dict[str, Float64Array]:
+    plans: Mapping[Key, Plan], n_floor: int, seed: int
+) -> dict[Key, Float64Array]:
     """Return what simulated calibrated detectors show, by plan; shape (n_floor, ...).
 
     Plans of the same detections see the same targets; whatever else there is, the numbers of a plan
     are the same.
     """
-    shared: dict[tuple[int, Target], list[str]] = {}
-    for name, plan in plans.items():
-        key = id(plan.binned.outcomes), plan.binned.table.target
-        shared.setdefault(key, []).append(name)
-    out: dict[str, Float64Array] = {}
-    for names in shared.values():
+    parts: dict[Key, list[Float64Array]] = {name: [] for name in plans}
+    for names in _grouped(plans, lambda p: (id(p.binned.outcomes), p.binned.table.target)):
         rng = np.random.default_rng(seed)
         some = plans[names[0]].binned
         targets = CalibratedTargets(some.outcomes, some.table.target, n_floor, rng)
         binned = {id(plans[name].binned): plans[name].binned for name in names}
-        parts: dict[str, list[Float64Array]] = {name: [] for name in names}
         largest = max(one.table.entries.shape[1] for one in binned.values())
         batch = max(1, BATCH_NUMBERS // max(largest, 1))
         for start in range(0, n_floor, batch):
@@ -210,8 +226,15 @@ def calibrated_values(
                 table, entries = plans[name].binned.table, sums[id(plans[name].binned)]
                 shown = plans[name].evaluate(table.layout, EntrySums(*entries), table.class_sums)
                 parts[name].append(shown)
-        out.update({name: np.concatenate(blocks) for name, blocks in parts.items()})
-    return out
+    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+
+
+def _grouped(plans: Mapping[Key, Plan], of: Callable[[Plan], Hashable]) -> Iterable[list[Key]]:
+    """Return the names of plans that share something, group by group."""
+    groups: dict[Hashable, list[Key]] = {}
+    for name, plan in plans.items():
+        groups.setdefault(of(plan), []).append(name)
+    return groups.values()
 
 
 def image_weights(

@@ -6,17 +6,24 @@ their draws. What chance explains is decided for all measures that stand togethe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib.evaluation.detection.cell_sums import first_of
-from calib.evaluation.detection.image_draws import PerImage
+from calib.evaluation.detection.image_draws import (
+    Key,
+    PerImage,
+    calibrated_values,
+    resampled_values,
+)
+from calib.evaluation.detection.metrics import Plan
 from calib.evaluation.detection.plans import Plan
 from calib.evaluation.report.records import ROUNDING
+from calib.evaluation.report.results import ROUNDING
 from calib.evaluation.sampling.draws import Interval, interval_of, summarized
 from calib.evaluation.sampling.inversion import (
     GapLaw,
@@ -29,10 +36,7 @@ from calib.evaluation.sampling.mean_intervals import mean_ends
 
 #: Gaps of all draws that are kept (64 MB); errors of more are inverted without them.
 LAW_NUMBERS = 1 << 23
-#: What the plan of the gaps of an error is called.
-GAPS = "_gaps"
 NOTHING = float("nan")
-Key = TypeVar("Key", bound=Hashable)
 
 
 class Draws(NamedTuple):
@@ -40,7 +44,7 @@ class Draws(NamedTuple):
 
     Attributes
     ----------
-    resampled : ndarray of shape (n_resamples,)
+    resampled : ndarray of shape (n_resamples, ...)
     calibrated : ndarray of shape (n_floor,) or None
         None where the question makes no sense.
     resampled_gaps, calibrated_gaps : ndarray of shape (n, n_terms) or None
@@ -52,31 +56,45 @@ class Draws(NamedTuple):
     resampled_gaps: Float64Array | None = None
     calibrated_gaps: Float64Array | None = None
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        resampled: Mapping[str, Float64Array],
-        calibrated: Mapping[str, Float64Array],
-    ) -> Draws:
-        """Read the draws of one measure."""
-        return cls(
-            resampled[name].reshape(len(resampled[name])),
-            calibrated.get(name),
-            resampled.get(name + GAPS),
-            calibrated.get(name + GAPS),
-        )
 
+def draw(
+    plans: Mapping[Key, Plan],
+    n_images: int,
+    n_resamples: int,
+    n_floor: int,
+    rng: np.random.Generator,
+    seed: int | None = None,
+) -> dict[Key, Draws]:
+    """Draw images, and calibrated scores where these make sense, alike for all measures.
 
-def with_gaps(plans: Mapping[str, Plan], n_draws: int) -> dict[str, Plan]:
-    """Return plans with those of the gaps of their errors, as far as that many draws fit."""
-    out = dict(plans)
+    Parameters
+    ----------
+    plans : mapping of Plan
+    n_images, n_resamples, n_floor : int
+    rng : Generator
+        Draws the images.
+    seed : int, default=None
+        Seed of the calibrated scores; None draws one.
+    """
+    every: dict[tuple[Key, str], Plan] = {(name, ""): plan for name, plan in plans.items()}
     for name, plan in plans.items():
-        gaps = plan.gaps()
-        n_entries = len(plan.binned.table.entry_cell)
-        if gaps is not None and 0 < n_entries * n_draws <= LAW_NUMBERS:
-            out[name + GAPS] = gaps
-    return out
+        gaps, n_entries = plan.gaps(), len(plan.binned.table.entry_cell)
+        if gaps is not None and 0 < n_entries * max(n_resamples, n_floor) <= LAW_NUMBERS:
+            every[name, "gaps"] = gaps
+    resampled = resampled_values(every, n_images, n_resamples, rng)
+    with_floor = {key: plan for key, plan in every.items() if plan.has_floor}
+    calibrated = calibrated_values(
+        with_floor, n_floor, int(rng.integers(2**63)) if seed is None else seed
+    )
+    return {
+        name: Draws(
+            resampled[name, ""],
+            calibrated.get((name, "")),
+            resampled.get((name, "gaps")),
+            calibrated.get((name, "gaps")),
+        )
+        for name in plans
+    }
 
 
 def chance_of(
@@ -123,7 +141,9 @@ def measured(
     if np.isnan(usual) or len(resampled) < 2:
         return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
     if plan.options is None:
-        low, high = mean_ends(PerImage(plan, n_images).moments(), confidence_level, (0.0, 1.0))
+        low, high = mean_ends(
+            PerImage(plan.binned, n_images).moments(plan), confidence_level, (0.0, 1.0)
+        )
         low, high = min(low, usual), max(high, usual)  # sums in another order
     elif draws.calibrated is not None and chance is not None:
         value, low, high = invert(

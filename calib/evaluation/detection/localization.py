@@ -1,20 +1,16 @@
-"""Calibration errors that read the overlap of boxes: LaECE and LaACE."""
+"""Errors of scores against the overlap of boxes: LaECE, LaACE and the squared error."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from calib._core.binning import Strategy
-from calib.detection.lrp import ZeroIou
+from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
-from calib.evaluation.detection import cell_sums
-from calib.evaluation.detection.cell_sums import ErrorOptions
-from calib.evaluation.detection.outcomes import collect, make_grid
-from calib.evaluation.detection.overlap_error import ONE_BIN
-from calib.evaluation.detection.plans import Plan, error_plan, mean_plan, warn_if_nan
-from calib.evaluation.detection.tables import DetectionTable, bin_outcomes, check
+from calib.evaluation.detection.cell_sums import WithoutTruth
+from calib.evaluation.detection.metrics import METRICS
+from calib.evaluation.detection.tables import DetectionTable
+
+LAECE = METRICS["localization_aware_calibration_error"]
 
 
 def localization_aware_calibration_error(
@@ -103,44 +99,7 @@ def localization_aware_calibration_error(
     >>> round(localization_aware_calibration_error(found, truth), 3)
     0.275
     """
-    plan = plan_localization_aware_calibration_error(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        n_bins=n_bins,
-        strategy=strategy,
-        threshold=threshold,
-        zero_iou=zero_iou,
-        reference_compat=reference_compat,
-        matches=matches,
-    )
-    return warn_if_nan(plan.value(), plan.binned, "the localisation-aware calibration error")
-
-
-def plan_localization_aware_calibration_error(
-    detections: Detections,
-    ground_truth: GroundTruth,
-    *,
-    iou_threshold: float = 0.0,
-    n_bins: int = 25,
-    strategy: Strategy = "uniform",
-    threshold: Threshold = None,
-    zero_iou: ZeroIou = "strict",
-    reference_compat: bool = False,
-    matches: Matches | None = None,
-) -> Plan:
-    """Check all arguments of the error and return what computes it."""
-    grid = make_grid(("score",), n_bins, strategy, class_edges=True, right_closed=reference_compat)
-    outcomes = collect(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        zero_iou="reference" if reference_compat else zero_iou,
-        threshold=threshold,
-        matches=matches,
-    )
-    options = check(ErrorOptions(average="macro", drop_zero=reference_compat))
-    return error_plan(bin_outcomes(outcomes, grid, "iou"), options)
+    return LAECE.value(**locals())
 
 
 def localization_aware_absolute_error(
@@ -211,41 +170,72 @@ def localization_aware_absolute_error(
     >>> round(localization_aware_absolute_error(found, truth), 3)
     0.275
     """
-    plan = plan_localization_aware_absolute_error(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        threshold=threshold,
-        zero_iou=zero_iou,
-        reference_compat=reference_compat,
-        matches=matches,
-    )
-    return warn_if_nan(plan.value(), plan.binned, "the localisation-aware absolute error")
+    return METRICS["localization_aware_absolute_error"].value(**locals())
 
 
-def plan_localization_aware_absolute_error(
+def score_iou_squared_error(
     detections: Detections,
     ground_truth: GroundTruth,
     *,
     iou_threshold: float = 0.0,
     threshold: Threshold = None,
+    classes_without_gt: WithoutTruth = "skip",
     zero_iou: ZeroIou = "strict",
-    reference_compat: bool = False,
     matches: Matches | None = None,
-) -> Plan:
-    """Check all arguments of the error and return what computes it."""
-    outcomes = collect(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        zero_iou="reference" if reference_compat else zero_iou,
-        threshold=threshold,
-        matches=matches,
-    )
-    return mean_plan(
-        bin_outcomes(outcomes, ONE_BIN, "iou"),
-        partial(cell_sums.absolute_ratio, reference_compat=reference_compat),
-    )
+) -> float:
+    """Compute the mean squared difference of score and overlap.
+
+    A proper score for scores that should equal the expected overlap (0 for false positives): the
+    conditional mean minimises it. Use it to choose between calibrators, always on the same
+    detections, since it has no bins and hence no floor to compare with.
+
+    Parameters
+    ----------
+    detections : Detections
+        Boxes with scores in [0, 1].
+    ground_truth : GroundTruth
+        Annotated boxes of the same images.
+    iou_threshold : float in [0, 1), default=0.0
+        Overlap from which a detection is a true positive.
+    threshold : float, mapping from int to float, or None, default=None
+        Detections below it are dropped; a mapping has one number per class.
+    zero_iou : {"strict", "reference"}, default="strict"
+        At ``iou_threshold=0``, whether a pair has to overlap at all; see `match`.
+    matches : Matches, default=None
+        What `match` gives at the same threshold, if it is at hand.
+    classes_without_gt : {"skip", "fp"}, default="skip"
+        Leave detections of classes out that have no annotated box in these images, or take them as
+        false positives.
+
+    Returns
+    -------
+    error : float
+        In [0, 1], lower is better; NaN if nothing is counted.
+
+    Raises
+    ------
+    ValueError
+        As `localization_aware_calibration_error`.
+
+    Warns
+    -----
+    NothingToMeasureWarning
+        If the result is NaN.
+
+    Notes
+    -----
+    Mean of ``(p - q)**2`` over all detections that count, whatever their class. Unbiased.
+
+    Examples
+    --------
+    >>> from calib.detection import Detections, GroundTruth
+    >>> from calib.evaluation import score_iou_squared_error
+    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
+    >>> round(score_iou_squared_error(found, truth), 5)
+    0.09125
+    """
+    return METRICS["score_iou_squared_error"].value(**locals())
 
 
 def localization_table(
@@ -300,13 +290,4 @@ def localization_table(
     >>> round(table.calibration_error(average="macro"), 3)
     0.275
     """
-    grid = make_grid(("score",), n_bins, "uniform", class_edges=False, right_closed=False)
-    outcomes = collect(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        zero_iou=zero_iou,
-        threshold=threshold,
-        matches=matches,
-    )
-    return bin_outcomes(outcomes, grid, "iou").table
+    return LAECE.plan(**locals()).binned.table

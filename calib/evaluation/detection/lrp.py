@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.lrp import MatchedScores, ZeroIou, check_iou_threshold
+from calib.detection.lrp import MatchedScores, Threshold, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
 from calib.evaluation.detection import cell_sums
-from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, Layout, Ratio
-from calib.evaluation.detection.outcomes import collect
-from calib.evaluation.detection.overlap_error import ONE_BIN
-from calib.evaluation.detection.plans import Plan, mean_plan, warn_if_nan
-from calib.evaluation.detection.tables import DetectionTable, bin_outcomes
+from calib.evaluation.detection.metrics import METRICS
+from calib.evaluation.detection.tables import DetectionTable
+
+LRP = METRICS["localization_recall_precision"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -135,45 +132,9 @@ def localization_recall_precision(
     LocalizationRecallPrecision(value=0.6250, localization=0.2500, false_positive=0.0000, \
 false_negative=0.5000, 1 classes)
     """
-    plan = plan_localization_recall_precision(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        threshold=threshold,
-        zero_iou=zero_iou,
-        matches=matches,
-    )
-    warn_if_nan(plan.value(), plan.binned, "the localisation recall precision error")
+    plan = LRP.plan(**locals())
+    plan.checked_value(LRP.name)
     return localization_recall_precision_of(plan.binned.table, threshold)
-
-
-def plan_localization_recall_precision(
-    detections: Detections,
-    ground_truth: GroundTruth,
-    *,
-    iou_threshold: float = 0.0,
-    threshold: Threshold = None,
-    zero_iou: ZeroIou = "strict",
-    matches: Matches | None = None,
-) -> Plan:
-    """Check all arguments of the error and return what computes its value."""
-    outcomes = collect(
-        detections,
-        ground_truth,
-        iou_threshold=iou_threshold,
-        zero_iou=zero_iou,
-        threshold=threshold,
-        matches=matches,
-    )
-    ratio = partial(lrp_part, part=0, iou_threshold=outcomes.iou_threshold)
-    return mean_plan(bin_outcomes(outcomes, ONE_BIN, "iou"), ratio, has_floor=False)
-
-
-def lrp_part(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, part: int, iou_threshold: float
-) -> Ratio:
-    """Return the sums of the LRP error, or of a component, as a plan wants them."""
-    return cell_sums.lrp_ratio(classes, iou_threshold, part)
 
 
 def optimal_localization_recall_precision(

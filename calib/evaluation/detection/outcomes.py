@@ -16,15 +16,16 @@ from calib._core import binning
 from calib._core.binning import Strategy
 from calib.detection.lrp import (
     BoolArray,
+    Threshold,
     ZeroIou,
     all_classes,
+    apply_thresholds,
     check_iou_threshold,
     check_matches,
     truth_counts,
 )
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold, apply_thresholds
 
 Target: TypeAlias = Literal["tp", "iou"]
 FEATURES = ("score", "cx", "cy", "w", "h")

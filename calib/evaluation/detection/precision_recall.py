@@ -8,7 +8,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib._core import matching as core
-from calib.detection.queue import Queue, outside
+from calib.detection.matching import Queue, outside
 from calib.detection.tables.detections import Detections, GroundTruth
 
 #: Sizes by area in square pixels, both ends included: all, small, medium, large.

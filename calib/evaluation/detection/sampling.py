@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from inspect import signature
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -11,34 +13,28 @@ import numpy as np
 from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
-from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.typing import IntArray, RandomState
 from calib._border.words import did_you_mean
+from calib.detection.lrp import Threshold
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
-from calib.evaluation.detection.errors import plan_detection_calibration_error
-from calib.evaluation.detection.image_draws import (
-    PerImage,
-    calibrated_values,
-    image_weights,
-    images_drawn,
-)
+from calib.evaluation.detection.errors import detection_calibration_error
+from calib.evaluation.detection.image_draws import images_drawn, resampled_values
 from calib.evaluation.detection.image_intervals import (
-    Draws,
     chance_of,
     changed,
+    draw,
     measured,
     nothing,
     percentiles,
-    with_gaps,
 )
 from calib.evaluation.detection.localization import (
-    plan_localization_aware_absolute_error,
-    plan_localization_aware_calibration_error,
+    localization_aware_absolute_error,
+    localization_aware_calibration_error,
+    score_iou_squared_error,
 )
-from calib.evaluation.detection.lrp import plan_localization_recall_precision
-from calib.evaluation.detection.overlap_error import plan_score_iou_squared_error
-from calib.evaluation.detection.plans import Plan, warn_if_nan
+from calib.evaluation.detection.lrp import localization_recall_precision
+from calib.evaluation.detection.metrics import METRICS, Plan
 from calib.evaluation.detection.report.records import DetectionMetricInterval
 from calib.evaluation.sampling.draws import Interval
 from calib.evaluation.sampling.metric_intervals import centred_interval
@@ -47,13 +43,26 @@ Method: TypeAlias = Literal["auto", "percentile"]
 DetectionMetric: TypeAlias = str | Callable[..., float]
 
 #: Metrics that are sums over images, hence resampled without being computed anew.
-PLANS: dict[str, Callable[..., Plan]] = {
-    "detection_calibration_error": plan_detection_calibration_error,
-    "localization_aware_calibration_error": plan_localization_aware_calibration_error,
-    "localization_aware_absolute_error": plan_localization_aware_absolute_error,
-    "localization_recall_precision": plan_localization_recall_precision,
-    "score_iou_squared_error": plan_score_iou_squared_error,
-}
+FUNCTIONS = (
+    detection_calibration_error,
+    localization_aware_calibration_error,
+    localization_aware_absolute_error,
+    localization_recall_precision,
+    score_iou_squared_error,
+)
+
+
+def _plan(
+    function: Callable[..., Any], detections: Detections, ground_truth: GroundTruth, **options: Any
+) -> Plan:
+    """Return a metric of these detections, ready for draws, with the defaults of its function."""
+    call = signature(function).bind(detections, ground_truth, **options)
+    call.apply_defaults()
+    return METRICS[function.__name__].plan(**call.arguments)
+
+
+#: What prepares each of them for its options.
+PLANS = {function.__name__: partial(_plan, function) for function in FUNCTIONS}
 
 
 def detection_metric_interval(
@@ -184,22 +193,13 @@ def detection_metric_interval(
         )
         return DetectionMetricInterval(interval, nothing(confidence_level))
     plan = _plan_of(metric)(detections, ground_truth, **options)
-    warn_if_nan(plan.value(), plan.binned, "the metric")
-    plans = with_gaps({metric: plan}, max(n_resamples, n_floor))
-    images = {name: PerImage(one, n_images) for name, one in plans.items()}
-    batch = min(one.batch for one in images.values())
-    blocks: dict[str, list[Float64Array]] = {name: [] for name in plans}
-    for weight in image_weights(n_images, n_resamples, batch, rng):
-        for name, one in images.items():
-            blocks[name].append(one.values(weight))
-    resampled = {name: np.concatenate(parts) for name, parts in blocks.items()}
-    with_floor = {name: one for name, one in plans.items() if one.has_floor}
-    calibrated = calibrated_values(with_floor, n_floor, int(rng.integers(2**63)))
-    draws = Draws.of(metric, resampled, calibrated)
-    chance = chance_of({metric: plan}, {metric: draws}, confidence_level).get(metric)
-    interval, floor = measured(plan, draws, confidence_level, n_images, chance)
+    plan.checked_value("the metric")
+    plans = {metric: plan}
+    draws = draw(plans, n_images, n_resamples, n_floor, rng)
+    chance = chance_of(plans, draws, confidence_level).get(metric)
+    interval, floor = measured(plan, draws[metric], confidence_level, n_images, chance)
     if method == "percentile":
-        drawn = percentiles(plan.value(), draws.resampled, confidence_level)
+        drawn = percentiles(plan.value(), draws[metric].resampled, confidence_level)
         interval = replace(drawn, floor=floor.mean, floor_low=floor.low, floor_high=floor.high)
     return DetectionMetricInterval(interval, floor)
 
@@ -300,23 +300,15 @@ def detection_metric_difference(
     plan_of = _plan_of(metric)
     rng = generator(random_state)
     n_images = _count_images(ground_truth)
-    plans = [
-        plan_of(found, ground_truth, threshold=threshold, matches=matches, **options)
-        for found, threshold, matches in (
-            (before, threshold_before, matches_before),
-            (after, threshold_after, matches_after),
-        )
-    ]
-    first, second = (PerImage(plan, n_images) for plan in plans)
-    batch = min(first.batch, second.batch)
-    draws = np.concatenate(
-        [
-            second.values(weight) - first.values(weight)
-            for weight in image_weights(n_images, n_resamples, batch, rng)
-        ]
+    first = plan_of(
+        before, ground_truth, threshold=threshold_before, matches=matches_before, **options
     )
-    one, two = (warn_if_nan(plan.value(), plan.binned, "the metric") for plan in plans)
-    return changed(plans[0], two - one, draws, confidence_level)
+    second = plan_of(
+        after, ground_truth, threshold=threshold_after, matches=matches_after, **options
+    )
+    draws = resampled_values({0: first, 1: second}, n_images, n_resamples, rng)
+    one, two = (plan.checked_value("the metric") for plan in (first, second))
+    return changed(first, two - one, draws[1] - draws[0], confidence_level)
 
 
 def _plan_of(metric: str) -> Callable[..., Plan]:

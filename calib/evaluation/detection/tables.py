@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,23 +201,15 @@ class DetectionTable:
 
     def absolute_error(self) -> float:
         """Return the mean over classes of the mean ``|score - target|`` of a class."""
-        return float(
-            cell_sums.mean_ratio(
-                cell_sums.absolute_ratio(
-                    self.layout, self.sums, self.class_sums, reference_compat=False
-                )
-            )
-        )
+        return self._mean(cell_sums.absolute_ratio)
 
     def squared_error(self) -> float:
         """Return the mean ``(score - target)**2`` over all detections of classes with boxes."""
-        return float(
-            cell_sums.mean_ratio(
-                cell_sums.squared_ratio(
-                    self.layout, self.sums, self.class_sums, classes_without_gt="skip"
-                )
-            )
-        )
+        return self._mean(cell_sums.squared_ratio)
+
+    def _mean(self, ratio: Callable[..., cell_sums.Ratio]) -> float:
+        sums = ratio(self.layout, self.sums, self.class_sums, options=ErrorOptions())
+        return float(cell_sums.mean_ratio(sums))
 
     def coverage(self, *, min_samples: int = 1) -> float:
         """Return the share of detections in cells with `min_samples` or more, classes pooled.

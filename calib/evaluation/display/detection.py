@@ -9,10 +9,9 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
 from calib._border.optional import require
-from calib.detection.lrp import ZeroIou
+from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.thresholds import Threshold
 from calib.evaluation.detection.outcomes import collect
 from calib.evaluation.detection.report.measures import position_map
 from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins

@@ -38,7 +38,7 @@ from calib.detection import (
     lrp_optimal_thresholds,
     match,
 )
-from calib.detection.operating_points import reaches_thresholds_of_others
+from calib.detection.lrp import reaches_thresholds_of_others
 from calib.grouped.map_table import make_map, map_names
 from calib.grouped.maps import log_odds
 from calib.grouped.pooling import fit_to_fractions
@@ -779,6 +779,7 @@ def jsonable() -> list[str]:
 CASES: list[dict[str, Any]] = [
     *({"calibrator": name} for name in ("platt", "isotonic", "venn_abers", "linear", "identity")),
     {"calibrator": "histogram", "features": ("cx", 1), "per_class": True},
+    {"calibrator": "grid_histogram", "features": ("cx", 1), "per_class": True},
     {"calibrator": "dependent_logistic", "features": ("w", "h"), "threshold": 0.4},
     {"calibrator": IsotonicCalibrator(centred=True), "threshold": {1: 0.5}, "target": "tp"},
     {"calibrator": LinearCalibrator(), "per_class": False, "threshold": None},
@@ -867,7 +868,8 @@ def test_torch_module_equals_transform(name: str, per_class: Any) -> None:
     torch = pytest.importorskip("torch")
     from calib.export import to_torch
 
-    features = ("cx", "cy") if name in ("histogram", "dependent_logistic") else ()
+    with_features = "histogram", "grid_histogram", "dependent_logistic"
+    features = ("cx", "cy") if name in with_features else ()
     cal = fitted(name, per_class=per_class, features=features)
     module = to_torch(cal)
     labels = DETECTIONS.labels.copy()

@@ -35,10 +35,9 @@ from calib.evaluation import (
     localization_recall_precision,
     score_iou_squared_error,
 )
-from calib.evaluation.detection.image_draws import PerImage
-from calib.evaluation.detection.report.measures import Replicas, plans_of, same_ranking
-from calib.evaluation.detection.report.protocol import baselines_of, entries_of
-from calib.evaluation.detection.report.reporting import ORDER
+from calib.evaluation.detection.image_draws import resampled_values
+from calib.evaluation.detection.report.measures import ORDER, plans_of, same_ranking
+from calib.evaluation.detection.report.protocol import score_sets
 
 FIVE = ("score", "cx", "cy", "w", "h")
 LAECE = "localization_aware_calibration_error"
@@ -165,13 +164,11 @@ def test_intervals_and_changes_agree_with_the_functions(report) -> None:
 
 
 def test_one_product_serves_all_metrics_of_a_table() -> None:
-    baselines = baselines_of(CALIBRATORS)
-    plans = plans_of(entries_of(*TEST, CALIBRATORS, baselines)["platt"].scored)
-    weight = np.random.default_rng(0).integers(0, 3, (4, 160)).astype(float)
-    together = Replicas(plans, 160).values(weight)
+    plans = plans_of(score_sets(*TEST, CALIBRATORS)["platt"])
+    together = resampled_values(plans, 160, 4, np.random.default_rng(0))
     assert together.keys() == plans.keys()
     for name, plan in plans.items():
-        alone = PerImage(plan, 160).values(weight).reshape(4, -1)
+        alone = resampled_values({name: plan}, 160, 4, np.random.default_rng(0))[name]
         np.testing.assert_allclose(together[name], alone, rtol=1e-12, atol=1e-14)
 
 

@@ -50,15 +50,15 @@ def test_weights_equal_copies_of_images(
     for seed in range(6):
         found, truth = scene(seed)
         plan = PLANS[name](found, truth, **options)
-        images = PerImage(plan, 12)
+        images = PerImage(plan.binned, 12)
         weight = rng.integers(0, 4, (3, 12))
-        values = images.values(weight.astype(float))
+        values = images.values([plan], weight.astype(float))[0]
         for row, value in zip(weight, values, strict=True):
             drawn = np.repeat(np.arange(12), row)
             copies = copied(found, drawn), copied(truth, drawn)
             expected = PLANS[name](*copies, **options).value()
             assert value == pytest.approx(expected, abs=1e-12, nan_ok=True)
-        whole = images.values(np.ones((1, 12)))
+        whole = images.values([plan], np.ones((1, 12)))[0]
         assert whole[0] == pytest.approx(plan.value(), abs=1e-13)
 
 
@@ -105,10 +105,11 @@ def test_spread_of_a_mean_is_that_of_its_draws(
             continue
         if plan.ratio is None:
             continue
-        images = PerImage(plan, 400)
-        moments = images.moments()
+        images = PerImage(plan.binned, 400)
+        moments = images.moments(plan)
         assert moments.mean == pytest.approx(plan.value(), abs=1e-13)
-        draws = images.values(np.random.default_rng(0).multinomial(400, [1 / 400] * 400, 4000))
+        weight = np.random.default_rng(0).multinomial(400, [1 / 400] * 400, 4000)
+        draws = images.values([plan], weight)[0]
         assert np.sqrt(moments.square) == pytest.approx(draws.std(), rel=0.06)
         assert abs(draws.mean() - moments.mean) < 0.2 * draws.std()
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._core import binning
-from calib.detection.lrp import BoolArray, ZeroIou
-from calib.detection.matching import Matches, match
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.lrp import truth_counts
+from calib.detection.tables.detections import Detections
 from calib.evaluation.detection import cell_sums
-from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, ErrorOptions, Layout
-from calib.evaluation.detection.image_draws import PerImage, image_weights
-from calib.evaluation.detection.lrp import lrp_part
-from calib.evaluation.detection.outcomes import Outcomes, Target, collect, make_grid
-from calib.evaluation.detection.overlap_error import ONE_BIN
-from calib.evaluation.detection.plans import Plan, error_plan, mean_plan
-from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
-from calib.evaluation.detection.tables import bin_outcomes
+from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, Layout
+from calib.evaluation.detection.metrics import METRICS, Plan
+from calib.evaluation.detection.outcomes import Grid, Outcomes, Target, make_grid
+from calib.evaluation.detection.report.protocol import ScoreSet
+from calib.evaluation.detection.report.records import ClassTable, PositionMap, ReliabilityBins
+from calib.evaluation.detection.tables import Binned, bin_outcomes
 
 #: Bins of the score, pooled over classes; per class for the localisation-aware error.
 N_BINS, N_CLASS_BINS = 10, 25
@@ -31,135 +25,69 @@ N_POSITION_BINS, MIN_SAMPLES = 5, 8
 FIVE = ("score", "cx", "cy", "w", "h")
 
 
-@dataclass(frozen=True)
-class Rule:
-    """How detections are judged.
-
-    Attributes
-    ----------
-    target : {"iou", "tp"}
-        What scores are calibrated to.
-    iou_threshold : float
-        Overlap of a true positive where overlaps are measured.
-    precision_iou : float
-        Overlap of a true positive where only being one counts.
-    zero_iou : {"strict", "reference"}
-    max_detections : int or None
-        Limit that the calibrator was fitted with; None for every detection.
-    """
-
-    target: Target
-    iou_threshold: float
-    precision_iou: float
-    zero_iou: ZeroIou
-    max_detections: int | None
-
-    def match(self, detections: Detections, ground_truth: GroundTruth, iou: float) -> Matches:
-        """Match as the COCO evaluation does."""
-        return match(
-            detections,
-            ground_truth,
-            iou_threshold=iou,
-            zero_iou=self.zero_iou,
-            max_detections=self.max_detections,
-        )
+#: Measures in reading order, by target; the first one is what the verdict speaks about.
+ORDER = {
+    "iou": (
+        "localization_aware_calibration_error",
+        "localization_aware_absolute_error",
+        "score_iou_squared_error",
+        "localization_recall_precision",
+        "lrp_localization",
+        "lrp_false_positive",
+        "lrp_false_negative",
+        "detection_calibration_error",
+        "position_calibration_error",
+    ),
+    "tp": (
+        "detection_calibration_error",
+        "brier",
+        "position_calibration_error",
+        "localization_recall_precision",
+        "lrp_localization",
+        "lrp_false_positive",
+        "lrp_false_negative",
+        "localization_aware_calibration_error",
+        "localization_aware_absolute_error",
+        "score_iou_squared_error",
+    ),
+}
 
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """One set of scores, matched.
-
-    Attributes
-    ----------
-    detections : Detections
-        All that reach the raw threshold.
-    ground_truth : GroundTruth
-    keep : ndarray of bool of shape (n_detections,)
-        Those that also reach the threshold of these scores.
-    rule : Rule
-    located, found : Matches
-        Of all `detections`, at the overlaps of the rule.
-    """
-
-    detections: Detections
-    ground_truth: GroundTruth
-    keep: BoolArray
-    rule: Rule
-    located: Matches
-    found: Matches
-
-    @classmethod
-    def of(
-        cls, detections: Detections, ground_truth: GroundTruth, keep: BoolArray, rule: Rule
-    ) -> Scored:
-        """Match; once if both overlaps are the same."""
-        located = rule.match(detections, ground_truth, rule.iou_threshold)
-        same = rule.iou_threshold == rule.precision_iou
-        found = located if same else rule.match(detections, ground_truth, rule.precision_iou)
-        return cls(detections, ground_truth, keep, rule, located, found)
-
-    def outcomes(self, target: Target, *, kept: bool) -> Outcomes:
-        """Line up the detections that are judged, at the overlap of the target."""
-        rows = self.keep if kept else np.ones(len(self.detections), dtype=bool)
-        iou = target == "iou"
-        return collect(
-            self.detections[rows],
-            self.ground_truth,
-            iou_threshold=self.rule.iou_threshold if iou else self.rule.precision_iou,
-            zero_iou=self.rule.zero_iou,
-            threshold=None,
-            matches=(self.located if iou else self.found)[rows],
-        )
-
-
-# ------------------------------------------------------------------------------------------ metrics
-
-
-def plans_of(scored: Scored, reference_compat: bool = False) -> dict[str, Plan]:
-    """Prepare all metrics; those of one table share it.
+def plans_of(scores: ScoreSet, reference_compat: bool = False) -> dict[str, Plan]:
+    """Prepare all measures; those of one table share it.
 
     Names ending in ``_bins`` are not numbers but sums of every score bin.
     """
-    tau = scored.rule.iou_threshold
-    iou, tp = (scored.outcomes(target, kept=True) for target in ("iou", "tp"))
     closed = reference_compat
+    iou, tp = (scores.outcomes(target, kept=True) for target in ("iou", "tp"))
     score = make_grid(("score",), N_BINS, "uniform", class_edges=False, right_closed=closed)
     by_class = make_grid(("score",), N_CLASS_BINS, "uniform", class_edges=True, right_closed=closed)
+    five = make_grid(FIVE, N_POSITION_BINS, "uniform", class_edges=False, right_closed=closed)
     located, found = bin_outcomes(iou, by_class, "iou"), bin_outcomes(tp, score, "tp")
-    squared = partial(cell_sums.squared_ratio, classes_without_gt="skip")
-    plans = {
-        "localization_aware_calibration_error": error_plan(
-            located, ErrorOptions(average="macro", drop_zero=reference_compat)
-        ),
-        "localization_aware_absolute_error": mean_plan(
-            located, partial(cell_sums.absolute_ratio, reference_compat=reference_compat)
-        ),
-        "score_iou_squared_error": mean_plan(
-            bin_outcomes(scored.outcomes("iou", kept=False), ONE_BIN, "iou"), squared
-        ),
-        **{
-            name: mean_plan(
-                located, partial(lrp_part, part=part, iou_threshold=tau), has_floor=False
-            )
-            for part, name in enumerate(
-                (
-                    "localization_recall_precision",
-                    "lrp_localization",
-                    "lrp_false_positive",
-                    "lrp_false_negative",
-                )
-            )
-        },
-        "detection_calibration_error": error_plan(found, ErrorOptions()),
-        "brier": mean_plan(bin_outcomes(scored.outcomes("tp", kept=False), ONE_BIN, "tp"), squared),
-        "iou_bins": Plan(bin_outcomes(iou, score, "iou"), bin_sums, has_floor=False),
-        "tp_bins": Plan(found, bin_sums, has_floor=False),
+    tables = {
+        "detection_calibration_error": found,
+        "score_iou_squared_error": _whole(scores, "iou"),
+        "brier": _whole(scores, "tp"),
+        "position_calibration_error": None,
     }
-    if scored.detections.image_size is not None:
-        five = make_grid(FIVE, N_POSITION_BINS, "uniform", class_edges=False, right_closed=closed)
-        options = ErrorOptions(min_samples=MIN_SAMPLES, renormalise=True)
-        plans["position_calibration_error"] = error_plan(bin_outcomes(tp, five, "tp"), options)
+    if scores.detections.image_size is not None:
+        tables["position_calibration_error"] = bin_outcomes(tp, five, "tp")
+    plans = {}
+    for name in ORDER[scores.target]:
+        metric, binned = METRICS[name], tables.get(name, located)
+        options = metric.options(as_published=reference_compat and metric.target == "iou")
+        if name == "position_calibration_error":
+            options = replace(options, min_samples=MIN_SAMPLES, renormalise=True)
+        if binned is not None:
+            plans[name] = metric.of(binned, options)
+    plans["iou_bins"] = Plan(bin_outcomes(iou, score, "iou"), bin_sums, has_floor=False)
+    plans["tp_bins"] = Plan(found, bin_sums, has_floor=False)
     return plans
+
+
+def _whole(scores: ScoreSet, target: Target) -> Binned:
+    """Sum up all detections at the raw threshold, the same before and after calibration."""
+    return bin_outcomes(scores.outcomes(target, kept=False), Grid(("score",), (1,)), target)
 
 
 def bin_sums(layout: Layout, entries: EntrySums, classes: ClassSums) -> Float64Array:
@@ -172,8 +100,7 @@ def bin_sums(layout: Layout, entries: EntrySums, classes: ClassSums) -> Float64A
 
 def reliability(plan: Plan, draws: Float64Array, confidence_level: float) -> ReliabilityBins:
     """Read a reliability diagram off `bin_sums`, the intervals off its draws."""
-    table = plan.binned.table
-    count, score, target = np.split(plan.evaluate(table.layout, table.sums, table.class_sums), 3)
+    count, score, target = np.split(plan.of_sample(plan.evaluate), 3)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_score, mean_target = score / count, target / count
         drawn = np.split(draws, 3, axis=1)
@@ -220,72 +147,85 @@ def position_map(outcomes: Outcomes, target: Target, n_bins: int) -> PositionMap
         )
 
 
-# -------------------------------------------------------------------------------------------- draws
+# ----------------------------------------------------------------------------------------- classes
 
 
-class Replicas:
-    """All metrics of one set of scores, ready for any weighting of the images."""
+def class_table(
+    detections: Detections,
+    sets: tuple[ScoreSet, ScoreSet],
+    plans: tuple[Plan, Plan],
+) -> ClassTable:
+    """Compare raw and calibrated scores class by class.
 
-    def __init__(self, plans: Mapping[str, Plan], n_images: int) -> None:
-        groups: dict[int, list[str]] = {}
-        for name, plan in plans.items():
-            groups.setdefault(id(plan.binned), []).append(name)
-        self.parts = []
-        for names in groups.values():
-            widths = [_width(plans[name]) for name in names]
-            evaluate = partial(_side_by_side, evaluations=[plans[name].evaluate for name in names])
-            plan = Plan(plans[names[0]].binned, evaluate)
-            self.parts.append((names, np.cumsum(widths)[:-1], PerImage(plan, n_images)))
-        self.batch = min(images.batch for _, _, images in self.parts)
+    Parameters
+    ----------
+    detections : Detections
+        All of them; what occurs there or in the annotations has a row.
+    sets, plans : pair
+        Raw and calibrated scores, and their LRP errors; rows of both are the detections at the raw
+        threshold.
 
-    def values(self, weight: Float64Array) -> dict[str, Float64Array]:
-        """Return every metric under every row of weights, each of shape (n_replicates, width)."""
-        out: dict[str, Float64Array] = {}
-        for names, ends, images in self.parts:
-            columns = np.split(images.values(weight), ends, axis=1)
-            out.update(zip(names, columns, strict=True))
-        return out
-
-
-def _width(plan: Plan) -> int:
-    """Return how many numbers a plan shows."""
-    table = plan.binned.table
-    return int(np.size(plan.evaluate(table.layout, table.sums, table.class_sums)))
-
-
-def _side_by_side(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, evaluations: list[Any]
-) -> Float64Array:
-    n = len(entries.n)
-    columns = [np.reshape(e(layout, entries, classes), (n, -1)) for e in evaluations]
-    return np.concatenate(columns, axis=1)
-
-
-def draw_images(
-    plans: Mapping[str, Mapping[str, Plan]],
-    n_images: int,
-    n_resamples: int,
-    rng: np.random.Generator,
-) -> dict[str, dict[str, Float64Array]]:
-    """Compute all metrics of all models on the same draws of images.
-
-    A single image cannot be resampled: then there are no draws.
+    Returns
+    -------
+    table : ClassTable
     """
-    if n_images < 2:
-        return {
-            model: {name: np.empty((0, _width(plan))) for name, plan in own.items()}
-            for model, own in plans.items()
-        }
-    replicas = {model: Replicas(own, n_images) for model, own in plans.items()}
-    batch = min(one.batch for one in replicas.values())
-    blocks: dict[str, list[dict[str, Float64Array]]] = {model: [] for model in plans}
-    for weight in image_weights(n_images, n_resamples, batch, rng):
-        for model, one in replicas.items():
-            blocks[model].append(one.values(weight))
-    return {
-        model: {name: np.concatenate([block[name] for block in parts]) for name in parts[0]}
-        for model, parts in blocks.items()
-    }
+    before, after = sets
+    ground_truth, calibrator = after.ground_truth, after.calibrator
+    located, found = after.matches["iou"], after.matches["tp"]
+    label = np.union1d(detections.labels, ground_truth.labels)
+    names, n = ground_truth.class_names or {}, len(label)
+    code = np.searchsorted(label, after.detections.labels)
+    judged = after.keep & located.valid
+    overlap = np.where(located.is_true_positive, located.iou, 0.0)
+    columns = (before.detections.scores, after.detections.scores, overlap)
+    score_raw, score_calibrated, mean_iou = (
+        _class_means(code[judged], column[judged], n) for column in columns
+    )
+    counted = after.keep & found.valid
+    right = found.is_true_positive[counted].astype(np.float64)
+    raw, calibrated = calibrator.pooled_thresholds_
+    unseen = ~np.isin(label, calibrator.classes_)
+    labels: list[int] = label.tolist()
+    reasons = [
+        "not seen at fit" if new else calibrator.fallbacks_.get(one, "")
+        for one, new in zip(labels, unseen, strict=True)
+    ]
+    lrp_raw, lrp_calibrated = (_lrp(plan, label) for plan in plans)
+    return ClassTable(
+        label=label,
+        name=tuple(str(names.get(one, one)) for one in labels),
+        n_truth=truth_counts(ground_truth, label),
+        n_raw=np.bincount(code, minlength=n),
+        n_kept=np.bincount(code[after.keep], minlength=n),
+        threshold_raw=np.array([calibrator.raw_thresholds_.get(one, raw) for one in labels]),
+        threshold_calibrated=np.array(
+            [calibrator.calibrated_thresholds_.get(one, calibrated) for one in labels]
+        ),
+        score_raw=score_raw,
+        score_calibrated=score_calibrated,
+        mean_iou=mean_iou,
+        precision=_class_means(code[counted], right, n),
+        lrp_raw=lrp_raw,
+        lrp_calibrated=lrp_calibrated,
+        map_fallback=tuple(reasons),
+        threshold_fallback=unseen | np.isin(label, calibrator.threshold_fallbacks_),
+    )
+
+
+def _class_means(code: np.ndarray, values: Float64Array, n_classes: int) -> Float64Array:
+    """Average values per class; NaN for classes without any."""
+    count = np.bincount(code, minlength=n_classes)
+    out = np.full(n_classes, np.nan)
+    np.divide(np.bincount(code, values, minlength=n_classes), count, out=out, where=count > 0)
+    return out
+
+
+def _lrp(plan: Plan, label: np.ndarray) -> Float64Array:
+    """Return the LRP error of the classes asked for; NaN where it is not defined."""
+    table = plan.binned.table
+    error = cell_sums.lrp_parts(table.class_sums, table.iou_threshold).value
+    known = dict(zip(table.class_label.tolist(), error.tolist(), strict=True))
+    return np.array([known.get(one, np.nan) for one in label.tolist()], dtype=np.float64)
 
 
 # ---------------------------------------------------------------------------------------- rankings

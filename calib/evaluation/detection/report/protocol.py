@@ -12,11 +12,11 @@ from sklearn.exceptions import NotFittedError
 from calib._border.checks import describe
 from calib._border.warn import warn
 from calib.detection.calibrator import DEFAULT_IOU, DetectionCalibrator
-from calib.detection.lrp import BoolArray
+from calib.detection.lrp import BoolArray, apply_thresholds
+from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.tables.fingerprints import fingerprints
-from calib.detection.thresholds import apply_thresholds
-from calib.evaluation.detection.report.measures import Rule, Scored
+from calib.detection.tables.ground_truth import fingerprints
+from calib.evaluation.detection.outcomes import Outcomes, Target, collect
 from calib.warnings import FitImagesWarning
 
 #: Overlap of a true positive for the detection calibration error of scores that predict overlaps.
@@ -24,12 +24,51 @@ PRECISION_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One row of the report before it is measured."""
+class ScoreSet:
+    """One set of scores at its operating point, matched: what a row of the report is about.
 
-    scored: Scored
+    Attributes
+    ----------
+    everything : Detections
+        All detections with these scores.
+    detections : Detections
+        All that reach the raw threshold.
+    keep : ndarray of bool of shape (n_detections,)
+        Those that also reach the threshold of these scores.
+    ground_truth : GroundTruth
+    matches : dict of Matches
+        Of all `detections`, at the overlap where overlaps are measured (``"iou"``), and at that
+        where only being a true positive counts (``"tp"``).
+    calibrator : DetectionCalibrator
+        Whose target, thresholds and overlaps these are.
+    baseline : str or None
+        Name of the raw scores to compare with; None for raw scores.
+    """
+
+    everything: Detections
+    detections: Detections
+    keep: BoolArray
+    ground_truth: GroundTruth
+    matches: Mapping[Target, Matches]
+    calibrator: DetectionCalibrator
     baseline: str | None
-    everything: Detections  # all detections with these scores
+
+    @property
+    def target(self) -> Target:
+        """What the scores are calibrated to."""
+        return self.calibrator.target
+
+    def outcomes(self, target: Target, *, kept: bool) -> Outcomes:
+        """Line up the detections that are judged, at the overlap of the target."""
+        rows = self.keep if kept else np.ones(len(self.detections), dtype=bool)
+        return collect(
+            self.detections[rows],
+            self.ground_truth,
+            iou_threshold=overlaps_of(self.calibrator)[target],
+            zero_iou=self.calibrator.zero_iou,
+            threshold=None,
+            matches=self.matches[target][rows],
+        )
 
 
 def named(calibrator: Any) -> dict[str, DetectionCalibrator]:
@@ -78,57 +117,67 @@ def _learned(calibrator: DetectionCalibrator) -> bool:
     return calibrator.calibrator != "identity" or calibrator.threshold == "lrp"
 
 
-def rule_of(calibrator: DetectionCalibrator) -> Rule:
-    """Return when a detection counts as correct for a calibrator."""
+def overlaps_of(calibrator: DetectionCalibrator) -> dict[Target, float]:
+    """Return the overlaps of a true positive: where overlaps count, and where only being one."""
     given, target = calibrator.iou_threshold, calibrator.target
     tau = DEFAULT_IOU[target] if given is None else float(given)
-    return Rule(
-        target=target,
-        iou_threshold=tau,
-        precision_iou=tau if target == "tp" else PRECISION_IOU,
-        zero_iou=calibrator.zero_iou,
-        max_detections=calibrator.max_detections,
-    )
+    return {"iou": tau, "tp": tau if target == "tp" else PRECISION_IOU}
 
 
-def baselines_of(calibrators: Mapping[str, DetectionCalibrator]) -> dict[str, str]:
-    """Return the name of the raw scores that every calibrator is compared with."""
+def score_sets(
+    detections: Detections,
+    ground_truth: GroundTruth,
+    calibrators: Mapping[str, DetectionCalibrator],
+) -> dict[str, ScoreSet]:
+    """Apply the protocol: raw threshold, calibration, calibrated threshold; raw scores first.
+
+    Calibrators that judge alike at the same operating point are compared with the same raw scores.
+    """
     groups: dict[object, list[str]] = {}
     for name, one in calibrators.items():
+        rule = (one.target, *overlaps_of(one).values(), one.zero_iou, one.max_detections)
         point = (tuple(sorted(one.raw_thresholds_.items())), one.pooled_thresholds_[0])
-        groups.setdefault((rule_of(one), point), []).append(name)
-    out = {}
+        groups.setdefault((rule, point), []).append(name)
+    sets: dict[str, ScoreSet] = {}
     for names in groups.values():
         raw = "raw" if len(groups) == 1 else f"raw ({', '.join(names)})"
         if raw in calibrators:
             raise ValueError(f"{raw!r} names the uncalibrated scores; rename that calibrator")
-        out.update(dict.fromkeys(names, raw))
-    return out
-
-
-def entries_of(
-    detections: Detections,
-    ground_truth: GroundTruth,
-    calibrators: Mapping[str, DetectionCalibrator],
-    baselines: Mapping[str, str],
-) -> dict[str, Entry]:
-    """Apply the protocol: raw threshold, calibration, calibrated threshold; raw scores first."""
-    entries: dict[str, Entry] = {}
-    for raw in dict.fromkeys(baselines.values()):
-        names = [name for name, baseline in baselines.items() if baseline == raw]
-        first, rule = calibrators[names[0]], rule_of(calibrators[names[0]])
+        first = calibrators[names[0]]
         above = apply_thresholds(
             detections, first.raw_thresholds_, default=first.pooled_thresholds_[0]
         )
-        kept = detections[above]
-        whole: BoolArray = np.ones(len(kept), dtype=bool)
-        entries[raw] = Entry(Scored.of(kept, ground_truth, whole, rule), None, detections)
+        whole = np.ones(int(above.sum()), dtype=bool)
+        sets[raw] = _score_set(detections, above, whole, ground_truth, first, None)
         for name in names:
             one = calibrators[name]
             everything = one.transform(detections)
-            after = everything[above]
-            second = apply_thresholds(
-                after, one.calibrated_thresholds_, default=one.pooled_thresholds_[1]
+            keep = apply_thresholds(
+                everything[above], one.calibrated_thresholds_, default=one.pooled_thresholds_[1]
             )
-            entries[name] = Entry(Scored.of(after, ground_truth, second, rule), raw, everything)
-    return entries
+            sets[name] = _score_set(everything, above, keep, ground_truth, one, raw)
+    return sets
+
+
+def _score_set(
+    everything: Detections,
+    above: BoolArray,
+    keep: BoolArray,
+    ground_truth: GroundTruth,
+    calibrator: DetectionCalibrator,
+    baseline: str | None,
+) -> ScoreSet:
+    """Match as the COCO evaluation does; once if both overlaps are the same."""
+    detections, overlaps = everything[above], overlaps_of(calibrator)
+    matches = {
+        iou: match(
+            detections,
+            ground_truth,
+            iou_threshold=iou,
+            zero_iou=calibrator.zero_iou,
+            max_detections=calibrator.max_detections,
+        )
+        for iou in set(overlaps.values())
+    }
+    of_target = {target: matches[iou] for target, iou in overlaps.items()}
+    return ScoreSet(everything, detections, keep, ground_truth, of_target, calibrator, baseline)

@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
-from calib._border.typing import Float64Array, RandomState
+from calib._border.typing import RandomState
 from calib._border.warn import warn
-from calib.detection.calibrator import DetectionCalibrator
+from calib.detection.calibrator import DetectionCalibrator, check_tables
 from calib.detection.correspondence import check_correspondence
 from calib.detection.matching import match
-from calib.detection.operating_points import check_tables
 from calib.detection.tables.detections import Detections, GroundTruth
 from calib.evaluation.detection.average_precision_coco import average_precision
-from calib.evaluation.detection.image_draws import calibrated_values
-from calib.evaluation.detection.image_intervals import (
-    GAPS,
-    Draws,
-    chance_of,
-    changed,
-    measured,
-    with_gaps,
-)
-from calib.evaluation.detection.plans import Plan
+from calib.evaluation.detection.image_intervals import Draws, chance_of, changed, draw, measured
+from calib.evaluation.detection.metrics import METRICS, Plan
 from calib.evaluation.detection.report import measures as measures
-from calib.evaluation.detection.report.classes import class_table
 from calib.evaluation.detection.report.protocol import (
-    Entry,
-    baselines_of,
-    entries_of,
+    ScoreSet,
     named,
+    overlaps_of,
+    score_sets,
     warn_of_fit_images,
 )
 from calib.evaluation.detection.report.records import (
@@ -44,33 +33,6 @@ from calib.evaluation.detection.report.records import (
 )
 from calib.evaluation.detection.report.results import DetectionReport
 from calib.warnings import NothingToMeasureWarning
-
-#: Measures in reading order, by target; the first one is what the verdict speaks about.
-ORDER = {
-    "iou": (
-        "localization_aware_calibration_error",
-        "localization_aware_absolute_error",
-        "score_iou_squared_error",
-        "localization_recall_precision",
-        "lrp_localization",
-        "lrp_false_positive",
-        "lrp_false_negative",
-        "detection_calibration_error",
-        "position_calibration_error",
-    ),
-    "tp": (
-        "detection_calibration_error",
-        "brier",
-        "position_calibration_error",
-        "localization_recall_precision",
-        "lrp_localization",
-        "lrp_false_positive",
-        "lrp_false_negative",
-        "localization_aware_calibration_error",
-        "localization_aware_absolute_error",
-        "score_iou_squared_error",
-    ),
-}
 
 
 def detection_report(
@@ -209,35 +171,37 @@ def detection_report(
         max_detections = check_integer("max_detections", max_detections, low=1)
     seeds = generator(random_state).integers(2**63, size=2)
     calibrators = named(calibrator)
-    baselines = baselines_of(calibrators)
     warn_of_fit_images(ground_truth, calibrators)
-    entries = entries_of(detections, ground_truth, calibrators, baselines)
-    n_images = len(ground_truth.images)
+    sets = score_sets(detections, ground_truth, calibrators)
+    n_images, n_truth = len(ground_truth.images), int((~ground_truth.ignore).sum())
     located = match(detections, ground_truth, iou_threshold=0.0)
     check_correspondence(detections, ground_truth, located, refuse=False)
     check_option("reference_compat", reference_compat, (False, True))
     plans = {
-        name: with_gaps(
-            measures.plans_of(entry.scored, reference_compat), max(n_resamples, n_floor)
-        )
-        for name, entry in entries.items()
+        (name, key): plan
+        for name, scores in sets.items()
+        for key, plan in measures.plans_of(scores, reference_compat).items()
     }
-    draws = measures.draw_images(plans, n_images, n_resamples, np.random.default_rng(seeds[0]))
-    settings = _Settings(confidence_level, n_resamples if n_images > 1 else 0, n_floor, n_images)
-    found = _measured(entries, plans, draws, settings, int(seeds[1]))
-    n_truth = int((~ground_truth.ignore).sum())
-    precision = _Precision(ground_truth, n_truth, max_detections)
+    rng = np.random.default_rng(seeds[0])
+    draws = draw(plans, n_images, n_resamples, n_floor, rng, int(seeds[1]))
+    found = _measured(sets, plans, draws, confidence_level, n_images)
+    precision = _average_precisions(sets, ground_truth, max_detections)
     models, classes = {}, {}
-    for name, entry in entries.items():
-        before = entry.baseline
-        models[name] = _model(entry, plans[name], draws[name], found[name], precision, settings)
+    for name, scores in sets.items():
+        before, lrp = scores.baseline, "localization_recall_precision"
+        reliability = {
+            target: measures.reliability(
+                plans[name, f"{target}_bins"],
+                draws[name, f"{target}_bins"].resampled,
+                confidence_level,
+            )
+            for target in ("iou", "tp")
+        }
+        own = {key: plan for (of, key), plan in plans.items() if of == name}
+        models[name] = _model(scores, own, found[name], reliability, precision[name])
         if before is not None:
-            classes[name] = class_table(
-                detections,
-                ground_truth,
-                calibrators[name],
-                (entries[before].scored, entry.scored),
-                (plans[before], plans[name]),
+            classes[name] = measures.class_table(
+                detections, (sets[before], scores), (plans[before, lrp], plans[name, lrp])
             )
     _warn_of_nothing(models, n_truth)
     return DetectionReport(
@@ -247,7 +211,7 @@ def detection_report(
         n_images=n_images,
         n_truth=n_truth,
         confidence_level=confidence_level,
-        n_resamples=settings.n_resamples,
+        n_resamples=n_resamples if n_images > 1 else 0,
         n_floor=n_floor,
         max_detections=max_detections,
         n_beyond_limit=measures.count_beyond(detections, max_detections),
@@ -257,93 +221,60 @@ def detection_report(
 # --------------------------------------------------------------------------------------- measuring
 
 
-@dataclass(frozen=True)
-class _Settings:
-    confidence_level: float
-    n_resamples: int
-    n_floor: int
-    n_images: int
-
-
 def _measured(
-    entries: Mapping[str, Entry],
-    plans: Mapping[str, Mapping[str, Plan]],
-    draws: Mapping[str, Mapping[str, Float64Array]],
-    settings: _Settings,
-    seed: int,
+    sets: Mapping[str, ScoreSet],
+    plans: Mapping[tuple[str, str], Plan],
+    draws: Mapping[tuple[str, str], Draws],
+    confidence_level: float,
+    n_images: int,
 ) -> dict[str, dict[str, DetectionMeasure]]:
     """Return interval, floor and change of every measure that there is, of all scores."""
-    level = settings.confidence_level
-    own: dict[str, dict[str, Draws]] = {}
-    for name, entry in entries.items():
-        order = [key for key in ORDER[entry.scored.rule.target] if key in plans[name]]
-        wanted = [key for one in order for key in (one, one + GAPS)]
-        with_floor = {
-            key: plan for key, plan in plans[name].items() if key in wanted and plan.has_floor
-        }
-        calibrated = calibrated_values(with_floor, settings.n_floor, seed)
-        own[name] = {key: Draws.of(key, draws[name], calibrated) for key in order}
-    chance = chance_of(
-        {(name, key): plans[name][key] for name, found in own.items() for key in found},
-        {(name, key): one for name, found in own.items() for key, one in found.items()},
-        level,
-    )
-    out: dict[str, dict[str, DetectionMeasure]] = {}
-    for name, found in own.items():
-        before, out[name] = entries[name].baseline, {}
-        for key, one in found.items():
-            plan, change = plans[name][key], None
-            if before is not None:
-                step = plan.value() - plans[before][key].value()
-                change = changed(plan, step, one.resampled - own[before][key].resampled, level)
-            out[name][key] = DetectionMeasure(
-                *measured(plan, one, level, settings.n_images, chance.get((name, key))), change
-            )
+    chance = chance_of(plans, draws, confidence_level)
+    out: dict[str, dict[str, DetectionMeasure]] = {name: {} for name in sets}
+    for (name, key), plan in plans.items():
+        if key not in METRICS:
+            continue
+        before, change, drawn = sets[name].baseline, None, draws[name, key]
+        if before is not None:
+            step = plan.value() - plans[before, key].value()
+            differences = drawn.resampled - draws[before, key].resampled
+            change = changed(plan, step, differences, confidence_level)
+        ends = measured(plan, drawn, confidence_level, n_images, chance.get((name, key)))
+        out[name][key] = DetectionMeasure(*ends, change)
     return out
 
 
 def _model(
-    entry: Entry,
+    scores: ScoreSet,
     plans: Mapping[str, Plan],
-    draws: Mapping[str, Float64Array],
     found: dict[str, DetectionMeasure],
-    precision: _Precision,
-    settings: _Settings,
+    reliability: dict[str, ReliabilityBins],
+    precision: tuple[float, float, float],
 ) -> DetectionModelReport:
-    scored, rule = entry.scored, entry.scored.rule
-    reliability = {
-        target: measures.reliability(
-            plans[f"{target}_bins"],
-            draws[f"{target}_bins"],
-            settings.confidence_level,
-        )
-        for target in ("iou", "tp")
-    }
+    """Gather the results of one set of scores."""
     position, coverage = None, float("nan")
     if "position_calibration_error" in plans:
         table = plans["position_calibration_error"].binned.table
         coverage = table.coverage(min_samples=measures.MIN_SAMPLES)
-        outcomes = scored.outcomes(rule.target, kept=True)
-        position = measures.position_map(outcomes, rule.target, measures.N_POSITION_BINS)
+        outcomes = scores.outcomes(scores.target, kept=True)
+        position = measures.position_map(outcomes, scores.target, measures.N_POSITION_BINS)
     table = plans["iou_bins"].binned.table
-    ap, ap50, ap75 = precision.of(entry.everything)
-    means = {target: _means(bins) for target, bins in reliability.items()}
+    overlaps = overlaps_of(scores.calibrator)
+    mean_score, mean_iou = _means(reliability["iou"])
     return DetectionModelReport(
-        baseline=entry.baseline,
-        target=rule.target,
-        iou_threshold=rule.iou_threshold,
-        precision_iou=rule.precision_iou,
+        baseline=scores.baseline,
+        target=scores.target,
+        iou_threshold=overlaps["iou"],
+        precision_iou=overlaps["tp"],
         measures=found,
         n_kept=table.n_detections,
-        n_ignored=int(scored.keep.sum()) - table.n_detections,
+        n_ignored=int(scores.keep.sum()) - table.n_detections,
         n_skipped=table.n_skipped,
         coverage=coverage,
-        ap=ap,
-        ap50=ap50,
-        ap75=ap75,
-        mean_score=means["iou"][0],
-        mean_iou=means["iou"][1],
-        precision=means["tp"][1],
+        **dict(zip(("ap", "ap50", "ap75"), precision, strict=True)),
+        mean_score=mean_score,
+        mean_iou=mean_iou,
+        precision=_means(reliability["tp"])[1],
         reliability=reliability,
         position=position,
     )
@@ -359,24 +290,28 @@ def _means(bins: ReliabilityBins) -> tuple[float, float]:
     return score / float(n), outcome / float(n)
 
 
-class _Precision:
-    """COCO average precision, computed anew only where the order of detections differs."""
+def _average_precisions(
+    sets: Mapping[str, ScoreSet], ground_truth: GroundTruth, limit: int | None
+) -> dict[str, tuple[float, float, float]]:
+    """Return AP, and AP at overlap 0.5 and 0.75, computed anew only where the order differs."""
+    known: dict[str, tuple[float, float, float]] = {}
+    for name, scores in sets.items():
+        same = (
+            numbers
+            for other, numbers in known.items()
+            if measures.same_ranking(sets[other].everything, scores.everything)
+        )
+        known[name] = next(same, None) or _average_precision(scores, ground_truth, limit)
+    return known
 
-    def __init__(self, ground_truth: GroundTruth, n_truth: int, limit: int | None) -> None:
-        self.ground_truth, self.n_truth, self.limit = ground_truth, n_truth, limit
-        self.known: list[tuple[Detections, tuple[float, float, float]]] = []
 
-    def of(self, detections: Detections) -> tuple[float, float, float]:
-        """Return AP, and AP at overlap 0.5 and 0.75."""
-        if not self.n_truth:
-            return (float("nan"),) * 3
-        for other, numbers in self.known:
-            if measures.same_ranking(other, detections):
-                return numbers
-        result = average_precision(detections, self.ground_truth, max_detections=self.limit)
-        numbers = (result.ap, result.ap50, result.ap75)
-        self.known.append((detections, numbers))
-        return numbers
+def _average_precision(
+    scores: ScoreSet, ground_truth: GroundTruth, limit: int | None
+) -> tuple[float, float, float]:
+    if ground_truth.ignore.all():
+        return (float("nan"),) * 3
+    result = average_precision(scores.everything, ground_truth, max_detections=limit)
+    return result.ap, result.ap50, result.ap75
 
 
 def _warn_of_nothing(models: Mapping[str, DetectionModelReport], n_truth: int) -> None:
