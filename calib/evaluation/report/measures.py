@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -103,10 +103,9 @@ class Prepared:
         """Edges of the bins of the view."""
         return binning.uniform_edges(self.n_bins) if self.own_edges is None else self.own_edges
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What a binned measure is called with."""
-        return {"n_bins": self.n_bins} if self.own_edges is None else {"bins": self.own_edges}
+    def events(self, codes: IntArray) -> LabelArray:
+        """Return what the prediction is of, for true labels of shape (..., n_samples)."""
+        return np.asarray(codes == (1 if self.view == "binary" else self.top))
 
 
 def prepare(
@@ -153,17 +152,20 @@ def prepare(
         floor=floor,
         prediction=prediction,
         event=event,
-        cells=(
-            binning.uniform_cells(prediction, n_bins)
-            if own_edges is None
-            else binning.cells_between(prediction, own_edges)
-        ),
+        cells=cells_of(prediction, n_bins, own_edges),
         class_cells=class_cells,
         class_edges=class_edges,
         n_bins=n_bins,
         view=view,
         own_edges=own_edges,
     )
+
+
+def cells_of(values: Float64Array, n_bins: int, own_edges: Float64Array | None) -> IntArray:
+    """Return the bin of every value, of equal width or between own edges."""
+    if own_edges is None:
+        return binning.uniform_cells(values, n_bins)
+    return binning.cells_between(values, own_edges)
 
 
 class Replicates(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -244,6 +244,16 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
     )
     np.minimum(found, n_classes - 1, out=found)
     return found
+
+
+def unit_counts(
+    n_samples: int, groups: IntArray | None, n_resamples: int, rng: np.random.Generator
+) -> Iterator[IntArray]:
+    """Yield how often every sample occurs in a draw of samples, or of whole groups."""
+    n_units = n_samples if groups is None else int(groups.max()) + 1
+    for _ in range(n_resamples):
+        counts = np.bincount(rng.integers(0, n_units, n_units), minlength=n_units)
+        yield counts if groups is None else counts[groups]
 
 
 def interval_of(

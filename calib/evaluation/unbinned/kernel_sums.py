@@ -21,9 +21,7 @@ def residuals(proba: Float64Array, codes: IntArray) -> Float64Array:
     return out
 
 
-def exponential_sum(
-    value: Float64Array, residual: Float64Array, width: float
-) -> Float64Array:
+def exponential_sum(value: Float64Array, residual: Float64Array, width: float) -> Float64Array:
     """Return ``sum_ij r_i r_j exp(-|v_i - v_j| / width)`` over all pairs, for ascending values.
 
     Of one vector of residuals, or of each row of them.

@@ -153,10 +153,8 @@ def calibration_curve_at(scores: DistinctScores, span: float) -> Float64Array:
     node = joined.value[np.unique(np.linspace(0, last, MOST_NODES).astype(np.intp))]
     node = np.union1d(node, scores.value[[0, -1]])
     fitted = np.clip(_loess(node, joined, span), 0.0, 1.0)
-    place = np.clip(np.searchsorted(node, scores.value, side="right") - 1, 0, len(node) - 2)
-    share = (scores.value - node[place]) / (node[place + 1] - node[place])
-    curve = fitted[place] + share[:, None] * (fitted[place + 1] - fitted[place])
-    return curve.T.reshape(scores.label.shape)
+    curves = [np.interp(scores.value, node, curve) for curve in fitted.T]
+    return np.reshape(curves, scores.label.shape)
 
 
 def _join(scores: DistinctScores) -> DistinctScores:
@@ -182,8 +180,12 @@ def _loess(node: Float64Array, data: DistinctScores, span: float) -> Float64Arra
         rows = slice(start, start + BLOCK_NODES)
         u = (data.value - node[rows, None]) / reach[rows, None]
         np.abs(u, out=u)
-        near = np.maximum(1.0 - u * u * u, 0.0)
-        near *= near * near
+        near = u * u
+        near *= u
+        np.subtract(1.0, near, out=near)
+        np.maximum(near, 0.0, out=near)
+        np.multiply(near, near, out=u)
+        near *= u
         near *= data.weight
         near /= near.sum(axis=1, keepdims=True)
         # in powers of the score about its local mean, so that the fit is well conditioned
@@ -231,7 +233,6 @@ def _reach(node: Float64Array, data: DistinctScores, span: float) -> Float64Arra
     mass = np.concatenate([[0.0], np.cumsum(data.weight)])
     needed = np.searchsorted(mass, mass[:-1] + span * mass[-1] * (1 - 1e-12))
     last = np.append(data.value, np.inf)[needed - 1]
-    last[needed >= len(mass)] = np.inf
     first = np.append(data.value, -np.inf)
     start = np.searchsorted(data.value + last, 2.0 * node)
     reach = np.minimum(np.append(last, np.inf)[start] - node, node - first[start - 1])

@@ -119,9 +119,7 @@ def smooth_calibration_error(
     )  # fmt: skip
 
 
-def smooth_error(
-    scores: DistinctScores, bandwidth: float | None = None
-) -> float | Float64Array:
+def smooth_error(scores: DistinctScores, bandwidth: float | None = None) -> float | Float64Array:
     """Return the smooth error of every vector of labels, at the fixed point without a bandwidth."""
     if scores.label.ndim > 1:
         return np.array(

@@ -8,10 +8,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.predictions import check_predictions
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average
+
 
 class DistinctScores(NamedTuple):
     """Sums over the samples that share a score, scores ascending.
@@ -68,20 +69,28 @@ class OrderedScores:
         self.first = _run_starts(ordered)
         self.value = ordered[self.first]
 
-    def distinct(self, event: LabelArray, weight: Float64Array | None) -> DistinctScores:
-        """Add up weights, of which some may be 0, and events of shape (..., n_samples)."""
-        hit, ordered = event[..., self.order].astype(np.float64), np.ones(len(self.order))
-        whole, n_rows = True, len(self.order)
+    def distinct(
+        self,
+        event: LabelArray,
+        weight: Float64Array | None,
+        counts: IntArray | None = None,
+    ) -> DistinctScores:
+        """Add up weights, of which some may be 0, and events of shape (..., n_samples).
+
+        Samples occur once, or as often as `counts` says.
+        """
+        times = np.ones(len(self.order), np.intp) if counts is None else counts
+        total = times.astype(np.float64) if weight is None else times * weight
+        whole, n_rows, square = True, int(times.sum()), float(total.sum())
         if weight is not None:
-            ordered = weight[self.order]
-            hit *= ordered
-            whole, n_rows = np.array_equal(weight, np.rint(weight)), np.count_nonzero(weight)
-        value, mass = self.value, np.add.reduceat(ordered, self.first)
-        label = np.add.reduceat(hit, self.first, axis=-1)
+            whole = np.array_equal(weight, np.rint(weight))
+            n_rows, square = int(times[weight > 0].sum()), float(total @ weight)
+        value, mass = self.value, np.add.reduceat(total[self.order], self.first)
+        label = np.add.reduceat((event * total)[..., self.order], self.first, axis=-1)
         if not mass.all():
             kept = mass > 0
             value, mass, label = value[kept], mass[kept], label[..., kept]
-        return DistinctScores(value, mass, label, n_rows, float(ordered @ ordered), whole)
+        return DistinctScores(value, mass, label, n_rows, square, whole)
 
 
 def distinct_scores(
