@@ -46,7 +46,7 @@ class Further(NamedTuple):
     title: str
     short: str
     of_scores: ScoreMeasure | None = None
-    of_bins: Callable[[BinTable], Float64Array] | None = None
+    of_bins: Callable[[BinTable], Float64Array] = BinTable.error
     classwise: bool = False
 
 
@@ -71,13 +71,13 @@ FURTHER = {
         "Integrated calibration index (ICI)", "ICI", mean_curve_gap
     ),
     "maximum_calibration_error": Further(
-        "Maximum calibration error (MCE)", "MCE", of_bins=BinTable.largest_gap
+        "Maximum calibration error (MCE)", "MCE", None, BinTable.largest_gap
     ),
     "average_calibration_error": Further(
-        "Average calibration error, bins alike", "average error", of_bins=BinTable.mean_gap
+        "Average calibration error, bins alike", "average error", None, BinTable.mean_gap
     ),
     "classwise_calibration_error": Further(
-        "Class-wise ECE", "class-wise ECE", of_bins=BinTable.error, classwise=True
+        "Class-wise ECE", "class-wise ECE", None, BinTable.error, classwise=True
     ),
     "classwise_ks_calibration_error": Further(
         "Class-wise Kolmogorov-Smirnov error", "class-wise KS error", excursion, classwise=True
@@ -116,7 +116,7 @@ def information(
     found = {}
     for name in names:
         measure = FURTHER[name]
-        bins = f", {n_bins} {kind_of_bins(own_bins)}" if measure.of_bins else ""
+        bins = f", {n_bins} {kind_of_bins(own_bins)}" if measure.of_scores is None else ""
         found[name] = MeasureInfo(measure.title + bins, "lower", (0.0, 1.0), True)
     return found
 
@@ -184,7 +184,9 @@ class _FurtherValues:
 
     def appended_to(self, core: Replicates) -> Replicates:
         """Return the replicates of all measures."""
-        path = self.path and self.path.law(self.path.gaps(self.model.event, self.weight))
+        path = None
+        if self.path is not None:
+            path = self.path.law(self.path.gaps(self.model.event, self.weight))
         return core._replace(
             value=np.concatenate([core.value, self.value]),
             bootstrap=np.hstack([core.bootstrap, self.bootstrap]),
@@ -228,14 +230,16 @@ class _BinnedScores:
     ) -> list[Float64Array]:
         """Return every measure of every vector of events."""
         scores = self.ordered.distinct(event, weight, counts)
-        times = 1.0 if weight is None else weight
-        table = self._table(event, times if counts is None else counts * times)
-        values = (m.of_scores(scores) if m.of_scores else m.of_bins(table) for m in measures)
+        w = np.ones(len(self.cells)) if weight is None else weight
+        table = self._table(event, w if counts is None else counts * w)
+        values = [
+            measure.of_bins(table) if measure.of_scores is None else measure.of_scores(scores)
+            for measure in measures
+        ]
         return [np.reshape(value, event.shape[:-1]) for value in values]
 
-    def _table(self, event: LabelArray, weight: Float64Array | float) -> BinTable:
-        """Return one table per vector of events."""
-        w = np.broadcast_to(weight, self.cells.shape)
+    def _table(self, event: LabelArray, w: Float64Array) -> BinTable:
+        """Return one table per vector of events, of weights `w`."""
         mass, prob, *label = (
             np.bincount(self.cells, values, len(self.edges) - 1)
             for values in (w, w * self.prediction, *np.atleast_2d(w * event))

@@ -270,12 +270,11 @@ def known_measure(
     """
     if not calls:
         return None
-    name, arguments, result = calls[-1]
+    name, defaults, arguments, result = calls[-1]
     same = arguments["y_true"] is y and arguments["y_prob"] is p
     if not same or float(getattr(result, "ici", result)) != value:
         return None
-    defaults = _default_options(name)
-    if any(arguments[option] != default for option, default in defaults.items()):
+    if any(arguments[key] != defaults[key] for key in defaults if key not in _DATA):
         return None
     codes, proba, weight, classes = check_predictions(
         y,
@@ -304,18 +303,6 @@ _CLASSWISE = {
     "expected_calibration_error": "classwise_calibration_error",
     "ks_calibration_error": "classwise_ks_calibration_error",
 }
-
-
-def _default_options(name: str) -> dict[str, Any]:
-    """Return what a report takes for the options of a measure."""
-    import inspect
-
-    import calib.evaluation as public
-
-    parameters = inspect.signature(getattr(public, name)).parameters
-    return {
-        option: parameter.default for option, parameter in parameters.items() if option not in _DATA
-    }
 
 
 def measure_interval(

@@ -136,7 +136,7 @@ def triweight_error(scores: DistinctScores, width: float | None = None) -> Float
 
 
 def _triweight_transform(angular: Float64Array) -> Float64Array:
-    """Return the Fourier transform of the triweight kernel of half-width 1 at ascending frequencies."""
+    """Return the Fourier transform of the triweight kernel of half-width 1, at rising values."""
     from scipy.special import spherical_jn
 
     out: Float64Array = 1 - angular**2 / 18  # to fourth order

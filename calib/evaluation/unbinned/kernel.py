@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.checks import MOST_RESAMPLES, check_integer, check_option
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
+from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.predictions import check_predictions
 from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
 from calib.evaluation.unbinned.kernel_sums import (
@@ -361,7 +361,7 @@ def _at_least_two(n_samples: int, estimator: str) -> None:
 
 
 def _canonical(
-    columns: LabelArray,
+    columns: FloatArray,
     codes: IntArray,
     estimator: Estimator,
     width: float | None,

@@ -86,13 +86,14 @@ def gaussian_total(spectrum: Float64Array, bandwidth: float) -> float:
     ----------
     spectrum : ndarray of shape (n_cells,)
         Of the mass, as `cosines` returns it.
-    bandwidth : float > 0
+    bandwidth : float >= 0
         Standard deviation.
     """
     from scipy.fft import idct
 
     n_cells = len(spectrum)
-    angular = frequencies(min(n_cells, int(GAUSSIAN_TAIL / (np.pi * bandwidth)) + 2))
+    n_kept = int(GAUSSIAN_TAIL / max(np.pi * bandwidth, 1e-9)) + 2
+    angular = frequencies(min(n_cells, n_kept))
     kept = spectrum[: len(angular)] * np.exp(-0.5 * (bandwidth * angular) ** 2)
     if bandwidth < COARSE_BANDWIDTH:
         return float(np.abs(idct(kept, type=2, n=n_cells)).sum())

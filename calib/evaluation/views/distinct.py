@@ -156,7 +156,7 @@ def measure_pairs(
         return float(measure(distinct_scores(*views.pairs(proba, codes, average), weight)))
     columns = views.all_columns(proba)
     values = [
-        measure(distinct_scores(columns[:, k].astype(np.float64), codes == k, weight))
+        float(measure(distinct_scores(columns[:, k].astype(np.float64), codes == k, weight)))
         for k in range(columns.shape[1])
     ]
     return float(np.mean(values))
