@@ -17,15 +17,17 @@ from calib.evaluation.detection.cell_sums import first_of
 from calib.evaluation.detection.image_draws import PerImage
 from calib.evaluation.detection.plans import Plan
 from calib.evaluation.report.results import ROUNDING
-from calib.evaluation.sampling.draws import Interval, interval_of, summarized
-from calib.evaluation.sampling.inversion import (
+from calib.evaluation.sampling.intervals import (
     GapLaw,
+    Interval,
     absolute_sum,
     chance_ranges,
+    interval_of,
     invert,
+    mean_ends,
     smooth_gaps,
+    summarized,
 )
-from calib.evaluation.sampling.mean_intervals import mean_ends
 
 #: Gaps of all draws that are kept (64 MB); errors of more are inverted without them.
 LAW_NUMBERS = 1 << 23

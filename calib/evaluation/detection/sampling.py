@@ -45,8 +45,8 @@ from calib.evaluation.detection.lrp import plan_localization_recall_precision
 from calib.evaluation.detection.overlap_error import plan_score_iou_squared_error
 from calib.evaluation.detection.plans import Plan, warn_if_nan
 from calib.evaluation.detection.report.records import DetectionMetricInterval
-from calib.evaluation.sampling.draws import Interval
-from calib.evaluation.sampling.metric_intervals import centred_interval
+from calib.evaluation.sampling.draws import drawn_units
+from calib.evaluation.sampling.intervals import Interval, centred_interval
 
 Method: TypeAlias = Literal["auto", "percentile"]
 DetectionMetric: TypeAlias = str | Callable[..., float]
@@ -228,7 +228,7 @@ def _of_callable(
 
     if method == "auto":
         return centred_interval(value, value_of, n_images, n_resamples, confidence_level, rng)
-    draws = [value_of(rng.integers(n_images, size=n_images)) for _ in range(n_resamples)]
+    draws = [value_of(drawn_units(n_images, rng)) for _ in range(n_resamples)]
     return percentiles(value, np.array(draws), confidence_level)
 
 

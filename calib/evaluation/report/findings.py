@@ -8,7 +8,7 @@ import numpy as np
 
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.further_measures import FURTHER
-from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.intervals import Interval
 
 if TYPE_CHECKING:
     from calib.evaluation.report.results import CalibrationReport

@@ -23,7 +23,7 @@ from calib.evaluation.report.measures import (
     label_redraws,
 )
 from calib.evaluation.sampling.draws import draw_labels, unit_counts
-from calib.evaluation.sampling.inversion import GapLaw, peak_law, smooth_gaps
+from calib.evaluation.sampling.intervals import GapLaw, peak_law, smooth_gaps
 from calib.evaluation.unbinned.cumulative import excursion
 from calib.evaluation.unbinned.density import triweight_error
 from calib.evaluation.unbinned.kernel import mean_error
@@ -143,11 +143,12 @@ def add_further(
     }
     row_rng, uniform_rng = rng.spawn(2)
     redraws = label_redraws(models, weight, groups, n_resamples, uniform_rng)
-    drawn = unit_counts(n_samples, groups, n_resamples, row_rng)
     step = max(1, BLOCK_LABELS // n_samples)
     for start in range(0, n_resamples, step):
         rows = slice(start, min(start + step, n_resamples))
-        counts = np.array([next(drawn) for _ in range(rows.start, rows.stop)])
+        n_units = n_samples if groups is None else int(groups.max()) + 1
+        counts = unit_counts(n_units, rows.stop - rows.start, row_rng)
+        counts = counts if groups is None else counts[:, groups]
         noise = redraws.noise(len(counts), n_samples, uniform_rng)
         for name, model in models.items():
             codes = draw_labels(

@@ -14,7 +14,7 @@ from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.display.cumulative import CumulativeCurve
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import further_measures, measures
-from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.intervals import Interval
 from calib.evaluation.significance.results import CalibrationTests
 
 #: One of two signed parts dominates if it is this many times the other.

@@ -13,8 +13,7 @@ from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.measure_results import LOSSES, measure_result
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.results import ERROR_NOTE, CalibrationReport, ModelReport
-from calib.evaluation.sampling.inversion import GapLaw
-from calib.evaluation.sampling.mean_intervals import Moments
+from calib.evaluation.sampling.intervals import GapLaw, Moments
 from calib.evaluation.stream import redraws
 from calib.evaluation.stream.sums import Layout
 
