@@ -12,7 +12,8 @@ from calib._border.checks import check_option, describe
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib.detection.matching import Matches, match
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.warnings import NoOptimalThresholdWarning
 
 ZeroIou: TypeAlias = Literal["strict", "reference"]

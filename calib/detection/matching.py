@@ -13,8 +13,9 @@ from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
 from calib.detection.tables import checks
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
 from calib.detection.tables.flat import Flat, merged_rows
+from calib.detection.tables.ground_truth import GroundTruth
 
 Mode = Literal["coco", "any", "hungarian"]
 ZeroIou = Literal["strict", "reference"]

@@ -74,10 +74,10 @@ from calib.evaluation.regression.quantiles import (
 )
 from calib.evaluation.report.classification import calibration_report
 from calib.evaluation.report.measurements import Measurement, MeasurementTable, measurement_table
+from calib.evaluation.report.metric_intervals import consistency_interval, metric_interval
 from calib.evaluation.report.records import MeasureResult, ModelReport
 from calib.evaluation.report.results import CalibrationReport
-from calib.evaluation.sampling.draws import Interval, consistency_interval
-from calib.evaluation.sampling.metric_intervals import metric_interval
+from calib.evaluation.sampling.intervals import Interval
 from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
 from calib.evaluation.significance.tests import calibration_tests
 from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report

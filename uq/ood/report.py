@@ -13,11 +13,14 @@ from calib._border.labels import check_weight
 from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, RandomState
+from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_score_vector
 from calib._border.warn import warn
 from calib._documents import text
 from calib._documents.document import Cell, Column, Document, Group, Notes, Table
+from calib.evaluation import Interval
+from calib.evaluation.sampling.draws import unit_counts
+from calib.evaluation.sampling.intervals import summarized
 from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index
 
@@ -303,16 +306,14 @@ def ood_report(
     ends = np.cumsum([len(inside), *(len(scores) for scores in outside.values())])
     code_in, *code_out = np.split(codes, ends[:-1])
 
-    def measure(rows_in: Any, rows_out: list[Any]) -> Float64Array:
-        weight_in = None if weight is None else weight[rows_in]
-        positive = np.bincount(code_in[rows_in], weight_in, minlength=len(values)).astype(
-            np.float64
-        )
+    def measure(times_in: Float64Array, times_out: list[Float64Array]) -> Float64Array:
+        times_in = times_in if weight is None else times_in * weight
+        positive = np.bincount(code_in, times_in, minlength=len(values)).astype(np.float64)
         if not positive.any():
             return np.full((len(code_out), len(MEASURES)), np.nan)
         table = []
-        for code, rows in zip(code_out, rows_out, strict=True):
-            negative = np.bincount(code[rows], minlength=len(values)).astype(np.float64)
+        for code, times in zip(code_out, times_out, strict=True):
+            negative = np.bincount(code, times, minlength=len(values)).astype(np.float64)
             table.append(
                 [
                     auroc(positive, negative),
@@ -323,15 +324,14 @@ def ood_report(
             )
         return np.array(table)
 
-    everything = slice(None)
-    observed = measure(everything, [everything] * len(code_out))
+    def drawn(code: IntArray) -> Float64Array:
+        return np.asarray(unit_counts(len(code), 1, rng)[0], dtype=np.float64)
+
+    observed = measure(np.ones(len(code_in)), [np.ones(len(code)) for code in code_out])
     rng = generator(random_state)
     draws = np.empty((n_resamples, *observed.shape))
     for replicate in range(n_resamples):
-        rows_in = rng.integers(len(code_in), size=len(code_in))
-        draws[replicate] = measure(
-            rows_in, [rng.integers(len(code), size=len(code)) for code in code_out]
-        )
+        draws[replicate] = measure(drawn(code_in), [drawn(code) for code in code_out])
     draws = draws[np.isfinite(draws).all(axis=(1, 2))]  # a draw may hold zero weights alone
 
     def measures(value: Float64Array, replicates: Float64Array, n_out: int) -> OODMeasures:
@@ -361,17 +361,6 @@ def ood_report(
 
 
 def _interval(value: float, draws: Float64Array, confidence_level: float) -> Interval:
-    from calib.evaluation import Interval
-
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return Interval(
-        value=value,
-        low=float(low),
-        high=float(high),
-        confidence_level=confidence_level,
-        mean=float(draws.mean()),
-        median=float(np.median(draws)),
-        standard_deviation=float(draws.std(ddof=1)),
-        n_resamples=len(draws),
-    )
+    return summarized(value, low, high, confidence_level, draws)

@@ -8,6 +8,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
+from calib.evaluation.sampling.draws import multinomial_counts
 from uq.ood.ranking import auroc, average_precision
 from uq.selective.certainty_curves import MAX_BINS, PER_BIN, ROUNDING, Cut, kept_weight
 
@@ -86,8 +87,7 @@ def draw_weights(
     """
     n_units = n_samples if groups is None else int(groups.max()) + 1
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0x57D7,)))
-    counts = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
-    units = np.vstack([np.ones((1, n_units)), counts])
+    units = np.vstack([np.ones((1, n_units)), multinomial_counts(n_units, n_resamples, rng)])
     return units if groups is None else units[:, groups]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.binning import WEIGHT_TOLERANCE, BinTable, Norm
 from calib.evaluation.views.distinct import (
     DistinctScores,
@@ -88,17 +90,20 @@ def sweep_calibration_error(
     0.117
     """
     check_option("norm", norm, (1, 2, "max"))
+    return measure_pairs(
+        partial(swept_error, norm=norm), y_true, y_prob, average, sample_weight, labels, pos_label
+    )
 
-    def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
-        scores = distinct_scores(score, event, weight)
-        cuts = _Sweep(scores, len(score), weight).cuts()[1]
-        sums = [np.add.reduceat(column, np.r_[0, cuts]) for column in (scores.weight, scores.label)]
-        prob = np.add.reduceat(scores.weight * scores.value, np.r_[0, cuts])
-        edges = np.concatenate([[0.0], scores.value[cuts], [1.0]])
-        table = BinTable(edges[None], sums[0][None], prob[None], sums[1][None])
-        return float(table.error(norm)[0])
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
+def swept_error(scores: DistinctScores, norm: Norm = 1) -> float | Float64Array:
+    """Return the error with the swept bins of every vector of labels."""
+    if scores.label.ndim > 1:
+        return np.array([swept_error(scores._replace(label=one), norm) for one in scores.label])
+    cuts = _Sweep(scores).cuts()[1]
+    sums = np.array([scores.weight, scores.weight * scores.value, scores.label])
+    binned = np.add.reduceat(sums, np.r_[0, cuts], axis=1)
+    edges = np.concatenate([[0.0], scores.value[cuts], [1.0]])
+    return float(BinTable(edges[None], *binned[:, None]).error(norm)[0])
 
 
 def sweep_bin_count(
@@ -144,20 +149,20 @@ def sweep_bin_count(
     >>> sweep_bin_count([0, 0, 1, 0, 1, 1], [0.1, 0.2, 0.4, 0.5, 0.8, 0.9], average="binary")
     4
     """
-    score, event, weight = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
-    return _Sweep(distinct_scores(score, event, weight), len(score), weight).cuts()[0]
+    pairs = checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
+    return _Sweep(distinct_scores(*pairs)).cuts()[0]
 
 
 class _Sweep:
     """Equal-mass cuts of distinct scores, for any number of bins."""
 
-    def __init__(self, scores: DistinctScores, n_rows: int, weight: Float64Array | None) -> None:
+    def __init__(self, scores: DistinctScores) -> None:
         self.scores = scores
         self.mass = np.concatenate([[0.0], np.cumsum(scores.weight)])
         self.hits = np.concatenate([[0.0], np.cumsum(scores.label)])
         self.total = float(self.mass[-1])
-        self.whole = weight is None or np.array_equal(weight, np.rint(weight))
-        self.most = int(self.total) if self.whole else n_rows
+        self.whole = scores.whole
+        self.most = int(self.total) if self.whole else scores.n_rows
 
     def cut(self, n_bins: int, first: int, stop: int) -> IntArray:
         """Return the cuts number `first` to `stop` of `n_bins` bins; repeated where bins are empty.

@@ -12,7 +12,8 @@ from calib._border.checks import check_integer, check_option, describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.warn import warn
 from calib.detection.matching import Queue
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection import coco_peers, precision_recall
 from calib.warnings import NothingToMeasureWarning
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.precision_recall import AREA_RANGES, RECALLS, Curves
 
 AREA_NAMES = ["all", "small", "medium", "large"]

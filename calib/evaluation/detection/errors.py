@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from calib._core.binning import Strategy
 from calib.detection.lrp import Threshold
 from calib.detection.matching import Matches
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.cell_sums import Average, Reduce, WithoutTruth
 from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.detection.tables import DetectionTable

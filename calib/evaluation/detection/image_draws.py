@@ -8,17 +8,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.cell_sums import ClassSums, EntrySums, mean_ratio
 from calib.evaluation.detection.metrics import Plan
 from calib.evaluation.detection.outcomes import Outcomes, Target
 from calib.evaluation.detection.tables import Binned, entry_columns
+from calib.evaluation.sampling.draws import unit_counts
 from calib.evaluation.sampling.group_redraws import (
     GroupRedraws,
     group_correlation,
     quantile_correlation,
 )
-from calib.evaluation.sampling.mean_intervals import Moments
+from calib.evaluation.sampling.intervals import Moments
 
 _Table = TypeVar("_Table", Detections, GroundTruth)
 Key = TypeVar("Key", bound=Hashable)
@@ -243,10 +245,7 @@ def image_weights(
     """Yield how often every image is drawn, in blocks of replicates."""
     for start in range(0, n_resamples, batch):
         size = min(batch, n_resamples - start)
-        drawn = rng.integers(n_images, size=(size, n_images))
-        drawn += np.arange(size)[:, None] * n_images
-        counts = np.bincount(drawn.ravel(), minlength=size * n_images)
-        yield counts.reshape(size, n_images).astype(np.float64)
+        yield unit_counts(n_images, size, rng).astype(np.float64)
 
 
 def images_drawn(

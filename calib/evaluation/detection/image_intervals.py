@@ -21,18 +21,18 @@ from calib.evaluation.detection.image_draws import (
     resampled_values,
 )
 from calib.evaluation.detection.metrics import Plan
-from calib.evaluation.detection.plans import Plan
 from calib.evaluation.report.records import ROUNDING
-from calib.evaluation.report.results import ROUNDING
-from calib.evaluation.sampling.draws import Interval, interval_of, summarized
-from calib.evaluation.sampling.inversion import (
+from calib.evaluation.sampling.intervals import (
     GapLaw,
+    Interval,
     absolute_sum,
     chance_ranges,
+    interval_of,
     invert,
+    mean_ends,
     smooth_gaps,
+    summarized,
 )
-from calib.evaluation.sampling.mean_intervals import mean_ends
 
 #: Gaps of all draws that are kept (64 MB); errors of more are inverted without them.
 LAW_NUMBERS = 1 << 23

@@ -5,7 +5,8 @@ from __future__ import annotations
 from calib._core.binning import Strategy
 from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.cell_sums import WithoutTruth
 from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.detection.tables import DetectionTable

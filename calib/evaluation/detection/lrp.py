@@ -10,7 +10,8 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib.detection.lrp import MatchedScores, Threshold, ZeroIou, check_iou_threshold
 from calib.detection.matching import Matches, match
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.detection.tables import DetectionTable

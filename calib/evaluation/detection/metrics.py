@@ -14,7 +14,8 @@ from calib._border.warn import warn
 from calib._core.binning import Strategy
 from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.cell_sums import (
     Average,
     ClassSums,

@@ -25,7 +25,8 @@ from calib.detection.lrp import (
     truth_counts,
 )
 from calib.detection.matching import Matches, match
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 
 Target: TypeAlias = Literal["tp", "iou"]
 FEATURES = ("score", "cx", "cy", "w", "h")

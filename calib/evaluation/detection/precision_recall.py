@@ -9,7 +9,8 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib._core import matching as core
 from calib.detection.matching import Queue, outside
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 
 #: Sizes by area in square pixels, both ends included: all, small, medium, large.
 AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))

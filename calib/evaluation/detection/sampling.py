@@ -17,7 +17,8 @@ from calib._border.typing import IntArray, RandomState
 from calib._border.words import did_you_mean
 from calib.detection.lrp import Threshold
 from calib.detection.matching import Matches
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.errors import detection_calibration_error
 from calib.evaluation.detection.image_draws import images_drawn, resampled_values
 from calib.evaluation.detection.image_intervals import (
@@ -36,8 +37,8 @@ from calib.evaluation.detection.localization import (
 from calib.evaluation.detection.lrp import localization_recall_precision
 from calib.evaluation.detection.metrics import METRICS, Plan
 from calib.evaluation.detection.report.records import DetectionMetricInterval
-from calib.evaluation.sampling.draws import Interval
-from calib.evaluation.sampling.metric_intervals import centred_interval
+from calib.evaluation.sampling.draws import drawn_units
+from calib.evaluation.sampling.intervals import Interval, centred_interval
 
 Method: TypeAlias = Literal["auto", "percentile"]
 DetectionMetric: TypeAlias = str | Callable[..., float]
@@ -223,7 +224,7 @@ def _of_callable(
 
     if method == "auto":
         return centred_interval(value, value_of, n_images, n_resamples, confidence_level, rng)
-    draws = [value_of(rng.integers(n_images, size=n_images)) for _ in range(n_resamples)]
+    draws = [value_of(drawn_units(n_images, rng)) for _ in range(n_resamples)]
     return percentiles(value, np.array(draws), confidence_level)
 
 

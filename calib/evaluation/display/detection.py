@@ -11,7 +11,8 @@ from calib._border.limits import MOST_BINS
 from calib._border.optional import require
 from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.outcomes import collect
 from calib.evaluation.detection.report.measures import position_map
 from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins

@@ -15,8 +15,8 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.predictions import check_both_predictions
 from calib.evaluation.proper.losses import sample_losses, zero_floor
-from calib.evaluation.sampling.draws import Interval, group_codes, summarized
-from calib.evaluation.sampling.mean_intervals import mean_ends, moments_of
+from calib.evaluation.sampling.draws import group_codes, unit_counts
+from calib.evaluation.sampling.intervals import Interval, mean_ends, moments_of, summarized
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ def _bootstrap_means(
     n_units = len(sums)
     out = np.empty((n_resamples, sums.shape[1] - 1))
     for rows in row_blocks(n_resamples, n_units):
-        drawn = rng.integers(0, n_units, (rows.stop - rows.start, n_units))
-        total = np.stack([column[drawn].sum(axis=1) for column in sums.T], axis=1)
+        counts = unit_counts(n_units, rows.stop - rows.start, rng)
+        total = np.einsum("ru,uc->rc", counts.astype(np.float64), sums)
         out[rows] = total[:, 1:] / total[:, :1]
     return out

@@ -20,9 +20,8 @@ from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.losses import Score
 from calib.evaluation.report import further_measures
 from calib.evaluation.report import measures as core
-from calib.evaluation.report.differences import paired_differences
 from calib.evaluation.report.further_measures import MeasureChoice
-from calib.evaluation.report.measure_results import measure_results
+from calib.evaluation.report.measure_results import measure_results, paired_differences
 from calib.evaluation.report.records import ModelReport
 from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.draws import group_codes

@@ -9,7 +9,7 @@ import numpy as np
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.further_measures import FURTHER
 from calib.evaluation.report.records import ModelReport
-from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.intervals import Interval
 
 #: Measures that decide between models, and what they are called in a sentence.
 SHORT = {

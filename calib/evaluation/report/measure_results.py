@@ -15,9 +15,16 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib.evaluation.report.measures import MeasureInfo, Prepared, Replicates
 from calib.evaluation.report.records import ROUNDING, MeasureResult
-from calib.evaluation.sampling.draws import Interval
-from calib.evaluation.sampling.inversion import GapLaw, chance_ranges, invert
-from calib.evaluation.sampling.mean_intervals import Moments, mean_ends, moments_of
+from calib.evaluation.sampling.intervals import (
+    GapLaw,
+    Interval,
+    Moments,
+    chance_ranges,
+    interval_of,
+    invert,
+    mean_ends,
+    moments_of,
+)
 
 #: Columns of the losses.
 LOSSES = ("log_loss", "brier", "accuracy")
@@ -137,3 +144,30 @@ def measure_result(
             n_resamples=len(calibrated),
         ),
     )
+
+
+def paired_differences(
+    replicates: Mapping[str, Replicates],
+    information: Mapping[str, MeasureInfo],
+    confidence_level: float,
+) -> dict[str, dict[str, Interval]]:
+    """Return every model's measures minus those of the first, with bootstrap intervals.
+
+    Both models see the same draws, so that what they share cancels. Differences of calibration
+    errors are reflected like the errors themselves.
+    """
+    names = list(replicates)
+    first = replicates[names[0]]
+    return {
+        name: {
+            key: interval_of(
+                float(replicates[name].value[column] - first.value[column]),
+                replicates[name].bootstrap[:, column] - first.bootstrap[:, column],
+                confidence_level,
+                reflect=info.error,
+                bounds=(info.bounds[0] - info.bounds[1], info.bounds[1] - info.bounds[0]),
+            )
+            for column, (key, info) in enumerate(information.items())
+        }
+        for name in names[1:]
+    }

@@ -9,9 +9,9 @@ ever copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
 from calib.evaluation.proper.losses import zero_floor
-from calib.evaluation.sampling.draws import draw_labels
+from calib.evaluation.sampling.draws import block_counts, draw_labels
 from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
-from calib.evaluation.sampling.inversion import (
+from calib.evaluation.sampling.intervals import (
     GapLaw,
     absolute_sum,
     negative_sum,
@@ -103,10 +103,9 @@ class Prepared:
         """Edges of the bins of the view."""
         return binning.uniform_edges(self.n_bins) if self.own_edges is None else self.own_edges
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What a binned measure is called with."""
-        return {"n_bins": self.n_bins} if self.own_edges is None else {"bins": self.own_edges}
+    def events(self, codes: IntArray) -> LabelArray:
+        """Return what the prediction is of, for true labels of shape (..., n_samples)."""
+        return np.asarray(codes == (1 if self.view == "binary" else self.top))
 
 
 def prepare(
@@ -153,17 +152,20 @@ def prepare(
         floor=floor,
         prediction=prediction,
         event=event,
-        cells=(
-            binning.uniform_cells(prediction, n_bins)
-            if own_edges is None
-            else binning.cells_between(prediction, own_edges)
-        ),
+        cells=cells_of(prediction, n_bins, own_edges),
         class_cells=class_cells,
         class_edges=class_edges,
         n_bins=n_bins,
         view=view,
         own_edges=own_edges,
     )
+
+
+def cells_of(values: Float64Array, n_bins: int, own_edges: Float64Array | None) -> IntArray:
+    """Return the bin of every value, of equal width or between own edges."""
+    if own_edges is None:
+        return binning.uniform_cells(values, n_bins)
+    return binning.cells_between(values, own_edges)
 
 
 class Replicates(NamedTuple):
@@ -190,49 +192,13 @@ def replicate(
     n_samples, n_classes = some.columns.shape
     step = max(1, min(BLOCK_NUMBERS // (n_resamples + 1), BLOCK_NUMBERS // n_classes))
     redraws = label_redraws(models, weight, groups, n_resamples, rng)
-    for rows, counts in _bootstrap_counts(n_samples, groups, n_resamples, step, rng):
+    for rows, counts in block_counts(n_samples, groups, n_resamples, step, rng):
         noise = redraws.noise(n_resamples, len(counts), rng)
         scale = np.ones(len(counts)) if weight is None else weight[rows]
         for name, total in sums.items():
             uniform = redraws.numbers(name, noise, rows=rows)
             total.add(rows, counts * scale[:, None], scale, uniform)
     return {name: total.replicates() for name, total in sums.items()}
-
-
-def _bootstrap_counts(
-    n_samples: int,
-    groups: IntArray | None,
-    n_resamples: int,
-    step: int,
-    rng: np.random.Generator,
-) -> Iterator[tuple[slice, Float64Array]]:
-    """Yield blocks of how often each sample occurs, shape (n_rows, 1 + n_resamples).
-
-    Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
-    first how many draws fall into each block, then where in the block.
-    """
-    starts = np.arange(0, n_samples, step)
-    sizes = np.minimum(starts + step, n_samples) - starts
-    if groups is None:
-        share = rng.multinomial(n_samples, sizes / n_samples, size=n_resamples)
-    else:
-        n_groups = int(groups.max()) + 1
-        of_group = np.empty((n_groups, n_resamples), dtype=np.uint32)
-        for column in range(n_resamples):
-            drawn = rng.integers(0, n_groups, n_groups)
-            of_group[:, column] = np.bincount(drawn, minlength=n_groups)
-    for index, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        rows = slice(int(start), int(start + size))
-        counts = np.ones((int(size), 1 + n_resamples))
-        if groups is None:
-            per_column = share[:, index]
-            cell = rng.integers(0, size, int(per_column.sum())) * n_resamples
-            cell += np.repeat(np.arange(n_resamples), per_column)
-            drawn = np.bincount(cell, minlength=int(size) * n_resamples)
-            counts[:, 1:] = drawn.reshape(int(size), n_resamples)
-        else:
-            counts[:, 1:] = of_group[groups[rows]]
-        yield rows, counts
 
 
 def label_redraws(

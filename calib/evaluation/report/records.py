@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.display.cumulative import CumulativeCurve
 from calib.evaluation.report.further_measures import FURTHER
-from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.intervals import Interval
 
 #: How far sums in another order may push a value out of a range that has no width.
 ROUNDING = 1e-12

@@ -15,7 +15,7 @@ from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import charts, further_measures, measures
 from calib.evaluation.report.findings import SHORT, findings
 from calib.evaluation.report.records import ERROR_NOTE, MeasureResult, ModelReport
-from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.intervals import Interval
 from calib.evaluation.significance.results import P_VALUE_NOTE, CalibrationTests, table_of_tests
 
 #: One of two signed parts dominates if it is this many times the other.

@@ -1,220 +1,21 @@
-"""Sampling error of any metric: bootstrap intervals, and the floor under perfect calibration."""
+"""Draws with replacement, as counts of samples or of groups, and redrawn labels."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from calib._border.arrays import row_blocks
-from calib._border.checks import check_fraction, check_integer
-from calib._border.labels import check_vector, unit_codes
-from calib._border.limits import MOST_RESAMPLES
-from calib._border.random import generator
+from calib._border.labels import unit_codes
 from calib._border.typing import (
     ArrayLike,
     Float64Array,
     FloatArray,
     IntArray,
-    LabelArray,
-    RandomState,
 )
-from calib._core.predictions import check_predictions, in_class_order
-from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
-from calib.evaluation.views import views
 
-Metric = Callable[..., float]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number and how far chance moves it.
-
-    Attributes
-    ----------
-    value : float
-        The number that the interval holds. Of an error that chance alone keeps above 0, what is
-        left without the part of chance; else the metric of the sample. For `consistency_interval`
-        the mean of the replicates.
-    low, high : float
-        Ends of the interval.
-    confidence_level : float in (0, 1)
-        Nominal probability of the interval.
-    mean, median, standard_deviation : float
-        Of the replicates. For a bootstrap, ``mean - value`` estimates the bias of the metric.
-    n_resamples : int
-        Number of replicates.
-    usual : float
-        The metric of the sample as papers print it (the plug-in value).
-    floor, floor_low, floor_high : float
-        What a calibrated model would show: mean and range. NaN where it is not known.
-    """
-
-    value: float
-    low: float
-    high: float
-    confidence_level: float
-    mean: float
-    median: float
-    standard_deviation: float
-    n_resamples: int
-    usual: float = math.nan
-    floor: float = math.nan
-    floor_low: float = math.nan
-    floor_high: float = math.nan
-
-    def __post_init__(self) -> None:
-        if math.isnan(self.usual):
-            object.__setattr__(self, "usual", self.value)
-
-    def __contains__(self, number: float) -> bool:
-        """Return whether a number lies in the closed interval."""
-        return self.low <= number <= self.high
-
-
-def consistency_interval(
-    metric: Metric,
-    y_prob: ArrayLike,
-    *,
-    y_true: ArrayLike = None,
-    groups: ArrayLike = None,
-    labels: ArrayLike = None,
-    pos_label: object = None,
-    sample_weight: ArrayLike = None,
-    confidence_level: float = 0.95,
-    n_resamples: int = 1000,
-    random_state: RandomState = None,
-) -> Interval:
-    """Compute what a metric would show if the probabilities were exactly right.
-
-    Labels are redrawn from the predictions themselves, so every replicate is perfectly calibrated;
-    what the metric shows then is its floor at this sample size. A calibration error inside this
-    interval is no evidence against the model.
-
-    Parameters
-    ----------
-    metric : callable
-        ``metric(y_true, y_prob) -> float``; called with ``sample_weight=...`` too if weights are
-        given.
-    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
-        Probabilities in [0, 1], rows sum to 1 within 1e-3; handed to the metric as they are.
-    y_true : array-like of shape (n_samples,), default=None
-        True labels, from which `groups` take how dependent labels are; unused without them.
-    groups : array-like of shape (n_samples,), default=None
-        Group of every sample (image, patient, question): labels are redrawn as dependent inside
-        groups as `y_true`, which is needed then. None redraws every row by itself.
-    labels : array-like of shape (n_classes,), default=None
-        Class of every column; None means 0..n_classes - 1.
-    pos_label : int, float, bool or str, default=None
-        Class that a single column belongs to; None means the second.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights for the metric; a row is redrawn once, whatever its weight.
-    confidence_level : float in (0, 1), default=0.95
-        Share of the replicates between both ends.
-    n_resamples : int >= 2, default=1000
-        Number of redrawn label vectors, hence of calls of `metric`.
-    random_state : int, RandomState, Generator or None, default=None
-        Seed of the draws.
-
-    Returns
-    -------
-    interval : Interval
-        ``value`` and ``mean`` are the mean of the replicates, ``low`` and ``high`` their central
-        quantiles.
-
-    Raises
-    ------
-    ValueError
-        If `y_prob` holds no probabilities, labels do not match its columns, or an option is out of
-        range.
-
-    See Also
-    --------
-    metric_interval : Sampling error of the observed value.
-
-    Notes
-    -----
-    Assumes independent samples (groups); groups are redrawn with the latent correlation that gives
-    the observed products of residuals inside groups, every label with its own probability. For a
-    proper score the result is not a floor but the expected score if the model were right about its
-    own uncertainty: a calibrated model's log loss equals the mean entropy of its predictions.
-
-    References
-    ----------
-    .. [1] J. Bröcker, L. A. Smith. Increasing the Reliability of Reliability Diagrams. Weather and
-       Forecasting 22, 2007. doi:10.1175/WAF993.1
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from calib.evaluation import consistency_interval, expected_calibration_error
-    >>> p = np.linspace(0.01, 0.99, 500)
-    >>> ece = lambda y, p: expected_calibration_error(y, p, average="binary")
-    >>> floor = consistency_interval(ece, p, n_resamples=200, random_state=0)
-    >>> print(f"{floor.mean:.2f}, up to {floor.high:.2f}")
-    0.05, up to 0.08
-    """
-    confidence_level = check_fraction("confidence_level", confidence_level)
-    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
-    names = None if labels is None else check_vector(labels, "labels")
-    if groups is not None and y_true is None:
-        raise ValueError(
-            "groups needs y_true: how dependent the labels of a group are is taken from them"
-        )
-    given = in_class_order(y_prob, names, "y_prob", listed=True)
-    placeholder = np.zeros(len(given), dtype=np.intp) if names is None else names[[0] * len(given)]
-    codes, proba, weight, classes = check_predictions(
-        placeholder if groups is None else y_true,
-        given,
-        labels=names,
-        pos_label=pos_label,
-        sample_weight=sample_weight,
-    )
-    rng = generator(random_state)
-    redraws = None if groups is None else _redraws(proba, codes, weight, groups, n_resamples, rng)
-    extra: dict[str, Any] = {} if weight is None else {"sample_weight": weight}
-    values = np.empty(n_resamples)
-    codes = np.empty(len(proba), dtype=np.intp)
-    for replicate in range(n_resamples):
-        for rows in row_blocks(*proba.shape):
-            block = np.asarray(proba[rows], dtype=np.float64)
-            if redraws is None:
-                numbers = rng.random((1, len(block)))
-            else:
-                one = slice(replicate, replicate + 1)
-                numbers = redraws.numbers("", redraws.noise(1, len(block), rng), one, rows)
-            codes[rows] = draw_labels(block, numbers)[0]
-        values[replicate] = metric(classes[codes], given, **extra)
-    tail = (1 - confidence_level) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return summarized(float(values.mean()), low, high, confidence_level, values)
-
-
-def _redraws(
-    proba: FloatArray,
-    codes: IntArray,
-    weight: Float64Array | None,
-    groups: ArrayLike,
-    n_resamples: int,
-    rng: np.random.Generator,
-) -> LabelRedraws:
-    """Return what draws labels as dependent inside groups as the observed ones."""
-    members = group_codes(groups, len(codes))
-    columns = views.all_columns(proba)
-    confidence, top = views.top_label(columns)
-    two = columns.shape[1] == 2
-    prediction, event = (columns[:, 1], codes == 1) if two else (confidence, codes == top)
-    kept = slice(None) if weight is None else weight > 0
-    correlation = group_correlation(
-        prediction[kept].astype(np.float64),
-        event[kept],
-        np.unique(members[kept], return_inverse=True)[1],
-        None if weight is None else weight[kept],
-    )
-    return LabelRedraws(GroupRedraws(members, n_resamples, rng), {"": correlation}, {"": columns})
+#: What `uq` draws with, too.
+__all__ = ["multinomial_counts", "unit_counts"]
 
 
 def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
@@ -247,41 +48,71 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
     return found
 
 
-def interval_of(
-    value: float,
-    replicates: Float64Array,
-    confidence_level: float,
-    *,
-    reflect: bool,
-    bounds: tuple[float, float],
-) -> Interval:
-    """Return the percentile interval, or the reflected (basic) one within `bounds`.
+def drawn_units(n_units: int, rng: np.random.Generator) -> IntArray:
+    """Return a draw of as many units as there are, with replacement."""
+    return rng.integers(0, n_units, n_units)
 
-    It is stretched to hold the value where the draws lie on one side of it.
+
+def unit_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> IntArray:
+    """Return how often every unit (sample, group, image) is drawn, (n_resamples, n_units)."""
+    drawn = rng.integers(0, n_units, (n_resamples, n_units))
+    drawn += np.arange(n_resamples)[:, None] * n_units
+    counts = np.bincount(drawn.ravel(), minlength=n_resamples * n_units)
+    return counts.reshape(n_resamples, n_units)
+
+
+def multinomial_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> IntArray:
+    """Return the same from other random numbers, without the units of every draw."""
+    return rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n_resamples)
+
+
+def block_counts(
+    n_samples: int,
+    groups: IntArray | None,
+    n_resamples: int,
+    step: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[slice, Float64Array]]:
+    """Yield blocks of how often each sample occurs, shape (n_rows, 1 + n_resamples).
+
+    Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
+    first how many draws fall into each block, then where in the block.
     """
-    tail = (1 - confidence_level) / 2
-    low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
-    if reflect:
-        low, high = 2 * value - high, 2 * value - low
-        low, high = (float(np.clip(end, *bounds)) for end in (low, high))
-    low, high = min(low, value), max(high, value)
-    return summarized(value, low, high, confidence_level, replicates)
+    starts = np.arange(0, n_samples, step)
+    sizes = np.minimum(starts + step, n_samples) - starts
+    if groups is None:
+        share = rng.multinomial(n_samples, sizes / n_samples, size=n_resamples)
+    else:
+        of_group = unit_counts(int(groups.max()) + 1, n_resamples, rng).T
+    for index, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        rows = slice(int(start), int(start + size))
+        counts = np.ones((int(size), 1 + n_resamples))
+        if groups is None:
+            per_column = share[:, index]
+            cell = rng.integers(0, size, int(per_column.sum())) * n_resamples
+            cell += np.repeat(np.arange(n_resamples), per_column)
+            drawn = np.bincount(cell, minlength=int(size) * n_resamples)
+            counts[:, 1:] = drawn.reshape(int(size), n_resamples)
+        else:
+            counts[:, 1:] = of_group[groups[rows]]
+        yield rows, counts
 
 
-def summarized(
-    value: float, low: float, high: float, confidence_level: float, replicates: LabelArray
-) -> Interval:
-    """Return an interval with the summary of its replicates."""
-    return Interval(
-        value=value,
-        low=float(low),
-        high=float(high),
-        confidence_level=confidence_level,
-        mean=float(np.mean(replicates)),
-        median=float(np.median(replicates)),
-        standard_deviation=float(np.std(replicates, ddof=1)),
-        n_resamples=len(replicates),
+def poisson_sums(
+    weight: Float64Array,
+    square: Float64Array,
+    prob: Float64Array,
+    n: int,
+    rng: np.random.Generator,
+) -> Float64Array:
+    """Return Poisson bootstrap sums by cell: weight, prediction and label, shape (3, n, cells)."""
+    ones, zeros = np.ones_like(weight), np.zeros_like(weight)
+    unit = np.divide(square, weight, out=ones, where=weight > 0)
+    mean = np.divide(prob, weight, out=zeros, where=weight > 0)
+    none, some = (
+        unit[k] * rng.poisson(weight[k] / unit[k], size=(n, weight.shape[1])) for k in (0, 1)
     )
+    return np.stack([none + some, none * mean[0] + some * mean[1], some])
 
 
 def members(groups: ArrayLike, n_samples: int) -> list[IntArray]:

@@ -16,7 +16,8 @@ from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
 from calib._core.binning import BinTable
 from calib.evaluation.report.measures import class_law, view_laws
-from calib.evaluation.sampling.inversion import GapLaw
+from calib.evaluation.sampling.draws import multinomial_counts, poisson_sums
+from calib.evaluation.sampling.intervals import GapLaw
 from calib.evaluation.stream.sums import Layout
 
 #: Numbers in a batch of replicates (32 MB).
@@ -81,7 +82,7 @@ def draw(layout: Layout, sums: Float64Array, n_resamples: int, rng: np.random.Ge
     for start in range(0, n_resamples, step := max(1, BATCH_NUMBERS // (4 * len(filled)))):
         rows = slice(start, min(start + step, n_resamples))
         n = rows.stop - rows.start
-        sums_of_draws = _poisson(weight, square, prob, n, rng)
+        sums_of_draws = poisson_sums(weight, square, prob, n, rng)
         drawn[:, rows] = _gathered(sums_of_draws, bins, n_bins)
         label = redraw(own[0, 0], own[1, 0], _variance(own[:2, 0], square.sum(axis=0)), n, rng)
         redrawn[rows] = _gathered(label[None], bins, n_bins)[0]
@@ -103,23 +104,6 @@ def draw(layout: Layout, sums: Float64Array, n_resamples: int, rng: np.random.Ge
             np.concatenate([observed[:, :, 1:], drawn[:, :, 1:]], axis=1), redrawn[:, 1:]
         )
     return Draws(value[0], drawn_bootstrap, drawn_calibrated, (ece, ace, over, under))
-
-
-def _poisson(
-    weight: Float64Array,
-    square: Float64Array,
-    prob: Float64Array,
-    n: int,
-    rng: np.random.Generator,
-) -> Float64Array:
-    """Return Poisson bootstrap sums by cell: weight, prediction and label, shape (3, n, cells)."""
-    ones, zeros = np.ones_like(weight), np.zeros_like(weight)
-    unit = np.divide(square, weight, out=ones, where=weight > 0)
-    mean = np.divide(prob, weight, out=zeros, where=weight > 0)
-    none, some = (
-        unit[k] * rng.poisson(weight[k] / unit[k], size=(n, weight.shape[1])) for k in (0, 1)
-    )
-    return np.stack([none + some, none * mean[0] + some * mean[1], some])
 
 
 def _variance(sums: Float64Array, square: Float64Array) -> Float64Array:
@@ -208,8 +192,8 @@ def _adaptive(
         labels[r] = redraw(weight, prob, binned_variance, 1, rng)[0]
         calibrated[r, 1] = _mean_gap(weight, prob - labels[r])
         if n_groups > 1:
-            times = rng.multinomial(n_groups, np.full(n_groups, 1.0 / n_groups))
-            drawn[:, 1 + r] = np.einsum("agkm,g->akm", binned, times.astype(np.float64))
+            times = multinomial_counts(n_groups, 1, rng)[0].astype(np.float64)
+            drawn[:, 1 + r] = np.einsum("agkm,g->akm", binned, times)
             bootstrap[r, 1] = _mean_gap(drawn[0, 1 + r], drawn[1, 1 + r] - drawn[2, 1 + r])
     return class_law(drawn, labels) if n_groups > 1 else None
 

@@ -14,8 +14,7 @@ from calib.evaluation.report.measure_results import LOSSES, measure_result
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.records import ERROR_NOTE, ModelReport
 from calib.evaluation.report.results import CalibrationReport
-from calib.evaluation.sampling.inversion import GapLaw
-from calib.evaluation.sampling.mean_intervals import Moments
+from calib.evaluation.sampling.intervals import GapLaw, Moments
 from calib.evaluation.stream import redraws
 from calib.evaluation.stream.sums import Layout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib.evaluation.significance.moments import sum_is_normal
 from calib.evaluation.significance.redrawn import Walk, redrawn_statistics, share_as_large
 from calib.evaluation.unbinned import brownian
@@ -28,15 +29,17 @@ KINDS = ("mad", "range")
 
 def walk_of(scores: DistinctScores) -> Float64Array:
     """Return the cumulative differences after every distinct score, starting with 0."""
-    walk = np.zeros(len(scores.value) + 1)
-    np.cumsum(scores.residual, out=walk[1:])
+    walk = np.zeros((*scores.label.shape[:-1], len(scores.value) + 1))
+    np.cumsum(scores.residual, axis=-1, out=walk[..., 1:])
     walk /= scores.weight.sum()
     return walk
 
 
-def _excursion(walk: Float64Array, kind: Kind) -> float:
-    high, low = float(walk.max()), float(walk.min())
-    return max(high, -low) if kind == "mad" else high - low
+def excursion(scores: DistinctScores, kind: Kind = "mad") -> Float64Array:
+    """Return the cumulative error of every vector of labels."""
+    walk = walk_of(scores)
+    high, low = walk.max(axis=-1), walk.min(axis=-1)
+    return np.asarray(np.maximum(high, -low) if kind == "mad" else high - low)
 
 
 def cumulative_calibration_error(
@@ -118,11 +121,9 @@ def cumulative_calibration_error(
     0.15
     """
     check_option("kind", kind, KINDS)
-
-    def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
-        return _excursion(walk_of(distinct_scores(score, event, weight)), kind)
-
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
+    return measure_pairs(
+        partial(excursion, kind=kind), y_true, y_prob, average, sample_weight, labels, pos_label
+    )
 
 
 @measure

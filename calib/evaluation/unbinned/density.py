@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.predictions import check_predictions
 from calib.evaluation.unbinned.kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
 from calib.evaluation.unbinned.smooth import check_bandwidth
 from calib.evaluation.views import views
-from calib.evaluation.views.distinct import measure_pairs
+from calib.evaluation.views.distinct import DistinctScores, measure_pairs
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -103,49 +104,45 @@ def density_calibration_error(
     width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
     if width is None:
         check_option("bandwidth", bandwidth, ("normal",))
+    return measure_pairs(
+        partial(triweight_error, width=width),
+        y_true, y_prob, average, sample_weight, labels, pos_label,
+    )  # fmt: skip
 
-    def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
-        return _triweight_error(score, event, weight, width)
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
-
-
-def _triweight_error(
-    score: Float64Array, event: LabelArray, weight: Float64Array | None, width: float | None
-) -> float:
-    share = np.full(len(score), 1.0 / len(score)) if weight is None else weight / weight.sum()
-    if score.min() == score.max():
-        return float(abs(score[0] - np.average(event, weights=weight)))
+def triweight_error(scores: DistinctScores, width: float | None = None) -> Float64Array:
+    """Return the error of every vector of labels; without a width, by the normal rule."""
+    total = float(scores.weight.sum())
+    if len(scores.value) == 1:
+        return np.asarray(np.abs(scores.value[0] - scores.label[..., 0] / total))
+    share = scores.weight / total
     if width is None:
-        mean = float(share @ score)
-        deviation = float(np.sqrt(share @ (score - mean) ** 2))
-        width = 1.06 * deviation * _sample_size(weight, len(score)) ** -0.2
+        mean = float(share @ scores.value)
+        deviation = float(np.sqrt(share @ (scores.value - mean) ** 2))
+        width = 1.06 * deviation * scores.size**-0.2
     wanted = 1 << int(np.ceil(np.log2(CELLS_PER_BANDWIDTH / width)))
     n_cells = min(MOST_CELLS, max(FEWEST_CELLS, wanted))
     damping = _triweight_transform(width * frequencies(n_cells))
-    density = from_cosines(cosines(spread(score, share, n_cells)) * damping)
-    events = from_cosines(cosines(spread(score, share * event, n_cells)) * damping)
-    middle = (np.arange(n_cells) + 0.5) / n_cells
-    return float(np.abs(middle * density - events).sum())
 
+    def smoothed(mass: Float64Array) -> Float64Array:
+        return from_cosines(cosines(spread(scores.value, mass, n_cells)) * damping)
 
-def _sample_size(weight: Float64Array | None, n_samples: int) -> float:
-    if weight is None:
-        return float(n_samples)
-    total = float(weight.sum())
-    if np.array_equal(weight, np.rint(weight)):
-        return total
-    return total**2 / float(np.sum(weight**2))
+    expected = (np.arange(n_cells) + 0.5) / n_cells * smoothed(share)
+    errors = [
+        float(np.abs(expected - smoothed(label / total)).sum())
+        for label in np.atleast_2d(scores.label)
+    ]
+    return np.reshape(errors, scores.label.shape[:-1])
 
 
 def _triweight_transform(angular: Float64Array) -> Float64Array:
-    """Return the Fourier transform of the triweight kernel of half-width 1, 1 at frequency 0."""
+    """Return the Fourier transform of the triweight kernel of half-width 1, at rising values."""
     from scipy.special import spherical_jn
 
     out: Float64Array = 1 - angular**2 / 18  # to fourth order
-    large = angular > 1e-3
-    w = angular[large]
-    out[large] = 105 * spherical_jn(3, w) / w**3
+    first = int(np.searchsorted(angular, 1e-3, side="right"))
+    w = angular[first:]
+    out[first:] = 105 * spherical_jn(3, w) / (w * w * w)
     return out
 
 

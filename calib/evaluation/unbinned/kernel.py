@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
+from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.predictions import check_predictions
 from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
 from calib.evaluation.unbinned.kernel_sums import (
@@ -22,7 +23,7 @@ from calib.evaluation.unbinned.kernel_sums import (
 )
 from calib.evaluation.unbinned.smooth import check_bandwidth
 from calib.evaluation.views import views
-from calib.evaluation.views.distinct import distinct_scores, measure_pairs
+from calib.evaluation.views.distinct import DistinctScores, measure_pairs
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -30,6 +31,8 @@ Estimator: TypeAlias = Literal["biased", "unbiased", "linear"]
 KernelView: TypeAlias = Literal["canonical", "top_label", "binary", "classwise"]
 #: Effective number of products below which their mean is not taken as normal.
 FEW_PRODUCTS = 5.0
+#: The bandwidth of published values.
+WIDTH = 0.4
 KERNEL_VIEWS = ("canonical", *views.AVERAGES)
 
 
@@ -38,7 +41,7 @@ def maximum_mean_calibration_error(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    bandwidth: float = 0.4,
+    bandwidth: float = WIDTH,
     average: Average = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
@@ -101,13 +104,16 @@ def maximum_mean_calibration_error(
     0.1265
     """
     width = check_bandwidth(bandwidth)
+    return measure_pairs(
+        partial(mean_error, width=width),
+        y_true, y_prob, average, sample_weight, labels, pos_label,
+    )  # fmt: skip
 
-    def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
-        scores = distinct_scores(score, event, weight)
-        square = exponential_sum(scores.value, scores.residual, width)
-        return float(np.sqrt(max(square, 0.0)) / scores.weight.sum())
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
+def mean_error(scores: DistinctScores, width: float = WIDTH) -> Float64Array:
+    """Return the maximum mean calibration error of every vector of labels."""
+    square = exponential_sum(scores.value, scores.residual, width)
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)) / scores.weight.sum())
 
 
 def kernel_calibration_error(
@@ -356,7 +362,7 @@ def _at_least_two(n_samples: int, estimator: str) -> None:
 
 
 def _canonical(
-    columns: LabelArray,
+    columns: FloatArray,
     codes: IntArray,
     estimator: Estimator,
     width: float | None,

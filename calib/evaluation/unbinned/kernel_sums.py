@@ -21,24 +21,29 @@ def residuals(proba: Float64Array, codes: IntArray) -> Float64Array:
     return out
 
 
-def exponential_sum(value: Float64Array, residual: Float64Array, width: float) -> float:
+def exponential_sum(value: Float64Array, residual: Float64Array, width: float) -> Float64Array:
     """Return ``sum_ij r_i r_j exp(-|v_i - v_j| / width)`` over all pairs, for ascending values.
+
+    Of one vector of residuals, or of each row of them.
 
     Between sorted values the kernel is a product of ``exp(v_j / width)`` and ``exp(-v_i / width)``,
     so a running sum takes the place of the matrix; it starts anew before it can overflow.
     """
     parts = np.floor((value - value[0]) / (EXPONENT_SPAN * width))
     starts = np.flatnonzero(np.diff(parts, prepend=-1.0))
-    total, carry, at = float(residual @ residual), 0.0, float(value[0])
+    total: Float64Array = np.einsum("...i,...i->...", residual, residual)
+    carry, at = np.zeros(residual.shape[:-1]), float(value[0])
     for start, stop in zip(starts, np.append(starts[1:], len(value)), strict=True):
-        v, r = value[start:stop], residual[start:stop]
+        v, r = value[start:stop], residual[..., start:stop]
         exponent = (v - v[0]) / width
-        carry *= float(np.exp((at - v[0]) / width))
-        running = np.cumsum(r * np.exp(exponent))
-        before = np.concatenate([[0.0], running[:-1]]) + carry
+        carry *= np.exp((at - v[0]) / width)
+        running = np.cumsum(r * np.exp(exponent), axis=-1)
+        before = np.zeros_like(running)
+        before[..., 1:] = running[..., :-1]
+        before += carry[..., None]
         decay = np.exp(-exponent)
-        total += 2 * float((r * decay) @ before)
-        carry, at = (carry + float(running[-1])) * float(decay[-1]), float(v[-1])
+        total = total + 2 * np.einsum("...i,...i->...", r * decay, before)
+        carry, at = (carry + running[..., -1]) * decay[-1], float(v[-1])
     return total
 
 
@@ -105,7 +110,7 @@ def scalar_error(
     if order is not None:
         return float(pair_products(both, residual[:, None], width, order).mean())
     n_samples, by_score = len(score), np.lexsort((event, score))
-    total = exponential_sum(score[by_score], residual[by_score], width)
+    total = float(exponential_sum(score[by_score], residual[by_score], width))
     if estimator == "unbiased":
         return (total - float(residual @ residual)) / (n_samples * (n_samples - 1))
     return max(total, 0.0) / n_samples**2

@@ -11,6 +11,8 @@ from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation.views.distinct import DistinctScores, checked_pairs, distinct_scores
 from calib.evaluation.views.views import PairView
 
+#: Share of the sample that a local fit uses.
+SPAN = 0.75
 #: Distinct scores beyond this many are joined to groups of neighbours.
 MOST_SCORES = 4096
 #: Scores at which the curve is fitted; it is interpolated linearly between them.
@@ -19,6 +21,10 @@ MOST_NODES = 1000
 BLOCK_NODES = 64
 #: Ratio of singular values below which a direction of the local fit counts as undetermined.
 RANK_TOLERANCE = 1e-7
+#: Distance within which a single score is fitted by itself.
+SMALLEST_REACH = 2.0**-59
+#: Determinant of the matrix of a local fit, of unit diagonal, above which all are determined.
+REGULAR = 1e-3
 
 
 class CalibrationCurveSummary(NamedTuple):
@@ -44,7 +50,7 @@ def integrated_calibration_index(
     y_true: ArrayLike,
     y_prob: ArrayLike,
     *,
-    span: float = 0.75,
+    span: float = SPAN,
     average: PairView = "auto",
     sample_weight: ArrayLike = None,
     labels: ArrayLike = None,
@@ -120,7 +126,7 @@ def integrated_calibration_index(
     scores = distinct_scores(
         *checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)
     )
-    gap = np.abs(scores.value - calibration_curve_at(scores, float(span)))
+    gap = _gaps(scores, float(span))
     order = np.argsort(gap, kind="stable")
     reached = np.cumsum(scores.weight[order])
     total = float(reached[-1])
@@ -131,15 +137,24 @@ def integrated_calibration_index(
     )
 
 
+def mean_curve_gap(scores: DistinctScores) -> Float64Array:
+    """Return the index alone, of every vector of labels, at the usual span."""
+    return np.asarray(_gaps(scores, SPAN) @ scores.weight / scores.weight.sum())
+
+
+def _gaps(scores: DistinctScores, span: float) -> Float64Array:
+    return np.asarray(np.abs(scores.value - calibration_curve_at(scores, span)))
+
+
 def calibration_curve_at(scores: DistinctScores, span: float) -> Float64Array:
-    """Return the loess curve at every distinct score, within [0, 1]."""
+    """Return the loess curve at every distinct score, within [0, 1], of the shape of the labels."""
     joined = _join(scores)
     last = len(joined.value) - 1
     node = joined.value[np.unique(np.linspace(0, last, MOST_NODES).astype(np.intp))]
     node = np.union1d(node, scores.value[[0, -1]])
     fitted = np.clip(_loess(node, joined, span), 0.0, 1.0)
-    curve: Float64Array = np.interp(scores.value, node, fitted)
-    return curve
+    curves = [np.interp(scores.value, node, curve) for curve in fitted.T]
+    return np.reshape(curves, scores.label.shape)
 
 
 def _join(scores: DistinctScores) -> DistinctScores:
@@ -149,55 +164,76 @@ def _join(scores: DistinctScores) -> DistinctScores:
     middle = np.cumsum(scores.weight) - 0.5 * scores.weight
     group = (middle * (MOST_SCORES / scores.weight.sum())).astype(np.intp)
     first = np.flatnonzero(np.diff(group, prepend=-1))
-    weight, label = (np.add.reduceat(column, first) for column in (scores.weight, scores.label))
-    return DistinctScores(
-        np.add.reduceat(scores.weight * scores.value, first) / weight, weight, label
+    total, weight, label = (
+        np.add.reduceat(column, first, axis=-1)
+        for column in (scores.weight * scores.value, scores.weight, scores.label)
     )
+    return scores._replace(value=total / weight, weight=weight, label=label)
 
 
 def _loess(node: Float64Array, data: DistinctScores, span: float) -> Float64Array:
-    """Fit a quadratic around every node and return its value there."""
+    """Fit a quadratic around every node; return its value there, (n_nodes, n_vectors)."""
     reach = _reach(node, data, span)
-    rate = data.label / data.weight
-    fitted = np.empty(len(node))
+    rate = np.atleast_2d(data.label / data.weight).T
+    fitted = np.empty((len(node), rate.shape[1]))
     for start in range(0, len(node), BLOCK_NODES):
         rows = slice(start, start + BLOCK_NODES)
         u = (data.value - node[rows, None]) / reach[rows, None]
-        near = np.maximum(1.0 - np.abs(u) ** 3, 0.0) ** 3 * data.weight
+        np.abs(u, out=u)
+        near = u * u
+        near *= u
+        np.subtract(1.0, near, out=near)
+        np.maximum(near, 0.0, out=near)
+        np.multiply(near, near, out=u)
+        near *= u
+        near *= data.weight
         near /= near.sum(axis=1, keepdims=True)
         # in powers of the score about its local mean, so that the fit is well conditioned
         centre = near @ data.value
-        u = (data.value - centre[:, None]) / reach[rows, None]
-        powers, moment = np.empty((len(u), 5)), np.empty((len(u), 3))
-        for k in range(5):
-            powers[:, k] = near.sum(axis=1)
+        np.subtract(data.value, centre[:, None], out=u)
+        u /= reach[rows, None]
+        powers, moment = np.empty((len(u), 5)), np.empty((len(u), 3, rate.shape[1]))
+        powers[:, 0] = near.sum(axis=1)
+        for k in range(4):
+            powers[:, k + 1] = np.einsum("ij,ij->i", near, u)
             if k < 3:
                 moment[:, k] = near @ rate
-            near *= u
-        gram = powers[:, np.add.outer(np.arange(3), np.arange(3))]
+                near *= u
         scale = np.sqrt(powers[:, ::2])
         scale[scale == 0] = 1.0
+        gram = powers[:, np.add.outer(np.arange(3), np.arange(3))]
         gram /= scale[:, :, None] * scale[:, None, :]
-        inverse = np.linalg.pinv(gram, rcond=RANK_TOLERANCE, hermitian=True)
-        beta = np.einsum("iab,ib->ia", inverse, moment / scale) / scale
-        at = (node[rows] - centre) / reach[rows]
+        beta = np.einsum("iab,ibr->iar", _inverse(gram), moment / scale[:, :, None])
+        beta /= scale[:, :, None]
+        at = ((node[rows] - centre) / reach[rows])[:, None]
         fitted[rows] = beta[:, 0] + at * (beta[:, 1] + at * beta[:, 2])
     return fitted
+
+
+def _inverse(gram: Float64Array) -> Float64Array:
+    """Return the pseudo-inverses of matrices with a diagonal of ones, or zeros, (n, 3, 3)."""
+    a, b, c = gram[:, 0, 1], gram[:, 0, 2], gram[:, 1, 2]
+    determinant = 1.0 + 2.0 * a * b * c - a * a - b * b - c * c
+    p, q, r = b * c - a, a * c - b, a * b - c
+    adjugate = np.array([[1.0 - c * c, p, q], [p, 1.0 - b * b, r], [q, r, 1.0 - a * a]])
+    regular = (determinant > REGULAR) & (gram[:, 1, 1] > 0) & (gram[:, 2, 2] > 0)
+    inverse = np.moveaxis(adjugate / np.where(regular, determinant, 1.0), -1, 0)
+    if not regular.all():
+        inverse[~regular] = np.linalg.pinv(gram[~regular], rcond=RANK_TOLERANCE, hermitian=True)
+    return inverse
 
 
 def _reach(node: Float64Array, data: DistinctScores, span: float) -> Float64Array:
     """Return the distance within which a share `span` of the weight lies.
 
-    Found by halving: the weight within a distance is a difference of cumulative weights. Never 0,
-    and a trace more than the distance of a score, so that some score always has weight.
+    A window that starts at a score must reach up to another one; the smallest distance is that at
+    which both of its ends are equally far, or one of the two next to it. Never 0, and a trace more
+    than the distance of a score, so that some score always has weight.
     """
     mass = np.concatenate([[0.0], np.cumsum(data.weight)])
-    wanted = span * mass[-1] * (1 - 1e-12)
-    low, high = np.zeros(len(node)), np.full(len(node), 2.0)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        right = np.searchsorted(data.value, node + middle, side="right")
-        left = np.searchsorted(data.value, node - middle, side="left")
-        enough = mass[right] - mass[left] >= wanted
-        high, low = np.where(enough, middle, high), np.where(enough, low, middle)
-    return high * (1 + 1e-9)
+    needed = np.searchsorted(mass, mass[:-1] + span * mass[-1] * (1 - 1e-12))
+    last = np.append(data.value, np.inf)[needed - 1]
+    first = np.append(data.value, -np.inf)
+    start = np.searchsorted(data.value + last, 2.0 * node)
+    reach = np.minimum(np.append(last, np.inf)[start] - node, node - first[start - 1])
+    return np.asarray(np.maximum(reach, SMALLEST_REACH) * (1 + 1e-9))

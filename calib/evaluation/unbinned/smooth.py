@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 
 from calib._border.checks import describe
-from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
-from calib.evaluation.views.distinct import measure_pairs
+from calib._border.typing import ArrayLike, Float64Array
+from calib.evaluation.unbinned.mirrored_grid import cosines, gaussian_total, spread
+from calib.evaluation.views.distinct import DistinctScores, measure_pairs
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -112,33 +113,27 @@ def smooth_calibration_error(
     """
     if bandwidth is not None:
         bandwidth = check_bandwidth(bandwidth, low=SMALLEST_BANDWIDTH)
+    return measure_pairs(
+        partial(smooth_error, bandwidth=bandwidth),
+        y_true, y_prob, average, sample_weight, labels, pos_label,
+    )  # fmt: skip
 
-    def measure(score: Float64Array, event: LabelArray, weight: Float64Array | None) -> float:
-        return smooth_error(score, event, weight, bandwidth)
 
-    return measure_pairs(measure, y_true, y_prob, average, sample_weight, labels, pos_label)
-
-
-def smooth_error(
-    score: Float64Array, event: LabelArray, weight: Float64Array | None, bandwidth: float | None
-) -> float:
-    """Return the smooth error of checked pairs, at the fixed point if there is no bandwidth."""
-    mass = event - score
-    if weight is None:
-        mass /= len(score)
-    else:
-        mass *= weight / weight.sum()
+def smooth_error(scores: DistinctScores, bandwidth: float | None = None) -> float | Float64Array:
+    """Return the smooth error of every vector of labels, at the fixed point without a bandwidth."""
+    if scores.label.ndim > 1:
+        return np.array(
+            [smooth_error(scores._replace(label=label), bandwidth) for label in scores.label]
+        )
+    mass = scores.residual / scores.weight.sum()
     n_cells = N_CELLS
     if bandwidth is not None:
         n_cells = max(n_cells, 1 << int(np.ceil(np.log2(CELLS_PER_BANDWIDTH / bandwidth))))
-    cells = spread(score, mass, n_cells)
-    spectrum, angular = cosines(cells), frequencies(n_cells)
-
-    def error(s: float) -> float:
-        return float(np.abs(from_cosines(spectrum * np.exp(-0.5 * (s * angular) ** 2))).sum())
-
+    cells = spread(scores.value, mass, n_cells)
+    spectrum = cosines(cells)
     if bandwidth is not None:
-        return error(bandwidth)
+        return gaussian_total(spectrum, bandwidth)
+    error = cache(partial(gaussian_total, spectrum))
     return _fixed_point(error, abs(float(mass.sum())), float(np.abs(cells).sum()))
 
 

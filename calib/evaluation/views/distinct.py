@@ -8,26 +8,89 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.predictions import check_predictions
 from calib.evaluation.views import views
 from calib.evaluation.views.views import Average
 
-#: ``measure(score, event, weight)`` of one prediction per sample; weights are positive or None.
-PairMeasure: TypeAlias = Callable[[Float64Array, LabelArray, Float64Array | None], float]
-
 
 class DistinctScores(NamedTuple):
-    """Sums over the samples that share a score, scores ascending; all of shape (n_distinct,)."""
+    """Sums over the samples that share a score, scores ascending.
+
+    Attributes
+    ----------
+    value : ndarray of shape (n_distinct,)
+    weight : ndarray of shape (n_distinct,)
+        Positive.
+    label : ndarray of shape (n_distinct,) or (n_vectors, n_distinct)
+        Weight of the events, of one vector of events or of several for the same scores.
+    n_rows : int
+        Samples.
+    square : float
+        Sum of their squared weights.
+    whole : bool
+        Whether all weights are whole numbers, hence repetitions.
+    """
 
     value: Float64Array
     weight: Float64Array
     label: Float64Array
+    n_rows: int
+    square: float
+    whole: bool
 
     @property
     def residual(self) -> Float64Array:
-        """Sum of weight times (event minus score)."""
+        """Sum of weight times (event minus score), of the shape of `label`."""
         return self.label - self.weight * self.value
+
+    @property
+    def size(self) -> float:
+        """Number of samples of equal weight that would be as informative."""
+        total = float(self.weight.sum())
+        return total if self.whole else total**2 / self.square
+
+
+#: ``measure(scores)``: a number, or one for every vector of labels.
+ScoreMeasure: TypeAlias = Callable[[DistinctScores], float | Float64Array]
+
+
+class OrderedScores:
+    """Scores sorted once, for any weights and events of theirs.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples,)
+    """
+
+    def __init__(self, score: Float64Array) -> None:
+        self.order = np.argsort(score, kind="stable")
+        ordered = score[self.order]
+        self.first = _run_starts(ordered)
+        self.value = ordered[self.first]
+
+    def distinct(
+        self,
+        event: LabelArray,
+        weight: Float64Array | None,
+        counts: IntArray | None = None,
+    ) -> DistinctScores:
+        """Add up weights, of which some may be 0, and events of shape (..., n_samples).
+
+        Samples occur once, or as often as `counts` says.
+        """
+        times = np.ones(len(self.order), np.intp) if counts is None else counts
+        total = times.astype(np.float64) if weight is None else times * weight
+        whole, n_rows, square = True, int(times.sum()), float(total.sum())
+        if weight is not None:
+            whole = np.array_equal(weight, np.rint(weight))
+            n_rows, square = int(times[weight > 0].sum()), float(total @ weight)
+        value, mass = self.value, np.add.reduceat(total[self.order], self.first)
+        label = np.add.reduceat((event * total)[..., self.order], self.first, axis=-1)
+        if not mass.all():
+            kept = mass > 0
+            value, mass, label = value[kept], mass[kept], label[..., kept]
+        return DistinctScores(value, mass, label, n_rows, square, whole)
 
 
 def distinct_scores(
@@ -41,27 +104,21 @@ def distinct_scores(
     event : ndarray of shape (n_samples,), dtype bool
     weight : ndarray of shape (n_samples,) or None
     """
-    if weight is None and score.min() >= 0:
-        # The bits of a number in [0, 2) order like the number and leave two of 64 free: with the
-        # event in the lowest, one plain sort takes the place of a slower indirect one.
-        key = np.add(score, 0.0).view(np.int64)  # adding 0 turns -0.0 into 0.0
-        key <<= 1
-        key |= event
-        key.sort()
-        hit = key & 1
-        key >>= 1
-        first = _run_starts(key)
-        counts = np.diff(first, append=len(key)).astype(np.float64)
-        return DistinctScores(
-            key[first].view(np.float64), counts, np.add.reduceat(hit, first).astype(np.float64)
-        )
-    order = np.argsort(score, kind="stable")
-    value, hit = score[order], event[order].astype(np.float64)
-    ordered = np.ones(len(order)) if weight is None else weight[order]
-    first = _run_starts(value)
-    return DistinctScores(
-        value[first], np.add.reduceat(ordered, first), np.add.reduceat(ordered * hit, first)
-    )
+    if weight is not None or score.min() < 0:
+        return OrderedScores(score).distinct(event, weight)
+    # The bits of a number in [0, 2) order like the number and leave two of 64 free: with the event
+    # in the lowest, one plain sort takes the place of a slower indirect one.
+    key = np.add(score, 0.0).view(np.int64)  # adding 0 turns -0.0 into 0.0
+    key <<= 1
+    key |= event
+    key.sort()
+    hit = key & 1
+    key >>= 1
+    first = _run_starts(key)
+    counts = np.diff(first, append=len(key)).astype(np.float64)
+    label = np.add.reduceat(hit, first).astype(np.float64)
+    n_rows = len(key)
+    return DistinctScores(key[first].view(np.float64), counts, label, n_rows, float(n_rows), True)
 
 
 def _run_starts(ordered: LabelArray) -> LabelArray:
@@ -82,7 +139,7 @@ def positive_rows(
 
 
 def measure_pairs(
-    measure: PairMeasure,
+    measure: ScoreMeasure,
     y_true: ArrayLike,
     y_prob: ArrayLike,
     average: Average,
@@ -96,11 +153,10 @@ def measure_pairs(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
     if average != "classwise":
-        score, event = views.pairs(proba, codes, average)
-        return float(measure(*positive_rows(score, event, weight)))
+        return float(measure(distinct_scores(*views.pairs(proba, codes, average), weight)))
     columns = views.all_columns(proba)
     values = [
-        measure(*positive_rows(columns[:, k].astype(np.float64), codes == k, weight))
+        float(measure(distinct_scores(columns[:, k].astype(np.float64), codes == k, weight)))
         for k in range(columns.shape[1])
     ]
     return float(np.mean(values))

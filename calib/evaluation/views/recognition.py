@@ -18,9 +18,10 @@ P = ParamSpec("P")
 
 
 class MeasureCall(NamedTuple):
-    """A call of a measure: its name, all arguments by name, and the result."""
+    """A call of a measure: its name, its defaults and all arguments by name, and the result."""
 
     name: str
+    defaults: dict[str, Any]
     arguments: dict[str, Any]
     result: float
 
@@ -31,6 +32,7 @@ _notes: ContextVar[list[MeasureCall] | None] = ContextVar("measure_calls", defau
 def measure(function: Callable[P, float]) -> Callable[P, float]:
     """Let a measure be recognised wherever it is called."""
     signature = inspect.signature(function)
+    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
 
     @functools.wraps(function)
     def noted(*args: P.args, **kwargs: P.kwargs) -> float:
@@ -39,7 +41,7 @@ def measure(function: Callable[P, float]) -> Callable[P, float]:
         if calls is not None:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            calls.append(MeasureCall(function.__name__, dict(bound.arguments), result))
+            calls.append(MeasureCall(function.__name__, defaults, dict(bound.arguments), result))
         return result
 
     return noted

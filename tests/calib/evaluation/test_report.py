@@ -16,7 +16,7 @@ from calib.evaluation import (
     metric_interval,
     signed_calibration_error,
 )
-from calib.evaluation.report.measures import zero_floor
+from calib.evaluation.proper.losses import zero_floor
 
 MEASURES = [
     "log_loss",

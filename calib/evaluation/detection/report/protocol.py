@@ -14,8 +14,8 @@ from calib._border.warn import warn
 from calib.detection.calibrator import DEFAULT_IOU, DetectionCalibrator
 from calib.detection.lrp import BoolArray, apply_thresholds
 from calib.detection.matching import Matches, match
-from calib.detection.tables.detections import Detections, GroundTruth
-from calib.detection.tables.ground_truth import fingerprints
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth, fingerprints
 from calib.evaluation.detection.outcomes import Outcomes, Target, collect
 from calib.warnings import FitImagesWarning
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.evaluation.report.records import ROUNDING, MeasureResult
-from calib.evaluation.sampling.draws import Interval
+from calib.evaluation.sampling.intervals import Interval
 
 
 @dataclass(frozen=True)

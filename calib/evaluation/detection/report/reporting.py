@@ -14,7 +14,8 @@ from calib._border.warn import warn
 from calib.detection.calibrator import DetectionCalibrator, check_tables
 from calib.detection.correspondence import check_correspondence
 from calib.detection.matching import match
-from calib.detection.tables.detections import Detections, GroundTruth
+from calib.detection.tables.detections import Detections
+from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.average_precision_coco import average_precision
 from calib.evaluation.detection.image_intervals import Draws, chance_of, changed, draw, measured
 from calib.evaluation.detection.metrics import METRICS, Plan

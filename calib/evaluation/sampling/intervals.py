@@ -1,10 +1,14 @@
-"""The interval of an error that chance alone keeps above 0, by inversion of its law.
+"""Intervals from draws: of means, of errors that chance alone keeps above 0, and of the rest.
 
-A calibration error of a sample is too large: chance adds to it, the more the smaller the true error
-is. Which true errors would show the observed value? The gaps of the bins are let be ``t`` times the
-estimated ones, the noise of every ``t`` is added, and the mean and the quantiles of the error shown
-are read off. The value is the true error whose mean equals the observed error; the ends are those
-whose quantiles do.
+*Means.* From the moments of the losses, corrected for their skewness; the same for samples, groups
+and streams, whose units enter by the sums of their weighted deviations, of the squares and of the
+cubes. P. Hall. On the Removal of Skewness by Transformation. JRSS B 1992.
+
+*Errors.* By inversion of their law. A calibration error of a sample is too large: chance adds to
+it, the more the smaller the true error is. Which true errors would show the observed value? The
+gaps of the bins are let be ``t`` times the estimated ones, the noise of every ``t`` is added, and
+the mean and the quantiles of the error shown are read off. The value is the true error whose mean
+equals the observed error; the ends are those whose quantiles do.
 
 A largest partial sum needs more care above the estimate. A sample that shows too little shows it
 because noise has lowered the peak, and other places then look like peaks too; multiples of such
@@ -12,16 +16,24 @@ sums would add more to the error than the truth does, and the upper end came out
 sums of a larger truth are the likeliest ones that have it: the estimated ones plus their regression
 on the noise at the peak. (Resampling from the likeliest truth of every value: C.-S. Chuang,
 T. L. Lai. Hybrid resampling methods for confidence intervals. Statistica Sinica 10, 2000.)
+
+*The rest.* Percentiles, their reflection, or a double bootstrap.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from calib._border.typing import Float64Array, LabelArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib.evaluation.sampling.draws import drawn_units
+
+#: What `uq` summarises its draws with, too.
+__all__ = ["summarized"]
 
 #: How much wider the draws spread than for known gaps, because the shape of the gaps is estimated.
 SHAPE_SPREAD = 1.08
@@ -31,6 +43,228 @@ NEIGHBOURS = 1.0
 _MULTIPLES = np.array(
     [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.35, 1.5, 1.75, 2, 2.5, 3.5, 6]
 )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number and how far chance moves it.
+
+    Attributes
+    ----------
+    value : float
+        The number that the interval holds. Of an error that chance alone keeps above 0, what is
+        left without the part of chance; else the metric of the sample. For `consistency_interval`
+        the mean of the replicates.
+    low, high : float
+        Ends of the interval.
+    confidence_level : float in (0, 1)
+        Nominal probability of the interval.
+    mean, median, standard_deviation : float
+        Of the replicates. For a bootstrap, ``mean - value`` estimates the bias of the metric.
+    n_resamples : int
+        Number of replicates.
+    usual : float
+        The metric of the sample as papers print it (the plug-in value).
+    floor, floor_low, floor_high : float
+        What a calibrated model would show: mean and range. NaN where it is not known.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence_level: float
+    mean: float
+    median: float
+    standard_deviation: float
+    n_resamples: int
+    usual: float = math.nan
+    floor: float = math.nan
+    floor_low: float = math.nan
+    floor_high: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.usual):
+            object.__setattr__(self, "usual", self.value)
+
+    def __contains__(self, number: float) -> bool:
+        """Return whether a number lies in the closed interval."""
+        return self.low <= number <= self.high
+
+
+def interval_of(
+    value: float,
+    replicates: Float64Array,
+    confidence_level: float,
+    *,
+    reflect: bool,
+    bounds: tuple[float, float],
+) -> Interval:
+    """Return the percentile interval, or the reflected (basic) one within `bounds`.
+
+    It is stretched to hold the value where the draws lie on one side of it.
+    """
+    tail = (1 - confidence_level) / 2
+    low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
+    if reflect:
+        low, high = 2 * value - high, 2 * value - low
+        low, high = (float(np.clip(end, *bounds)) for end in (low, high))
+    low, high = min(low, value), max(high, value)
+    return summarized(value, low, high, confidence_level, replicates)
+
+
+def summarized(
+    value: float, low: float, high: float, confidence_level: float, replicates: LabelArray
+) -> Interval:
+    """Return an interval with the summary of its replicates."""
+    return Interval(
+        value=value,
+        low=float(low),
+        high=float(high),
+        confidence_level=confidence_level,
+        mean=float(np.mean(replicates)),
+        median=float(np.median(replicates)),
+        standard_deviation=float(np.std(replicates, ddof=1)),
+        n_resamples=len(replicates),
+    )
+
+
+def centred_interval(
+    value: float,
+    value_of: Callable[[IntArray], float],
+    n_units: int,
+    n_resamples: int,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the double bootstrap interval with the value that stands in its middle.
+
+    That is the value of the sample, unless the draws show a bias beyond their own noise.
+    """
+    found = double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+    error = found.standard_deviation / n_resamples**0.5
+    if abs(found.mean - value) <= 3.0 * error:
+        shift = found.mean - value  # of the draws alone
+        return replace(found, low=found.low + shift, high=found.high + shift)
+    return replace(found, value=2.0 * value - found.mean, usual=value)
+
+
+def double_interval(
+    value: float,
+    value_of: Callable[[IntArray], float],
+    n_units: int,
+    n_resamples: int,
+    confidence_level: float,
+    rng: np.random.Generator,
+) -> Interval:
+    """Return the normal interval about the bias-corrected value, with the variance of that value.
+
+    Of the second draws only covariances with the first are used, so one each is enough.
+    """
+    from scipy.special import ndtri
+
+    first, second = np.empty((2, n_resamples))
+    for replicate in range(n_resamples):
+        units = drawn_units(n_units, rng)
+        first[replicate] = value_of(units)
+        second[replicate] = value_of(units[drawn_units(n_units, rng)])
+    known = ~np.isnan(first + second)  # draws with nothing to measure are left out
+    first, second = first[known], second[known]
+    if np.isnan(value) or len(first) < 2:
+        return Interval(value, *(np.nan,) * 2, confidence_level, *(np.nan,) * 3, len(first))
+    centre = 2.0 * value - float(first.mean())
+    variance = float(first.var(ddof=1))
+    correction = -2.0 * float(np.cov(first, second - first)[0, 1])
+    reach = float(ndtri(0.5 + 0.5 * confidence_level)) * np.sqrt(variance + max(correction, 0.0))
+    return summarized(value, centre - reach, centre + reach, confidence_level, first)
+
+
+# ------------------------------------------------------------------------------------------- means
+
+
+class Moments(NamedTuple):
+    """A weighted mean with what its sampling error needs.
+
+    Attributes
+    ----------
+    mean : float
+    square, cube : float
+        Sums over units of the squared and cubed ``w (x - mean) / sum(w)``.
+    n_units : float
+        Number of units.
+    size : float
+        Number of units of equal weight that would be as informative.
+    """
+
+    mean: float
+    square: float
+    cube: float
+    n_units: float
+    size: float
+
+
+def moments_of(
+    values: Float64Array, weight: Float64Array | None, groups: IntArray | None
+) -> Moments:
+    """Return the moments of a weighted mean of independent samples, or groups of them."""
+    w = np.ones(len(values)) if weight is None else weight
+    total = float(w.sum())
+    mean = float(w @ values) / total
+    deviation = w * (values - mean) / total
+    if groups is not None:
+        deviation, w = (np.bincount(groups, part).astype(np.float64) for part in (deviation, w))
+    return Moments(
+        mean,
+        float(np.einsum("i,i->", deviation, deviation)),
+        float(np.einsum("i,i,i->", deviation, deviation, deviation)),
+        len(deviation),
+        total**2 / float(w @ w),
+    )
+
+
+def mean_ends(
+    moments: Moments, confidence_level: float, bounds: tuple[float, float], *, share: bool = False
+) -> tuple[float, float]:
+    """Return the ends of the interval of a mean.
+
+    Parameters
+    ----------
+    moments : Moments
+    confidence_level : float in (0, 1)
+    bounds : tuple of float
+        What the mean can be; ends beyond are moved there.
+    share : bool, default=False
+        Whether the values are 0 or 1; then Wilson's interval with the number of independent samples
+        that has the observed variance.
+    """
+    from scipy.special import stdtrit
+
+    mean, n = moments.mean, moments.n_units
+    tail = (1.0 - confidence_level) / 2.0
+    reach = float(-stdtrit(n - 1.0, tail))
+    variance = max(moments.square, 0.0) * n / (n - 1.0)
+    if share:
+        p = min(max(mean, 0.0), 1.0)
+        size = p * (1.0 - p) / variance if variance > 0.0 and 0.0 < p < 1.0 else moments.size
+        factor = reach**2 / size
+        centre = (p + factor / 2.0) / (1.0 + factor)
+        half = np.sqrt(factor * p * (1.0 - p) + factor**2 / 4.0) / (1.0 + factor)
+        ends = centre - half, centre + half
+    else:
+        skew = moments.cube / moments.square**1.5 if moments.square > 0.0 else 0.0
+        far, near = (_unskewed(z, skew) for z in (reach, -reach))
+        ends = mean - np.sqrt(variance) * far, mean - np.sqrt(variance) * near
+    low, high = (float(min(max(end, bounds[0]), bounds[1])) for end in ends)
+    return min(low, mean), max(high, mean)
+
+
+def _unskewed(z: float, skew: float) -> float:
+    """Return the quantile of a studentised mean whose values have this skewness (over root n)."""
+    if abs(skew) < 1e-6:
+        return z
+    return float(3.0 / skew * (np.cbrt(1.0 + skew * (z - skew / 6.0)) - 1.0))
+
+
+# ------------------------------------------------------------------------------------------ errors
 
 
 class GapLaw(NamedTuple):

@@ -1,13 +1,13 @@
-"""Confidence intervals of metrics: that of the report, and the bootstrap of any other."""
+"""Sampling error of any metric: its confidence interval, and what a calibrated model shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.labels import check_same_length, check_vector, check_weight
 from calib._border.limits import MOST_RESAMPLES
@@ -25,10 +25,18 @@ from calib._core.predictions import check_predictions, in_class_order
 from calib.evaluation.report import further_measures
 from calib.evaluation.report import measures as core
 from calib.evaluation.report.measure_results import measure_results
-from calib.evaluation.sampling.draws import Interval, Metric, group_codes, members, summarized
+from calib.evaluation.sampling.draws import draw_labels, group_codes, members
+from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
+from calib.evaluation.sampling.intervals import (
+    Interval,
+    centred_interval,
+    double_interval,
+    summarized,
+)
 from calib.evaluation.views import views
 from calib.evaluation.views.recognition import MeasureCall, noted_calls
 
+Metric: TypeAlias = Callable[..., float]
 #: Indices that may be drawn at once (32 MB).
 BATCH_INDICES = 1 << 22
 #: Functions whose name differs from that of the measure in a report.
@@ -180,7 +188,7 @@ def metric_interval(
         return centred_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
     if method == "double":
         value = value_of(units)
-        return _double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+        return double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
     from scipy.stats import bootstrap
 
     result = bootstrap(
@@ -199,54 +207,146 @@ def metric_interval(
     )
 
 
-def centred_interval(
-    value: float,
-    value_of: Callable[[IntArray], float],
-    n_units: int,
-    n_resamples: int,
-    confidence_level: float,
-    rng: np.random.Generator,
+def consistency_interval(
+    metric: Metric,
+    y_prob: ArrayLike,
+    *,
+    y_true: ArrayLike = None,
+    groups: ArrayLike = None,
+    labels: ArrayLike = None,
+    pos_label: object = None,
+    sample_weight: ArrayLike = None,
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    random_state: RandomState = None,
 ) -> Interval:
-    """Return the double bootstrap interval with the value that stands in its middle.
+    """Compute what a metric would show if the probabilities were exactly right.
 
-    That is the value of the sample, unless the draws show a bias beyond their own noise.
+    Labels are redrawn from the predictions themselves, so every replicate is perfectly calibrated;
+    what the metric shows then is its floor at this sample size. A calibration error inside this
+    interval is no evidence against the model.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_prob) -> float``; called with ``sample_weight=...`` too if weights are
+        given.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities in [0, 1], rows sum to 1 within 1e-3; handed to the metric as they are.
+    y_true : array-like of shape (n_samples,), default=None
+        True labels, from which `groups` take how dependent labels are; unused without them.
+    groups : array-like of shape (n_samples,), default=None
+        Group of every sample (image, patient, question): labels are redrawn as dependent inside
+        groups as `y_true`, which is needed then. None redraws every row by itself.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column; None means 0..n_classes - 1.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column belongs to; None means the second.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights for the metric; a row is redrawn once, whatever its weight.
+    confidence_level : float in (0, 1), default=0.95
+        Share of the replicates between both ends.
+    n_resamples : int >= 2, default=1000
+        Number of redrawn label vectors, hence of calls of `metric`.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    interval : Interval
+        ``value`` and ``mean`` are the mean of the replicates, ``low`` and ``high`` their central
+        quantiles.
+
+    Raises
+    ------
+    ValueError
+        If `y_prob` holds no probabilities, labels do not match its columns, or an option is out of
+        range.
+
+    See Also
+    --------
+    metric_interval : Sampling error of the observed value.
+
+    Notes
+    -----
+    Assumes independent samples (groups); groups are redrawn with the latent correlation that gives
+    the observed products of residuals inside groups, every label with its own probability. For a
+    proper score the result is not a floor but the expected score if the model were right about its
+    own uncertainty: a calibrated model's log loss equals the mean entropy of its predictions.
+
+    References
+    ----------
+    .. [1] J. Bröcker, L. A. Smith. Increasing the Reliability of Reliability Diagrams. Weather and
+       Forecasting 22, 2007. doi:10.1175/WAF993.1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from calib.evaluation import consistency_interval, expected_calibration_error
+    >>> p = np.linspace(0.01, 0.99, 500)
+    >>> ece = lambda y, p: expected_calibration_error(y, p, average="binary")
+    >>> floor = consistency_interval(ece, p, n_resamples=200, random_state=0)
+    >>> print(f"{floor.mean:.2f}, up to {floor.high:.2f}")
+    0.05, up to 0.08
     """
-    found = _double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
-    error = found.standard_deviation / n_resamples**0.5
-    if abs(found.mean - value) <= 3.0 * error:
-        shift = found.mean - value  # of the draws alone
-        return replace(found, low=found.low + shift, high=found.high + shift)
-    return replace(found, value=2.0 * value - found.mean, usual=value)
-
-
-def _double_interval(
-    value: float,
-    value_of: Callable[[IntArray], float],
-    n_units: int,
-    n_resamples: int,
-    confidence_level: float,
-    rng: np.random.Generator,
-) -> Interval:
-    """Return the normal interval about the bias-corrected value, with the variance of that value.
-
-    Of the second draws only covariances with the first are used, so one each is enough.
-    """
-    from scipy.special import ndtri
-
-    first, second = np.empty((2, n_resamples))
+    confidence_level = check_fraction("confidence_level", confidence_level)
+    check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
+    names = None if labels is None else check_vector(labels, "labels")
+    if groups is not None and y_true is None:
+        raise ValueError(
+            "groups needs y_true: how dependent the labels of a group are is taken from them"
+        )
+    given = in_class_order(y_prob, names, "y_prob", listed=True)
+    placeholder = np.zeros(len(given), dtype=np.intp) if names is None else names[[0] * len(given)]
+    codes, proba, weight, classes = check_predictions(
+        placeholder if groups is None else y_true,
+        given,
+        labels=names,
+        pos_label=pos_label,
+        sample_weight=sample_weight,
+    )
+    rng = generator(random_state)
+    redraws = None if groups is None else _redraws(proba, codes, weight, groups, n_resamples, rng)
+    extra: dict[str, Any] = {} if weight is None else {"sample_weight": weight}
+    values = np.empty(n_resamples)
+    codes = np.empty(len(proba), dtype=np.intp)
     for replicate in range(n_resamples):
-        units = rng.integers(0, n_units, n_units)
-        first[replicate] = value_of(units)
-        second[replicate] = value_of(units[rng.integers(0, n_units, n_units)])
-    known = ~np.isnan(first + second)  # draws with nothing to measure are left out
-    first, second = first[known], second[known]
-    if np.isnan(value) or len(first) < 2:
-        return Interval(value, *(np.nan,) * 2, confidence_level, *(np.nan,) * 3, len(first))
-    centre = 2.0 * value - float(first.mean())
-    variance = float(first.var(ddof=1))
-    correction = -2.0 * float(np.cov(first, second - first)[0, 1])
-    reach = float(ndtri(0.5 + 0.5 * confidence_level)) * np.sqrt(variance + max(correction, 0.0))
-    return summarized(value, centre - reach, centre + reach, confidence_level, first)
+        for rows in row_blocks(*proba.shape):
+            block = np.asarray(proba[rows], dtype=np.float64)
+            if redraws is None:
+                numbers = rng.random((1, len(block)))
+            else:
+                one = slice(replicate, replicate + 1)
+                numbers = redraws.numbers("", redraws.noise(1, len(block), rng), one, rows)
+            codes[rows] = draw_labels(block, numbers)[0]
+        values[replicate] = metric(classes[codes], given, **extra)
+    tail = (1 - confidence_level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return summarized(float(values.mean()), low, high, confidence_level, values)
+
+
+def _redraws(
+    proba: FloatArray,
+    codes: IntArray,
+    weight: Float64Array | None,
+    groups: ArrayLike,
+    n_resamples: int,
+    rng: np.random.Generator,
+) -> LabelRedraws:
+    """Return what draws labels as dependent inside groups as the observed ones."""
+    members = group_codes(groups, len(codes))
+    columns = views.all_columns(proba)
+    confidence, top = views.top_label(columns)
+    two = columns.shape[1] == 2
+    prediction, event = (columns[:, 1], codes == 1) if two else (confidence, codes == top)
+    kept = slice(None) if weight is None else weight > 0
+    correlation = group_correlation(
+        prediction[kept].astype(np.float64),
+        event[kept],
+        np.unique(members[kept], return_inverse=True)[1],
+        None if weight is None else weight[kept],
+    )
+    return LabelRedraws(GroupRedraws(members, n_resamples, rng), {"": correlation}, {"": columns})
 
 
 class KnownMeasure(NamedTuple):
@@ -271,12 +371,11 @@ def known_measure(
     """
     if not calls:
         return None
-    name, arguments, result = calls[-1]
+    name, defaults, arguments, result = calls[-1]
     same = arguments["y_true"] is y and arguments["y_prob"] is p
     if not same or float(getattr(result, "ici", result)) != value:
         return None
-    defaults = _default_options(name)
-    if any(arguments[option] != default for option, default in defaults.items()):
+    if any(arguments[key] != defaults[key] for key in defaults if key not in _DATA):
         return None
     codes, proba, weight, classes = check_predictions(
         y,
@@ -305,18 +404,6 @@ _CLASSWISE = {
     "expected_calibration_error": "classwise_calibration_error",
     "ks_calibration_error": "classwise_ks_calibration_error",
 }
-
-
-def _default_options(name: str) -> dict[str, Any]:
-    """Return what a report takes for the options of a measure."""
-    import inspect
-
-    import calib.evaluation as public
-
-    parameters = inspect.signature(getattr(public, name)).parameters
-    return {
-        option: parameter.default for option, parameter in parameters.items() if option not in _DATA
-    }
 
 
 def measure_interval(
