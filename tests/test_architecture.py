@@ -59,6 +59,13 @@ NEVER_LOADED = ("torch", "matplotlib", "pandas", "netcal", "mapie")
 ONE_PLACE = {"warnings.warn": "calib/_border/warn.py"}
 #: The only file that opens others for writing.
 WRITER = "calib/_border/files.py"
+#: What tests and examples import from; all other modules may move.
+FACADES = {
+    "calib", "calib.cli", "calib.datasets", "calib.detection", "calib.distributed",
+    "calib.evaluation", "calib.export", "calib.warnings", "uq", "uq.warnings",
+}  # fmt: skip
+#: Lines that import other modules, in the tests of private parts together.
+MOST_PRIVATE_IMPORTS = 60
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 #: Lines of code, without blank lines, comments and docstrings.
 LONGEST_FILE = 450
@@ -113,6 +120,29 @@ def _imports(node: ast.AST, *, at_top: bool) -> Iterator[Import]:
 
 def within(module: str, part: str) -> bool:
     return module == part or module.startswith(part + ".")
+
+
+def private_modules(tree: ast.AST) -> tuple[list[str], list[str]]:
+    """Return the modules beside the façades that are imported, and those named in texts."""
+    imported = dict.fromkeys(
+        f"line {found.line}: {found.module}" for found in _imports(tree, at_top=True)
+        if found.module.partition(".")[0] in PACKAGES and found.module not in FACADES
+    )  # fmt: skip
+    named = [
+        f"line {node.lineno}: {path}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for path in re.findall(r"\b(?:calib|uq)(?:\.\w+)+", node.value)
+        if not any(module in FACADES for module in longest_module(path))
+    ]
+    return list(imported), named
+
+
+def longest_module(path: str) -> list[str]:
+    """Return the module that a dotted path begins with, the deepest; empty where there is none."""
+    parts = path.split(".")
+    starts = [".".join(parts[:size]) for size in range(len(parts), 0, -1)]
+    return [start for start in starts if start in MODULES][:1]
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -231,6 +261,35 @@ def writing_call(node: ast.Call) -> str | None:
     return None
 
 
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_tests_import_from_facades(path: Path) -> None:
+    """Tests of private parts stand together; every other test outlives a move of modules."""
+    if "internals" in path.parts:
+        return
+    imported, named = private_modules(ast.parse(path.read_text(encoding="utf-8")))
+    assert not imported
+    assert not named or path.name == Path(__file__).name
+
+
+def test_few_tests_know_private_modules() -> None:
+    known = {
+        f"{path.name}, {line.partition(':')[0]}"
+        for path in TESTS
+        if "internals" in path.parts
+        for line in private_modules(ast.parse(path.read_text(encoding="utf-8")))[0]
+    }
+    assert len(known) <= MOST_PRIVATE_IMPORTS, "\n".join(sorted(known))
+
+
+def test_examples_import_from_facades(source: Path) -> None:
+    for line in re.findall(r"^\s*(?:>>>|\.\.\.) (.*)", source.read_text(encoding="utf-8"), re.M):
+        found = re.match(r"\s*(?:from|import) ((?:calib|uq)\b[\w.]*)", line)
+        assert found is None or found[1] in FACADES, line
+
+
 def test_the_rules_would_notice() -> None:
     tree = ast.parse(
         "from typing import TYPE_CHECKING\nimport calib._core.links\nif TYPE_CHECKING:\n"
@@ -256,6 +315,15 @@ def test_the_rules_would_notice() -> None:
         call = ast.parse(text, mode="eval").body
         assert isinstance(call, ast.Call)
         assert (writing_call(call) is not None) is writes, text
+    tree = ast.parse(
+        "import calib, uq.warnings\nfrom calib.evaluation import brier\n"
+        "def f():\n    from calib._core import links, newton\n    g('calib._core.heads.STEPS', 1)\n"
+        "    g('ignore::calib.warnings.CalibWarning', 'calib.evaluation.brier')\n"
+    )
+    assert private_modules(tree) == (
+        ["line 4: calib._core.links", "line 4: calib._core.newton"],
+        ["line 5: calib._core.heads.STEPS"],
+    )
     slash = chr(47)
     assert MACHINE_PATH.search(f'"{slash}home{slash}someone"')
     assert not MACHINE_PATH.search("https://example.org/home/page")

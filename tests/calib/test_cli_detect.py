@@ -268,17 +268,6 @@ def test_classes_that_share_the_pooled_map_are_named(folder, succeeds, rows):
         assert "  1 with no detection: boat\n" in text
 
 
-def test_many_classes_are_not_all_listed(capsys, scenes):
-    from calib.cli.detect import _print_fit
-
-    found, truth = scenes
-    calibrator = DetectionCalibrator(threshold=0.2).fit(found, truth)
-    calibrator.fallbacks_ = dict.fromkeys(range(50), "3 detections, min_class_samples=20")
-    _print_fit(calibrator, found, truth)
-    assert "  50 with fewer than 20 detections: person" in (text := capsys.readouterr().out)
-    assert text.endswith("bus, ...\n")
-
-
 def test_a_map_that_harms_is_noted(folder, succeeds):
     succeeds(*FIT)
     succeeds("apply", "cal.json", "found.json.gz", "--out", "good.json")

@@ -80,15 +80,6 @@ def test_integer_weight_is_repetition() -> None:
     np.testing.assert_allclose(repeated, weighted, 1e-15)
 
 
-def test_blocks_do_not_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    cal, new = rng.random(50), rng.random((40, 3))
-    options = {"smoothed": True, "random_state": 1}
-    whole = conformal_p_values(cal, new, **options)
-    monkeypatch.setattr("uq.conformal.p_values.BLOCK", 7)
-    np.testing.assert_array_equal(conformal_p_values(cal, new, **options), whole)
-
-
 def test_smoothed_p_values_are_uniform_in_spite_of_ties() -> None:
     rng = np.random.default_rng(3)
     found = []

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, QuantileRegressor
-from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
+from sklearn.model_selection import KFold, ShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,13 +19,13 @@ from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import RefitWarning
+from tests.support.sides import make, method
 from uq import (
     BiasedSplitPointWarning,
     FewSideRowsWarning,
     InSampleResidualsWarning,
     PooledCategoryWarning,
     SmallCalibrationSetWarning,
-    SplitPointRegressor,
 )
 
 OWN_WARNINGS = (
@@ -38,19 +36,6 @@ OWN_WARNINGS = (
 )
 
 
-def make(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Skewed noise whose size grows with the first input."""
-    rng = np.random.default_rng(seed)
-    X = rng.uniform(-1, 1, (n, 3))
-    noise = (rng.exponential(size=n) - 1) * (1.5 + X[:, 0])
-    return X, 2 * X[:, 0] - X[:, 1] + noise
-
-
-def method(estimator: Any = None, **options: Any) -> SplitPointRegressor:
-    options = {"sds_heads": "ridge", "random_state": 0, **options}
-    return SplitPointRegressor(LinearRegression() if estimator is None else estimator, **options)
-
-
 @pytest.fixture
 def quiet() -> Iterator[None]:
     """Ignore the warnings about small data, where they are not what is tested."""
@@ -58,12 +43,6 @@ def quiet() -> Iterator[None]:
         for category in OWN_WARNINGS:
             warnings.simplefilter("ignore", category)
         yield
-
-
-@pytest.fixture
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop networks early, where what they learn is not what is tested."""
-    monkeypatch.setattr("uq.split_point.heads.STEPS", 100)
 
 
 # ---------------------------------------------------------------------- contract
@@ -152,20 +131,6 @@ def test_levels_are_nested_and_heads_know_one_level_without_conformal() -> None:
     assert plain.predict_interval(X, 0.8).shape == (400, 2)
     with pytest.raises(ValueError, match=r"the heads know the level 0\.8 only"):
         plain.predict_interval(X, 0.9)
-
-
-def test_reproducible_cloneable_picklable_searchable(few_steps: None) -> None:
-    X, y = make(200)
-    fitted = method(sds_heads="mlp").fit(X, y)
-    again = clone(fitted).fit(X, y)
-    copy = pickle.loads(pickle.dumps(fitted))
-    for other in (again, copy):
-        np.testing.assert_array_equal(fitted.predict_interval(X), other.predict_interval(X))
-        np.testing.assert_array_equal(fitted.uncertainty(X), other.uncertainty(X))
-    other = clone(fitted).set_params(random_state=1).fit(X, y)
-    assert (fitted.predict_interval(X) != other.predict_interval(X)).any()
-    search = GridSearchCV(method(), {"estimator__fit_intercept": [True, False]}, cv=2)
-    assert search.fit(X, y).best_estimator_.predict_interval(X).shape == (200, 2)
 
 
 def test_parallel_folds_give_the_same(quiet: None) -> None:
@@ -302,16 +267,6 @@ def test_without_sds_heads() -> None:
     for kind in ("epistemic", "total"):
         with pytest.raises(ValueError, match="sds_heads=None"):
             fitted.uncertainty(X, kind)  # type: ignore[arg-type]
-
-
-def test_torch_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torch")
-    monkeypatch.setattr("calib._core.heads.STEPS", 50)
-    X, y = make(200)
-    fitted = method(heads="torch", sds_heads="torch").fit(X, y)
-    again = method(heads="torch", sds_heads="torch").fit(X, y)
-    np.testing.assert_array_equal(fitted.predict_interval(X), again.predict_interval(X))
-    np.testing.assert_array_equal(fitted.uncertainty(X), again.uncertainty(X))
 
 
 def test_far_inputs_raise_self_consistency() -> None:
@@ -458,16 +413,6 @@ def test_zero_weights() -> None:
     for wrong in (np.zeros(300), -weight, weight[:5], np.full(300, np.nan)):
         with pytest.raises(ValueError, match="sample_weight"):
             method().fit(X, y, sample_weight=wrong)
-
-
-def test_weights_count_as_rows(few_steps: None) -> None:
-    """Ten times the weight, and a level that was out of reach has a finite interval."""
-    X, y = make(80)
-    fitted = method(sds_heads="mlp").fit(X, y, sample_weight=np.full(80, 10.0))
-    assert np.isfinite(fitted.predict_interval(X, 0.98)).all()
-    light = method().fit(X, y, sample_weight=np.full(80, 1e-3))
-    with pytest.warns(SmallCalibrationSetWarning, match=r"0\.02 calibration rows, 49 are needed"):
-        light.predict_interval(X, 0.98)
 
 
 @pytest.mark.parametrize("level", [0, 1, -0.1, 1.5, np.nan, "0.9", True])

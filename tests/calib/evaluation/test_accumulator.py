@@ -14,36 +14,15 @@ from calib.evaluation import (
     CalibrationAccumulator,
     accumulated_report,
     adaptive_calibration_error,
-    binned_calibration_table,
     calibration_report,
     expected_calibration_error,
 )
-from calib.evaluation.stream.redraws import coarse
-from calib.evaluation.stream.sums import CLASS_CELLS, class_cells
+from tests.support.report import accumulate, sample
 
 EXACT = (
     "log_loss", "brier", "accuracy", "expected_calibration_error", "overconfidence",
     "underconfidence",
 )  # fmt: skip
-
-
-def sample(n: int, n_classes: int, seed: int = 0, sharp: float = 1.4):
-    """Probabilities that are too sharp, labels, weights."""
-    rng = np.random.default_rng(seed)
-    z = 2.0 * rng.normal(size=(n, n_classes))
-    p, q = (np.exp(scale * z) for scale in (sharp, 1.0))
-    p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
-    y = (q.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
-    return np.minimum(y, n_classes - 1), p, rng.exponential(size=n)
-
-
-def accumulate(y, p, w=None, size: int = 777, **options) -> CalibrationAccumulator:
-    n_classes = 2 if p.ndim == 1 else p.shape[1]
-    total = CalibrationAccumulator(n_classes, **options)
-    for start in range(0, len(y), size):
-        rows = slice(start, start + size)
-        total.update(y[rows], p[rows], None if w is None else w[rows])
-    return total
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
@@ -94,16 +73,6 @@ def test_equal_mass_is_exact_where_cells_hold_single_values():
     value = accumulate(y, p).report(n_resamples=2).models["model"].measures
     exact = adaptive_calibration_error(y, p)
     assert value["adaptive_calibration_error"].value == pytest.approx(exact, abs=1e-12)
-
-
-def test_the_table_answers_every_number_of_bins_that_divides_it():
-    y, p, _ = sample(5000, 2)
-    table = accumulate(y, p[:, 1]).table
-    for n_bins in (1, 3, 5, 15, 30, 60):
-        exact = expected_calibration_error(y, p[:, 1], n_bins=n_bins, average="binary")
-        assert coarse(table, n_bins).error(1)[0] == pytest.approx(exact, abs=1e-12)
-        rows = binned_calibration_table(y, p[:, 1], n_bins=n_bins, average="binary")
-        np.testing.assert_array_equal(coarse(table, n_bins).weight[0], rows.weight)
 
 
 @settings(max_examples=40, deadline=None)
@@ -226,15 +195,6 @@ def test_many_classes_in_little_memory():
     text = json.dumps(report.to_dict(), allow_nan=False)
     measures = json.loads(text)["models"]["model"]["measures"]
     assert measures["adaptive_calibration_error"]["low"] is None
-
-
-def test_class_cells_ascend():
-    p = np.sort(np.concatenate([np.linspace(0, 1, 5001), 10.0 ** -np.arange(1, 12)]))
-    p = np.sort(np.concatenate([p, 1 - 10.0 ** -np.arange(1, 12)]))
-    cells = class_cells(p)
-    assert (np.diff(cells) >= 0).all()
-    assert cells[0] == 0
-    assert cells[-1] == CLASS_CELLS - 1
 
 
 def test_floor_of_a_calibrated_model_covers_it():

@@ -12,7 +12,6 @@ import pytest
 
 from calib.evaluation import (
     cumulative_calibration_error,
-    cumulative_calibration_test,
     density_calibration_error,
     dirichlet_calibration_error,
     integrated_calibration_index,
@@ -24,28 +23,13 @@ from calib.evaluation import (
     sweep_bin_count,
     sweep_calibration_error,
 )
-from calib.evaluation.unbinned.kernel_sums import scalar_error
+from tests.support.bin_free import Toy, toy_a, toy_b
 
-Toy = tuple[np.ndarray, np.ndarray]
 RANGE = partial(cumulative_calibration_error, kind="range")
 FIXED = partial(smooth_calibration_error, bandwidth=0.05)
 DENSITY = partial(density_calibration_error, bandwidth=0.2)
 BIASED = partial(kernel_calibration_error, estimator="biased", bandwidth=1.0)
 UNBIASED = partial(kernel_calibration_error, bandwidth=1.0)
-
-
-def toy_a() -> Toy:
-    i = np.arange(1000)
-    p = (i + 0.5) / 1000
-    u = ((i + 1) * (np.sqrt(5) - 1) / 2) % 1
-    return (u < p**1.5).astype(int), p
-
-
-def toy_b() -> Toy:
-    i = np.arange(1000)
-    p = 0.02 + 0.96 * ((i + 0.5) / 1000) ** 2
-    q = 1 / (1 + np.exp(-(0.5 * np.log(p / (1 - p)) + 0.3)))
-    return (((i + 1) * np.sqrt(2)) % 1 < q).astype(int), p
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
@@ -95,21 +79,6 @@ def test_golden_numbers(toy, function, options, value, tolerance) -> None:
     y, p = TOYS[toy]()
     options = options if toy == "C" else {"average": "binary", **options}
     assert function(y, p, **options) == pytest.approx(value, abs=tolerance)
-
-
-def test_golden_scales_and_pairs() -> None:
-    for toy, sigma, mad, span, linear in (
-        (toy_a, 0.01290995, 7.9074, 7.9074, -0.04664658),
-        (toy_b, 0.01193650, 10.6370, 10.6437, -0.08232369),
-    ):
-        y, p = toy()
-        test = cumulative_calibration_test(y, p, average="binary")
-        assert test.scale == pytest.approx(sigma, abs=5.1e-9)
-        assert test.standardized == pytest.approx(mad, abs=5.1e-5)
-        test = cumulative_calibration_test(y, p, kind="range", average="binary")
-        assert test.standardized == pytest.approx(span, abs=5.1e-5)
-        in_row_order = scalar_error(p, y == 1, "linear", 1.0, np.arange(1000))
-        assert in_row_order == pytest.approx(linear, abs=5.1e-9)
 
 
 def parts(function: Callable[..., Any], field: str) -> Callable[..., float]:

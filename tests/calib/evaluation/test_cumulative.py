@@ -11,8 +11,6 @@ from calib.evaluation import (
     ks_calibration_error,
     signed_cumulative_error,
 )
-from calib.evaluation.unbinned.brownian import excursion_quantile, excursion_tail, range_tail
-from calib.evaluation.views.distinct import distinct_scores
 
 
 def direct_walk(y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> np.ndarray:
@@ -38,54 +36,6 @@ def test_against_a_loop(levels: int | None, rng: np.random.Generator) -> None:
         assert signed.overconfidence == pytest.approx(max(a - b for a, b in pairs))
         assert signed.underconfidence == pytest.approx(max(b - a for a, b in pairs))
         assert max(signed) == pytest.approx(span)
-
-
-def test_both_ways_to_sort_agree(rng: np.random.Generator) -> None:
-    p = np.concatenate([rng.random(200), rng.integers(0, 5, 100) / 4, [0.0, -0.0, 5e-324]])
-    y = rng.random(303) < p
-    for found, expected in zip(
-        distinct_scores(p, y, None), distinct_scores(p, y, np.ones(303)), strict=True
-    ):
-        np.testing.assert_array_equal(found, expected)
-    before = p.copy()
-    distinct_scores(p, y, None)
-    np.testing.assert_array_equal(p, before)
-
-
-def test_laws_have_the_known_means_and_quantiles() -> None:
-    x = np.linspace(0, 12, 24_001)
-    excursion = np.trapezoid([excursion_tail(value) for value in x], x)
-    assert excursion == pytest.approx(np.sqrt(np.pi / 2), abs=1e-6)
-    span = np.trapezoid([range_tail(value) for value in x], x)
-    assert span == pytest.approx(2 * np.sqrt(2 / np.pi), abs=1e-6)
-    second = np.trapezoid([2 * value * range_tail(value) for value in x], x)
-    assert second == pytest.approx(4 * np.log(2), abs=1e-5)  # Feller 1951
-    assert excursion_quantile(0.95) == pytest.approx(2.2414, abs=1e-4)
-    for level in (0.5, 0.9, 0.999):
-        assert 1 - excursion_tail(excursion_quantile(level)) == pytest.approx(level, abs=1e-9)
-
-
-def test_both_series_of_the_excursion_agree() -> None:
-    from scipy.special import ndtr
-
-    for x in (0.3, 0.7, 0.999999, 1.0, 1.7, 3.0):
-        k = np.arange(200)
-        one = 4 * np.sum((-1.0) ** k * ndtr(-(2 * k + 1) * x))
-        odd = 2 * k + 1
-        other = 1 - 4 / np.pi * np.sum((-1.0) ** k / odd * np.exp(-((odd * np.pi / x) ** 2) / 8))
-        assert excursion_tail(x) == pytest.approx(other, abs=1e-13)
-        assert one == pytest.approx(other, abs=1e-12)
-    assert excursion_tail(9.0) == pytest.approx(4 * ndtr(-9.0), rel=1e-12)  # no cancellation
-
-
-def test_laws_are_monotone_and_cover_all_values() -> None:
-    x = np.concatenate([[0.0, 1e-12], np.linspace(1e-3, 6, 4000), [30.0, 1e3, np.inf]])
-    for tail in (excursion_tail, range_tail):
-        values = np.array([tail(value) for value in x])
-        assert values[0] == 1
-        assert values[-1] == 0
-        assert (np.diff(values) <= 1e-12).all()
-        assert ((values >= 0) & (values <= 1)).all()
 
 
 @pytest.mark.parametrize("kind", ["mad", "range"])

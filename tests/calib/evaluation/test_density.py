@@ -6,11 +6,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from scipy.stats import dirichlet
 
 from calib.evaluation import density_calibration_error, dirichlet_calibration_error
-from calib.evaluation.unbinned import density
-from calib.evaluation.unbinned.density import GRID
+from tests.support.bin_free import inner_points, leave_one_out
+
+
+@pytest.fixture
+def three(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return inner_points(rng)
 
 
 def direct(y, p, h: float, w=None, n_points: int = 20_000) -> float:
@@ -75,31 +78,6 @@ def test_scores_closer_than_the_cells() -> None:
     assert density_calibration_error(y, p, average="binary") == pytest.approx(0.2, abs=2e-6)
 
 
-def leave_one_out(y, p, h: float, norm: int) -> float:
-    """ECE-KDE by the definition, kernel by kernel."""
-    kernel = np.array([[dirichlet.pdf(a, b / h + 1) for b in p] for a in p])
-    np.fill_diagonal(kernel, 0.0)
-    rate = kernel @ np.eye(p.shape[1])[y] / kernel.sum(axis=1, keepdims=True)
-    return float(np.mean((np.abs(rate - p) ** norm).sum(axis=1)) ** (1 / norm))
-
-
-@pytest.fixture
-def three(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    p = rng.dirichlet(np.full(3, 0.8), 40).clip(1e-4)
-    return rng.integers(0, 3, 40), p / p.sum(axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("norm", [1, 2])
-@pytest.mark.parametrize("bandwidth", [0.02, 0.2, 1.0])
-def test_dirichlet_against_the_definition(norm, bandwidth, three, monkeypatch) -> None:
-    y, p = three
-    expected = leave_one_out(y, p, bandwidth, norm)
-    for entries in (1, 1 << 21):
-        monkeypatch.setattr(density, "BLOCK_ENTRIES", entries)
-        value = dirichlet_calibration_error(y, p, bandwidth=bandwidth, norm=norm)
-        assert value == pytest.approx(expected, abs=1e-10)
-
-
 def test_two_classes_count_twice(rng: np.random.Generator) -> None:
     p = rng.random(30)
     y = rng.integers(0, 2, 30)
@@ -112,18 +90,6 @@ def test_two_classes_count_twice(rng: np.random.Generator) -> None:
     np.fill_diagonal(kernel, 0.0)
     rate = kernel @ y / kernel.sum(axis=1)
     assert value == pytest.approx(2 * np.abs(rate - p).mean(), abs=1e-10)
-
-
-def test_likelihood_chooses_the_bandwidth(three) -> None:
-    y, p = three
-    likelihood = []
-    for h in GRID:
-        with np.errstate(divide="ignore"):
-            kernel = np.array([[dirichlet.logpdf(a, b / h + 1) for b in p] for a in p])
-        np.fill_diagonal(kernel, -np.inf)
-        likelihood.append(np.logaddexp.reduce(kernel, axis=1).sum())
-    best = GRID[int(np.argmax(likelihood))]
-    assert dirichlet_calibration_error(y, p) == dirichlet_calibration_error(y, p, bandwidth=best)
 
 
 def test_row_order_and_class_order_are_irrelevant(three, rng: np.random.Generator) -> None:

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from calib.datasets import make_detection_scenes
 from calib.detection import (
     DetectionCalibrator,
-    Detections,
     FallbackWarning,
     GroundTruth,
     NoOptimalThresholdWarning,
@@ -35,26 +33,32 @@ from calib.evaluation import (
     localization_recall_precision,
     score_iou_squared_error,
 )
-from calib.evaluation.detection.image_draws import PerImage
-from calib.evaluation.detection.report.measures import Replicas, plans_of, same_ranking
-from calib.evaluation.detection.report.protocol import baselines_of, entries_of
-from calib.evaluation.detection.report.reporting import ORDER
-
-FIVE = ("score", "cx", "cy", "w", "h")
-LAECE = "localization_aware_calibration_error"
-DECE = "detection_calibration_error"
-FIT, TEST = make_detection_scenes(160, random_state=0), make_detection_scenes(160, random_state=1)
-EMPTY = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int), np.zeros(0, int))
-CALIBRATORS = {
-    "platt": DetectionCalibrator("platt").fit(*FIT),
-    "isotonic": DetectionCalibrator("isotonic").fit(*FIT),
-}
-BOTH = {**CALIBRATORS, "hits": DetectionCalibrator("platt", target="tp", threshold=0.3).fit(*FIT)}
+from tests.support.detector_reports import CALIBRATORS, EMPTY, FIT, TEST, report_of_two_maps
 
 
 @pytest.fixture(scope="module")
 def report():
-    return detection_report(*TEST, calibrator=CALIBRATORS, n_resamples=60, n_floor=20)
+    return report_of_two_maps()
+
+
+FIVE = ("score", "cx", "cy", "w", "h")
+LAECE = "localization_aware_calibration_error"
+DECE = "detection_calibration_error"
+BOTH = {**CALIBRATORS, "hits": DetectionCalibrator("platt", target="tp", threshold=0.3).fit(*FIT)}
+
+
+LRP = (
+    "localization_recall_precision",
+    "lrp_localization",
+    "lrp_false_positive",
+    "lrp_false_negative",
+)
+OVERLAP = (LAECE, "localization_aware_absolute_error", "score_iou_squared_error")
+#: Target of the calibrator -> measures from the most to the least telling.
+ORDER = {
+    "iou": (*OVERLAP, *LRP, DECE, "position_calibration_error"),
+    "tp": (DECE, "brier", "position_calibration_error", *LRP, *OVERLAP),
+}
 
 
 # --------------------------------------------------------------------------------- the same numbers
@@ -164,17 +168,6 @@ def test_intervals_and_changes_agree_with_the_functions(report) -> None:
         )
 
 
-def test_one_product_serves_all_metrics_of_a_table() -> None:
-    baselines = baselines_of(CALIBRATORS)
-    plans = plans_of(entries_of(*TEST, CALIBRATORS, baselines)["platt"].scored)
-    weight = np.random.default_rng(0).integers(0, 3, (4, 160)).astype(float)
-    together = Replicas(plans, 160).values(weight)
-    assert together.keys() == plans.keys()
-    for name, plan in plans.items():
-        alone = PerImage(plan, 160).values(weight).reshape(4, -1)
-        np.testing.assert_allclose(together[name], alone, rtol=1e-12, atol=1e-14)
-
-
 def numbers(report: Any, name: str) -> dict[str, Any]:
     """All measures of a model as plain numbers; equal where NaN is."""
     return report.to_dict()["models"][name]["measures"]
@@ -200,19 +193,6 @@ def test_seeded_and_paired(report) -> None:
         assert not measure.is_changed
 
 
-def test_order_of_rows_and_blocks_do_not_matter(report, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of raw scores, which have no ties; equal scores are served in the order of the rows."""
-    monkeypatch.setattr("calib.evaluation.detection.image_draws.BATCH_NUMBERS", 160 * 7)
-    rows = np.random.default_rng(0).permutation(len(TEST[0]))
-    other = detection_report(
-        TEST[0][rows], TEST[1], calibrator=CALIBRATORS, n_resamples=60, n_floor=20
-    )
-    for key, measure in report.models["raw"].measures.items():
-        again = other.models["raw"].measures[key]
-        assert again.value == pytest.approx(measure.value)
-        assert again.interval.low == pytest.approx(measure.interval.low)
-
-
 # ------------------------------------------------------------------------------------- what it says
 
 
@@ -233,28 +213,6 @@ def test_calibration_is_recognised(report) -> None:
     text = detection_report(*TEST, calibrator=same, n_resamples=9, n_floor=5).verdict("calibrated")
     assert "a difference within noise" in text
     assert "AP stays at" in text
-
-
-def test_average_precision_is_reused_only_where_the_order_is_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found = TEST[0].with_scores(np.clip(TEST[0].scores, 1e-5, 1 - 1e-5))  # log-odds are cut beyond
-    assert same_ranking(found, CALIBRATORS["platt"].transform(found))
-    assert not same_ranking(found, CALIBRATORS["isotonic"].transform(found))  # new ties
-    assert not same_ranking(CALIBRATORS["isotonic"].transform(found), found)
-    assert not same_ranking(found, found.with_scores(1 - found.scores))
-    assert same_ranking(EMPTY, EMPTY)
-    calls = []
-
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        return average_precision(*args, **kwargs)
-
-    monkeypatch.setattr("calib.evaluation.detection.report.reporting.average_precision", counted)
-    report = detection_report(found, TEST[1], calibrator=CALIBRATORS, n_resamples=2, n_floor=2)
-    assert len(calls) == 2  # raw, isotonic
-    assert report.models["platt"].ap == report.models["raw"].ap
-    assert report.models["isotonic"].ap != report.models["raw"].ap
 
 
 def test_calibrators_with_other_targets_have_raw_scores_of_their_own() -> None:

@@ -12,43 +12,12 @@ from calib.evaluation import (
     kernel_calibration_test,
     maximum_mean_calibration_error,
 )
-from calib.evaluation.unbinned import kernel_sums
-from calib.evaluation.unbinned.kernel_sums import exponential_sum, median_distance, spaced_rows
-
-
-def all_pairs(y: np.ndarray, p: np.ndarray, width: float) -> np.ndarray:
-    """The matrix h of the definition."""
-    residual = np.eye(p.shape[1])[y] - p
-    distance = 0.5 * np.abs(p[:, None] - p[None]).sum(axis=2)
-    return (residual @ residual.T) * np.exp(-distance / width)
+from tests.support.bin_free import all_pairs, tied_points
 
 
 @pytest.fixture
 def three(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    p = rng.dirichlet(np.ones(3), 70)
-    p[40:] = p[:30]  # ties
-    return rng.integers(0, 3, 70), p
-
-
-@pytest.mark.parametrize("width", [0.01, 0.3, 2.0])
-@pytest.mark.parametrize("entries", [1, 500, 1 << 21])
-def test_canonical_against_all_pairs(width, entries, three, monkeypatch) -> None:
-    monkeypatch.setattr(kernel_sums, "BLOCK_ENTRIES", entries)
-    y, p = three
-    h = all_pairs(y, p, width)
-    biased = kernel_calibration_error(y, p, estimator="biased", bandwidth=width)
-    assert biased == pytest.approx(h.mean(), abs=1e-14)
-    unbiased = kernel_calibration_error(y, p, bandwidth=width)
-    assert unbiased == pytest.approx((h.sum() - np.trace(h)) / (70 * 69), abs=1e-14)
-
-
-@pytest.mark.parametrize("width", [1e-6, 1e-3, 0.4, 50.0])
-def test_running_sum_against_the_matrix(width: float, rng: np.random.Generator) -> None:
-    value = np.sort(np.concatenate([rng.random(200), [0.0, 1.0, 1e-9]]))
-    residual = rng.normal(size=203)
-    kernel = np.exp(-np.abs(value[:, None] - value) / width)
-    expected = residual @ kernel @ residual
-    assert exponential_sum(value, residual, width) == pytest.approx(expected, rel=1e-11, abs=1e-11)
+    return tied_points(rng)
 
 
 def test_two_classes_are_twice_the_binary_value(rng: np.random.Generator) -> None:
@@ -135,26 +104,6 @@ def test_linear_pairs_depend_on_the_seed_alone(three) -> None:
     h = all_pairs(y, p, 0.5)
     mean = np.mean([kernel_calibration_error(y, p, random_state=s, **options) for s in range(3000)])
     assert mean == pytest.approx((h.sum() - np.trace(h)) / (70 * 69), abs=0.005)
-
-
-def test_median_bandwidth(three) -> None:
-    y, p = three
-    distance = 0.5 * np.abs(p[:, None] - p[None]).sum(axis=2)[np.triu_indices(70, 1)]
-    expected = np.median(distance[distance > 0])
-    assert median_distance(p) == pytest.approx(expected)
-    assert kernel_calibration_error(y, p) == pytest.approx(
-        kernel_calibration_error(y, p, bandwidth=expected), abs=1e-15
-    )
-    assert median_distance(np.tile(p[:1], (5, 1))) == 1.0
-
-
-def test_rows_of_a_subset_do_not_depend_on_their_order(rng: np.random.Generator) -> None:
-    p = rng.dirichlet(np.ones(3), 5000)
-    shuffled = p[rng.permutation(5000)]
-    np.testing.assert_array_equal(p[spaced_rows(p, 100)], shuffled[spaced_rows(shuffled, 100)])
-    assert median_distance(p) == median_distance(shuffled)
-    few = rng.choice(5000, 1500, replace=False)
-    assert median_distance(p) == pytest.approx(median_distance(p[few]), rel=0.03)
 
 
 def test_memory_is_bounded(rng: np.random.Generator) -> None:

@@ -15,7 +15,6 @@ from calib.evaluation import (
     maximum_mean_calibration_error,
     measurement_table,
 )
-from calib.evaluation.report.measurements import BIN_COUNTS
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
@@ -79,7 +78,7 @@ def test_every_number_is_that_of_its_function(weights, k: int, rng) -> None:
     w = {"integer": rng.integers(0, 4, 400), "real": rng.exponential(size=400)}.get(weights)
     table = measurement_table(y, p, q, sample_weight=w)
     for stage, proba in (("pre", p), ("post", q)):
-        for m in BIN_COUNTS:
+        for m in (5, 10, 15, 20, 25, 50, 100, 200, 500):
             options = {"n_bins": m, "sample_weight": w}
             for name, more in (
                 ("ECE", {}),

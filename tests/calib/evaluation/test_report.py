@@ -16,31 +16,7 @@ from calib.evaluation import (
     metric_interval,
     signed_calibration_error,
 )
-from calib.evaluation.report.measures import zero_floor
-
-MEASURES = [
-    "log_loss",
-    "brier",
-    "accuracy",
-    "expected_calibration_error",
-    "adaptive_calibration_error",
-    "overconfidence",
-    "underconfidence",
-]
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def simulate(
-    rng: np.random.Generator, n: int = 1500, n_classes: int = 4
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    z = 1.5 * rng.normal(size=(n, n_classes))
-    true = softmax(z)
-    y = (true.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
-    return y, true, softmax(2.5 * z)
+from tests.support.reports import MEASURES, simulate, softmax
 
 
 @pytest.fixture
@@ -146,17 +122,6 @@ def test_groups_widen_intervals(rng: np.random.Generator) -> None:
     assert "in 100 groups" in str(grouped)
 
 
-def test_blocks_do_not_matter(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    y, p, _ = simulate(rng, 500)
-    whole = calibration_report(y, p, n_resamples=200).models["model"].measures
-    monkeypatch.setattr("calib.evaluation.report.measures.BLOCK_NUMBERS", 201 * 37)
-    pieces = calibration_report(y, p, n_resamples=200).models["model"].measures
-    for name in MEASURES:
-        assert pieces[name].value == pytest.approx(whole[name].value, abs=1e-12)
-        spread = whole[name].interval.standard_deviation
-        assert pieces[name].interval.standard_deviation == pytest.approx(spread, rel=0.25)
-
-
 def test_rows_without_weight_are_absent(rng: np.random.Generator) -> None:
     y, p, _ = simulate(rng, 300)
     w = (np.arange(300) % 3 > 0).astype(float)
@@ -164,17 +129,6 @@ def test_rows_without_weight_are_absent(rng: np.random.Generator) -> None:
     zero = calibration_report(y, p, sample_weight=w, n_resamples=20)
     assert zero.models["model"].measures == kept.models["model"].measures
     assert zero.n_samples == 200
-
-
-def test_probability_zero_on_the_label_is_cut_and_reported() -> None:
-    p = np.array([[1.0, 0.0], [1e-30, 1 - 1e-30], [0.5, 0.5]])
-    report = calibration_report([1, 0, 0], p, n_resamples=10)
-    expected = -(np.log(zero_floor(p.dtype)) + np.log(1e-30) + np.log(0.5)) / 3
-    assert report.models["model"].measures["log_loss"].value == pytest.approx(expected)
-    assert report.models["model"].n_impossible == 1
-    assert "Samples whose label had probability 0: 1;" in report.verdict("model")
-    assert zero_floor(np.dtype(np.float64)) == zero_floor(np.dtype(np.float32))
-    assert zero_floor(np.dtype(np.float16)) == pytest.approx(6e-8, rel=0.01)
 
 
 def test_binary_forms(rng: np.random.Generator) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from calib.evaluation import (
-    binned_calibration_table,
     calibration_report,
     calibration_tests,
     expected_calibration_error,
@@ -22,31 +21,28 @@ from calib.evaluation import (
     score_decomposition,
     smooth_calibration_error,
 )
-from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
-from calib.evaluation.report.findings import deviating_ranges
-from calib.evaluation.report.further_measures import FURTHER
+from tests.support.reports import two_models
 
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
-def simulate(
-    seed: int, n: int = 1500, n_classes: int = 4
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    z = 1.5 * rng.normal(size=(n, n_classes))
-    true = softmax(z)
-    y = (true.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(0, n_classes - 1)
-    return y, true, softmax(2.5 * z)
+#: What `measures="all"` adds, in its order.
+FURTHER = [
+    "smooth_calibration_error",
+    "ks_calibration_error",
+    "sweep_calibration_error",
+    "density_calibration_error",
+    "maximum_mean_calibration_error",
+    "integrated_calibration_index",
+    "maximum_calibration_error",
+    "average_calibration_error",
+    "classwise_calibration_error",
+    "classwise_ks_calibration_error",
+]
 
 
 # ------------------------------------------------------------------------------------- differences
 
 
 def test_differences_are_those_of_the_values_and_paired() -> None:
-    y, true, sharp = simulate(0)
+    y, true, sharp = two_models(0)
     report = calibration_report(y, {"raw": sharp, "true": true, "same": sharp}, n_resamples=100)
     assert list(report.differences) == ["true", "same"]
     models = report.models
@@ -61,7 +57,7 @@ def test_differences_are_those_of_the_values_and_paired() -> None:
 
 
 def test_difference_of_scores_agrees_with_the_improvement() -> None:
-    y, true, sharp = simulate(1)
+    y, true, sharp = two_models(1)
     found = calibration_report(y, {"raw": sharp, "true": true}, n_resamples=400).differences["true"]
     other = post_hoc_improvement(y, sharp, true, n_resamples=400, random_state=3)
     for ours, theirs in ((found["log_loss"], other.log_loss), (found["brier"], other.brier)):
@@ -70,7 +66,7 @@ def test_difference_of_scores_agrees_with_the_improvement() -> None:
 
 
 def test_one_model_has_no_differences() -> None:
-    y, true, _ = simulate(2, 200)
+    y, true, _ = two_models(2, 200)
     report = calibration_report(y, true, n_resamples=5)
     assert report.differences == {}
     assert "Minus" not in str(report)
@@ -105,7 +101,7 @@ def test_findings_of_two_classes_use_other_words() -> None:
 
 
 def test_calibrated_models_differ_within_noise() -> None:
-    y, true, _ = simulate(4)
+    y, true, _ = two_models(4)
     findings = calibration_report(y, {"isotonic": true, "temperature": true}).findings
     assert findings == [
         "isotonic: no departure from calibration beyond chance.",
@@ -115,7 +111,7 @@ def test_calibrated_models_differ_within_noise() -> None:
 
 
 def test_findings_say_which_is_better() -> None:
-    y, true, sharp = simulate(5)
+    y, true, sharp = two_models(5)
     found = calibration_report(y, {"raw": sharp, "true": true}).findings[-1]
     assert found.startswith("true against raw: better in log loss (by ")
     assert found.endswith("within noise in accuracy.")
@@ -123,21 +119,11 @@ def test_findings_say_which_is_better() -> None:
     assert back.startswith("raw against true: worse in log loss (by ")
 
 
-def test_calibrated_samples_seldom_yield_a_range() -> None:
-    alarms = 0
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        p = rng.random(500)
-        table = binned_calibration_table(rng.random(500) < p, p, average="binary")
-        alarms += bool(deviating_ranges(table, 0.95))
-    assert alarms <= 18, f"{alarms} of 200 samples of 500, seeds 0..199; 10 expected at most"
-
-
 # --------------------------------------------------------------------------------- tests and others
 
 
 def test_tests_and_decompositions_on_request() -> None:
-    y, true, sharp = simulate(6, 600)
+    y, true, sharp = two_models(6, 600)
     plain = calibration_report(y, {"raw": sharp, "true": true}, n_resamples=10)
     assert plain.tests == {}
     assert plain.decompositions == {}
@@ -163,14 +149,14 @@ def test_tests_and_decompositions_on_request() -> None:
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_further_measures_are_the_functions(n_classes: int, weighted: bool) -> None:
-    y, true, sharp = simulate(7, 400, n_classes)
+    y, true, sharp = two_models(7, 400, n_classes)
     w = np.random.default_rng(1).random(400) if weighted else None
     report = calibration_report(
         y, {"raw": sharp, "true": true}, sample_weight=w, measures="all", n_resamples=20
     )
     view = {"average": "binary" if n_classes == 2 else "top_label", "sample_weight": w}
     raw = report.models["raw"].measures
-    assert list(raw)[7:] == list(FURTHER) == list(report.further)
+    assert list(raw)[7:] == FURTHER == list(report.further)
     for name, function in (
         ("smooth_calibration_error", smooth_calibration_error),
         ("ks_calibration_error", ks_calibration_error),
@@ -194,7 +180,7 @@ def test_further_measures_are_the_functions(n_classes: int, weighted: bool) -> N
 
 
 def test_further_measures_by_name_and_group() -> None:
-    y, true, _ = simulate(8, 60)
+    y, true, _ = two_models(8, 60)
     y, true, groups = np.repeat(y, 9), np.repeat(true, 9, axis=0), np.repeat(np.arange(60), 9)
     names = ["ks_calibration_error", "log_loss"]
     single, grouped = (
@@ -227,7 +213,7 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 
 
 def test_every_picture_is_described() -> None:
-    y, true, sharp = simulate(9, 500)
+    y, true, sharp = two_models(9, 500)
     page = calibration_report(y, {"<b>": true, "raw": sharp}, n_resamples=5)._repr_html_()
     figures = [ET.fromstring(f) for f in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
     titles = [figure.findtext("title", "") for figure in figures]
@@ -240,35 +226,12 @@ def test_every_picture_is_described() -> None:
     assert "the curve leaves the band" in page
 
 
-def test_worst_classes_of_many() -> None:
-    y, _, sharp = simulate(10, 3000, 20)
-    report = calibration_report(y, sharp, n_resamples=5)
-    table = report.models["model"].class_table
-    assert table is not None
-    shown, error = worst_classes(table, 20)
-    assert len(shown) == 12
-    assert error[shown].min() >= np.delete(error, shown).max()
-    expected = expected_calibration_error(y, sharp, strategy="quantile", average="classwise")
-    assert error.mean() == pytest.approx(expected, abs=1e-12)
-    assert "the 12 classes of 20 with the largest errors" in report._repr_html_()
-
-
-def test_thinning_keeps_the_extremes() -> None:
-    walk = np.cumsum(np.random.default_rng(0).normal(size=50000))
-    shown = _thinned(walk)
-    assert len(shown) <= 3 * STRETCHES + 1
-    assert walk[shown].max() == walk.max()
-    assert walk[shown].min() == walk.min()
-    assert shown[0] == 0
-    assert shown[-1] == len(walk) - 1
-
-
 @pytest.mark.slow
 def test_page_in_a_browser(tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no browser: neither chromium nor google-chrome is on the path")
-    y, true, sharp = simulate(11, 600)
+    y, true, sharp = two_models(11, 600)
     report = calibration_report(y, {"raw": sharp, "true": true}, n_resamples=10, tests=True)
     path = tmp_path / "report.html"
     report.to_html(path)

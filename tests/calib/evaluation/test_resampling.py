@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from calib._border.random import generator
 from calib.evaluation import (
     Interval,
     consistency_interval,
     expected_calibration_error,
     metric_interval,
 )
-from calib.evaluation.sampling.draws import draw_labels
 
 ECE = partial(expected_calibration_error, average="binary")
 
@@ -126,27 +124,6 @@ def test_floor_with_labels_and_several_classes(rng: np.random.Generator) -> None
     named = consistency_interval(metric, p, labels=names, **options)
     assert named == consistency_interval(expected_calibration_error, p, **options)
     assert named.low <= named.median <= named.high
-
-
-def test_drawn_labels_follow_the_probabilities(rng: np.random.Generator) -> None:
-    p = np.array([[0.0, 0.2, 0.0, 0.5, 0.3], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]])
-    draws = draw_labels(p, rng.random((20_000, 3)))
-    for row in range(3):
-        share = np.bincount(draws[:, row], minlength=5) / 20_000
-        np.testing.assert_allclose(share, p[row], atol=0.012)
-        assert (share[p[row] == 0] == 0).all()
-    for two in (np.array([[0.75, 0.25]]), np.array([[0.25]])):
-        assert draw_labels(two, rng.random((20_000, 1))).mean() == pytest.approx(0.25, abs=0.012)
-
-
-def test_random_state_kinds() -> None:
-    for kind in (0, None, np.random.default_rng(0), np.random.RandomState(0)):
-        assert isinstance(generator(kind), np.random.Generator)
-    first, second = (generator(np.random.RandomState(5)).random() for _ in range(2))
-    assert first == second
-    assert generator(0).random() != np.random.default_rng(0).random()  # the data may use that
-    with pytest.raises(ValueError, match="random_state must be"):
-        generator("seed")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 from scipy.special import ndtr
 
 from calib.evaluation import ks_calibration_error, smooth_calibration_error
-from calib.evaluation.unbinned.mirrored_grid import spread
 
 
 def direct(y, p, s: float, w=None, n_points: int = 40_001) -> float:
@@ -91,16 +90,6 @@ def test_it_is_at_least_the_mean_gap_and_small_when_calibrated() -> None:
     value = smooth_calibration_error(y, p, average="binary")
     assert abs(y.mean() - p.mean()) <= value < 0.01
     assert ks_calibration_error(y, p, average="binary") < 0.004
-
-
-def test_spread_keeps_mass_and_mean(rng: np.random.Generator) -> None:
-    p = np.concatenate([rng.random(5000) * 0.98 + 0.01, [0.5, 0.25]])
-    mass = rng.normal(size=5002)
-    cells = spread(p, mass, 64)
-    assert cells.sum() == pytest.approx(mass.sum())
-    assert cells @ ((np.arange(64) + 0.5) / 64) == pytest.approx(mass @ p)
-    edges = spread(np.array([0.0, 1.0]), np.array([1.0, 2.0]), 64)
-    np.testing.assert_allclose(edges[[0, -1]], [1.0, 2.0])
 
 
 def test_smallest_bandwidth() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib._core.binning import tabulate
-from calib.evaluation import expected_calibration_error, sweep_bin_count, sweep_calibration_error
+from calib.evaluation import (
+    binned_calibration_table,
+    expected_calibration_error,
+    sweep_bin_count,
+    sweep_calibration_error,
+)
 
 
 def loop(y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> int:
@@ -14,8 +18,10 @@ def loop(y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> int:
     whole = w is None or np.array_equal(w, np.rint(w))
     most = len(y) if w is None or not whole else int(w.sum())
     for n_bins in range(2, most + 1):
-        table = tabulate(p, y.astype(bool), w, n_bins, "quantile")
-        rate = table.observed_rate[0][table.weight[0] > 0]
+        table = binned_calibration_table(
+            y, p, n_bins=n_bins, strategy="quantile", average="binary", sample_weight=w
+        )
+        rate = table.observed_rate[table.weight > 0]
         if (np.diff(rate) < -1e-12).any():
             return n_bins - 1
     return most

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from calib.detection import Detections, GroundTruth, Matches, lrp_optimal_thresholds, match
 
@@ -56,9 +54,7 @@ class RealDetector:
     threshold: dict[int, float]  # optimal on minival, as published code finds them
 
 
-@pytest.fixture(scope="session")
-def yolox(shared_data: Path) -> RealDetector:
-    folder = shared_data / "detection"
+def real_detector(folder: Path) -> RealDetector:
     with gzip.open(folder / "yolox_nano_dets.json.gz") as file:
         rows = json.load(file)
     minival = read_half(folder, "minival", rows)
@@ -71,11 +67,6 @@ def yolox(shared_data: Path) -> RealDetector:
         match(found, truth, iou_threshold=0.5),
         lrp_optimal_thresholds(*minival, zero_iou="reference"),
     )
-
-
-@pytest.fixture(scope="session")
-def scene() -> Callable[..., Scene]:
-    return make_scene
 
 
 def make_scene(

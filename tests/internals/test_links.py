@@ -62,3 +62,35 @@ def test_smooth_and_renormalise() -> None:
     np.testing.assert_allclose(links.smooth(p, 0.1), [[0.95, 0.05], [0.275, 0.725]])
     q = np.array([[0.0, 0.0], [2.0, 2.0]])
     np.testing.assert_allclose(links.renormalise(q, p, np), [[1.0, 0.0], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_sorted_and_single_searches_agree(side: str) -> None:
+    rng = np.random.default_rng(0)
+    knots = np.sort(rng.integers(0, 50, 30) / 50.0)
+    knots = np.pad(np.unique(knots), (0, 4), mode="edge")
+    values = np.sort(rng.random(len(knots) + 1))
+    values[-5:] = values[-5]
+    x = np.r_[rng.random(5000), knots, -1.0, 2.0]
+    (batch,) = links.step_functions(x, [(knots, values, side)], np)  # type: ignore[list-item]
+    single = np.array(
+        [
+            links.step_functions(x[i : i + 1], [(knots, values, side)], np)[0][0]
+            for i in range(len(x))
+        ]  # type: ignore[list-item]
+    )
+    np.testing.assert_array_equal(batch, single)
+    torch = pytest.importorskip("torch")
+    import array_api_compat.torch as xp
+
+    tables = [(torch.tensor(knots), torch.tensor(values), side)]
+    (tensor,) = links.step_functions(torch.tensor(x), tables, xp)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(tensor.numpy(), batch)
+
+
+def test_confident_rows_keep_their_log_odds() -> None:
+    z = np.array([[800.0, 0.0, -5.0], [1.0, 0.5, 0.0], [0.0, 2.0, 1.0], [-3.0, 0.0, 900.0]])
+    s = links.log_odds_one_vs_rest(z, np)
+    assert s[0, 0] == pytest.approx(800 - np.logaddexp(0, -5))
+    assert s[3, 2] == pytest.approx(900 - np.logaddexp(0, -3))
+    assert np.isfinite(s).all()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uq import conformal_quantile
+from uq import conformal_p_values, conformal_quantile
 from uq.conformal.ranks import (
     check_level,
     check_levels,
@@ -84,3 +84,12 @@ def test_levels_keep_their_order() -> None:
             check_levels(wrong)
     with pytest.raises(ValueError, match="For several levels call predict_intervals"):
         check_level([0.9, 0.5], several="predict_intervals")
+
+
+def test_blocks_of_p_values_do_not_change_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    cal, new = rng.random(50), rng.random((40, 3))
+    options = {"smoothed": True, "random_state": 1}
+    whole = conformal_p_values(cal, new, **options)
+    monkeypatch.setattr("uq.conformal.p_values.BLOCK", 7)
+    np.testing.assert_array_equal(conformal_p_values(cal, new, **options), whole)

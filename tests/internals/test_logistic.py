@@ -7,8 +7,7 @@ import pytest
 from scipy.optimize import approx_fprime, minimize
 from scipy.special import expit, logsumexp
 
-from calib._core import logistic
-from calib._core.links import bounded_log_odds
+from calib._core import links, logistic
 from calib._core.logistic import (
     cautious_goals,
     choose_smoothing,
@@ -162,7 +161,7 @@ def test_share_bounds_log_odds() -> None:
     assert smoothing_share(100, np.inf) == 0
     for total, bound in ((100, 1.0), (5000, 0.5), (30, 2.0)):
         share = np.asarray(smoothing_share(total, bound))
-        limit = bounded_log_odds(np.array([-1e4, 1e4]), share, np)
+        limit = links.bounded_log_odds(np.array([-1e4, 1e4]), share, np)
         np.testing.assert_allclose(np.abs(limit), bound * np.log(2 * total + 1), rtol=0.01)
     assert smoothing_share(1e-9, 0.01) <= 1
 
@@ -181,7 +180,7 @@ def test_smoothing_is_chosen_problem_by_problem() -> None:
     assert share[1] > share[0]
     losses = []
     for bound in logistic.BOUNDS:
-        inside = bounded_log_odds(s, np.asarray(smoothing_share(800, bound)), np)
+        inside = links.bounded_log_odds(s, np.asarray(smoothing_share(800, bound)), np)
         losses.append(fit_logistic(line, inside, t, None, plain(2)).value)
     best = [smoothing_share(800, logistic.BOUNDS[i]) for i in np.argmin(losses, axis=0)]
     np.testing.assert_allclose(share, best)

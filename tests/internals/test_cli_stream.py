@@ -52,15 +52,6 @@ def write(path: Path, columns: dict[str, object], rows: int = 1500) -> Path:
 
 
 @pytest.fixture
-def succeeds(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    def run(*arguments: object) -> str:
-        assert main([str(a) for a in arguments]) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
-
-    return run
-
-
-@pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(*arguments: object) -> str:
         assert main([str(a) for a in arguments]) == 2

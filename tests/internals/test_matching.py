@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calib._core import matching as core
+from calib.detection import match
+from tests.support.overlapping import same, scene
 
 
 def random_boxes(rng: np.random.Generator, n: int, *, size: int = 8) -> np.ndarray:
@@ -130,3 +133,15 @@ def test_largest_total_equals_trying_all(
     assert np.array_equal(detection[taken], np.flatnonzero(chosen >= 0))
     assert len(np.unique(truth[taken])) == len(taken)
     assert pairs.iou[taken].sum() == pytest.approx(largest_by_permutation(total), abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["coco", "any", "hungarian"])
+@pytest.mark.parametrize("zero_iou", ["strict", "reference"])
+def test_blocks_change_no_matching(
+    mode: Any, zero_iou: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, truth = scene(np.random.default_rng(5), 400, 150, n_images=6)
+    options: dict[str, Any] = {"iou_threshold": 0.0, "mode": mode, "zero_iou": zero_iou}
+    whole = match(found, truth, **options)
+    monkeypatch.setattr(core, "PAIR_BUDGET", 3)
+    assert same(match(found, truth, **options), whole)

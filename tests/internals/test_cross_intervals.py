@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uq.conformal import cross_intervals
-from uq.conformal.cross_intervals import ScoreLists, kth_smallest, select_by_block
 
 
 def full(scores: np.ndarray, fold: np.ndarray, centre: np.ndarray, scale: np.ndarray | None):
@@ -39,11 +38,13 @@ def test_identical_to_sorting_the_matrix(
     fold = rng.integers(0, n_folds, n)
     centre = rng.normal(size=(7, 1)) + rng.normal(size=(7, n_folds)) * 10.0**spread
     scale = np.exp(rng.normal(size=centre.shape)) if scaled else None
-    lists = ScoreLists.of(scores, fold, n_folds)
+    lists = cross_intervals.ScoreLists.of(scores, fold, n_folds)
     matrix = full(scores, fold, centre, scale)
     for rank in {1, (n + 1) // 2, n}:
-        np.testing.assert_array_equal(kth_smallest(lists, centre, scale, rank), matrix[:, rank - 1])
-    assert np.isposinf(kth_smallest(lists, centre, scale, n + 1)).all()
+        np.testing.assert_array_equal(
+            cross_intervals.kth_smallest(lists, centre, scale, rank), matrix[:, rank - 1]
+        )
+    assert np.isposinf(cross_intervals.kth_smallest(lists, centre, scale, n + 1)).all()
 
 
 def test_long_lists_need_no_full_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,19 +56,21 @@ def test_long_lists_need_no_full_matrix(monkeypatch: pytest.MonkeyPatch) -> None
     centre = rng.normal(size=(400, 1)) + 0.1 * rng.normal(size=(400, 10))
     want = full(scores, fold, centre, None)[:, 2700]
     monkeypatch.setattr(cross_intervals, "_by_sorting", refuse)
-    lists = ScoreLists.of(scores, fold, 10)
-    np.testing.assert_array_equal(kth_smallest(lists, centre, None, 2701), want)
+    lists = cross_intervals.ScoreLists.of(scores, fold, 10)
+    np.testing.assert_array_equal(cross_intervals.kth_smallest(lists, centre, None, 2701), want)
 
 
 def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     scores, fold = rng.normal(size=500), np.arange(500) % 5
     centre = rng.normal(size=(100, 5))
-    lists = ScoreLists.of(scores, fold, 5)
-    once = kth_smallest(lists, centre, None, 450)
+    lists = cross_intervals.ScoreLists.of(scores, fold, 5)
+    once = cross_intervals.kth_smallest(lists, centre, None, 450)
     monkeypatch.setattr(cross_intervals, "BLOCK_NUMBERS", 1500)
-    np.testing.assert_array_equal(kth_smallest(lists, centre, None, 450), once)
+    np.testing.assert_array_equal(cross_intervals.kth_smallest(lists, centre, None, 450), once)
     matrix = full(scores, fold, centre, None)
-    got = select_by_block(lambda rows: matrix[rows], 100, 500, 450)
+    got = cross_intervals.select_by_block(lambda rows: matrix[rows], 100, 500, 450)
     np.testing.assert_array_equal(got, once)
-    assert np.isposinf(select_by_block(lambda rows: matrix[rows], 100, 500, 501)).all()
+    assert np.isposinf(
+        cross_intervals.select_by_block(lambda rows: matrix[rows], 100, 500, 501)
+    ).all()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
-from uq import FewSideRowsWarning
+from tests.support.sides import make, method
+from uq import (
+    FewSideRowsWarning,
+    SmallCalibrationSetWarning,
+)
 from uq.split_point.heads import (
     CONSISTENCY_KINDS,
     FLOOR,
@@ -125,3 +132,43 @@ def test_no_residual_at_all() -> None:
     for one in (heads, empty):
         np.testing.assert_array_equal(one.widths(np.zeros((3, 1))), np.zeros((2, 3)))
         assert one.means(np.zeros((3, 1))).total.max() == 0
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop networks early, where what they learn is not what is tested."""
+    monkeypatch.setattr("uq.split_point.heads.STEPS", 100)
+
+
+def test_reproducible_cloneable_picklable_searchable(few_steps: None) -> None:
+    X, y = make(200)
+    fitted = method(sds_heads="mlp").fit(X, y)
+    again = clone(fitted).fit(X, y)
+    copy = pickle.loads(pickle.dumps(fitted))
+    for other in (again, copy):
+        np.testing.assert_array_equal(fitted.predict_interval(X), other.predict_interval(X))
+        np.testing.assert_array_equal(fitted.uncertainty(X), other.uncertainty(X))
+    other = clone(fitted).set_params(random_state=1).fit(X, y)
+    assert (fitted.predict_interval(X) != other.predict_interval(X)).any()
+    search = GridSearchCV(method(), {"estimator__fit_intercept": [True, False]}, cv=2)
+    assert search.fit(X, y).best_estimator_.predict_interval(X).shape == (200, 2)
+
+
+def test_torch_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("calib._core.heads.STEPS", 50)
+    X, y = make(200)
+    fitted = method(heads="torch", sds_heads="torch").fit(X, y)
+    again = method(heads="torch", sds_heads="torch").fit(X, y)
+    np.testing.assert_array_equal(fitted.predict_interval(X), again.predict_interval(X))
+    np.testing.assert_array_equal(fitted.uncertainty(X), again.uncertainty(X))
+
+
+def test_weights_count_as_rows(few_steps: None) -> None:
+    """Ten times the weight, and a level that was out of reach has a finite interval."""
+    X, y = make(80)
+    fitted = method(sds_heads="mlp").fit(X, y, sample_weight=np.full(80, 10.0))
+    assert np.isfinite(fitted.predict_interval(X, 0.98)).all()
+    light = method().fit(X, y, sample_weight=np.full(80, 1e-3))
+    with pytest.warns(SmallCalibrationSetWarning, match=r"0\.02 calibration rows, 49 are needed"):
+        light.predict_interval(X, 0.98)
