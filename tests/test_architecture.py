@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -94,9 +95,15 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path) for path in FILES}
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports_of(path: Path) -> list[Import]:
     """Return the imports that run; those under ``if TYPE_CHECKING`` do not."""
-    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), at_top=True))
+    return list(_imports(tree_of(path), at_top=True))
 
 
 def _imports(node: ast.AST, *, at_top: bool) -> Iterator[Import]:
@@ -220,7 +227,7 @@ def lines_of_code(text: str) -> int:
 def test_warnings_files_and_generators_have_one_place(source: Path) -> None:
     """Each of these calls stands in one file; everything else asks that file."""
     name = source.relative_to(ROOT).as_posix()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             for call, place in ONE_PLACE.items():
@@ -269,7 +276,7 @@ def test_tests_import_from_facades(path: Path) -> None:
     """Tests of private parts stand together; every other test outlives a move of modules."""
     if "internals" in path.parts:
         return
-    imported, named = private_modules(ast.parse(path.read_text(encoding="utf-8")))
+    imported, named = private_modules(tree_of(path))
     assert not imported
     assert not named or path.name == Path(__file__).name
 
@@ -279,7 +286,7 @@ def test_few_tests_know_private_modules() -> None:
         f"{path.name}, {line.partition(':')[0]}"
         for path in TESTS
         if "internals" in path.parts
-        for line in private_modules(ast.parse(path.read_text(encoding="utf-8")))[0]
+        for line in private_modules(tree_of(path))[0]
     }
     assert len(known) <= MOST_PRIVATE_IMPORTS, "\n".join(sorted(known))
 
@@ -421,7 +428,7 @@ def public_lists() -> dict[str, list[str]]:
     """Return ``__all__`` of every module that has one, read without importing it."""
     lists = {}
     for path in FILES:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in tree_of(path).body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)):
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 if isinstance(target, ast.Name) and target.id == "__all__" and node.value:

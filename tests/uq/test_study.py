@@ -83,6 +83,7 @@ def test_protocol_by_hand(
         assert found["conformal"].y_prob[i] == pytest.approx(p[1] / sum(p))
 
 
+@pytest.mark.slow
 def test_reference_table_of_the_stand_in() -> None:
     """Logistic regression on 101 patients; the values were measured with another implementation."""
     X, y = load_study_stand_in()
