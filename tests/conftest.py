@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp
+
+from calib.cli import main
+from tests.support.scenes import RealDetector, Scene, make_scene, real_detector
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -46,3 +50,26 @@ def two_class(densenet: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def succeeds(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that runs a command and returns what it printed."""
+
+    def run(*arguments: object) -> str:
+        code = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def yolox(shared_data: Path) -> RealDetector:
+    return real_detector(shared_data / "detection")
+
+
+@pytest.fixture(scope="session")
+def scene() -> Callable[..., Scene]:
+    return make_scene

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -67,6 +68,13 @@ TAG = re.compile(
     r"|table|tbody|td|text|th|thead|title|tr|tspan|ul)(?=[\s/>]|$)",
     re.IGNORECASE,
 )
+#: What tests and examples import from; all other modules may move.
+FACADES = {
+    "calib", "calib.cli", "calib.datasets", "calib.detection", "calib.distributed",
+    "calib.evaluation", "calib.export", "calib.warnings", "uq", "uq.warnings",
+}  # fmt: skip
+#: Lines that import other modules, in the tests of private parts together.
+MOST_PRIVATE_IMPORTS = 60
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 #: Lines of code, without blank lines, comments and docstrings.
 LONGEST_FILE = 450
@@ -95,9 +103,15 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path) for path in FILES}
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def imports_of(path: Path) -> list[Import]:
     """Return the imports that run; those under ``if TYPE_CHECKING`` do not."""
-    return list(_imports(ast.parse(path.read_text(encoding="utf-8")), at_top=True))
+    return list(_imports(tree_of(path), at_top=True))
 
 
 def _imports(node: ast.AST, *, at_top: bool) -> Iterator[Import]:
@@ -121,6 +135,29 @@ def _imports(node: ast.AST, *, at_top: bool) -> Iterator[Import]:
 
 def within(module: str, part: str) -> bool:
     return module == part or module.startswith(part + ".")
+
+
+def private_modules(tree: ast.AST) -> tuple[list[str], list[str]]:
+    """Return the modules beside the façades that are imported, and those named in texts."""
+    imported = dict.fromkeys(
+        f"line {found.line}: {found.module}" for found in _imports(tree, at_top=True)
+        if found.module.partition(".")[0] in PACKAGES and found.module not in FACADES
+    )  # fmt: skip
+    named = [
+        f"line {node.lineno}: {path}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for path in re.findall(r"\b(?:calib|uq)(?:\.\w+)+", node.value)
+        if not any(module in FACADES for module in longest_module(path))
+    ]
+    return list(imported), named
+
+
+def longest_module(path: str) -> list[str]:
+    """Return the module that a dotted path begins with, the deepest; empty where there is none."""
+    parts = path.split(".")
+    starts = [".".join(parts[:size]) for size in range(len(parts), 0, -1)]
+    return [start for start in starts if start in MODULES][:1]
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -199,7 +236,7 @@ def lines_of_code(text: str) -> int:
 def test_warnings_files_and_generators_have_one_place(source: Path) -> None:
     """Each of these calls stands in one file; everything else asks that file."""
     name = source.relative_to(ROOT).as_posix()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(source)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             for call, place in ONE_PLACE.items():
@@ -268,6 +305,35 @@ def writing_call(node: ast.Call) -> str | None:
     return None
 
 
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_tests_import_from_facades(path: Path) -> None:
+    """Tests of private parts stand together; every other test outlives a move of modules."""
+    if "internals" in path.parts:
+        return
+    imported, named = private_modules(tree_of(path))
+    assert not imported
+    assert not named or path.name == Path(__file__).name
+
+
+def test_few_tests_know_private_modules() -> None:
+    known = {
+        f"{path.name}, {line.partition(':')[0]}"
+        for path in TESTS
+        if "internals" in path.parts
+        for line in private_modules(tree_of(path))[0]
+    }
+    assert len(known) <= MOST_PRIVATE_IMPORTS, "\n".join(sorted(known))
+
+
+def test_examples_import_from_facades(source: Path) -> None:
+    for line in re.findall(r"^\s*(?:>>>|\.\.\.) (.*)", source.read_text(encoding="utf-8"), re.M):
+        found = re.match(r"\s*(?:from|import) ((?:calib|uq)\b[\w.]*)", line)
+        assert found is None or found[1] in FACADES, line
+
+
 def test_the_rules_would_notice() -> None:
     tree = ast.parse(
         "from typing import TYPE_CHECKING\nimport calib._core.links\nif TYPE_CHECKING:\n"
@@ -295,6 +361,15 @@ def test_the_rules_would_notice() -> None:
         assert (writing_call(call) is not None) is writes, text
     assert tags_in("x = f'<td>{number}'\ny = '</table'") == ["</table", "<td"]
     assert tags_in("def f():\n    '''A <b>docstring</b>.'''\n    return 'n_bins <th 3'") == []
+    tree = ast.parse(
+        "import calib, uq.warnings\nfrom calib.evaluation import brier\n"
+        "def f():\n    from calib._core import links, newton\n    g('calib._core.heads.STEPS', 1)\n"
+        "    g('ignore::calib.warnings.CalibWarning', 'calib.evaluation.brier')\n"
+    )
+    assert private_modules(tree) == (
+        ["line 4: calib._core.links", "line 4: calib._core.newton"],
+        ["line 5: calib._core.heads.STEPS"],
+    )
     slash = chr(47)
     assert MACHINE_PATH.search(f'"{slash}home{slash}someone"')
     assert not MACHINE_PATH.search("https://example.org/home/page")
@@ -392,7 +467,7 @@ def public_lists() -> dict[str, list[str]]:
     """Return ``__all__`` of every module that has one, read without importing it."""
     lists = {}
     for path in FILES:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in tree_of(path).body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)):
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 if isinstance(target, ast.Name) and target.id == "__all__" and node.value:

@@ -9,23 +9,49 @@ import subprocess
 import sys
 import warnings
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 FACADES = ("calib", "calib.evaluation", "calib.detection", "uq")
 
-#: Imports all public names in the given order and prints what each of them is.
+#: Runs every code as if nothing of the packages had been imported, and prints what came of it.
+FRESH = """
+import json, sys, traceback
+results = []
+for code in json.load(sys.stdin):
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("calib", "uq")]:
+        del sys.modules[name]
+    space = {}
+    try:
+        exec(code, space)
+        results.append(["", space.get("result")])
+    except BaseException:
+        results.append([traceback.format_exc(), None])
+print(json.dumps(results))
+"""
+
+#: Imports all public names in the given order and notes what each of them is.
 LOOK = """
-import importlib, json, sys
-kinds, ids = {}, {}
-for package, name in json.loads(sys.argv[1]):
+import importlib
+kinds, ids = {{}}, {{}}
+for package, name in {names}:
     module = importlib.import_module(package)
-    exec(f"from {package} import {name}")
+    local = {{}}
+    exec(f"from {{package}} import {{name}}", local)
     value = getattr(module, name)
-    assert value is locals()[name], (package, name)
-    kinds[f"{package}:{name}"] = [type(value).__name__, callable(value)]
+    assert value is local[name], (package, name)
+    kinds[f"{{package}}:{{name}}"] = [type(value).__name__, callable(value)]
     ids.setdefault(name, set()).add(id(value))
-print(json.dumps([kinds, [name for name, found in ids.items() if len(found) > 1]]))
+result = [kinds, [name for name, found in ids.items() if len(found) > 1]]
+"""
+
+SUBPACKAGES = ["datasets", "detection", "distributed", "evaluation", "export", "warnings"]
+FUNCTIONS = """
+import uq
+from uq import ConformalClassifier, conformal_quantile, study_models
+assert callable(conformal_quantile) and callable(study_models)
+assert callable(uq.conformal_quantile) and callable(uq.study_models)
 """
 
 
@@ -33,15 +59,41 @@ def public_names() -> list[tuple[str, str]]:
     return [(f, name) for f in FACADES for name in importlib.import_module(f).__all__]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_name_is_one_object_in_any_order_of_imports(seed: int) -> None:
+def shuffled(seed: int) -> list[tuple[str, str]]:
     names = public_names()
     random.Random(seed).shuffle(names)
-    found = subprocess.run(
-        [sys.executable, "-c", LOOK, json.dumps(names)], capture_output=True, text=True, check=False
+    return names
+
+
+@pytest.fixture(scope="module")
+def fresh() -> dict[str, tuple[str, Any]]:
+    """Return error and result of all codes, run one after the other in one new process."""
+    codes = {
+        "functions": FUNCTIONS,
+        **{f"order {seed}": LOOK.format(names=shuffled(seed)) for seed in range(4)},
+        **{
+            name: f"import calib; assert calib.{name}.__name__ == 'calib.{name}'"
+            for name in SUBPACKAGES
+        },
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH],
+        input=json.dumps(list(codes.values())),
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert found.returncode == 0, found.stderr
-    kinds, several = json.loads(found.stdout)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(codes, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_name_is_one_object_in_any_order_of_imports(
+    seed: int, fresh: dict[str, tuple[str, Any]]
+) -> None:
+    error, result = fresh[f"order {seed}"]
+    assert not error, error
+    kinds, several = result
     assert not several, f"one name, several objects: {several}"
     for name, (kind, is_callable) in kinds.items():
         constant = name.rpartition(":")[2].isupper()
@@ -74,30 +126,15 @@ def test_dir_lists_public_names(facade: str) -> None:
         assert getattr(package, name).__name__ == f"{facade}.{name}", name
 
 
-@pytest.mark.parametrize(
-    "module", ["evaluation", "detection", "datasets", "export", "distributed", "warnings"]
-)
-def test_subpackages_are_attributes(module: str) -> None:
+@pytest.mark.parametrize("module", SUBPACKAGES)
+def test_subpackages_are_attributes(module: str, fresh: dict[str, tuple[str, Any]]) -> None:
     if module == "export":
         pytest.importorskip("torch", reason="an extra; without it the error names the extra")
-    code = f"import calib; assert calib.{module}.__name__ == 'calib.{module}'"
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
+    assert not fresh[module][0], fresh[module][0]
 
 
-def test_functions_are_no_modules_after_any_import() -> None:
-    code = (
-        "import uq\n"
-        "from uq import ConformalClassifier, conformal_quantile, study_models\n"
-        "assert callable(conformal_quantile) and callable(study_models)\n"
-        "assert callable(uq.conformal_quantile) and callable(uq.study_models)\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert found.returncode == 0, found.stderr
+def test_functions_are_no_modules_after_any_import(fresh: dict[str, tuple[str, Any]]) -> None:
+    assert not fresh["functions"][0], fresh["functions"][0]
 
 
 @pytest.mark.parametrize("facade", FACADES)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import calib
-from calib._border.optional import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -33,7 +32,7 @@ PINNED = {
 
 def test_version_and_name() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.?(dev|rc|a|b)\d*)?", calib.__version__)
-    assert PROJECT["name"] == DISTRIBUTION
+    assert PROJECT["name"] == "calib-uq"
 
 
 @pytest.mark.parametrize("extra", ["", *EXTRAS])

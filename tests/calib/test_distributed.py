@@ -130,9 +130,14 @@ def test_apply_equals_transform_and_keeps_partitions():
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("kind", ["logits", "proba"])
-@pytest.mark.parametrize("weight", [None, "w"])
-@pytest.mark.parametrize("n", [600, 40_000])
+@pytest.mark.parametrize(
+    ("n", "kind", "weight"),
+    [
+        *((600, kind, weight) for kind in ("logits", "proba") for weight in (None, "w")),
+        (40_000, "logits", None),
+        (40_000, "proba", "w"),
+    ],
+)
 def test_fit_equals_one_machine(method, n_classes, kind, weight, n):
     """40,000 rows make every method start from a subsample."""
     frame, z, p, y = data(n, n_classes)
@@ -379,6 +384,7 @@ def _kill_one(folder: Path, client: Any) -> int:
     raise AssertionError("no worker began")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(*OF_DASK)
 @pytest.mark.parametrize("what", ["evaluate", "fit"])
 def test_a_worker_that_is_killed_changes_nothing(what, mortal_cluster, files):
@@ -449,6 +455,7 @@ def _rank(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_the_recipe_for_torch_distributed(tmp_path):
     torch = pytest.importorskip("torch")
     code = (

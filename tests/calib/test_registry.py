@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calib import CALIBRATORS, TemperatureCalibrator, all_calibrators, load, make_calibrator, save
-from calib.registry import Entry, name_of
-
-
-def test_make_and_name() -> None:
-    for name in CALIBRATORS:
-        assert name_of(make_calibrator(name)) == name
-    assert name_of(object()) is None
-    assert make_calibrator("temperature", smoothing=True).smoothing is True
 
 
 def test_filters() -> None:
@@ -28,7 +21,9 @@ def test_filters() -> None:
 
 
 def test_missing_packages() -> None:
-    row = Entry("calib.nowhere:Nothing", "nothing", "nobody", needs=("surely_not_installed",))
+    row = replace(
+        CALIBRATORS["platt"], target="calib.nowhere:Nothing", needs=("surely_not_installed",)
+    )
     assert not row.available
     assert row.class_name == "Nothing"
 

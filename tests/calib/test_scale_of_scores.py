@@ -106,7 +106,13 @@ def choices() -> list[tuple[str, str, object]]:
 CUT_FROM_BELOW = ("split_point", "heads", "hgb", "logits")
 
 
-@pytest.mark.parametrize(("method", "option", "value"), choices())
+@pytest.mark.parametrize(
+    ("method", "option", "value"),
+    [
+        pytest.param(*choice, marks=pytest.mark.slow if choice[-1] == "torch" else ())
+        for choice in choices()
+    ],
+)
 @pytest.mark.parametrize("source", ["logits", "proba", "rounded"])
 def test_order_of_two_classes_does_not_matter_in_any_option(
     method: str, option: str, value: object, source: str

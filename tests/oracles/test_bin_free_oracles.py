@@ -20,18 +20,16 @@ from calib.evaluation import (
     maximum_mean_calibration_error,
     smooth_calibration_error,
 )
-from calib.evaluation.unbinned.loess import calibration_curve_at
-from calib.evaluation.views.distinct import distinct_scores
-
-pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
-Data = tuple[np.ndarray, np.ndarray]
+from tests.support.bin_free import Toy as Data
+from tests.support.bin_free import skewed
 
 
 @pytest.fixture(scope="module")
 def binary() -> Data:
-    rng = np.random.default_rng(7)
-    p = rng.beta(0.7, 0.9, 1200)
-    return (rng.random(1200) < p**1.4).astype(int), p
+    return skewed()
+
+
+pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +80,6 @@ def test_netcal(binary: Data, multiclass: Data) -> None:
     assert mixed == pytest.approx(np.sqrt(residual @ kernel @ residual) / 1200)
     for view in ("binary", "top_label"):
         assert abs(maximum_mean_calibration_error(y, p, average=view) - mixed) > 0.01
-
-
-@pytest.mark.parametrize("span", [0.3, 0.75])
-def test_loess_of_r(span: float, binary: Data) -> None:
-    loess = pytest.importorskip("skmisc.loess").loess
-    y, p = (column[:1000] for column in binary)  # every score is a node, nothing is interpolated
-    model = loess(p, y.astype(float), span=span, degree=2, surface="direct")
-    model.fit()
-    ours = calibration_curve_at(distinct_scores(p, y == 1, None), span)
-    theirs = np.clip(model.predict(np.sort(p)).values, 0, 1)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-8)
 
 
 def test_density_of_the_published_program(binary: Data) -> None:

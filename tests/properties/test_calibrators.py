@@ -13,6 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from calib import CALIBRATORS, CalibrationWarning, make_calibrator
 
 METHODS = list(CALIBRATORS)
+#: Every example is two fits; where examples are the same every time, a second look adds nothing.
+FITS = settings(max_examples=25 if settings.default.derandomize else 60, deadline=None)
 
 
 #: Ordinary logits with ties, masks down to the logarithm of 0, and decision scores of any scale.
@@ -41,7 +43,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=60, deadline=None)
+@FITS
 @given(problem=problems())
 def test_probabilities_whatever_the_scores(
     method: str, problem: tuple[np.ndarray, np.ndarray, np.ndarray]

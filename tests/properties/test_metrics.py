@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from calib._core.binning import (
-    cells_between,
-    quantile_edges,
-    tabulate,
-    uniform_cells,
-    uniform_edges,
-)
 from calib.evaluation import (
     adaptive_calibration_error,
     average_calibration_error,
@@ -22,28 +15,12 @@ from calib.evaluation import (
     maximum_calibration_error,
     signed_calibration_error,
 )
+from tests.support.ties import bins, modest, pairs, strategies
 
 # small draws lack the first class now and then
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*labels are shifted by one:calib.warnings.DegenerateScoresWarning"
 )
-
-modest = settings(deadline=None, max_examples=60)
-#: Arbitrary probabilities, and ones that lie on edges.
-probabilities = st.one_of(
-    st.floats(0, 1),
-    st.integers(0, 60).map(lambda j: j / 60),
-    st.sampled_from([0.0, 1.0, 0.1, 0.3, 0.7, 1 / 3]),
-)
-bins = st.integers(1, 40)
-strategies = st.sampled_from(["uniform", "quantile"])
-
-
-@st.composite
-def pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    p = draw(st.lists(probabilities, min_size=1, max_size=40))
-    y = draw(st.lists(st.integers(0, 1), min_size=len(p), max_size=len(p)))
-    return np.array(y), np.array(p)
 
 
 @st.composite
@@ -55,23 +32,6 @@ def multiclass(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.array(y), counts / counts.sum(axis=1, keepdims=True)
 
 
-def table_of(data, n_bins, strategy="uniform", weight=None):
-    y, p = data
-    return tabulate(p, y, weight, n_bins, strategy)
-
-
-@modest
-@given(pairs(), bins, strategies)
-def test_norms_are_ordered_and_bounded(data, n_bins, strategy) -> None:
-    table = table_of(data, n_bins, strategy)
-    one, two, top = (float(table.error(norm)[0]) for norm in (1, 2, "max"))
-    assert 0 <= one <= two + 1e-12
-    assert two <= top + 1e-12
-    assert top <= 1 + 1e-12
-    y, p = data
-    assert one >= abs(p.mean() - y.mean()) - 1e-12
-
-
 @modest
 @given(pairs(), bins, strategies)
 def test_signed_parts_add_up(data, n_bins, strategy) -> None:
@@ -81,72 +41,6 @@ def test_signed_parts_add_up(data, n_bins, strategy) -> None:
     error = expected_calibration_error(y, p, **options)
     assert over + under == pytest.approx(error, abs=1e-12)
     assert over - under == pytest.approx(p.mean() - y.mean(), abs=1e-12)
-
-
-@modest
-@given(pairs(), st.integers(1, 12), st.integers(2, 5))
-def test_merging_bins_never_increases_the_error(data, n_bins, factor) -> None:
-    fine, coarse = table_of(data, n_bins * factor), table_of(data, n_bins)
-    assert coarse.error(1)[0] <= fine.error(1)[0] + 1e-12
-    for name in ("weight", "prob", "label"):  # and a nested grid answers the coarse one exactly
-        summed = getattr(fine, name).reshape(n_bins, factor).sum(axis=1)
-        np.testing.assert_allclose(summed, getattr(coarse, name)[0], atol=1e-12)
-
-
-@modest
-@given(pairs(), bins, strategies, st.data())
-def test_integer_weights_are_repetitions(data, n_bins, strategy, more) -> None:
-    y, p = data
-    counts = more.draw(st.lists(st.integers(0, 3), min_size=len(y), max_size=len(y)).filter(any))
-    w = np.array(counts)
-    weighted = table_of(data, n_bins, strategy, w.astype(float))
-    repeated = table_of((np.repeat(y, w), np.repeat(p, w)), n_bins, strategy)
-    np.testing.assert_array_equal(weighted.edges, repeated.edges)
-    np.testing.assert_array_equal(weighted.weight, repeated.weight)
-    np.testing.assert_allclose(weighted.prob, repeated.prob, atol=1e-12)
-
-
-@modest
-@given(pairs(), bins, strategies, st.randoms(use_true_random=False))
-def test_order_of_rows_is_irrelevant(data, n_bins, strategy, random) -> None:
-    y, p = data
-    order = list(range(len(y)))
-    random.shuffle(order)
-    first, second = (table_of(d, n_bins, strategy) for d in (data, (y[order], p[order])))
-    np.testing.assert_array_equal(first.edges, second.edges)
-    np.testing.assert_array_equal(first.weight, second.weight)
-    np.testing.assert_allclose(first.error(1), second.error(1), atol=1e-12)
-
-
-@modest
-@given(pairs(), bins)
-def test_ties_are_never_split(data, n_bins) -> None:
-    _, p = data
-    cells = cells_between(p, quantile_edges(p, n_bins))
-    for value in np.unique(p):
-        assert len(np.unique(cells[p == value])) == 1
-    assert (np.diff(cells[np.argsort(p)]) >= 0).all()
-
-
-@modest
-@given(st.lists(probabilities, min_size=1, max_size=60), bins)
-def test_uniform_cells_are_the_comparison_with_the_edges(values, n_bins) -> None:
-    p = np.array(values)
-    expected = cells_between(p, uniform_edges(n_bins))
-    np.testing.assert_array_equal(uniform_cells(p, n_bins), expected)
-
-
-@modest
-@given(pairs(), bins, st.integers(0, 40), st.integers(0, 40))
-def test_merge_equals_the_whole(data, n_bins, i, j) -> None:
-    y, p = data
-    i, j = sorted((i, j))
-    a, b, c = (table_of((y[s], p[s]), n_bins) for s in (slice(i), slice(i, j), slice(j, None)))
-    whole = table_of(data, n_bins)
-    for merged in ((a + b) + c, a + (b + c), (c + b) + a):
-        np.testing.assert_array_equal(merged.weight, whole.weight)
-        np.testing.assert_allclose(merged.prob, whole.prob, atol=1e-12)
-        np.testing.assert_array_equal(merged.label, whole.label)
 
 
 @modest

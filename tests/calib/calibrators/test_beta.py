@@ -8,7 +8,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logsumexp
 
 from calib import BetaCalibrator
-from calib.calibrators.beta import BEND_PENALTY
+
+#: The penalty of the docstring, per unit of weight.
+BEND_PENALTY = 0.1
 
 
 def skewed(n: int = 800, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,24 +8,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from calib import EnsembleTemperatureCalibrator
-from calib.calibrators.ensemble import _best_mixture, _gram
-
-
-def sharp(n: int = 500, n_classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Over-confident logits with a few wrong labels, so that all three parts matter."""
-    rng = np.random.default_rng(seed)
-    z = 1.5 * rng.normal(size=(n, n_classes))
-    y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
-    return 2.5 * z, np.where(rng.random(n) < 0.1, rng.integers(0, n_classes, n), y)
+from tests.support.ensembles import parts, sharp
 
 
 def squared_error(p: np.ndarray, y: np.ndarray, w: np.ndarray | None = None) -> float:
     return float(np.average(((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1), weights=w))
-
-
-def parts(z: np.ndarray, temperature: float) -> np.ndarray:
-    k = z.shape[1]
-    return np.stack([softmax(z / temperature, axis=1), softmax(z, axis=1), np.full(z.shape, 1 / k)])
 
 
 @pytest.mark.shared_data
@@ -77,33 +64,6 @@ def test_weights_beat_every_point_of_a_grid(seed: int, n_classes: int) -> None:
     assert best - 2e-4 <= found <= best + 1e-12
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_mixture_is_the_minimum_on_the_triangle(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    root = rng.normal(size=(3, 2 if seed % 3 == 0 else 5))  # every third matrix is singular
-    gram, right = root @ root.T, rng.normal(size=3)
-    w = _best_mixture(gram, right)
-    assert w.min() >= 0
-    assert w.sum() == pytest.approx(1)
-    slope = 2 * (gram @ w - right)
-    level = slope[w > 1e-9]
-    np.testing.assert_allclose(level, level[0], atol=1e-8)  # flat where a part is used
-    assert slope.min() >= level[0] - 1e-8  # and no better where it is not
-
-
-def test_gram_is_made_of_means_of_products() -> None:
-    from calib._core.scores import Scores
-
-    z, y = sharp(60, 3)
-    w = np.random.default_rng(0).uniform(0.5, 2, 60)
-    members, truth = parts(z, 2.0), np.eye(3)[y]
-    gram, right = _gram(Scores(z, "logits", "logits"), y, w, 2.0)
-    products = np.einsum("aij,bij,i->ab", members, members, w) / w.sum()
-    np.testing.assert_allclose(gram, products, atol=1e-12)
-    expected = np.einsum("aij,ij,i->a", members, truth, w) / w.sum()
-    np.testing.assert_allclose(right, expected, atol=1e-12)
-
-
 def test_the_definition_is_what_is_applied() -> None:
     z, y = sharp(400, 3)
     cal = EnsembleTemperatureCalibrator(input="logits").fit(z, y)
@@ -150,14 +110,6 @@ def test_separable_and_useless_scores_reach_the_ends() -> None:
     useless = EnsembleTemperatureCalibrator(input="logits").fit(z, y)
     assert useless.weights_[2] > 0.9
     np.testing.assert_allclose(useless.transform(z), 1 / 3, atol=0.1)
-
-
-def test_a_subsample_as_a_start_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    z, y = sharp(3000, 4)
-    expected = EnsembleTemperatureCalibrator(input="logits").fit(z, y)
-    monkeypatch.setattr("calib.calibrators.ensemble.START_ELEMENTS", 1000)
-    found = EnsembleTemperatureCalibrator(input="logits").fit(z, y)
-    assert found.temperature_ == pytest.approx(expected.temperature_, rel=1e-9)
 
 
 def test_exact_zeros_and_ones() -> None:

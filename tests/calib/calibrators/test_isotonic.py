@@ -8,7 +8,6 @@ from scipy.special import softmax
 from sklearn.isotonic import IsotonicRegression
 
 from calib import IsotonicCalibrator
-from calib._core.isotonic import pool_adjacent_violators
 
 
 def binary(n: int = 800, seed: int = 0, decimals: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -67,11 +66,6 @@ def test_centred_is_strictly_increasing_between_outer_knots() -> None:
     cal = IsotonicCalibrator(centred=True, smoothing=False).fit(p, y)
     inner = (cal.values_[0] > 0) & (cal.values_[0] < 1)
     assert (np.diff(cal.values_[0][inner]) > 0).all()
-    weight = np.random.default_rng(0).uniform(size=len(y)) + 0.1
-    blocks = pool_adjacent_violators(p, y.astype(float), weight)
-    assert np.average(blocks.value) > 0
-    assert (blocks.first <= blocks.centre).all()
-    assert (blocks.centre <= blocks.last).all()
 
 
 def test_smoothing_bounds_the_loss() -> None:

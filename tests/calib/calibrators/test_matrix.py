@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
-from calib import CostWarning, DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
-from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem
-from calib._core.rows import LocalRows
-from calib.calibrators import linear_maps, matrix
+from calib import DirichletCalibrator, MatrixScalingCalibrator, VectorScalingCalibrator
+from tests.support.linear import synthetic
 
 #: Brier score and log loss on CIFAR-10 DenseNet-40, published in CalArena (arXiv 2605.30188).
 PUBLISHED = {
@@ -18,14 +15,6 @@ PUBLISHED = {
     "MS": (MatrixScalingCalibrator(input="logits", structured=False), 0.112158, 0.227014),
     "Dirichlet": (DirichletCalibrator(input="logits", penalty=1e-3), 0.111180, 0.224063),
 }
-
-
-def synthetic(n=600, n_classes=4, seed=0):
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=(n, n_classes))
-    mixing = np.eye(n_classes) + 0.4 * rng.normal(size=(n_classes, n_classes))
-    y = (z @ mixing.T + rng.gumbel(size=z.shape)).argmax(axis=1)
-    return 2.0 * z, y
 
 
 @pytest.mark.shared_data
@@ -39,44 +28,6 @@ def test_published_scores(name, shared_data):
     y = data["labels_test"]
     assert ((p - np.eye(10)[y]) ** 2).sum(axis=1).mean() <= brier + 1e-4
     assert -np.log(p[np.arange(len(y)), y]).mean() <= loss + 5e-4
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["full", "diagonal", "thin"])
-def test_minimum_is_that_of_a_general_optimiser(kind, weighted):
-    z, y = synthetic(200, 3)
-    weight = np.random.default_rng(1).uniform(0.5, 2.0, len(y)) if weighted else None
-    basis = np.array([[1.0], [-0.5], [-0.5]]) if kind == "thin" else None
-    shape = {"full": (3, 4), "diagonal": (3, 2), "thin": (3, 3)}[kind]
-    penalty = np.random.default_rng(2).uniform(0.01, 0.1, shape)
-    rows = LocalRows(Logits(Kept(z), y, weight))
-    problem = MultinomialProblem(rows, penalty, LinearForm(kind == "full", basis))
-    w = np.ones(len(y)) if weight is None else weight
-
-    def loss(flat):
-        x = flat.reshape(shape)
-        if kind == "full":
-            eta = z + z @ x[:, 1:].T + x[:, 0]
-        else:
-            eta = z * (1 + x[:, 1]) + x[:, 0]
-            if basis is not None:
-                eta = eta + (z @ basis) @ x[:, 2:].T
-        picked = log_softmax(eta, axis=1)[np.arange(len(y)), y]
-        return -(w @ picked) / w.sum() + (penalty * x * x).sum()
-
-    found = problem.solve(problem.scaled(1.0))
-    assert found.converged
-    oracle = minimize(loss, np.zeros(penalty.size), method="BFGS", options={"gtol": 1e-9})
-    assert found.value == pytest.approx(loss(found.x), rel=1e-12)
-    assert found.value <= oracle.fun + 1e-10
-    np.testing.assert_allclose(found.x, oracle.x, atol=1e-4)
-    value, gradient = problem(0.3 * oracle.x)
-    numeric = [
-        (loss(0.3 * oracle.x + step) - loss(0.3 * oracle.x - step)) / 2e-6
-        for step in 1e-6 * np.eye(penalty.size)
-    ]
-    np.testing.assert_allclose(gradient, numeric, atol=1e-6)
-    assert value == pytest.approx(loss(0.3 * oracle.x))
 
 
 def test_few_samples_stay_near_the_temperature():
@@ -164,18 +115,6 @@ def test_certain_mistakes_are_bounded_where_that_fits_better(cal, structured):
     np.testing.assert_allclose(by_hand.transform(mixed), auto.transform(wild), atol=1e-7)
 
 
-def test_the_better_input_is_kept(monkeypatch):
-    """The share that suits a temperature may not suit a matrix; a part of the rows decides."""
-    z, y = synthetic(900, 3)
-    p = softmax(3 * z, axis=1)
-    monkeypatch.setattr(linear_maps, "choose_share", lambda *a: 0.9)
-    assert MatrixScalingCalibrator().fit(p, y).input_smoothing_ == 0
-    monkeypatch.setattr(linear_maps, "COMPARED_ELEMENTS", 1000)
-    thinned = MatrixScalingCalibrator().fit(p, y)
-    plain = MatrixScalingCalibrator(smooth_input=False).fit(p, y)
-    np.testing.assert_allclose(thinned.coef_, plain.coef_)
-
-
 def test_smoothing_of_the_input_is_refused_if_unknown():
     p, y = np.array([[0.2, 0.8], [0.6, 0.4]]), [1, 0]
     for cal in (VectorScalingCalibrator, MatrixScalingCalibrator, DirichletCalibrator):
@@ -189,22 +128,6 @@ def test_probabilities_and_their_logarithms_are_one_input():
     a = MatrixScalingCalibrator(smooth_input=False).fit(p, y).transform(p)
     b = MatrixScalingCalibrator(input="logits").fit(z, y).transform(z)
     np.testing.assert_allclose(a, b, atol=1e-7)
-
-
-def test_logits_beyond_the_cache_are_made_anew(monkeypatch):
-    z, y = synthetic(3000, 4)
-    expected = VectorScalingCalibrator(input="logits").fit(z, y)
-    monkeypatch.setattr("calib._core.multinomial.KEPT_ELEMENTS", 100)
-    found = VectorScalingCalibrator(input="logits").fit(z, y)
-    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
-
-
-def test_many_coefficients_are_announced(monkeypatch):
-    monkeypatch.setattr(matrix, "MANY_UNKNOWNS", 10)
-    z, y = synthetic(100, 4)
-    with pytest.warns(CostWarning, match=r"fits 20 coefficients.*rank=20"):
-        MatrixScalingCalibrator(input="logits").fit(z, y)
-    MatrixScalingCalibrator(input="logits", rank=2).fit(z, y)
 
 
 def test_dirichlet_chooses_a_strong_penalty_for_few_samples():

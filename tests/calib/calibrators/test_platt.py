@@ -80,16 +80,6 @@ def test_one_vs_rest_fits_each_class_on_its_own_log_odds() -> None:
     np.testing.assert_allclose(cal.transform(z), q / q.sum(axis=1, keepdims=True), atol=1e-7)
 
 
-def test_confident_rows_keep_their_log_odds() -> None:
-    z = np.array([[800.0, 0.0, -5.0], [1.0, 0.5, 0.0], [0.0, 2.0, 1.0], [-3.0, 0.0, 900.0]])
-    from calib._core.links import log_odds_one_vs_rest
-
-    s = log_odds_one_vs_rest(z, np)
-    assert s[0, 0] == pytest.approx(800 - np.logaddexp(0, -5))
-    assert s[3, 2] == pytest.approx(900 - np.logaddexp(0, -3))
-    assert np.isfinite(s).all()
-
-
 def test_monotone() -> None:
     s, y = binary()
     p = PlattCalibrator(input="logits").fit(s, y).transform(np.sort(s))[:, 1]

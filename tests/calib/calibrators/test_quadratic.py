@@ -8,7 +8,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 from calib import PlattCalibrator, QuadraticCalibrator
-from calib.calibrators.quadratic import CURVATURE_PENALTY
+
+#: The penalty of the docstring, per unit of weight.
+CURVATURE_PENALTY = 1.0
 
 
 def unequal(n: int = 800, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
-from sklearn.exceptions import ConvergenceWarning
 
 from calib import TemperatureCalibrator
-from calib._core.newton import Root
-from calib.calibrators import temperature as module
 
 
 def log_loss(z: np.ndarray, y: np.ndarray, inverse: float, w: np.ndarray | None = None) -> float:
@@ -168,14 +165,6 @@ def test_moderate_probabilities_are_one_input_with_their_logarithms() -> None:
     always = TemperatureCalibrator(input="logits", smooth_input=True).fit(z, y)
     assert always.input_smoothing_ == auto.input_smoothing_
     np.testing.assert_allclose(always.transform(z), auto.transform(p), atol=1e-9)
-
-
-def test_failure_to_converge_warns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_root", lambda *a, **k: Root(0.5, 0, False, 100))
-    z, y = np.eye(3)[[0, 1, 2, 0]], np.array([0, 1, 2, 1])
-    cal = TemperatureCalibrator(input="logits")
-    with pytest.warns(ConvergenceWarning, match="did not converge in 100 passes"):
-        cal.fit(4 * z, y)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

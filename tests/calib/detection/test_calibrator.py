@@ -18,79 +18,29 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from calib import (
+    CALIBRATORS,
     IsotonicCalibrator,
     PlattCalibrator,
     TemperatureCalibrator,
-    all_calibrators,
     load,
-    make_calibrator,
     save,
 )
 from calib.detection import (
+    DETECTION_MAPS,
     DetectionCalibrator,
     Detections,
     FallbackWarning,
     GroundTruth,
     LinearCalibrator,
-    MatchedScores,
     NoOptimalThresholdWarning,
-    apply_thresholds,
-    lrp_optimal_thresholds,
     match,
 )
-from calib.detection.lrp import reaches_thresholds_of_others
-from calib.grouped.map_table import make_map, map_names
-from calib.grouped.maps import log_odds
-from calib.grouped.pooling import fit_to_fractions
+from tests.support.detector import DETECTIONS, TRUTH, fitted, scene
 
+#: Every name that a detector's calibrator takes.
+MAPS = [*DETECTION_MAPS, *(name for name in CALIBRATORS if name not in DETECTION_MAPS)]
 #: Maps that are monotone in the score.
 MONOTONE = ["identity", "linear", "temperature", "platt", "isotonic", "venn_abers"]
-SIDE = 40.0
-
-
-def scene(
-    n_images: int = 60, n_classes: int = 4, seed: int = 0, empty: int = 3
-) -> tuple[Detections, GroundTruth]:
-    """Simulate 20 boxes per image on a grid; 8 are true, 16 are reported, with biased scores."""
-    rng = np.random.default_rng(seed)
-    boxes, scores, labels, image, kept = [], [], [], [], []
-    for number in range(n_images):
-        cell = rng.permutation(20)
-        corner = SIDE * np.stack([cell % 5, cell // 5], axis=1) + 5
-        true = np.hstack([corner, corner + 20])
-        label = rng.integers(1, n_classes + 1, 20)
-        kept.append((true[:8], label[:8], np.full(8, number)))
-        shift = rng.gamma(2.0, 1.0, (16, 2))
-        found = true[2:18] + np.tile(shift, 2)
-        good = np.clip(1 - shift.sum(axis=1) / 10, 0.05, 0.95) * np.where(np.arange(16) < 6, 1, 0.4)
-        z = 2.5 * log_odds(good) + rng.normal(0, 1.0, 16) + 0.3 * label[2:18]
-        boxes.append(found)
-        scores.append(1 / (1 + np.exp(-z)))
-        labels.append(label[2:18])
-        image.append(np.full(16, number))
-    images = np.arange(n_images + empty)
-    truth = GroundTruth(
-        *(np.concatenate([one[k] for one in kept]) for k in range(3)),
-        images=images,
-        sizes=np.full((len(images), 2), 5 * SIDE),
-    )
-    n = 16 * n_images
-    found = Detections(
-        np.concatenate(boxes),
-        np.concatenate(scores),
-        np.concatenate(labels),
-        np.concatenate(image),
-        image_size=np.full((n, 2), 5 * SIDE),
-        features=rng.normal(size=(n, 2)),
-    )
-    return found, truth
-
-
-DETECTIONS, TRUTH = scene()
-
-
-def fitted(*args: Any, **kwargs: Any) -> DetectionCalibrator:
-    return DetectionCalibrator(*args, **kwargs).fit(DETECTIONS, TRUTH)
 
 
 # ---------------------------------------------------------------------- reference numbers
@@ -252,7 +202,7 @@ def test_dependent_logistic_against_netcal(
 # ---------------------------------------------------------------------- what transform keeps
 
 
-@pytest.mark.parametrize("name", map_names())
+@pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("target", ["iou", "tp"])
 @pytest.mark.parametrize("per_class", ["shrink", False])
 def test_every_registered_calibrator(name: str, target: Any, per_class: Any) -> None:
@@ -275,23 +225,6 @@ def test_every_registered_calibrator(name: str, target: Any, per_class: Any) -> 
         order = np.lexsort((DETECTIONS.scores, DETECTIONS.labels))
         rises = np.diff(out.scores[order]) >= -1e-12
         assert rises[np.diff(DETECTIONS.labels[order]) == 0].all()
-
-
-@pytest.mark.parametrize("name", [name for name, _ in all_calibrators(available=True)])
-def test_fractions_as_weighted_pairs(name: str) -> None:
-    """Pairs equal fractions wherever a calibrator takes both."""
-    rng = np.random.default_rng(0)
-    X = rng.random((300, 1))
-    t = np.round(np.clip(X[:, 0] ** 2 + rng.normal(0, 0.1, 300), 0, 1), 2)
-    cal = fit_to_fractions(make_calibrator(name), X, t)
-    grid = np.linspace(0.01, 0.99, 50)
-    twice = make_calibrator(name).fit(
-        np.concatenate([X, X]), np.repeat([1, 0], 300), sample_weight=np.concatenate([t, 1 - t])
-    )
-    # what a method adds for safety (smoothing) may count rows or weights
-    np.testing.assert_allclose(twice.transform(grid), cal.transform(grid), atol=1e-3)
-    near = np.abs(cal.transform(X)[:, 1] - X[:, 0] ** 2).mean()
-    assert near < np.abs(X[:, 0] - X[:, 0] ** 2).mean(), "closer to the targets than the scores"
 
 
 @pytest.mark.parametrize("name", ["platt", "isotonic", "venn_abers", "linear"])
@@ -332,16 +265,6 @@ def test_calibrator_is_an_estimator() -> None:
         clone(cal).transform(DETECTIONS)
     with pytest.raises(NotFittedError):
         clone(cal).operating_mask(DETECTIONS)
-
-
-def test_an_instance_is_not_touched() -> None:
-    inner = make_map("platt", 0).set_params(input="logits")
-    cal = fitted(inner)
-    assert inner.input == "logits"
-    assert not hasattr(inner, "slope_")
-    np.testing.assert_array_equal(
-        cal.transform(DETECTIONS).scores, fitted("platt").transform(DETECTIONS).scores
-    )
 
 
 # ---------------------------------------------------------------------- sharing between classes
@@ -508,46 +431,6 @@ def test_fixed_thresholds() -> None:
     one = fitted(threshold={1: 0.6, 77: 0.2})
     assert one.raw_thresholds_ == {1: 0.6, 2: 0.0, 3: 0.0, 4: 0.0, 77: 0.2}
     assert fitted(threshold=None).operating_mask(DETECTIONS).all()
-
-
-@pytest.mark.parametrize("n_folds", [2, 3, 10, 500])
-@pytest.mark.parametrize("zero_iou", ["strict", "reference"])
-def test_fit_rows_reach_thresholds_found_without_their_images(n_folds: int, zero_iou: Any) -> None:
-    """Against a search on the other images, fold by fold; 500 folds leave out single images."""
-    found, truth = scene(40, n_classes=30, seed=4)  # some classes lack a true positive elsewhere
-    some = np.random.default_rng(0).random(len(truth)) < 0.1
-    truth = truth.replaced({"ignore": some})
-    found = found[found.image_id != 7]  # boxes, no detection
-    images = np.unique(found.image_id)
-    fold = np.random.default_rng(0).permutation(len(images)) % min(n_folds, len(images))
-    expected = np.zeros(len(found), dtype=bool)
-    for number in range(fold.max() + 1):
-        out = images[fold == number]
-        rest = ~np.isin(found.image_id, out)
-        others = truth.in_images(np.setdiff1d(truth.images, out))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NoOptimalThresholdWarning)
-            limits = lrp_optimal_thresholds(found[rest], others, zero_iou=zero_iou)
-        pooled = MatchedScores.from_matches(
-            found[rest], others, match(found[rest], others, iou_threshold=0.0, zero_iou=zero_iou),
-            iou_threshold=0.0,
-        ).pooled_threshold()  # fmt: skip
-        expected[~rest] = apply_thresholds(found[~rest], limits, default=pooled)
-    matches = match(found, truth, iou_threshold=0.0, zero_iou=zero_iou)
-    reaches = reaches_thresholds_of_others(found, truth, matches, 0.0, n_folds)
-    np.testing.assert_array_equal(reaches, expected)
-    order = np.random.default_rng(1).permutation(len(found))
-    again = reaches_thresholds_of_others(found[order], truth, matches[order], 0.0, n_folds)
-    np.testing.assert_array_equal(again, expected[order])
-    # they are what the maps are fitted to
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoOptimalThresholdWarning)
-        cal = DetectionCalibrator(threshold_folds=n_folds, zero_iou=zero_iou).fit(found, truth)
-        same = DetectionCalibrator(threshold_folds=None, zero_iou=zero_iou).fit(found, truth)
-    bare = DetectionCalibrator(threshold=None, zero_iou=zero_iou).fit(found[expected], truth)
-    np.testing.assert_array_equal(cal.transform(found).scores, bare.transform(found).scores)
-    assert cal.raw_thresholds_ == same.raw_thresholds_, "operating points are those of all images"
-    assert cal.class_counts_ != same.class_counts_
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5, {1: 0.4}])
@@ -773,7 +656,7 @@ def test_bad_arguments() -> None:
 
 
 def jsonable() -> list[str]:
-    return [name for name in map_names() if name not in ("split_point",)]
+    return [name for name in MAPS if name not in ("split_point",)]
 
 
 CASES: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from calib import CALIBRATORS, PlattCalibrator, TemperatureCalibrator, load, save
+from calib import load, save
 from calib.detection import (
     DETECTION_MAPS,
     DependentLogisticCalibrator,
@@ -19,18 +19,9 @@ from calib.detection import (
     IdentityCalibrator,
     LinearCalibrator,
 )
-from calib.grouped.glm import Prior, fit_groups
-from calib.grouped.map_table import make_map, map_names, stored_class, stored_name
-from calib.grouped.maps import log_odds, monomials
+from tests.support.fractions import sample
 
 WITH_FEATURES = ["histogram", "grid_histogram", "dependent_logistic"]
-
-
-def sample(n: int = 400, n_features: int = 0, seed: int = 0) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    X = rng.random((n, 1 + n_features))
-    t = np.clip(0.2 + 0.5 * X[:, 0] + 0.1 * X[:, -1] + rng.normal(0, 0.15, n), 0, 1)
-    return X, t
 
 
 # ---------------------------------------------------------------------- linear
@@ -86,23 +77,10 @@ def test_histogram_refuses(n_bins: Any, match: str) -> None:
 # ---------------------------------------------------------------------- dependent logistic
 
 
-@pytest.mark.parametrize("penalty", [0.0, 3.0])
-def test_dependent_logistic_is_stationary(penalty: float) -> None:
-    X, t = sample(500, 4)
-    cal = DependentLogisticCalibrator(penalty=penalty).fit(X, t)
-    assert cal.coefficients_.shape == (21,)
-    columns = np.column_stack([log_odds(X[:, 0]), X[:, 1:]])
-    design = monomials((columns - cal.centre_) / cal.scale_, np)
-    ridge = penalty * cal.coefficients_
-    ridge[:2] = 0
-    slope = design.T @ (cal.transform(X)[:, 1] - t) + ridge
-    np.testing.assert_allclose(slope, 0, atol=1e-5)
-
-
 def test_dependent_logistic_recovers_a_quadratic_of_score_and_position() -> None:
     rng = np.random.default_rng(0)
     X = rng.random((200_000, 2)) * [0.8, 1.0] + [0.1, 0.0]
-    z = log_odds(X[:, 0])
+    z = np.log(X[:, 0]) - np.log(1 - X[:, 0])
     true = 1 / (1 + np.exp(-(0.3 + 0.7 * z - 2 * X[:, 1] ** 2 + z * X[:, 1])))
     cal = DependentLogisticCalibrator().fit(X, (rng.random(len(X)) < true).astype(int))
     assert np.abs(cal.transform(X)[:, 1] - true).mean() < 0.005
@@ -154,7 +132,7 @@ def test_logits_and_probabilities_give_the_same_map(name: str, n_features: int) 
         return
     X, t = sample(200, n_features)
     Z = X.copy()
-    Z[:, 0] = log_odds(X[:, 0])
+    Z[:, 0] = np.log(X[:, 0]) - np.log(1 - X[:, 0])
     expected = DETECTION_MAPS[name]().fit(X, t).transform(X)
     np.testing.assert_allclose(
         DETECTION_MAPS[name](input="logits").fit(Z, t).transform(Z), expected, atol=1e-6
@@ -187,73 +165,7 @@ def test_saturated_scores_do_not_dominate() -> None:
 # ---------------------------------------------------------------------- regressions in groups
 
 
-@pytest.mark.parametrize("link", ["logistic", "identity"])
-def test_groups_are_fitted_as_if_alone(link: Any) -> None:
-    rng = np.random.default_rng(0)
-    sizes = [1, 5, 30, 400]
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    design = np.column_stack([np.ones(sum(sizes)), rng.normal(size=sum(sizes))])
-    t, w = rng.random((2, sum(sizes)))
-    prior = Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
-    together, converged = fit_groups(design, t, starts, prior, link, weight=w)
-    assert converged.all()
-    for g, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        rows = slice(start, start + size)
-        alone, _ = fit_groups(design[rows], t[rows], np.array([0]), prior, link, weight=w[rows])
-        np.testing.assert_allclose(together[g], alone[0], atol=1e-8)
-        eta = design[rows] @ together[g]
-        mean = 1 / (1 + np.exp(-eta)) if link == "logistic" else eta
-        slope = design[rows].T @ (w[rows] * (mean - t[rows]))
-        slope += prior.precision * (together[g] - prior.centre)
-        np.testing.assert_allclose(slope, 0, atol=1e-6)
-
-
-@pytest.mark.parametrize("link", ["logistic", "identity"])
-def test_a_falling_slope_is_held_at_zero(link: Any) -> None:
-    x = np.linspace(-2, 2, 60)
-    design = np.column_stack([np.ones(60), x])
-    t = np.concatenate([0.5 - 0.2 * x[:30], 0.5 + 0.2 * x[30:]])
-    prior = Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
-    found, _ = fit_groups(design, t, np.array([0, 30]), prior, link, increasing=1)
-    assert found[0, 1] == 0
-    assert found[1, 1] > 0
-    mean = t[:30].mean()
-    assert found[0, 0] == pytest.approx(np.log(mean / (1 - mean)) if link == "logistic" else mean)
-
-
 # ---------------------------------------------------------------------- the table of names
-
-
-def test_names() -> None:
-    names = map_names()
-    assert names[:4] == ["identity", "linear", "histogram", "dependent_logistic"]
-    assert set(names) == {*DETECTION_MAPS, *CALIBRATORS}
-    for name in DETECTION_MAPS:
-        stored = stored_name(DETECTION_MAPS[name]())
-        assert stored == f"detection.{name.removeprefix('grid_')}"
-        assert stored_class(stored) is DETECTION_MAPS[name]
-    assert DETECTION_MAPS["grid_histogram"] is DETECTION_MAPS["histogram"]
-    assert stored_name(PlattCalibrator()) == "platt"
-    assert stored_class("platt") is PlattCalibrator
-    assert stored_name(object()) is None
-    for name in ("linear", "detection.platt", "os.system"):
-        with pytest.raises(ValueError, match="unknown calibrator"):
-            stored_class(name)
-
-
-def test_make_map() -> None:
-    given_map = TemperatureCalibrator(input="logits", smoothing=False)
-    made = make_map(given_map, 0)
-    assert made is not given_map
-    assert made.get_params() == {"input": "proba", "smoothing": False, "smooth_input": "auto"}
-    assert make_map("temperature", 0).get_params()["smooth_input"] is False
-    assert make_map("split_point", 2).get_params()["n_scores"] == 1
-    with pytest.raises(ValueError, match="known names: identity, linear"):
-        make_map("plat", 0)
-    with pytest.raises(ValueError, match="instance of BaseCalibrator"):
-        make_map(3, 0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="PlattCalibrator reads scores alone"):
-        make_map("platt", 2)
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,10 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib._core import matching as core
 from calib.detection import Detections, GroundTruth, Matches, match
-
-FIELDS = ("is_true_positive", "iou", "truth_index", "is_ignored", "is_evaluated")
+from tests.support.overlapping import FIELDS, same, scene
 
 
 def overlap(a: np.ndarray, b: np.ndarray, covering: bool) -> float:
@@ -78,44 +76,6 @@ def serve_one_by_one(
                 out["is_true_positive"][d] = not ignored[best]
                 out["iou"][d] = 0.0 if ignored[best] else at
     return out
-
-
-def scene(
-    rng: np.random.Generator,
-    n: int,
-    m: int,
-    *,
-    n_images: int = 3,
-    n_classes: int = 2,
-    size: int = 6,
-    texts: bool = False,
-    crowds: float = 0.2,
-) -> tuple[Detections, GroundTruth]:
-    """Whole numbers in a narrow range: ties of every kind, duplicates, boxes without area."""
-    names = np.array([f"img{i}" for i in range(n_images)]) if texts else np.arange(n_images) * 3
-
-    def boxes(count: int) -> np.ndarray:
-        corner = rng.integers(0, size // 2, (count, 2))
-        return np.hstack([corner, corner + rng.integers(0, size, (count, 2))])
-
-    found = Detections(
-        boxes(n),
-        rng.integers(0, 5, n) / 4,
-        rng.integers(0, n_classes + 1, n) * 7,
-        names[rng.integers(0, n_images, n)],
-    )
-    truth = GroundTruth(
-        boxes(m),
-        rng.integers(0, n_classes, m) * 7,
-        names[rng.integers(0, n_images, m)],
-        ignore=rng.random(m) < crowds,
-        images=names,
-    )
-    return found, truth
-
-
-def same(a: Matches, b: Matches) -> bool:
-    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in FIELDS)
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -190,16 +150,6 @@ def test_images_may_be_matched_apart(
         Detections.concat(parts), GroundTruth.concat(truths), iou_threshold=threshold, mode=mode
     )
     assert same(Matches.concat(apart, [len(t) for t in truths]), whole)
-
-
-@pytest.mark.parametrize("mode", ["coco", "any", "hungarian"])
-@pytest.mark.parametrize("zero_iou", ["strict", "reference"])
-def test_blocks_change_nothing(mode: Any, zero_iou: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, truth = scene(np.random.default_rng(5), 400, 150, n_images=6)
-    options: dict[str, Any] = {"iou_threshold": 0.0, "mode": mode, "zero_iou": zero_iou}
-    whole = match(found, truth, **options)
-    monkeypatch.setattr(core, "PAIR_BUDGET", 3)
-    assert same(match(found, truth, **options), whole)
 
 
 def test_thousands_of_boxes_in_one_image() -> None:

@@ -322,6 +322,7 @@ def test_the_sentence_names_every_starred_measure() -> None:
         assert words in report.findings[0]
 
 
+@pytest.mark.slow
 def test_one_error_rate_for_the_whole_report() -> None:
     starred, n_reports = 0, 150
     for seed in range(n_reports):

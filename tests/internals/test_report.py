@@ -1,0 +1,71 @@
+"""The measures of a report inside: blocks and floors, deviating ranges, charts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calib.evaluation import (
+    binned_calibration_table,
+    calibration_report,
+    expected_calibration_error,
+)
+from calib.evaluation.proper.losses import zero_floor
+from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
+from calib.evaluation.report.findings import deviating_ranges
+from tests.support.reports import MEASURES, simulate, two_models
+
+
+def test_blocks_do_not_matter(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    y, p, _ = simulate(rng, 500)
+    whole = calibration_report(y, p, n_resamples=200).models["model"].measures
+    monkeypatch.setattr("calib.evaluation.report.measures.BLOCK_NUMBERS", 201 * 37)
+    pieces = calibration_report(y, p, n_resamples=200).models["model"].measures
+    for name in MEASURES:
+        assert pieces[name].value == pytest.approx(whole[name].value, abs=1e-12)
+        spread = whole[name].interval.standard_deviation
+        assert pieces[name].interval.standard_deviation == pytest.approx(spread, rel=0.25)
+
+
+def test_probability_zero_on_the_label_is_cut_and_reported() -> None:
+    p = np.array([[1.0, 0.0], [1e-30, 1 - 1e-30], [0.5, 0.5]])
+    report = calibration_report([1, 0, 0], p, n_resamples=10)
+    expected = -(np.log(zero_floor(p.dtype)) + np.log(1e-30) + np.log(0.5)) / 3
+    assert report.models["model"].measures["log_loss"].value == pytest.approx(expected)
+    assert report.models["model"].n_impossible == 1
+    assert "Samples whose label had probability 0: 1;" in report.verdict("model")
+    assert zero_floor(np.dtype(np.float64)) == zero_floor(np.dtype(np.float32))
+    assert zero_floor(np.dtype(np.float16)) == pytest.approx(6e-8, rel=0.01)
+
+
+def test_calibrated_samples_seldom_yield_a_range() -> None:
+    alarms = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        p = rng.random(500)
+        table = binned_calibration_table(rng.random(500) < p, p, average="binary")
+        alarms += bool(deviating_ranges(table, 0.95))
+    assert alarms <= 18, f"{alarms} of 200 samples of 500, seeds 0..199; 10 expected at most"
+
+
+def test_worst_classes_of_many() -> None:
+    y, _, sharp = two_models(10, 3000, 20)
+    report = calibration_report(y, sharp, n_resamples=5)
+    table = report.models["model"].class_table
+    assert table is not None
+    shown, error = worst_classes(table, 20)
+    assert len(shown) == 12
+    assert error[shown].min() >= np.delete(error, shown).max()
+    expected = expected_calibration_error(y, sharp, strategy="quantile", average="classwise")
+    assert error.mean() == pytest.approx(expected, abs=1e-12)
+    assert "the 12 classes of 20 with the largest errors" in report._repr_html_()
+
+
+def test_thinning_keeps_the_extremes() -> None:
+    walk = np.cumsum(np.random.default_rng(0).normal(size=50000))
+    shown = _thinned(walk)
+    assert len(shown) <= 3 * STRETCHES + 1
+    assert walk[shown].max() == walk.max()
+    assert walk[shown].min() == walk.min()
+    assert shown[0] == 0
+    assert shown[-1] == len(walk) - 1
