@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from calib._border.version import __version__ as __version__
+from calib._version import __version__ as __version__
 
 # <generated> by tools/generate_exports.py from the registry; edit neither by hand
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from calib._border.checks import describe
 from calib._border.files import atomic_write
-from calib._border.version import __version__
+from calib._version import __version__
 from calib.base import BaseCalibrator
 from calib.grouped.files import contents_of, restored_map
 

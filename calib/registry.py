@@ -122,11 +122,13 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.matrix:MatrixScalingCalibrator",
         "linear map of all classes, shrunk towards a temperature (SMS)",
         "Berta et al. 2026, arXiv 2511.03685",
+        collections=True,
     ),
     "dirichlet": Entry(
         "calib.calibrators.dirichlet:DirichletCalibrator",
         "linear map of all classes with cross-validated penalties (ODIR)",
         "Kull et al. 2019, arXiv 1910.12656",
+        collections=True,
     ),
     "venn_abers": Entry(
         "calib.calibrators.venn_abers.calibrator:VennAbersCalibrator",

@@ -26,7 +26,7 @@ PACKAGES = ("calib", "uq")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 #: What every part may import.
-BELOW = ("calib._border", "calib.warnings")
+BELOW = ("calib._border", "calib.warnings", "calib._version")
 #: Part of the tree -> parts it may import, itself aside. What has no row sits on top of `calib`.
 LAYERS: dict[str, tuple[str, ...]] = {
     "calib._border": ("calib.warnings",),
@@ -174,7 +174,7 @@ def test_imports_point_downwards(source: Path) -> None:
     layer = next((part for part in LAYERS if within(module, part)), None)
     if module == "calib":
         # other names are imported when they are used
-        allowed: tuple[str, ...] = ("calib._border.version",)
+        allowed: tuple[str, ...] = ("calib._version",)
     else:
         allowed = ("calib",) if layer is None else (layer, *LAYERS[layer])
     for found in imports_of(source):
@@ -373,6 +373,161 @@ def test_the_rules_would_notice() -> None:
     slash = chr(47)
     assert MACHINE_PATH.search(f'"{slash}home{slash}someone"')
     assert not MACHINE_PATH.search("https://example.org/home/page")
+
+
+# ---------------------------------------------------------------------- rooms, circles, privacy
+
+#: Modules a folder may hold; `calibrators` is a catalogue, one method a file.
+MOST_MODULES = 14
+CATALOGUES = {"calib/calibrators"}
+#: A module with fewer lines of code and a single importer belongs into that importer.
+FEWEST_LINES = 60
+#: The lists of public names, which import everything and are imported by no module of theirs.
+LISTS = {"calib", "uq", "calib.cli", "calib.distributed", "calib.evaluation", "calib.detection"}
+#: Equal lines of code in a row that may not stand in two files.
+LONGEST_COPY = 8
+
+
+def all_imports_of(path: Path) -> set[str]:
+    """Return the modules that a file names in an import: at the top, in a function, for types."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            wholes = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {whole if whole in MODULES else str(node.module) for whole in wholes}
+    return found & MODULES
+
+
+GRAPH = {module_of(path): all_imports_of(path) - {module_of(path)} for path in FILES}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that reach each other (strongly connected components)."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, waiting = set[str](), [start]
+        while waiting:
+            for module in graph[waiting.pop()] - seen:
+                seen.add(module)
+                waiting.append(module)
+        reached[start] = seen
+    groups = {
+        tuple(sorted(b for b in reached[a] if a in reached[b])) for a in graph if a in reached[a]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def test_files_import_each_other_in_no_circle() -> None:
+    inner = {module: found for module, found in GRAPH.items() if module not in LISTS}
+    lists_aside = {module: found - LISTS for module, found in inner.items()}
+    assert circles(lists_aside) == []
+    for module, found in inner.items():
+        own = {one for one in LISTS & found if module.startswith(one + ".")}
+        assert not own, f"{module} imports {own}, which imports it"
+
+
+def test_rooms_are_small() -> None:
+    for folder in {path.parent for path in FILES}:
+        modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+        name = folder.relative_to(ROOT).as_posix()
+        assert len(modules) <= MOST_MODULES or name in CATALOGUES, f"{name}: {len(modules)}"
+
+
+def test_small_modules_serve_several(source: Path) -> None:
+    module = module_of(source)
+    importers = [other for other, found in GRAPH.items() if module in found and other not in LISTS]
+    if len(importers) == 1 and source.name != "__init__.py" and not exported(module):
+        lines = lines_of_code(source.read_text(encoding="utf-8"))
+        assert lines >= FEWEST_LINES, f"{lines} lines for {importers[0]} alone"
+
+
+def exported(module: str) -> bool:
+    return any(module in GRAPH[name] for name in LISTS)
+
+
+def test_names_with_an_underscore_stay_at_home(source: Path) -> None:
+    """Reaching into another object is for its own class and file, and methods of tuples."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    made_here = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and private(node.attr):
+            owner = ast.unparse(node.value)
+            home = owner in ("self", "cls", "type(self)", "super()") or node.attr in OF_TUPLES
+            home = home or node.attr in made_here
+            listed = (source.relative_to(ROOT).as_posix(), node.attr) in FOREIGN
+            assert home or listed, f"line {node.lineno}: {owner}.{node.attr}"
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in PACKAGES:
+            hidden = [alias.name for alias in node.names if private(alias.name)]
+            hidden = [name for name in hidden if f"{node.module}.{name}" not in MODULES]
+            assert not hidden, f"line {node.lineno}: {hidden}"
+
+
+#: Public methods of named tuples, whose names begin with an underscore.
+OF_TUPLES = {"_replace", "_asdict", "_fields"}
+#: Members of other libraries that have no public spelling.
+FOREIGN = {
+    ("calib/_border/warn.py", "_getframe"),
+    ("calib/cli/program.py", "_actions"),
+    ("calib/cli/program.py", "_SubParsersAction"),
+}
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def test_a_name_means_one_thing() -> None:
+    """No two public functions or classes of one name at the top of modules."""
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            if (function or isinstance(node, ast.ClassDef)) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module_of(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def code_of(path: Path) -> list[tuple[int, str]]:
+    """Return number and text of the lines of code, imports and signatures of classes aside."""
+    text = path.read_text(encoding="utf-8")
+    tree, skipped = ast.parse(text), set[int]()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            skipped |= set(range(node.lineno, (node.end_lineno or 0) + 1))
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and (
+            ast.get_docstring(node, clean=False) is not None
+        ):
+            skipped |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return [
+        (number, line.strip())
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and number not in skipped and not line.strip().startswith("#")
+    ]
+
+
+def test_no_code_stands_twice() -> None:
+    seen: dict[tuple[str, ...], str] = {}
+    copies = []
+    for path in FILES:
+        if path.name == "__init__.py":
+            continue
+        lines, name = code_of(path), path.relative_to(ROOT).as_posix()
+        for start in range(len(lines) - LONGEST_COPY + 1):
+            run = lines[start : start + LONGEST_COPY]
+            texts = tuple(text for _, text in run)
+            before = seen.setdefault(texts, f"{name}:{run[0][0]}")
+            if before.partition(":")[0] != name:
+                copies.append(f"{name}:{run[0][0]} ~ {before}")
+    assert copies == []
+
+
+def test_summaries_are_in_the_indicative_of_the_field(source: Path) -> None:
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            summary = (ast.get_docstring(node) or "").partition("\n")[0]
+            assert not summary.startswith("Tell "), f"line {node.lineno}: {summary}"
 
 
 # ---------------------------------------------------------------------- light imports

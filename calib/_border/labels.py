@@ -560,7 +560,7 @@ def _kind_of(array: LabelArray) -> str | None:
 
 
 def is_soft_target(y: LabelArray) -> bool:
-    """Tell whether `y` holds fractions (soft targets) rather than labels."""
+    """Return whether `y` holds fractions (soft targets) rather than labels."""
     return y.dtype.kind == "f" and not np.array_equal(y, np.rint(y))
 
 

@@ -10,7 +10,7 @@ DISTRIBUTION = "calib-uq"
 
 
 def is_installed(package: str) -> bool:
-    """Tell whether `package` can be imported, without importing it."""
+    """Return whether `package` can be imported, without importing it."""
     try:
         return find_spec(package) is not None
     except (ImportError, ValueError):

@@ -237,7 +237,7 @@ def _advice(array: Array, name: str, hint: str) -> str:
 
 
 def plainly_probabilities(array: FloatArray) -> bool:
-    """Tell, in one pass, whether the full checks would accept the array; False if in doubt."""
+    """Return, in one pass, whether the full checks would accept the array; False if in doubt."""
     ones = np.ones(array.shape[1], dtype=array.dtype)
     if is_half(array):
         return False
@@ -325,7 +325,7 @@ def check_logits(
 
 
 def looks_like_probabilities(array: FloatArray) -> bool:
-    """Tell whether all scores lie in [0, 1] and rows of two or more columns sum to 1."""
+    """Return whether all scores lie in [0, 1] and rows of two or more columns sum to 1."""
     for rows in row_blocks(*array.shape):
         block = array[rows]
         if block.min() < -RANGE_TOLERANCE or block.max() > 1 + RANGE_TOLERANCE:
@@ -338,7 +338,7 @@ def looks_like_probabilities(array: FloatArray) -> bool:
 
 
 def is_constant(array: FloatArray) -> bool:
-    """Tell whether every row holds the same scores (stops at the first that does not)."""
+    """Return whether every row holds the same scores (stops at the first that does not)."""
     return all(bool((array[rows] == array[0]).all()) for rows in row_blocks(*array.shape))
 
 

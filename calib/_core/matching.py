@@ -28,7 +28,7 @@ class Overlap(NamedTuple):
     positive: bool
 
     def admits(self, iou: Float64Array) -> BoolArray:
-        """Tell which overlaps suffice."""
+        """Return which overlaps suffice."""
         enough: BoolArray = iou >= min(self.threshold, LARGEST_THRESHOLD)
         return enough & (iou > 0) if self.positive else enough
 
@@ -81,7 +81,7 @@ def group_order(key: IntArray, scores: Float64Array) -> tuple[IntArray, IntArray
 
 
 def starts(values: IntArray) -> BoolArray:
-    """Tell where a run of equal values starts."""
+    """Return where a run of equal values starts."""
     new = np.ones(len(values), dtype=bool)
     np.not_equal(values[1:], values[:-1], out=new[1:])
     return new

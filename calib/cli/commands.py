@@ -89,7 +89,7 @@ def report(args: argparse.Namespace) -> None:
 
     if not args.scores:
         raise ValueError("name the columns of scores with --proba or --logits")
-    names = args.name or _default_names(args.scores, bool(args.calibrator))
+    names = args.name or default_names(args.scores, bool(args.calibrator))
     if len(names) != len(args.scores) or len(set(names)) < len(names):
         raise ValueError(
             f"{len(args.scores)} sets of scores need as many different --name; got "
@@ -295,7 +295,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{stem}.calibrated{end}")
 
 
-def _default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
+def default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
+    """Return the names of models for which no --name is given."""
     only = "raw" if calibrated else "model"
     return [only] if len(scores) == 1 else [columns for _, columns in scores]
 

@@ -32,7 +32,7 @@ def report(args: argparse.Namespace) -> None:
 
     if not args.scores:
         raise ValueError("name the columns of scores with --proba or --logits")
-    names = args.name or commands._default_names(args.scores, bool(args.calibrator))
+    names = args.name or commands.default_names(args.scores, bool(args.calibrator))
     if len(names) != len(args.scores) or len(set(names)) < len(names):
         raise ValueError(
             f"{len(args.scores)} sets of scores need as many different --name; got "

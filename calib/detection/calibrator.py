@@ -360,7 +360,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     def operating_mask(
         self, detections: Detections, calibrated: Detections | None = None
     ) -> BoolArray:
-        """Tell which raw detections survive both thresholds.
+        """Return which raw detections survive both thresholds.
 
         Parameters
         ----------

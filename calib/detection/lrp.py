@@ -354,7 +354,7 @@ def lrp_optimal_thresholds(
 def apply_thresholds(
     detections: Detections, threshold: Threshold, *, default: float | None = None
 ) -> BoolArray:
-    """Tell which detections reach the threshold of their class.
+    """Return which detections reach the threshold of their class.
 
     Parameters
     ----------

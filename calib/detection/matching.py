@@ -375,7 +375,7 @@ class Queue:
         return cls(order, rank, image[order], key, truth_image, truth_key, boxes, open_class)
 
     def ignored_if_unmatched(self, area_range: tuple[float, float] | None) -> BoolArray:
-        """Tell which detections are not held to be wrong when they match nothing."""
+        """Return which detections are not held to be wrong when they match nothing."""
         if area_range is None:
             return self.open_class
         size = self.boxes[:, 2:] - self.boxes[:, :2]
@@ -434,6 +434,6 @@ def _positions(
 
 
 def outside(area: Float64Array, area_range: tuple[float, float]) -> BoolArray:
-    """Tell which areas lie outside a range that includes both ends."""
+    """Return which areas lie outside a range that includes both ends."""
     beyond: BoolArray = (area < area_range[0]) | (area > area_range[1])
     return beyond

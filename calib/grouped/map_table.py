@@ -88,7 +88,7 @@ def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrato
 
 
 def reads_log_odds(calibrator: BaseCalibrator) -> bool:
-    """Tell whether scores of exactly 0 or 1 would enter with infinite or arbitrary weight."""
+    """Return whether scores of exactly 0 or 1 would enter with infinite or arbitrary weight."""
     return calibrator.traits.domain != "proba"
 
 

@@ -291,7 +291,7 @@ def _mapped_images(
 def _known_images(
     rows: Columns, image_id: LabelArray, truth: GroundTruth, unknown_images: UnknownImages
 ) -> BoolArray:
-    """Tell which rows lie in annotated images; unknown ones raise unless they may be dropped."""
+    """Return which rows lie in annotated images; unknown ones raise unless they may be dropped."""
     images = truth.images
     mixed = (
         len(images) and len(image_id) and (image_id.dtype.kind == "U") != (images.dtype.kind == "U")

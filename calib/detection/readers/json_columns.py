@@ -58,7 +58,7 @@ class Columns:
             self.refuse(row, f"has no {key!r}{hint}")
 
     def has(self, key: str) -> bool:
-        """Tell whether the rows have a key; all of them or none."""
+        """Return whether the rows have a key; all of them or none."""
         given = [key in row for row in self.rows]
         if any(given) and not all(given):
             self.refuse(given.index(False), f"has no {key!r}, but other rows have")
@@ -139,7 +139,7 @@ class Columns:
 def usable_rows(
     columns: Columns, boxes: Float64Array, key: str, values: Float64Array, on_invalid: OnInvalid
 ) -> _Mask:
-    """Tell which rows have possible boxes (x, y, width, height) and numbers.
+    """Return which rows have possible boxes (x, y, width, height) and numbers.
 
     Others raise unless they are to be dropped.
     """

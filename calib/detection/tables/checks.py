@@ -90,7 +90,7 @@ def corners(x: ArrayLike, box_format: BoxFormat) -> Float64Array:
 
 
 def usable_rows(boxes: Float64Array, *columns: Float64Array | None) -> Any:
-    """Tell which rows hold finite values and no negative width or height."""
+    """Return which rows hold finite values and no negative width or height."""
     usable = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
     for column in columns:
         if column is not None:

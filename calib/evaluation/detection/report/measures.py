@@ -242,7 +242,7 @@ def count_beyond(detections: Detections, limit: int | None) -> int:
 
 
 def same_ranking(one: Detections, other: Detections) -> bool:
-    """Tell whether scores of the same boxes order every class alike, ties included."""
+    """Return whether scores of the same boxes order every class alike, ties included."""
     order = np.lexsort((one.scores, one.labels))
     label, first, second = one.labels[order], one.scores[order], other.scores[order]
     within = label[1:] == label[:-1]
