@@ -38,7 +38,7 @@ from calib._border.typing import (
 from calib._border.warn import warn
 from calib._core.fitted_map import FittedMap, MapTraits
 from calib._core.predictions import check_classes_occur, check_columns_against_labels
-from calib._core.rows import Rows, in_domain, in_memory, in_units, without_features
+from calib._core.rows import Rows, in_domain, in_memory, rows_in_units, without_features
 from calib._core.scores import Scores
 from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
 from calib._core.tempering import is_possible, masked_level, unit_of
@@ -272,7 +272,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)
-            rows = rows.mapped(in_units, self.unit_)
+            rows = rows.mapped(rows_in_units, self.unit_)
         elif self.traits.rescales_from:
             self.unit_ = 1.0
         with np.errstate(over="ignore"):  # what is infinite is certain

@@ -21,7 +21,7 @@ from calib.base import BaseCalibrator  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
 from calib.grouped.map_table import stored_class, stored_name  # noqa: E402
 from calib.grouped.maps import SCORE_CLIP  # noqa: E402
-from calib.grouped.score_map import ScoreMap, evaluate  # noqa: E402
+from calib.grouped.score_map import ScoreMap, evaluate_tables  # noqa: E402
 
 __all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_torch"]
 
@@ -138,7 +138,9 @@ class DetectionCalibratorModule(torch.nn.Module):
         rows = self._rows(labels)
         if self.kind != "any":
             tables = {name: getattr(self, f"table_{name}") for name in self.names}
-            return cast(torch.Tensor, evaluate(self.kind, tables, work, rows, xp).to(scores.dtype))
+            return cast(
+                torch.Tensor, evaluate_tables(self.kind, tables, work, rows, xp).to(scores.dtype)
+            )
         columns = work[:, None]
         if features is not None:
             columns = torch.cat([columns, features.double()], dim=1)

@@ -11,7 +11,7 @@ from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
 from calib.base import BaseCalibrator
-from calib.grouped.files import contents_of, restored_map
+from calib.grouped.files import contents_of_map, restored_map
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator
@@ -72,11 +72,11 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     True
     """
     if isinstance(calibrator, BaseCalibrator):
-        kind, contents = KIND, contents_of(calibrator)
+        kind, contents = KIND, contents_of_map(calibrator)
     else:
         from calib.detection import files
 
-        kind, contents = files.KIND, files.contents_of(calibrator)
+        kind, contents = files.KIND, files.contents_of_detector(calibrator)
     document = {"kind": kind, "format": FORMAT, "library": __version__, **contents}
     path = Path(path)
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"

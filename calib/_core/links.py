@@ -7,7 +7,7 @@ of their input. Rows are samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -304,3 +304,34 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
         xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)
         for knots, values, side in tables
     ]
+
+
+def through_log_odds(
+    eta_of: Callable[[Array], Array],
+    scores: Array,
+    fitted: Mapping[str, Array],
+    xp: Namespace,
+) -> Array:
+    """Return probabilities of a map of log-odds: of the second of two classes, or one-vs-rest.
+
+    Parameters
+    ----------
+    eta_of : callable
+        From smoothed log-odds of shape (n, problems) to those of the map.
+    scores : array of shape (n, n_classes)
+        Logits.
+    fitted : mapping of str to array
+        Holds ``input_smoothing_`` and ``smoothing_``.
+    xp : namespace
+    """
+    binary = scores.shape[1] == 2
+    if binary:
+        s = xp.expand_dims(binary_log_odds(scores), axis=1)
+    else:
+        s = log_odds_one_vs_rest(scores, xp)
+    eta = eta_of(bounded_log_odds(s, fitted["input_smoothing_"], xp))
+    if binary:
+        proba = expit(xp.concat([-eta, eta], axis=1), xp)
+    else:
+        proba = against_the_rest(expit(eta, xp), s, scores, xp)
+    return smooth(proba, fitted["smoothing_"])

@@ -21,7 +21,7 @@ from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
 from calib._core.links import bounded_log_odds
 from calib._core.newton import Minimum, Objective, minimize
-from calib._core.rows import LocalRows, Part, Rows, ScoredPart, Sums, in_memory, largest
+from calib._core.rows import LocalRows, Part, Rows, ScoredPart, Sums, in_memory, largest_entries
 from calib._core.scores import Scores
 
 #: Rows of the systematic subsample that provides the starting point of a large fit.
@@ -150,7 +150,7 @@ class Regressions:
     @cached_property
     def extremes(self) -> Float64Array:
         """Largest log-odds and negated smallest of target 0, then of 1, (4, n_problems)."""
-        (extremes,) = self.rows.reduce(_class_extremes, by=largest)
+        (extremes,) = self.rows.reduce(_class_extremes, by=largest_entries)
         return np.asarray(extremes)
 
     @cached_property
@@ -450,7 +450,7 @@ def _terms(part: Odds, design: Design, goals: Goals, x: Float64Array) -> Sums:
     return value, gradient, hessian
 
 
-def log_loss(
+def binomial_loss(
     eta: Float64Array, target: LabelArray, weight: Float64Array | None, goals: Goals
 ) -> Float64Array:
     """Return the mean log loss of log-odds `eta`, shape (n_problems,)."""

@@ -41,14 +41,14 @@ from calib._border.validation import (
     zero_columns,
 )
 from calib._border.warn import warn
-from calib._core.rows import Rows, ScoredPart, Sums, largest, listed
+from calib._core.rows import Rows, ScoredPart, Sums, largest_entries, listed
 from calib._core.suspicion import looked_at, suspicion
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
 
 def check_classes_occur(rows: Rows, classes: LabelArray, labels_of: str) -> None:
     """Raise a `ValueError` if all rows have the same class."""
-    target, lowest = rows.reduce(_range_of_targets, by=largest)
+    target, lowest = rows.reduce(_range_of_targets, by=largest_entries)
     if target == -lowest and float(target).is_integer():
         raise ValueError(
             f"{labels_of} has a single class ({shown(classes[int(target)])}); calibration needs at "
@@ -199,7 +199,6 @@ def check_both_predictions(
     y_true: ArrayLike,
     before: ArrayLike,
     after: ArrayLike,
-    *,
     labels: ArrayLike,
     pos_label: object,
     sample_weight: ArrayLike,

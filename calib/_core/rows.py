@@ -163,7 +163,7 @@ def added(parts: list[Sums]) -> Sums:
     return tuple(sum(entries[1:], start=entries[0]) for entries in zip(*parts, strict=True))
 
 
-def largest(parts: list[Sums]) -> Sums:
+def largest_entries(parts: list[Sums]) -> Sums:
     """Return the largest entries over parts."""
     return tuple(np.maximum.reduce(list(entries)) for entries in zip(*parts, strict=True))
 
@@ -188,6 +188,6 @@ def without_features(part: ScoredPart, n_scores: int) -> ScoredPart:
     return replace(part, scores=part.scores.first_columns(n_scores))
 
 
-def in_units(part: ScoredPart, unit: float) -> ScoredPart:
+def rows_in_units(part: ScoredPart, unit: float) -> ScoredPart:
     """Return rows whose logits are divided by a number first."""
     return replace(part, scores=part.scores.in_units(unit))

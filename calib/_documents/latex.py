@@ -20,7 +20,7 @@ _SPECIAL = {
 _SIGNS = re.compile("|".join(map(re.escape, _SPECIAL)))
 
 
-def render(document: Document) -> str:
+def latex_of(document: Document) -> str:
     """Return every table of a document, in reading order."""
     return "\n".join(_table(table) for table in document.tables())
 

@@ -16,7 +16,7 @@ _GAP = "  "
 _TIE = "\N{NO-BREAK SPACE}%"
 
 
-def render(document: doc.Document) -> str:
+def text_of(document: doc.Document) -> str:
     """Return a document as lines."""
     return "\n\n".join([wrap(f"{document.title}: {document.heading}"), blocks(document.blocks)])
 

@@ -157,22 +157,15 @@ class BetaCalibrator(BaseCalibrator):
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        coef, binary = fitted["coef_"], scores.shape[1] == 2
-        if binary:
-            s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
-        else:
-            s = links.log_odds_one_vs_rest(scores, xp)
-        raw = s
-        s = links.bounded_log_odds(s, fitted["input_smoothing_"], xp)
-        rest = xp.log1p(xp.exp(-xp.abs(s)))
-        zero = xp.zeros_like(s)
-        log_p, minus_log_rest = xp.minimum(s, zero) - rest, xp.maximum(s, zero) + rest
-        eta = fitted["intercept_"] + coef[:, 0] * log_p + coef[:, 1] * minus_log_rest
-        if binary:
-            proba = links.expit(xp.concat([-eta, eta], axis=1), xp)
-        else:
-            proba = links.against_the_rest(links.expit(eta, xp), raw, scores, xp)
-        return links.smooth(proba, fitted["smoothing_"])
+        coef, intercept = fitted["coef_"], fitted["intercept_"]
+
+        def eta(s: Array) -> Array:
+            rest = xp.log1p(xp.exp(-xp.abs(s)))
+            zero = xp.zeros_like(s)
+            log_p, minus_log_rest = xp.minimum(s, zero) - rest, xp.maximum(s, zero) + rest
+            return intercept + coef[:, 0] * log_p + coef[:, 1] * minus_log_rest
+
+        return links.through_log_odds(eta, scores, fitted, xp)
 
 
 def _logarithms(s: Float64Array) -> tuple[Float64Array, ...]:

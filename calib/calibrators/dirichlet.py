@@ -19,7 +19,7 @@ from calib._core.multinomial import (
     softmax_loss,
 )
 from calib._core.rows import LocalRows, Rows, smoothed
-from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, _LinearMapCalibrator
+from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
 GRID = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -29,7 +29,7 @@ MIDDLE = 1e-3
 SEARCH_ELEMENTS = 400_000
 
 
-class DirichletCalibrator(_LinearMapCalibrator):
+class DirichletCalibrator(LinearMapCalibrator):
     """Dirichlet calibration with off-diagonal and intercept regularisation (ODIR).
 
     The map that is right if the probabilities of each class follow a Dirichlet distribution: a full

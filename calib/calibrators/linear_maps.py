@@ -59,7 +59,7 @@ class LinearFit:
         return self.minimum.x.reshape(self.problem.penalty.shape)
 
 
-class _LinearMapCalibrator(BaseCalibrator):
+class LinearMapCalibrator(BaseCalibrator):
     """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
 
     traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP)

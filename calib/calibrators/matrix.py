@@ -12,7 +12,7 @@ from calib._border.warn import warn
 from calib._core.fitted_map import NUMBER, MapTraits
 from calib._core.multinomial import LinearForm, MultinomialProblem
 from calib._core.rows import Rows
-from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, _LinearMapCalibrator
+from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator
 from calib.warnings import CostWarning
 
 #: Unknowns beyond which matrix scaling warns about its cost.
@@ -21,7 +21,7 @@ MANY_UNKNOWNS = 50_000
 DIRECTION_ROWS = 20_000
 
 
-class VectorScalingCalibrator(_LinearMapCalibrator):
+class VectorScalingCalibrator(LinearMapCalibrator):
     """Scale and shift the log-probability of every class.
 
     Structured vector scaling (SVS), the default, first fits one temperature, then lets every class
@@ -126,7 +126,7 @@ class VectorScalingCalibrator(_LinearMapCalibrator):
         self.intercept_, self.coef_ = x[:, 0].copy(), 1.0 + x[:, 1]
 
 
-class MatrixScalingCalibrator(_LinearMapCalibrator):
+class MatrixScalingCalibrator(LinearMapCalibrator):
     """Map the log-probabilities of all classes linearly, shrunk towards a temperature.
 
     Structured matrix scaling (SMS), the default, is the best map of the public benchmark for more

@@ -41,7 +41,7 @@ LEAST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class ScoreCells:
     """Weight, mean log-odds and mean target of the cells, shape (n_problems, N_CELLS).
 
     Cells stand in ascending order; an empty one has weight 0.
@@ -51,16 +51,16 @@ class Cells:
     position: Float64Array
     target: Float64Array
 
-    def part(self, problems: IntArray) -> Cells:
+    def part(self, problems: IntArray) -> ScoreCells:
         """Return some of the problems."""
-        return Cells(self.weight[problems], self.position[problems], self.target[problems])
+        return ScoreCells(self.weight[problems], self.position[problems], self.target[problems])
 
     def __len__(self) -> int:
         return len(self.weight)
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
+class SplineCurves:
     """Increasing piecewise linear functions of bounded log-odds, one a problem.
 
     Attributes
@@ -80,7 +80,7 @@ class Curves:
     converged: LabelArray
 
 
-def fill_cells(s: Float64Array, target: LabelArray, weight: Float64Array | None) -> Cells:
+def fill_cells(s: Float64Array, target: LabelArray, weight: Float64Array | None) -> ScoreCells:
     """Sum up log-odds and targets, shape (n_samples, n_problems), in cells."""
     n_problems = s.shape[1]
     low, high = (np.arcsinh(np.clip(end, -LARGEST, LARGEST)) for end in (s.min(0), s.max(0)))
@@ -102,17 +102,17 @@ def fill_cells(s: Float64Array, target: LabelArray, weight: Float64Array | None)
         sums[2] += np.bincount(flat, t.ravel(), minlength=size)
     filled = np.where(sums[0] > 0, sums[0], 1.0)
     shape = (n_problems, N_CELLS)
-    return Cells(*(a.reshape(shape) for a in (sums[0], sums[1] / filled, sums[2] / filled)))
+    return ScoreCells(*(a.reshape(shape) for a in (sums[0], sums[1] / filled, sums[2] / filled)))
 
 
 def fit_curves(
-    cells: Cells,
+    cells: ScoreCells,
     n_knots: int,
     prior_weight: float,
     *,
     smooth_input: bool,
     known: Float64Array | None = None,
-) -> Curves:
+) -> SplineCurves:
     """Fit one increasing curve a problem.
 
     Parameters
@@ -148,11 +148,11 @@ def fit_curves(
             for field, other in zip(fields, bounded, strict=True):
                 field[tried[better]] = other[better]
         parts.append(fields)
-    return Curves(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    return SplineCurves(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def _fit_some(
-    cells: Cells, share: Float64Array, n_knots: int, prior_weight: float
+    cells: ScoreCells, share: Float64Array, n_knots: int, prior_weight: float
 ) -> tuple[list[LabelArray], Float64Array]:
     """Fit the curves of some problems; return the fields of `Curves`, and mean log losses."""
     u, pulled = _pulled(cells, share, prior_weight)
@@ -167,7 +167,7 @@ def _fit_some(
     axis = middle[:, None] + unit[:, None] * (u - centre[:, None])
     knots = _knots(cells.weight, axis, n_knots)
     start = middle[:, None] + (slope / unit)[:, None] * (knots - middle[:, None])
-    values, converged = _averaged(Cells(pulled.weight, axis, pulled.target), knots, start)
+    values, converged = _averaged(ScoreCells(pulled.weight, axis, pulled.target), knots, start)
     first, last = (
         np.clip((values[:, j + 1] - values[:, j]) / (knots[:, j + 1] - knots[:, j]), 0.0, 1.0)
         for j in (0, -2)
@@ -179,7 +179,9 @@ def _fit_some(
     return [share, knots, values, slopes, converged], loss
 
 
-def _pulled(cells: Cells, share: Float64Array, prior_weight: float) -> tuple[Float64Array, Cells]:
+def _pulled(
+    cells: ScoreCells, share: Float64Array, prior_weight: float
+) -> tuple[Float64Array, ScoreCells]:
     """Return bounded log-odds, and cells in which the pseudo-observations are mixed.
 
     These lie where the samples lie, and their targets are the scores themselves.
@@ -187,10 +189,10 @@ def _pulled(cells: Cells, share: Float64Array, prior_weight: float) -> tuple[Flo
     u = links.bounded_log_odds(cells.position, share[:, None], np)
     part = (prior_weight / cells.weight.sum(axis=1))[:, None]
     target = (cells.target + part * links.expit(u, np)) / (1.0 + part)
-    return u, Cells(cells.weight * (1.0 + part), u, target)
+    return u, ScoreCells(cells.weight * (1.0 + part), u, target)
 
 
-def _best_share(cells: Cells, prior_weight: float) -> Float64Array:
+def _best_share(cells: ScoreCells, prior_weight: float) -> Float64Array:
     """Return the share of smoothing of the input at which an affine map fits best."""
     total = cells.weight.sum(axis=1)
     best_share, best = np.zeros(len(cells)), np.full(len(cells), np.inf)
@@ -214,7 +216,7 @@ def _moments(weight: Float64Array, u: Float64Array) -> tuple[Float64Array, Float
     return centre, np.where(spread > rounding, spread, 0.0)
 
 
-def _affine(cells: Cells) -> Float64Array:
+def _affine(cells: ScoreCells) -> Float64Array:
     """Fit intercept and slope, shape (n_problems, 2), by maximum likelihood."""
     weight = cells.weight / cells.weight.sum(axis=1, keepdims=True)
     centre, spread = (m[:, None] for m in _moments(weight, cells.position))
@@ -258,7 +260,7 @@ def _knots(weight: Float64Array, axis: Float64Array, n_knots: int) -> Float64Arr
 
 
 def _averaged(
-    cells: Cells, knots: Float64Array, start: Float64Array
+    cells: ScoreCells, knots: Float64Array, start: Float64Array
 ) -> tuple[Float64Array, LabelArray]:
     """Fit at every penalty; return values at the knots averaged by evidence, and convergence."""
     problem = _PenalisedProblem(cells, knots)
@@ -278,7 +280,7 @@ class _PenalisedProblem:
     The unknowns are the values at the knots, one row for each pair (problem, penalty).
     """
 
-    def __init__(self, cells: Cells, knots: Float64Array) -> None:
+    def __init__(self, cells: ScoreCells, knots: Float64Array) -> None:
         n_problems, self.m = knots.shape
         repeat = len(PENALTIES)
         self.n_rows = n_problems * repeat

@@ -22,7 +22,7 @@ from calib._core.logistic import (
     smooths_input,
     warn_of_classes,
 )
-from calib._core.rows import Rows, Sums, largest
+from calib._core.rows import Rows, Sums, largest_entries
 from calib.base import BaseCalibrator
 
 #: Factor of the squared coefficient of the square in the total log loss, in units in which the
@@ -114,8 +114,8 @@ class QuadraticCalibrator(BaseCalibrator):
             "scale_": POSITIVE.of_shape("problems"),
             "low_": NUMBER.of_shape("problems"),
             "high_": NUMBER.of_shape("problems"),
-            "input_smoothing_": SHARE.of_shape("problems"),
             "smoothing_": SHARE,
+            "input_smoothing_": SHARE.of_shape("problems"),
         },
         rescales_from=2,
     )
@@ -205,21 +205,14 @@ class QuadraticCalibrator(BaseCalibrator):
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        coef, binary = fitted["coef_"], scores.shape[1] == 2
-        if binary:
-            s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
-        else:
-            s = links.log_odds_one_vs_rest(scores, xp)
-        raw = s
-        s = links.bounded_log_odds(s, fitted["input_smoothing_"], xp)
-        u = (s - fitted["centre_"]) / fitted["scale_"]
-        u = xp.minimum(xp.maximum(u, fitted["low_"]), fitted["high_"])
-        eta = coef[:, 0] + u * (coef[:, 1] + coef[:, 2] * u)
-        if binary:
-            proba = links.expit(xp.concat([-eta, eta], axis=1), xp)
-        else:
-            proba = links.against_the_rest(links.expit(eta, xp), raw, scores, xp)
-        return links.smooth(proba, fitted["smoothing_"])
+        coef = fitted["coef_"]
+
+        def eta(s: Array) -> Array:
+            u = (s - fitted["centre_"]) / fitted["scale_"]
+            u = xp.minimum(xp.maximum(u, fitted["low_"]), fitted["high_"])
+            return coef[:, 0] + u * (coef[:, 1] + coef[:, 2] * u)
+
+        return links.through_log_odds(eta, scores, fitted, xp)
 
 
 def _line(u: Float64Array) -> tuple[Float64Array, ...]:
@@ -250,7 +243,7 @@ def _penalty_for_choice(total: float, odds: Regressions) -> Float64Array:
 
 def _moments(odds: Regressions) -> tuple[Float64Array, Float64Array]:
     """Return mean and standard deviation of the log-odds of each problem, 1 for constant ones."""
-    (peak,) = odds.rows.reduce(_largest_size, by=largest)
+    (peak,) = odds.rows.reduce(_largest_size, by=largest_entries)
     unit = np.maximum(peak, np.finfo(np.float64).tiny)  # no square overflows
     mean = odds.mean(np.divide, unit)
     spread = unit * np.sqrt(odds.mean(_squared_distance, mean, unit))

@@ -17,7 +17,7 @@ from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.logistic import confined_odds
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
-from calib.calibrators.natural_splines import Curves, fill_cells, fit_curves
+from calib.calibrators.natural_splines import SplineCurves, fill_cells, fit_curves
 
 
 class SplineCalibrator(BaseCalibrator):
@@ -161,7 +161,7 @@ class SplineCalibrator(BaseCalibrator):
         check_option("smoothing", self.smoothing, (True, False))
         total = float(scores.n_samples if weight is None else weight.sum())
         known = self._known_smoothing
-        parts: list[Curves] = [
+        parts: list[SplineCurves] = [
             fit_curves(
                 fill_cells(s, t, weight),
                 n_knots,

@@ -16,7 +16,7 @@ from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib.cli.columns import ColumnError, is_list, no_label, one_line, to_numbers, to_values
 from calib.cli.contents import check_header, kind_of, open_binary
 from calib.cli.readers import arrow_errors, csv_options, damage_named, read_header
-from calib.cli.tables import Table
+from calib.cli.tables import FileTable
 from calib.cli.targets import check_source
 
 #: Numbers of a batch (8 MB in float64), and the fewest rows of one.
@@ -68,7 +68,7 @@ class LargeFile(ABC):
     def __init__(self, path: Path, kind: str, names: list[str]) -> None:
         check_header(path, names)
         self.path = path
-        self.table = Table(path, kind, dict.fromkeys(names))
+        self.table = FileTable(path, kind, dict.fromkeys(names))
         self._labels: Mapping[str, Any] | None = None
 
     @abstractmethod

@@ -24,13 +24,13 @@ from calib.cli.saved_scores import (
     ADDED,
     DOOR,
     SavedScores,
-    calibrate,
+    calibrated_scores,
     class_names,
     labelled_scores,
     unlabelled_scores,
 )
-from calib.cli.tables import Table
-from calib.cli.targets import check_source, check_targets
+from calib.cli.tables import FileTable
+from calib.cli.targets import check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
 from calib.cli.writers import writable_format, write_report, write_table
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
@@ -47,7 +47,7 @@ def demo(args: argparse.Namespace) -> None:
     from calib.datasets import N_TRAIN, load_digits_scores
     from calib.evaluation import calibration_report
 
-    check_targets({"--html": (args.html, "html")})
+    check_files({"--html": (args.html, "html")})
     skipped = {}
     with Progress(len(CALIBRATORS) + 3) as progress:
         progress.step("training a network")
@@ -83,7 +83,7 @@ def demo(args: argparse.Namespace) -> None:
     print(f"\nwrote {args.html}")
 
 
-def report(args: argparse.Namespace) -> None:
+def report_on_file(args: argparse.Namespace) -> None:
     """Measure the probabilities of a file, as they are and calibrated."""
     from calib.evaluation import calibration_report
 
@@ -129,7 +129,7 @@ def report(args: argparse.Namespace) -> None:
                     f"{path.name} knows the classes {shorten(known)}, the columns are "
                     f"{shorten(found)}"
                 )
-            probas[name] = calibrate(calibrator, _matching(calibrator, scored, path))
+            probas[name] = calibrated_scores(calibrator, _matching(calibrator, scored, path))
         progress.step("resampling")
         with coming_through(DOOR):
             result = calibration_report(
@@ -150,7 +150,7 @@ def report(args: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
-def fit(args: argparse.Namespace) -> None:
+def fit_file(args: argparse.Namespace) -> None:
     """Fit a calibrator on a file of scores and save it."""
     from calib.persistence import save
 
@@ -158,7 +158,7 @@ def fit(args: argparse.Namespace) -> None:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
-    check_targets({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
+    check_files({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
     with Progress(3 + N_FOLDS) as progress:
@@ -196,20 +196,20 @@ def fit(args: argparse.Namespace) -> None:
     print(f"wrote {args.out}")
 
 
-def apply(args: argparse.Namespace) -> None:
+def apply_to_file(args: argparse.Namespace) -> None:
     """Add calibrated probabilities to a file of scores."""
     out = args.out or _beside(args.file)
     if len(args.scores) > 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     writable_format(out)
-    check_targets({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
+    check_files({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
         calibrator = _load(args.calibrator)
         table = read_table(args.file)
         scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None), args.positive)
         progress.step("calibrating")
-        proba = calibrate(calibrator, scored)
+        proba = calibrated_scores(calibrator, scored)
         progress.step(f"writing {out.name}")
         texts = class_names(calibrator.classes_)
         if out.name.lower().endswith(".npz"):
@@ -241,13 +241,13 @@ def methods(args: argparse.Namespace) -> None:
 
 def check_report_targets(args: argparse.Namespace) -> None:
     """Raise unless the files of a report can be written and destroy nothing."""
-    check_targets(
+    check_files(
         {"--html": (args.html, "html"), "--json": (args.json, "report")},
         [args.file, *args.calibrator, *column_files(args)],
     )
 
 
-def _read(args: argparse.Namespace) -> tuple[Table, LabelArray, Float64Array | None]:
+def _read(args: argparse.Namespace) -> tuple[FileTable, LabelArray, Float64Array | None]:
     table = read_table(args.file)
     source, name = _column(table, args.label)
     y = source.labels(name)
@@ -271,7 +271,7 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _column(table: Table, name: str) -> tuple[Table, str]:
+def _column(table: FileTable, name: str) -> tuple[FileTable, str]:
     """Return where a column is: in the table, or alone in a file of that name."""
     if name in table.columns or not _is_file(name):
         return table, name

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from calib.cli.detect_parser import PER_CLASS
-from calib.cli.targets import check_source, check_targets
+from calib.cli.targets import check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
 from calib.cli.writers import write_report
 from calib.detection import (
@@ -52,13 +52,13 @@ _SPELLINGS = {
 # ---------------------------------------------------------------------- commands
 
 
-def fit(args: argparse.Namespace) -> None:
+def fit_detections(args: argparse.Namespace) -> None:
     """Fit the calibrator of a detector on two files and save it."""
     from calib.persistence import save
 
     if args.out.suffix.lower() != ".json":
         raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
-    check_targets(
+    check_files(
         {"--out": (args.out, "calibrator")}, [args.truth, args.detections, args.category_map]
     )
     map_class(args.method)
@@ -105,12 +105,12 @@ def fit(args: argparse.Namespace) -> None:
         )
 
 
-def apply(args: argparse.Namespace) -> None:
+def apply_to_detections(args: argparse.Namespace) -> None:
     """Write a file of detections with calibrated scores and all else as it was."""
     out = args.out or _beside(args.detections)
     if not out.name.lower().endswith(ENDINGS):
         raise ValueError(f"--out {out}: detections are written as .json or .json.gz files")
-    check_targets(
+    check_files(
         {"--out": (out, "detections")},
         [args.calibrator, args.detections, args.truth, args.category_map],
         replaced=args.detections,
@@ -145,11 +145,11 @@ def apply(args: argparse.Namespace) -> None:
         print(f"wrote {int(keep.sum())} of {len(found)} rows, those above thresholds, to {out}")
 
 
-def report(args: argparse.Namespace) -> None:
+def report_on_detections(args: argparse.Namespace) -> None:
     """Measure the scores of a detector as they are and calibrated."""
     from calib.evaluation.detection.report.reporting import detection_report
 
-    check_targets(
+    check_files(
         {"--html": (args.html, "html"), "--json": (args.json, "report")},
         [args.truth, args.detections, args.category_map, *args.calibrator],
     )

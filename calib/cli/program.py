@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import calib
 from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.words import nearest
+from calib._version import __version__
 from calib.cli.detect_parser import add_detect
 from calib.cli.terminal import say, warnings_as_lines
 
@@ -152,13 +152,13 @@ def _run(args: argparse.Namespace) -> None:
     name = args.command if args.command != "detect" else f"detect {args.part}"
     {
         "demo": commands.demo,
-        "report": stream.report,
-        "fit": commands.fit,
-        "apply": commands.apply,
+        "report": stream.report_in_batches,
+        "fit": commands.fit_file,
+        "apply": commands.apply_to_file,
         "methods": commands.methods,
-        "detect fit": detect.fit,
-        "detect apply": detect.apply,
-        "detect report": detect.report,
+        "detect fit": detect.fit_detections,
+        "detect apply": detect.apply_to_detections,
+        "detect report": detect.report_on_detections,
     }[name](args)
 
 
@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"calib {calib.__version__}")
+    parser.add_argument("--version", action="version", version=f"calib {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, summary: str, epilog: str = _COLUMNS) -> argparse.ArgumentParser:

@@ -26,11 +26,11 @@ from calib.cli.contents import (
     open_binary,
     open_text,
 )
-from calib.cli.tables import Table
+from calib.cli.tables import FileTable
 from calib.cli.targets import check_source
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> FileTable:
     """Read a file; its kind is told by its content, and by its name where that does not tell.
 
     Raises
@@ -65,14 +65,14 @@ def damage_named(path: Path) -> Iterator[None]:
 # ---------------------------------------------------------------------- tables of Arrow
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path) -> FileTable:
     parquet = require("pyarrow.parquet", extra="cli", purpose=f"reading {path.name}")
     with arrow_errors(path, "parquet file"), open_binary(path) as file:
         native = parquet.ParquetFile(file).read()
     return _arrow_table(path, "parquet", native)
 
 
-def _read_feather(path: Path) -> Table:
+def _read_feather(path: Path) -> FileTable:
     feather = require("pyarrow.feather", extra="cli", purpose=f"reading {path.name}")
     import pyarrow
 
@@ -85,7 +85,7 @@ def _read_feather(path: Path) -> Table:
     return _arrow_table(path, "feather", native)
 
 
-def _read_json_lines(path: Path) -> Table:
+def _read_json_lines(path: Path) -> FileTable:
     """Read one object a line, or one list of objects."""
     pyarrow = require("pyarrow", extra="cli", purpose=f"reading {path.name}")
     from pyarrow import json as arrow_json
@@ -118,12 +118,12 @@ def arrow_errors(path: Path, kind: str) -> Iterator[None]:
         raise ValueError(f"{path.name} is not a readable {kind}: {one_line(error)}") from None
 
 
-def _arrow_table(path: Path, kind: str, native: Any) -> Table:
+def _arrow_table(path: Path, kind: str, native: Any) -> FileTable:
     check_header(path, native.column_names)
     columns = dict(zip(native.column_names, native.columns, strict=True))
     if not native.num_rows:
         raise ValueError(f"{path.name} has no rows")
-    return Table(path, kind, columns, native)
+    return FileTable(path, kind, columns, native)
 
 
 # ---------------------------------------------------------------------- text
@@ -143,7 +143,7 @@ def _first_row(file: Any, dialect: Dialect) -> tuple[Any, list[str]]:
     return reader, next((row for row in reader if row), [])
 
 
-def _read_csv(path: Path) -> Table:
+def _read_csv(path: Path) -> FileTable:
     dialect = dialect_of(path)
     with open_text(path, dialect) as file:
         reader, header = _first_row(file, dialect)
@@ -151,14 +151,14 @@ def _read_csv(path: Path) -> Table:
         check_header(path, names)
         if not is_installed("pyarrow"):
             columns: Any = _columns_of(path, reader, names)
-            return Table(path, "csv", columns, dialect=dialect)
+            return FileTable(path, "csv", columns, dialect=dialect)
     with arrow_errors(path, "CSV file"), open_binary(path) as binary:
         from pyarrow import csv as arrow_csv
 
         table = arrow_csv.read_csv(binary, **csv_options(dialect, header))
     if not table.num_rows:
         raise ValueError(f"{path.name} has no rows")
-    return Table(path, "csv", dict(zip(names, table.columns, strict=True)), dialect=dialect)
+    return FileTable(path, "csv", dict(zip(names, table.columns, strict=True)), dialect=dialect)
 
 
 def csv_options(dialect: Dialect, header: list[str]) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _columns_of(path: Path, reader: Any, names: list[str]) -> dict[str, list[str
 # ---------------------------------------------------------------------- arrays
 
 
-def _read_npz(path: Path) -> Table:
+def _read_npz(path: Path) -> FileTable:
     """Open an archive; its arrays are read when they are asked for."""
     with open_binary(path) as file:
         packed = not isinstance(file, io.BufferedReader)
@@ -208,10 +208,10 @@ def _read_npz(path: Path) -> Table:
     archive = np.load(source, allow_pickle=False)
     if not archive.files:
         raise ValueError(f"{path.name} holds no arrays")
-    return Table(path, "npz", archive)
+    return FileTable(path, "npz", archive)
 
 
-def _read_npy(path: Path) -> Table:
+def _read_npy(path: Path) -> FileTable:
     """Read one array under the name of its file, or the fields of a record array."""
     with open_binary(path) as file:
         try:
@@ -223,15 +223,15 @@ def _read_npy(path: Path) -> Table:
 
 def _array_table(
     path: Path, kind: str, arrays: dict[str, LabelArray], record: LabelArray | None = None
-) -> Table:
+) -> FileTable:
     if record is not None and record.dtype.names:
         arrays = {name: record[name] for name in record.dtype.names}
     if not arrays:
         raise ValueError(f"{path.name} holds no arrays")
-    return Table(path, kind, arrays)
+    return FileTable(path, kind, arrays)
 
 
-def _read_tensors(path: Path) -> Table:
+def _read_tensors(path: Path) -> FileTable:
     """Read a tensor, or tensors by name, without running code of the file."""
     torch = require("torch", extra="torch", purpose=f"reading {path.name}")
     with open_binary(path) as file:
@@ -270,7 +270,7 @@ def _stem(path: Path) -> str:
     return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
 
 
-_READERS: dict[str, Callable[[Path], Table]] = {
+_READERS: dict[str, Callable[[Path], FileTable]] = {
     "parquet": _read_parquet,
     "feather": _read_feather,
     "jsonl": _read_json_lines,
@@ -281,7 +281,7 @@ _READERS: dict[str, Callable[[Path], Table]] = {
 }
 
 
-def single_column(path: Path) -> tuple[Table, str]:
+def single_column(path: Path) -> tuple[FileTable, str]:
     """Return a table with the name of its only column."""
     table = read_table(path)
     if len(table.columns) != 1:

@@ -21,7 +21,7 @@ from calib._border.warn import warn
 from calib._core import links
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
-from calib.cli.tables import Table
+from calib.cli.tables import FileTable
 from calib.cli.terminal import say
 from calib.warnings import ProbabilitiesAsLogitsWarning
 
@@ -90,7 +90,7 @@ class SavedScores:
 
 
 def labelled_scores(
-    table: Table,
+    table: FileTable,
     kind: InputKind,
     columns: str,
     y: LabelArray,
@@ -181,7 +181,7 @@ def _check(scored: SavedScores, columns: str) -> None:
 
 
 def unlabelled_scores(
-    table: Table,
+    table: FileTable,
     calibrator: BaseCalibrator,
     columns: tuple[InputKind, str] | None,
     positive: str | None = None,
@@ -239,7 +239,7 @@ def unlabelled_scores(
     return scored
 
 
-def _obvious(table: Table, calibrator: BaseCalibrator) -> list[str]:
+def _obvious(table: FileTable, calibrator: BaseCalibrator) -> list[str]:
     """Return the only columns that can be meant: one per class, or the only fitting matrix."""
     texts = class_names(calibrator.classes_)
     ends = texts if calibrator.n_features_in_ == len(texts) else [""]
@@ -261,7 +261,7 @@ def _obvious(table: Table, calibrator: BaseCalibrator) -> list[str]:
     return choices[0]
 
 
-def calibrate(calibrator: BaseCalibrator, scored: SavedScores) -> FloatArray:
+def calibrated_scores(calibrator: BaseCalibrator, scored: SavedScores) -> FloatArray:
     """Calibrate a matrix, with its columns in the order of the classes where these are known.
 
     Probabilities are in the order of ``scored.classes`` or, where it is None, of the calibrator.

@@ -14,7 +14,7 @@ from calib.cli import batches, commands
 from calib.cli.batches import LargeFile, open_batches
 from calib.cli.columns import shorten
 from calib.cli.contents import kind_of
-from calib.cli.saved_scores import SavedScores, calibrate, settle
+from calib.cli.saved_scores import SavedScores, calibrated_scores, settle
 from calib.cli.targets import check_source
 from calib.cli.terminal import Progress, say
 from calib.cli.writers import write_report
@@ -23,10 +23,10 @@ from calib.cli.writers import write_report
 LARGE = 5_000_000
 
 
-def report(args: argparse.Namespace) -> None:
+def report_in_batches(args: argparse.Namespace) -> None:
     """Measure the probabilities of a file, in batches where it is large."""
     if not _in_batches(args):
-        commands.report(args)
+        commands.report_on_file(args)
         return
     from calib.evaluation.stream.accumulator import accumulated_report
 
@@ -137,7 +137,7 @@ class _Model:
         scored = SavedScores(self.kind, self.columns, np.column_stack(parts), self.classes)
         if self.calibrator is None:
             return scored.probabilities()
-        return calibrate(self.calibrator, scored)
+        return calibrated_scores(self.calibrator, scored)
 
 
 def _models(

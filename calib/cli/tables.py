@@ -31,7 +31,7 @@ ARRAYS = ("npz", "npy", "pt")
 
 
 @dataclass(frozen=True)
-class Table:
+class FileTable:
     """Named columns in the order of a file.
 
     Attributes

@@ -21,7 +21,7 @@ _HEAD = 1 << 14
 _OF_REPORTS = ('"n_samples"', '"n_detections"', '"n_resamples"')
 
 
-def check_targets(
+def check_files(
     outputs: Mapping[str, tuple[Path | None, str]],
     inputs: Iterable[Path | None] = (),
     *,
@@ -60,7 +60,7 @@ def check_targets(
                 raise ValueError(
                     f"{option} {path} would replace a file that is read; name another file"
                 )
-        check_target(path)
+        check_file(path)
         if not is_special(path):
             _check_kind(option, path, kind)
 
@@ -128,7 +128,7 @@ def what_is_there(path: Path) -> str:
         return "unknown"
 
 
-def check_target(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Raise before any work is done if a file cannot be written at `path`."""
     if str(path) == "-":
         raise ValueError("- is not written to; name a file, or /dev/stdout")

@@ -18,13 +18,13 @@ from calib._border.optional import require
 from calib._border.typing import LabelArray
 from calib.cli.columns import DECIMAL_COMMA, is_list, to_list
 from calib.cli.contents import FORMATS, format_of
-from calib.cli.tables import Table
+from calib.cli.tables import FileTable
 
 #: Rows that are turned into text at a time.
 ROWS_AT_A_TIME = 10_000
 
 
-def write_table(table: Table, added: Mapping[str, LabelArray], path: Path) -> None:
+def write_table(table: FileTable, added: Mapping[str, LabelArray], path: Path) -> None:
     """Write a table and further columns; an existing file is replaced when the new one is whole."""
     taken = [name for name in added if name in table.columns]
     if taken:
@@ -60,7 +60,7 @@ def writable_format(path: Path) -> str:
     return kind
 
 
-def _native(table: Table, added: Mapping[str, LabelArray]) -> Any:
+def _native(table: FileTable, added: Mapping[str, LabelArray]) -> Any:
     """Return an Arrow table: what was read, without loss, and the further columns."""
     pyarrow = require("pyarrow", extra="cli", purpose="writing parquet, Arrow and JSON files")
     native = table.native
@@ -74,7 +74,7 @@ def _native(table: Table, added: Mapping[str, LabelArray]) -> Any:
 
 
 def _write_parquet(
-    table: Table, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
+    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
 ) -> None:
     native = _native(table, added)
     from pyarrow import parquet
@@ -83,7 +83,7 @@ def _write_parquet(
 
 
 def _write_feather(
-    table: Table, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
+    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
 ) -> None:
     native = _native(table, added)
     import pyarrow
@@ -93,7 +93,7 @@ def _write_feather(
 
 
 def _write_json_lines(
-    table: Table, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
+    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
 ) -> None:
     for batch in _native(table, added).to_batches(max_chunksize=ROWS_AT_A_TIME):
         for row in batch.to_pylist():
@@ -107,7 +107,9 @@ def _write_json_lines(
             file.write(text.encode("utf-8") + b"\n")
 
 
-def _write_csv(table: Table, added: Mapping[str, LabelArray], file: IO[bytes], path: Path) -> None:
+def _write_csv(
+    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
+) -> None:
     columns: dict[str, Any] = {}
     for name in table.columns:
         if table.holds_arrays or is_matrix(table, name):
@@ -134,7 +136,7 @@ def _write_csv(table: Table, added: Mapping[str, LabelArray], file: IO[bytes], p
         text.detach()
 
 
-def _has_decimal_commas(table: Table) -> bool:
+def _has_decimal_commas(table: FileTable) -> bool:
     """Return whether a text file writes its numbers with decimal commas."""
     for column in table.columns.values():
         texts = [text for text in to_list(column[:ROWS_AT_A_TIME]) if "," in text]
@@ -143,7 +145,9 @@ def _has_decimal_commas(table: Table) -> bool:
     return False
 
 
-def _write_npz(table: Table, added: Mapping[str, LabelArray], file: IO[bytes], path: Path) -> None:
+def _write_npz(
+    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
+) -> None:
     arrays = {name: table.values(name) for name in table.columns}
     for name, array in arrays.items():
         if array.dtype.kind == "O":  # archives hold no Python objects
@@ -154,19 +158,19 @@ def _write_npz(table: Table, added: Mapping[str, LabelArray], file: IO[bytes], p
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
-def is_matrix(table: Table, name: str) -> bool:
+def is_matrix(table: FileTable, name: str) -> bool:
     """Return whether a column of an Arrow table holds a list in every row."""
     return table.native is not None and is_list(table.native.schema.field(name).type)
 
 
-def _flat(table: Table, added: Mapping[str, LabelArray]) -> Iterator[tuple[str, Any]]:
+def _flat(table: FileTable, added: Mapping[str, LabelArray]) -> Iterator[tuple[str, Any]]:
     """Yield one-dimensional columns: text of a CSV file parsed, matrices taken apart."""
     n_rows = len(next(iter(added.values())))
     for name in table.columns:
         yield from _parts(table, name, n_rows)
 
 
-def _parts(table: Table, name: str, n_rows: int) -> Iterator[tuple[str, Any]]:
+def _parts(table: FileTable, name: str, n_rows: int) -> Iterator[tuple[str, Any]]:
     """Yield a column, or the columns of a matrix under numbered names."""
     values = table.values(name)
     if values.ndim not in (1, 2) or len(values) != n_rows:
@@ -180,7 +184,7 @@ def _parts(table: Table, name: str, n_rows: int) -> Iterator[tuple[str, Any]]:
         yield from ((f"{name}_{k}", values[:, k]) for k in range(values.shape[1]))
 
 
-_WRITERS: dict[str, Callable[[Table, Mapping[str, LabelArray], IO[bytes], Path], None]] = {
+_WRITERS: dict[str, Callable[[FileTable, Mapping[str, LabelArray], IO[bytes], Path], None]] = {
     "parquet": _write_parquet,
     "feather": _write_feather,
     "csv": _write_csv,

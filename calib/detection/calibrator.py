@@ -269,7 +269,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         self : DetectionCalibrator
         """
         check_tables(detections, ground_truth)
-        check_options(self.get_params(deep=False))
+        check_detection_options(self.get_params(deep=False))
         template = make_map(self.calibrator, len(self.features))
         classes = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
         annotated = np.unique(ground_truth.labels[~ground_truth.ignore])
@@ -378,7 +378,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "score_map_")
         if calibrated is None:
             calibrated = self.transform(detections)
-        check_same_length(detections, calibrated)
+        check_same_detections(detections, calibrated)
         raw, after = self.pooled_thresholds_
         first = apply_thresholds(detections, self.raw_thresholds_, default=raw)
         second = apply_thresholds(calibrated, self.calibrated_thresholds_, default=after)
@@ -463,7 +463,7 @@ def check_tables(detections: object, ground_truth: object = None) -> None:
         )
 
 
-def check_same_length(detections: Detections, calibrated: Detections) -> None:
+def check_same_detections(detections: Detections, calibrated: Detections) -> None:
     """Raise unless calibrated detections may be those of the raw ones."""
     if len(calibrated) != len(detections):
         raise ValueError(
@@ -472,7 +472,7 @@ def check_same_length(detections: Detections, calibrated: Detections) -> None:
         )
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_detection_options(options: Mapping[str, Any]) -> None:
     """Raise unless the constructor arguments of a `DetectionCalibrator` make sense."""
     check_option("target", options["target"], ("iou", "tp"))
     check_option("per_class", options["per_class"], ("shrink", True, False))

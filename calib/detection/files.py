@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.checks import describe
 from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
-from calib.detection.calibrator import DetectionCalibrator, check_options
+from calib.detection.calibrator import DetectionCalibrator, check_detection_options
 from calib.detection.tables.ground_truth import Fingerprints
-from calib.grouped.files import contents_of as contents_of_map
+from calib.grouped.files import contents_of_map as contents_of_map
 from calib.grouped.files import is_plain, restored_map, unfitted_map
 from calib.grouped.map_table import make_map, stored_name
 from calib.grouped.pooling import ClassMaps
@@ -24,7 +24,7 @@ from calib.grouped.pooling import ClassMaps
 KIND = "calib detection calibrator"
 
 
-def contents_of(calibrator: object) -> dict[str, Any]:
+def contents_of_detector(calibrator: object) -> dict[str, Any]:
     """Return a fitted calibrator of a detector as plain values.
 
     Raises
@@ -62,7 +62,7 @@ def contents_of(calibrator: object) -> dict[str, Any]:
 def restored_calibrator(document: Mapping[str, Any]) -> DetectionCalibrator:
     """Return the calibrator that `contents_of` described, or raise a `ValueError`."""
     calibrator = DetectionCalibrator(**_decode_parameters(document["parameters"]))
-    check_options(calibrator.get_params(deep=False))
+    check_detection_options(calibrator.get_params(deep=False))
     make_map(calibrator.calibrator, len(calibrator.features))
     classes = _integers(document["classes"], "classes")
     if (np.diff(classes) <= 0).any():

@@ -22,7 +22,7 @@ from calib._border.typing import ArrayLike, InputKind, LabelArray, RandomState
 from calib._core.rows import Sums
 from calib.base import BaseCalibrator
 from calib.distributed.partitions import (
-    Columns,
+    ColumnNames,
     check_columns,
     check_frame,
     check_names,
@@ -32,7 +32,7 @@ from calib.distributed.partitions import (
     naming,
     naming_partitions,
     numbered,
-    numbers_of,
+    numbers_in,
     partitions_of,
     reduce,
     weights_of,
@@ -370,8 +370,8 @@ def fit(
 
 
 def _classes_in(
-    frame: Any, columns: Columns, labels: ArrayLike, pos_label: object = None
-) -> tuple[Columns, LabelArray]:
+    frame: Any, columns: ColumnNames, labels: ArrayLike, pos_label: object = None
+) -> tuple[ColumnNames, LabelArray]:
     """Return the columns in the order of the classes, and the class of every column."""
     names = columns.scores
     known = (
@@ -395,7 +395,7 @@ def _classes_in(
 
 
 def _accumulate_part(
-    numbered: tuple[int, Any], columns: Columns, empty: CalibrationAccumulator
+    numbered: tuple[int, Any], columns: ColumnNames, empty: CalibrationAccumulator
 ) -> Sums:
     """Return the accumulator of one partition."""
     number, frame = numbered
@@ -406,7 +406,7 @@ def _accumulate_part(
             if weight is not None and not weight.all():
                 frame, weight = frame[weight > 0], weight[weight > 0]
             if len(frame):
-                matrix = numbers_of(frame, columns.scores)
+                matrix = numbers_in(frame, columns.scores)
                 total.update(labels_of(frame, columns.label), matrix, weight)
     return (total,)
 
@@ -424,7 +424,7 @@ def _apply_part(
         return frame.assign(**{name: np.empty(0, dtype=kind) for name in added})
     number = -1 if partition_info is None else int(partition_info["number"])
     with naming(number):
-        numbers_of(frame, names, logits=calibrator.input == "logits")  # names the row of a gap
+        numbers_in(frame, names, logits=calibrator.input == "logits")  # names the row of a gap
         known = hasattr(calibrator, "feature_names_in_")
         scores = frame[names] if known else frame[names].to_numpy()
         proba = calibrator.predict_proba(scores)

@@ -22,7 +22,7 @@ FAN_IN = 8
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """Which columns of a frame hold what.
 
     Attributes
@@ -58,10 +58,10 @@ def check_frame(frame: Any, purpose: str) -> Any:
 
 def check_columns(
     frame: Any, label: str, scores: str | Sequence[str], weight: str | None
-) -> Columns:
+) -> ColumnNames:
     """Return the columns after checking that the frame has them."""
     names = [scores] if isinstance(scores, str) else list(scores)
-    columns = Columns(label, names, weight)
+    columns = ColumnNames(label, names, weight)
     if not names:
         raise ValueError("scores names no column; pass a name or a list of names")
     check_names(frame, columns.names)
@@ -224,7 +224,7 @@ def labels_of(frame: Any, label: str) -> LabelArray:
     return labels.check_vector(values, label)
 
 
-def numbers_of(frame: Any, names: Sequence[str], *, logits: bool = False) -> LabelArray:
+def numbers_in(frame: Any, names: Sequence[str], *, logits: bool = False) -> LabelArray:
     """Return columns as a floating matrix; a single floating type is kept.
 
     Logits may be minus infinity, a single column of log-odds infinite at either end.
@@ -249,7 +249,7 @@ def numbers_of(frame: Any, names: Sequence[str], *, logits: bool = False) -> Lab
 
 def weights_of(frame: Any, name: str) -> Float64Array:
     """Return a column of weights, which may all be 0."""
-    weight = numbers_of(frame, [name])[:, 0].astype(np.float64)
+    weight = numbers_in(frame, [name])[:, 0].astype(np.float64)
     if (weight < 0).any():
         row = int(np.argmax(weight < 0))
         raise ValueError(f"column {name!r} (weights) has {weight[row]} in row {row}")
@@ -257,7 +257,7 @@ def weights_of(frame: Any, name: str) -> Float64Array:
 
 
 def check_part(
-    number: int, frame: Any, columns: Columns, classes: LabelArray, source: InputKind
+    number: int, frame: Any, columns: ColumnNames, classes: LabelArray, source: InputKind
 ) -> ScoredPart:
     """Check one partition and return its rows of positive weight."""
     with naming(number):
@@ -269,7 +269,7 @@ def check_part(
         if not len(frame):
             empty = Scores(np.empty((0, len(columns.scores))), source, "logits")
             return ScoredPart(empty, np.empty(0, dtype=np.intp), weight)
-        matrix = numbers_of(frame, columns.scores, logits=source == "logits")
+        matrix = numbers_in(frame, columns.scores, logits=source == "logits")
         validation.check_scores(matrix, source, "scores")
         codes = labels.encode_labels(labels_of(frame, columns.label), classes, columns.label)
         return ScoredPart(Scores(matrix, source, "logits"), codes, weight)

@@ -9,7 +9,7 @@ from typing import Any
 from calib._border.typing import InputKind, LabelArray
 from calib._core.rows import Combination, LocalRows, Part, Sums, listed
 from calib.distributed.partitions import (
-    Columns,
+    ColumnNames,
     check_part,
     dask,
     partitions_of,
@@ -89,7 +89,9 @@ class RemoteRows:
         )
 
 
-def read_rows(frame: Any, columns: Columns, classes: LabelArray, source: InputKind) -> RemoteRows:
+def read_rows(
+    frame: Any, columns: ColumnNames, classes: LabelArray, source: InputKind
+) -> RemoteRows:
     """Check all partitions, keep their rows on the workers, and count them."""
     check = tasks_of(check_part)
     pieces = partitions_of(frame[columns.names])

@@ -25,7 +25,7 @@ MOST_TRIALS = 32
 TRIAL_SIZES = (1e-3, 1.0, 30.0, 1e3, 1e6)
 
 
-def contents_of(calibrator: BaseCalibrator) -> dict[str, Any]:
+def contents_of_map(calibrator: BaseCalibrator) -> dict[str, Any]:
     """Return the name, parameters and fitted arrays of a calibrator as plain values."""
     name = stored_name(calibrator)
     if name is None:

@@ -93,7 +93,7 @@ class ScoreMap:
         rows = self.rows(labels)
         if self.kind == "any":
             return self._part_by_part(scores, rows, features)
-        out: Float64Array = evaluate(self.kind, self.tables, scores, rows, np)
+        out: Float64Array = evaluate_tables(self.kind, self.tables, scores, rows, np)
         return out
 
     def rows(self, labels: IntArray) -> IntArray:
@@ -121,19 +121,19 @@ class ScoreMap:
         mixed[-1] = True  # rows that need the pooled map
         common = mixed[rows]
         if common.any():
-            out[common] = apply(self.parts[-1][0], X[common])
+            out[common] = apply_tables(self.parts[-1][0], X[common])
         order = np.argsort(rows, kind="stable")
         present, first = np.unique(rows[order], return_index=True)
         for place, part in zip(present.tolist(), np.split(order, first[1:]), strict=True):
             if place == len(self.parts) - 1:
                 continue
             calibrator, share = self.parts[place]
-            own = apply(calibrator, X[part])
+            own = apply_tables(calibrator, X[part])
             out[part] = own if share == 1 else share * own + (1 - share) * out[part]
         return out
 
 
-def apply(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
+def apply_tables(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     """Return the probability of the second class, with extreme scores cut as at fit."""
     X = cut(calibrator, X[:, : calibrator.n_features_in_])
     proba: Float64Array = calibrator.map_checked(X)[:, 1]
@@ -149,7 +149,9 @@ def cut(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     return X
 
 
-def evaluate(kind: str, tables: Mapping[str, Array], p: Array, rows: Array, xp: Namespace) -> Array:
+def evaluate_tables(
+    kind: str, tables: Mapping[str, Array], p: Array, rows: Array, xp: Namespace
+) -> Array:
     """Map scores by the rows of the tables; pure, for any array namespace, in float64.
 
     Parameters

@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from calib import AutoCalibrator, make_calibrator
 from calib._core.estimators.folds import stratified_folds
 from calib._core.scores import Scores
-from calib.calibrators.auto import cross_fitting, packing, pooling
+from calib.calibrators.auto import cross_fitting, pooling
 from tests.support.bent import bent, log_loss
 
 
@@ -115,45 +115,45 @@ ARRAYS = st_numpy.arrays(
 
 @given(st.lists(st.lists(ARRAYS, max_size=3), max_size=4))
 def test_what_was_packed_comes_back(groups):
-    layout, packed = packing.pack(groups)
+    layout, packed = pooling.pack(groups)
     assert layout.shape == (sum(map(len, groups)), 6)
     assert packed.ndim == 1
     assert len(packed) >= 1
     for number, group in enumerate(groups):
-        found = packing.unpack(layout, packed, number)
+        found = pooling.unpack(layout, packed, number)
         assert len(found) == len(group)
         for a, b in zip(found, group, strict=True):
             assert a.shape == b.shape
             np.testing.assert_array_equal(a, b)
-    assert packing.unpack(layout, packed, len(groups)) == []
+    assert pooling.unpack(layout, packed, len(groups)) == []
 
 
 def test_numbers_are_arrays_without_dimensions():
-    layout, packed = packing.pack([[1.5, np.int64(2)], []])
+    layout, packed = pooling.pack([[1.5, np.int64(2)], []])
     assert layout.tolist() == [[0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
     assert packed.tolist() == [1.5, 2.0]
-    first, second = packing.unpack(layout, packed, 0)
+    first, second = pooling.unpack(layout, packed, 0)
     assert (first.shape, float(first), float(second)) == ((), 1.5, 2.0)
 
 
 def test_nothing_is_a_zero():
-    layout, packed = packing.pack([[], []])
+    layout, packed = pooling.pack([[], []])
     assert layout.shape == (0, 6)
     assert packed.tolist() == [0.0]
 
 
 def test_type_of_the_packed_array_is_kept():
-    layout, packed = packing.pack([[np.eye(2)]])
-    assert packing.unpack(layout, packed.astype(np.float32), 0)[0].dtype == np.float32
+    layout, packed = pooling.pack([[np.eye(2)]])
+    assert pooling.unpack(layout, packed.astype(np.float32), 0)[0].dtype == np.float32
     torch = pytest.importorskip("torch")
-    (found,) = packing.unpack(torch.as_tensor(layout), torch.as_tensor(packed), 0)
+    (found,) = pooling.unpack(torch.as_tensor(layout), torch.as_tensor(packed), 0)
     assert isinstance(found, torch.Tensor)
     assert found.tolist() == [[1, 0], [0, 1]]
 
 
 def test_too_many_dimensions():
     with pytest.raises(AssertionError, match="4 dimensions"):
-        packing.pack([[np.zeros((1, 1, 1, 1))]])
+        pooling.pack([[np.zeros((1, 1, 1, 1))]])
 
 
 @pytest.mark.parametrize(

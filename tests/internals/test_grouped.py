@@ -18,10 +18,7 @@ from calib.detection import (
     DETECTION_MAPS,
     DependentLogisticCalibrator,
 )
-from calib.grouped.glm import Prior, fit_groups
-from calib.grouped.map_table import make_map, map_names, stored_class, stored_name
-from calib.grouped.maps import log_odds, monomials
-from calib.grouped.pooling import fit_to_fractions
+from calib.grouped import glm, map_table, maps, pooling
 from tests.support.detector import DETECTIONS, fitted
 from tests.support.fractions import sample
 
@@ -32,7 +29,7 @@ def test_fractions_as_weighted_pairs(name: str) -> None:
     rng = np.random.default_rng(0)
     X = rng.random((300, 1))
     t = np.round(np.clip(X[:, 0] ** 2 + rng.normal(0, 0.1, 300), 0, 1), 2)
-    cal = fit_to_fractions(make_calibrator(name), X, t)
+    cal = pooling.fit_to_fractions(make_calibrator(name), X, t)
     grid = np.linspace(0.01, 0.99, 50)
     twice = make_calibrator(name).fit(
         np.concatenate([X, X]), np.repeat([1, 0], 300), sample_weight=np.concatenate([t, 1 - t])
@@ -44,7 +41,7 @@ def test_fractions_as_weighted_pairs(name: str) -> None:
 
 
 def test_an_instance_is_not_touched() -> None:
-    inner = make_map("platt", 0).set_params(input="logits")
+    inner = map_table.make_map("platt", 0).set_params(input="logits")
     cal = fitted(inner)
     assert inner.input == "logits"
     assert not hasattr(inner, "slope_")
@@ -58,8 +55,8 @@ def test_dependent_logistic_is_stationary(penalty: float) -> None:
     X, t = sample(500, 4)
     cal = DependentLogisticCalibrator(penalty=penalty).fit(X, t)
     assert cal.coefficients_.shape == (21,)
-    columns = np.column_stack([log_odds(X[:, 0]), X[:, 1:]])
-    design = monomials((columns - cal.centre_) / cal.scale_, np)
+    columns = np.column_stack([maps.log_odds(X[:, 0]), X[:, 1:]])
+    design = maps.monomials((columns - cal.centre_) / cal.scale_, np)
     ridge = penalty * cal.coefficients_
     ridge[:2] = 0
     slope = design.T @ (cal.transform(X)[:, 1] - t) + ridge
@@ -73,12 +70,12 @@ def test_groups_are_fitted_as_if_alone(link: Any) -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     design = np.column_stack([np.ones(sum(sizes)), rng.normal(size=sum(sizes))])
     t, w = rng.random((2, sum(sizes)))
-    prior = Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
-    together, converged = fit_groups(design, t, starts, prior, link, weight=w)
+    prior = glm.Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
+    together, converged = glm.fit_groups(design, t, starts, prior, link, weight=w)
     assert converged.all()
     for g, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         rows = slice(start, start + size)
-        alone, _ = fit_groups(design[rows], t[rows], np.array([0]), prior, link, weight=w[rows])
+        alone, _ = glm.fit_groups(design[rows], t[rows], np.array([0]), prior, link, weight=w[rows])
         np.testing.assert_allclose(together[g], alone[0], atol=1e-8)
         eta = design[rows] @ together[g]
         mean = 1 / (1 + np.exp(-eta)) if link == "logistic" else eta
@@ -92,8 +89,8 @@ def test_a_falling_slope_is_held_at_zero(link: Any) -> None:
     x = np.linspace(-2, 2, 60)
     design = np.column_stack([np.ones(60), x])
     t = np.concatenate([0.5 - 0.2 * x[:30], 0.5 + 0.2 * x[30:]])
-    prior = Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
-    found, _ = fit_groups(design, t, np.array([0, 30]), prior, link, increasing=1)
+    prior = glm.Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
+    found, _ = glm.fit_groups(design, t, np.array([0, 30]), prior, link, increasing=1)
     assert found[0, 1] == 0
     assert found[1, 1] > 0
     mean = t[:30].mean()
@@ -101,32 +98,32 @@ def test_a_falling_slope_is_held_at_zero(link: Any) -> None:
 
 
 def test_names() -> None:
-    names = map_names()
+    names = map_table.map_names()
     assert names[:4] == ["identity", "linear", "histogram", "dependent_logistic"]
     assert set(names) == {*DETECTION_MAPS, *CALIBRATORS}
     for name in DETECTION_MAPS:
-        stored = stored_name(DETECTION_MAPS[name]())
+        stored = map_table.stored_name(DETECTION_MAPS[name]())
         assert stored == f"detection.{name.removeprefix('grid_')}"
-        assert stored_class(stored) is DETECTION_MAPS[name]
+        assert map_table.stored_class(stored) is DETECTION_MAPS[name]
     assert DETECTION_MAPS["grid_histogram"] is DETECTION_MAPS["histogram"]
-    assert stored_name(PlattCalibrator()) == "platt"
-    assert stored_class("platt") is PlattCalibrator
-    assert stored_name(object()) is None
+    assert map_table.stored_name(PlattCalibrator()) == "platt"
+    assert map_table.stored_class("platt") is PlattCalibrator
+    assert map_table.stored_name(object()) is None
     for name in ("linear", "detection.platt", "os.system"):
         with pytest.raises(ValueError, match="unknown calibrator"):
-            stored_class(name)
+            map_table.stored_class(name)
 
 
 def test_make_map() -> None:
     given_map = TemperatureCalibrator(input="logits", smoothing=False)
-    made = make_map(given_map, 0)
+    made = map_table.make_map(given_map, 0)
     assert made is not given_map
     assert made.get_params() == {"input": "proba", "smoothing": False, "smooth_input": "auto"}
-    assert make_map("temperature", 0).get_params()["smooth_input"] is False
-    assert make_map("split_point", 2).get_params()["n_scores"] == 1
+    assert map_table.make_map("temperature", 0).get_params()["smooth_input"] is False
+    assert map_table.make_map("split_point", 2).get_params()["n_scores"] == 1
     with pytest.raises(ValueError, match="known names: identity, linear"):
-        make_map("plat", 0)
+        map_table.make_map("plat", 0)
     with pytest.raises(ValueError, match="instance of BaseCalibrator"):
-        make_map(3, 0)  # type: ignore[arg-type]
+        map_table.make_map(3, 0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="PlattCalibrator reads scores alone"):
-        make_map("platt", 2)
+        map_table.make_map("platt", 2)

@@ -11,9 +11,9 @@ from calib._core import links, logistic
 from calib._core.logistic import (
     Odds,
     Regressions,
+    binomial_loss,
     choose_smoothing,
     fit_logistic,
-    log_loss,
     mean_loss,
     one_vs_rest,
     separable,
@@ -163,7 +163,7 @@ def test_log_loss_is_the_mean() -> None:
     s, t = problems(50)
     w = np.random.default_rng(0).uniform(size=50)
     p = np.where(t == 1, expit(s), expit(-s))
-    found = log_loss(s, t, w, plain(3))
+    found = binomial_loss(s, t, w, plain(3))
     np.testing.assert_allclose(found, -np.average(np.log(p), axis=0, weights=w), atol=1e-12)
 
 

@@ -14,7 +14,7 @@ from tests.support.curves import distorted
 def small_problem():
     rng = np.random.default_rng(8)
     position = np.sort(rng.normal(0, 2, (1, 60)), axis=1)
-    cells = natural_splines.Cells(
+    cells = natural_splines.ScoreCells(
         rng.uniform(0, 3, (1, 60)), position, expit(position + rng.normal(size=(1, 60)))
     )
     knots = np.linspace(position[0, 0], position[0, -1], 7)[None, :]

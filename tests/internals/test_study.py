@@ -20,8 +20,8 @@ from uq import (
     leave_one_out_study,
     study_models,
 )
-from uq.study.metrics import STUDY_METRICS, draw_weights, measure
-from uq.study.scores import Table, inner_folds_of, outer_splits, seeded
+from uq.study.metrics import STUDY_METRICS, draw_weights, study_numbers
+from uq.study.scores import StudyTable, inner_folds_of, outer_splits, seeded
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_fold_schemes(small: tuple[np.ndarray, np.ndarray]) -> None:
         )
         for scheme in ("pooled", "per_fold", "split")
     }
-    table = Table(X, y, None, True)
+    table = StudyTable(X, y, None, True)
     split = outer_splits(table, by_scheme["split"].protocol, 0)
     rest, test = np.flatnonzero(split != 0), np.flatnonzero(split == 0)
     inner = inner_folds_of(table, rest, 3, 0)
@@ -98,7 +98,7 @@ def test_values_equal_the_certainty_curve(study: StudyResult) -> None:
                         ("share", curve.by_share["certainty"]),
                     ):
                         for i, at in enumerate(points.at):
-                            metrics, kept = measure(
+                            metrics, kept = study_numbers(
                                 study.codes,
                                 found.y_prob,
                                 own[certainty],
@@ -123,7 +123,9 @@ def test_draws_equal_repeated_rows(rng: np.random.Generator) -> None:
     weight = draw_weights(None, 60, 20, 0)
     assert (weight[0] == 1).all()
     assert (weight.sum(axis=1) == 60).all()
-    metrics, _ = measure(y, p, p, weight, cut="none", at=0, min_kept=10, uniform=np.empty((0, 60)))
+    metrics, _ = study_numbers(
+        y, p, p, weight, cut="none", at=0, min_kept=10, uniform=np.empty((0, 60))
+    )
     for line, counts in enumerate(weight.astype(int)):
         yy, pp = np.repeat(y, counts), np.repeat(p, counts)
         assert metrics["auroc"][line] == pytest.approx(roc_auc_score(yy, pp))
@@ -138,7 +140,7 @@ def test_floor_and_interval_of_calibrated_probabilities(rng: np.random.Generator
     p = rng.random(400)
     y = (rng.random(400) < p).astype(int)
     weight = draw_weights(None, 400, 200, 0)
-    metrics, kept = measure(
+    metrics, kept = study_numbers(
         y, p, p, weight, cut="none", at=0, min_kept=10, uniform=rng.random((200, 400))
     )
     assert kept["ace_calibrated"] == pytest.approx(metrics["ace"][0], abs=0.03)
@@ -151,7 +153,7 @@ def test_groups_stay_together(small: tuple[np.ndarray, np.ndarray]) -> None:
     study = leave_one_out_study({"lr": LR}, X, y, groups=names, inner_folds=3, **QUICK)
     groups = study.groups
     assert groups is not None
-    table = Table(X, y, groups, True)
+    table = StudyTable(X, y, groups, True)
     split = outer_splits(table, study.protocol, 0)
     assert (split[::2] == split[1::2]).all()
     train = np.flatnonzero(split != 4)

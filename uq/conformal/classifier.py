@@ -18,7 +18,7 @@ from uq.conformal.calibrated_scores import SmallPolicy
 from uq.conformal.nonconformity import ConformityScore
 from uq.conformal.p_values import ForcedPrediction, forced_prediction
 from uq.conformal.quantiles import check_level, check_levels
-from uq.conformal.state import ConformalState, check_options, held_out, seed_of
+from uq.conformal.state import ConformalState, check_set_options, held_out, seed_of
 
 Mondrian: TypeAlias = Literal["label", "cluster"] | Callable[[Any], ArrayLike] | None
 
@@ -234,7 +234,7 @@ class ConformalClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # type
         self : object
         """
         params = self.get_params(deep=False)
-        check_options(params)
+        check_set_options(params)
         data = read_classifier_data(
             self,
             X,

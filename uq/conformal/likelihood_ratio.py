@@ -126,7 +126,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         if not is_number(top) or not top > 1:
             raise ValueError(f"max_ratio must be a number > 1; got {describe(top)}")
         self._names = None
-        self._names, old = column_names(X), _features(X, "X")
+        self._names, old = names_of_columns(X), _features(X, "X")
         new = self._read(X_new, "X_new")
         if old.shape[1] != new.shape[1]:
             raise ValueError(
@@ -184,7 +184,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: ArrayLike, name: str) -> Float64Array:
         """Return features in the order of the columns at fit, by name where there are names."""
-        features, names = _features(X, name), column_names(X)
+        features, names = _features(X, name), names_of_columns(X)
         if names is None or self._names is None or names == self._names:
             return features
         if sorted(names) != sorted(self._names) or len(set(names)) != len(names):
@@ -213,7 +213,7 @@ def _features(X: ArrayLike, name: str) -> Float64Array:
     return np.asarray(to_numpy(check_matrix(check_numbers(X, name), name)), dtype=np.float64)
 
 
-def column_names(X: ArrayLike) -> list[str] | None:
+def names_of_columns(X: ArrayLike) -> list[str] | None:
     """Return the names of the columns of a table, None for anything else."""
     columns = getattr(X, "columns", None)
     if columns is None:

@@ -47,7 +47,7 @@ def category_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) ->
     return names
 
 
-def check_options(est: Any, weighted: bool) -> None:
+def check_interval_options(est: Any, weighted: bool) -> None:
     """Raise for options that are unknown or contradict each other."""
     for member in members_of(est.estimator):
         check_estimator(member, kind="regressor", answers=("predict",))
@@ -327,7 +327,7 @@ class ConformalRegressor(ModelWrapper, RegressorMixin, BaseEstimator):  # type: 
         -------
         self : object
         """
-        check_options(self, likelihood_ratio is not None)
+        check_interval_options(self, likelihood_ratio is not None)
         X, labels = check_rows(X, y)
         labels = check_target(labels)
         weight = check_weight(sample_weight, len(labels))

@@ -107,7 +107,7 @@ OPTIONS = {
 }
 
 
-def check_options(params: dict[str, Any]) -> None:
+def check_set_options(params: dict[str, Any]) -> None:
     """Raise for unknown options and for options that exclude each other."""
     for name, allowed in OPTIONS.items():
         check_option(name, params[name], allowed)

@@ -20,7 +20,7 @@ def auroc(positive: Float64Array, negative: Float64Array) -> Float64Array:
     return np.asarray((positive * below).sum(axis=-1) / pairs)
 
 
-def average_precision(positive: Float64Array, negative: Float64Array) -> Float64Array:
+def precision_area(positive: Float64Array, negative: Float64Array) -> Float64Array:
     """Return the mean precision over the positives, thresholds from the highest score down."""
     hits = np.cumsum(positive[..., ::-1], axis=-1)
     total = hits + np.cumsum(negative[..., ::-1], axis=-1)

@@ -22,7 +22,7 @@ from calib.evaluation import Interval
 from calib.evaluation.sampling.draws import unit_counts
 from calib.evaluation.sampling.intervals import summarized
 from calib.warnings import DegenerateScoresWarning
-from uq.ood.ranking import auroc, average_precision, false_positive_rate, threshold_index
+from uq.ood.ranking import auroc, false_positive_rate, precision_area, threshold_index
 
 if TYPE_CHECKING:
     from calib.evaluation import Interval
@@ -126,7 +126,7 @@ class OODReport:
             f"{self.n_resamples:,} draws"
         )
         document = Document("Out-of-distribution report", heading, [table, Notes(notes)])
-        return text.render(document)
+        return text.text_of(document)
 
     __repr__ = __str__
 
@@ -317,8 +317,8 @@ def ood_report(
             table.append(
                 [
                     auroc(positive, negative),
-                    average_precision(positive, negative),
-                    average_precision(negative[::-1], positive[::-1]),
+                    precision_area(positive, negative),
+                    precision_area(negative[::-1], positive[::-1]),
                     false_positive_rate(positive, negative, true_positive_rate),
                 ]
             )

@@ -60,11 +60,13 @@ def by_rows(array: Array, function: Callable[[Array, Any], Array]) -> Array:
     """Apply a function to blocks of rows and join the results."""
     xp = array_namespace(array)
     with np.errstate(over="ignore"):  # a difference beyond the largest number is that of certainty
-        parts = [function(working(array[rows], xp), xp) for rows in blocks(array, array.shape[1])]
+        parts = [
+            function(working(array[rows], xp), xp) for rows in in_blocks(array, array.shape[1])
+        ]
     return parts[0] if len(parts) == 1 else xp.concat(parts)
 
 
-def blocks(array: Array, n_columns: int) -> list[slice]:
+def in_blocks(array: Array, n_columns: int) -> list[slice]:
     """Return row blocks that fit a core's cache; tensors of other libraries go in one piece."""
     if not isinstance(array, np.ndarray):
         return [slice(None)]
@@ -275,7 +277,7 @@ def negative_mutual_information_score(
     members = flat.reshape(n_members, n_samples, n_classes)
     xp = array_namespace(members)
     parts = []
-    for rows in blocks(members[0], n_members * n_classes):
+    for rows in in_blocks(members[0], n_members * n_classes):
         block = working(members[:, rows], xp).reshape(-1, n_classes)
         proba = _probabilities(block, input, temperature, xp).reshape(n_members, -1, n_classes)
         mean = xp.mean(proba, axis=0)

@@ -23,7 +23,7 @@ from calib._border.validation import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
 from calib._documents import text
 from calib._documents.document import Document, Notes, plain_table
-from uq.ood.ranking import auroc, average_precision
+from uq.ood.ranking import auroc, precision_area
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
 TITLES = {
@@ -116,7 +116,7 @@ class CertaintyCurve:
         )
         table = plain_table(["share", "kept", "prevalence", *SHOWN.values()], groups)
         heading = f"{self.n_samples:,} samples, most certain kept first"
-        return text.render(Document("Certainty curve", heading, [table, Notes([note])]))
+        return text.text_of(Document("Certainty curve", heading, [table, Notes([note])]))
 
     __repr__ = __str__
 
@@ -435,7 +435,7 @@ def _metrics(
     partial_weight = None if (w == 1).all() else w
     error = partial(adaptive_calibration_error, n_bins=n_bins, labels=[0, 1])
     out["auroc"] = float(auroc(ones, zeros))
-    out["auprc"] = float(average_precision(ones, zeros))
+    out["auprc"] = float(precision_area(ones, zeros))
     out["auprc_gain"] = out["auprc"] - out["prevalence"]
     right = np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1))
     out["accuracy"] = float(w @ right / n_kept)

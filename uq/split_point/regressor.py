@@ -29,7 +29,7 @@ from uq.split_point.heads import (
 from uq.split_point.identities import CONSISTENCY_FORMS, ConsistencyForm, self_consistency
 from uq.split_point.intervals import ConformalMode
 from uq.split_point.model import SideModel, SideOptions, fit_side_models
-from uq.split_point.residuals import check_targets, predictions, take_residuals
+from uq.split_point.residuals import check_targets, predictions_of_regressor, take_residuals
 
 Doubt: TypeAlias = Literal["aleatoric", "epistemic", "total"]
 
@@ -417,7 +417,7 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         check_is_fitted(self)
         matrix = read_inputs(self.features, X)
         check_features(self, X, reset=False)
-        points = predictions(self.estimator_, X, len(self.models_))
+        points = predictions_of_regressor(self.estimator_, X, len(self.models_))
         inputs = head_inputs(self.features, matrix, points)
         shift = np.stack([model.shift(inputs) for model in self.models_], axis=1)
         return points + shift, inputs

@@ -86,7 +86,7 @@ def split_share(
     return draw_held_out(used, n_held, random, groups)
 
 
-def predictions(estimator: Any, X: Any, n_targets: int) -> Float64Array:
+def predictions_of_regressor(estimator: Any, X: Any, n_targets: int) -> Float64Array:
     """Return finite predictions of shape (n_samples, n_targets)."""
     name = f"the prediction of {type(estimator).__name__}"
     answer = to_numpy(check_matrix(read_array(estimator.predict(X), name), name))
@@ -138,7 +138,7 @@ def out_of_fold(
     if whole_number and parameters.groups is None:
         cv = KFold(min(check_integer("cv", cv, low=2), n_rows), shuffle=True, random_state=random)
     folds = folds_of(cv, X, y, classifier=False, split=parameters.split, partition=True)
-    predict = partial(predictions, n_targets=n_targets)
+    predict = partial(predictions_of_regressor, n_targets=n_targets)
     return predict_out_of_fold(estimator, X, y, folds, parameters, predict, n_jobs)
 
 
@@ -198,7 +198,7 @@ def take_residuals(
     def predict(rows: IntArray) -> Float64Array:
         if not len(rows):
             return np.empty((0, targets.shape[1]))
-        return predictions(estimator, take_rows(X, rows), targets.shape[1])
+        return predictions_of_regressor(estimator, take_rows(X, rows), targets.shape[1])
 
     predicted = None
     if not frozen:

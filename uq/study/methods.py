@@ -23,7 +23,7 @@ from uq.selective.certainty import (
     interval_lower_certainty,
     interval_width_certainty,
 )
-from uq.study.scores import Cell
+from uq.study.scores import StudyCell
 
 #: Methods that are no calibrator of the registry.
 OWN_METHODS = ("raw", "conformal", "conformal_prevalence")
@@ -111,7 +111,7 @@ def read_methods(calibrators: Sequence[str] | Mapping[str, Method]) -> dict[str,
     return named
 
 
-def apply_method(method: Method, cell: Cell, codes: IntArray) -> StudyPredictions:
+def apply_method(method: Method, cell: StudyCell, codes: IntArray) -> StudyPredictions:
     """Calibrate on the inner scores of every outer split and predict the rows it leaves out."""
     n_samples = len(codes)
     y_prob = np.empty(n_samples)
@@ -146,7 +146,7 @@ def apply_method(method: Method, cell: Cell, codes: IntArray) -> StudyPrediction
 Part: TypeAlias = tuple[Float64Array, IntArray, Float64Array]
 
 
-def _parts(cell: Cell, codes: IntArray, number: int, test: IntArray) -> list[Part]:
+def _parts(cell: StudyCell, codes: IntArray, number: int, test: IntArray) -> list[Part]:
     """Return one part per final model: all inner scores for a single one, else its own fold's."""
     fold, scores = cell.fold[number], cell.calibration[number]
     if len(cell.final) == 1:

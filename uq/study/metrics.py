@@ -9,7 +9,7 @@ import numpy as np
 from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
 from calib.evaluation.sampling.draws import multinomial_counts
-from uq.ood.ranking import auroc, average_precision
+from uq.ood.ranking import auroc, precision_area
 from uq.selective.certainty_curves import MAX_BINS, PER_BIN, ROUNDING, Cut, kept_weight
 
 #: Metrics of a row of the study, in reading order.
@@ -91,7 +91,7 @@ def draw_weights(
     return units if groups is None else units[:, groups]
 
 
-def measure(
+def study_numbers(
     codes: IntArray,
     y_prob: Float64Array,
     certainty: Float64Array,
@@ -180,7 +180,7 @@ def _metrics(
     total = np.where(both, n_ones + n_zeros, np.nan)
     with np.errstate(invalid="ignore"):
         area = np.where(both, auroc(ones, zeros), np.nan)
-        auprc = np.where(both, average_precision(ones, zeros), np.nan)
+        auprc = np.where(both, precision_area(ones, zeros), np.nan)
     right = np.where(p == 0.5, 0.5, (p > 0.5) == (codes == 1))
     ace = _ace(weight * (p - codes), weight, cells)
     return {

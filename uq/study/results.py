@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,11 +13,11 @@ from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import check_score_vector
 from calib._documents import document as doc
-from calib._documents import html, latex, text
 from calib._documents.charts import LineChart
+from calib._documents.documented import Documented
 from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES, Cut
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
-from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, measure, summarise
+from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, study_numbers, summarise
 from uq.study.scores import Protocol
 
 #: The method whose probabilities, and the one whose certainty, the recommended pair takes.
@@ -37,7 +36,7 @@ SHOWN = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StudyResult:
+class StudyResult(Documented):
     """Result of `leave_one_out_study`; printing it shows tables and what follows from them.
 
     Attributes
@@ -169,7 +168,7 @@ class StudyResult:
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0xF1,)))
         draws, kept = [], []
         for repeat, found in enumerate(self.predictions[model, method]):
-            metrics, what = measure(
+            metrics, what = study_numbers(
                 self.codes,
                 found.y_prob,
                 self._certainty(model, method, certainty, repeat),
@@ -269,33 +268,9 @@ class StudyResult:
 
     # ------------------------------------------------------------------------------------ outputs
 
-    def __str__(self) -> str:
-        return text.render(self.document())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html.fragment(self.document())
-
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write findings, tables and curves as one self-contained HTML file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write.
-        """
-        html.write(self.document(curves=True), path)
-
-    def to_latex(self) -> str:
-        """Return the tables of the study for LaTeX.
-
-        Returns
-        -------
-        tables : str
-            Each a ``tabular`` with the rules of the package booktabs.
-        """
-        return latex.render(self.document())
+    def page(self) -> doc.Document:
+        """Return the document of a file, curves included."""
+        return self.document(curves=True)
 
     def to_frame(self) -> Any:
         """Return the rows of the tables as a pandas DataFrame.

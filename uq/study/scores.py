@@ -60,7 +60,7 @@ class Protocol:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class StudyTable:
     """The checked data of a study.
 
     Attributes
@@ -82,7 +82,7 @@ class Table:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class StudyCell:
     """All held-out scores of one model and one repetition.
 
     Attributes
@@ -106,7 +106,7 @@ class Cell:
     final: Float64Array
 
 
-def outer_splits(table: Table, protocol: Protocol, repeat: int) -> IntArray:
+def outer_splits(table: StudyTable, protocol: Protocol, repeat: int) -> IntArray:
     """Return the outer split that leaves each row out, numbered from 0."""
     n_samples, k = len(table.codes), protocol.outer_folds
     seed = protocol.random_state + repeat
@@ -126,7 +126,7 @@ def outer_splits(table: Table, protocol: Protocol, repeat: int) -> IntArray:
     return np.unique(split, return_inverse=True)[1].astype(np.intp)  # without empty ones
 
 
-def inner_folds_of(table: Table, train: IntArray, n_folds: int, seed: int) -> IntArray:
+def inner_folds_of(table: StudyTable, train: IntArray, n_folds: int, seed: int) -> IntArray:
     """Return the inner fold of each training row.
 
     Raises
@@ -160,7 +160,7 @@ def seeded(estimator: Any, seed: int) -> Any:
     return fresh.set_params(**open_seeds)
 
 
-def check_model(name: str, estimator: Any, table: Table, protocol: Protocol) -> str:
+def check_model(name: str, estimator: Any, table: StudyTable, protocol: Protocol) -> str:
     """Train a model once, so that what is wrong with it or with X shows before the long run.
 
     Returns
@@ -188,7 +188,7 @@ def check_model(name: str, estimator: Any, table: Table, protocol: Protocol) -> 
 def _score_piece(
     estimator: Any,
     response: str,
-    table: Table,
+    table: StudyTable,
     protocol: Protocol,
     seed: int,
     split: IntArray,
@@ -209,7 +209,7 @@ def _score_piece(
 def _score_split(
     estimator: Any,
     response: str,
-    table: Table,
+    table: StudyTable,
     protocol: Protocol,
     seed: int,
     split: IntArray,
@@ -240,13 +240,13 @@ def _score_split(
 
 def held_out_cells(
     models: Mapping[str, Any],
-    table: Table,
+    table: StudyTable,
     protocol: Protocol,
     *,
     n_jobs: int | None,
     cache: str | os.PathLike[str] | None,
     progress: bool,
-) -> Iterator[tuple[str, int, Cell]]:
+) -> Iterator[tuple[str, int, StudyCell]]:
     """Yield the scores of every model and repetition, read from the cache where they are known.
 
     Raises
@@ -315,11 +315,11 @@ def _assemble(
     split: IntArray,
     parts: list[tuple[IntArray, Float64Array, Float64Array]],
     response: str,
-) -> Cell:
+) -> StudyCell:
     final = np.empty((len(parts[0][2]), len(split)))
     for number, (_, _, scores) in enumerate(parts):
         final[:, split == number] = scores
-    return Cell(
+    return StudyCell(
         kind="logits" if response == "decision_function" else "proba",
         split=split,
         fold=np.stack([fold for fold, _, _ in parts]),
@@ -354,7 +354,7 @@ def _file_name(
     return f"{readable}-seed{seed}-{key}.npz"
 
 
-def _write(file: Path, cell: Cell) -> None:
+def _write(file: Path, cell: StudyCell) -> None:
     """Write a cell so that a file of its name is always whole."""
     with atomic_write(file, "wb") as stream:
         np.savez_compressed(
@@ -367,10 +367,10 @@ def _write(file: Path, cell: Cell) -> None:
         )
 
 
-def _read(file: Path) -> Cell:
+def _read(file: Path) -> StudyCell:
     try:
         with np.load(file, allow_pickle=False) as stored:
-            return Cell(
+            return StudyCell(
                 kind=cast(InputKind, str(stored["kind"])),
                 split=stored["split"],
                 fold=stored["fold"],

@@ -20,7 +20,7 @@ from calib._border.warn import warn
 from uq.study.methods import Method, StudyPredictions, apply_method, read_methods
 from uq.study.models import study_models
 from uq.study.results import StudyResult
-from uq.study.scores import Protocol, Scheme, Table, held_out_cells
+from uq.study.scores import Protocol, Scheme, StudyTable, held_out_cells
 
 CALIBRATORS = ("raw", "platt", "isotonic", "venn_abers", "conformal")
 
@@ -217,7 +217,7 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
     return result
 
 
-def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Table, LabelArray]:
+def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[StudyTable, LabelArray]:
     """Return the checked data and the labels as given."""
     (X,) = indexable(X)
     if X is None or np.ndim(X) != 2:
@@ -239,7 +239,7 @@ def _read_table(X: ArrayLike, y: ArrayLike, groups: ArrayLike) -> tuple[Table, L
         )
     members = None if groups is None else unit_codes(groups, len(labels), "groups", "X")
     finite = _check_finite(X)
-    return Table(X, codes.astype(np.intp), members, finite), labels
+    return StudyTable(X, codes.astype(np.intp), members, finite), labels
 
 
 def _check_finite(X: Any) -> bool:
@@ -253,7 +253,7 @@ def _check_finite(X: Any) -> bool:
     return not bool(np.isnan(values).any())
 
 
-def _check_sizes(table: Table, protocol: Protocol) -> None:
+def _check_sizes(table: StudyTable, protocol: Protocol) -> None:
     """Raise unless every class survives the outer and the inner loop."""
     counts = np.bincount(table.codes, minlength=2)
     k, inner = protocol.outer_folds, protocol.inner_folds
@@ -279,7 +279,7 @@ def _check_sizes(table: Table, protocol: Protocol) -> None:
         )
 
 
-def _read_models(models: Mapping[str, Any] | None, table: Table) -> dict[str, Any]:
+def _read_models(models: Mapping[str, Any] | None, table: StudyTable) -> dict[str, Any]:
     if models is None:
         return study_models(impute=not table.finite)
     if not isinstance(models, Mapping) or not models:

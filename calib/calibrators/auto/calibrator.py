@@ -26,14 +26,20 @@ from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.auto.cross_fitting import (
     LABELS,
-    Cells,
+    ClassCells,
     candidates,
     is_large,
     thinning,
     unfitted,
 )
-from calib.calibrators.auto.packing import MOST_DIMENSIONS, check_layout, pack, unpack
-from calib.calibrators.auto.pooling import fit_pool, pool
+from calib.calibrators.auto.pooling import (
+    MOST_DIMENSIONS,
+    check_layout,
+    fit_pool,
+    pack,
+    pool,
+    unpack,
+)
 
 N_FOLDS = 5
 #: Probability that the identity reserves for all classes together, and the same in units of
@@ -207,7 +213,7 @@ class AutoCalibrator(BaseCalibrator):
         folds = stratified_folds(
             scores.every(step), codes[::step], part, N_FOLDS, self.random_state
         )
-        cells = Cells(
+        cells = ClassCells(
             scores.array[::step][folds.rows],
             scores.source,
             codes[::step][folds.rows],
@@ -230,7 +236,7 @@ class AutoCalibrator(BaseCalibrator):
             self._keep(chosen, fitted)
 
     def _weigh(
-        self, cells: Cells, logs: Float64Array, places: list[int]
+        self, cells: ClassCells, logs: Float64Array, places: list[int]
     ) -> list[tuple[int, float]]:
         """Return the members of the final pool with their weights."""
         codes, weight, fold = cells.flat()

@@ -56,7 +56,7 @@ CHOICE_ELEMENTS, CHOICE_ROWS = 100_000, 4000
 
 
 @dataclass(frozen=True)
-class Cells:
+class ClassCells:
     """Distinct samples of the choice, shared out among folds."""
 
     array: Array

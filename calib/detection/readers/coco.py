@@ -13,7 +13,7 @@ from calib._border.warn import warn
 from calib.detection.lrp import BoolArray
 from calib.detection.readers.coco_annotations import read_annotations
 from calib.detection.readers.json import JsonSource, load_source
-from calib.detection.readers.json_columns import Columns, OnInvalid, check_known, usable_rows
+from calib.detection.readers.json_columns import Columns, OnInvalid, check_known, rows_with_boxes
 from calib.detection.tables import checks
 from calib.detection.tables.detections import Detections, ScoreType
 from calib.detection.tables.flat import kept
@@ -225,7 +225,7 @@ def _read_detections(
     rows = detection_rows(*load_source(source, "detections"))
     scores = rows.numbers("score", "; are these annotations instead of detections?")
     boxes = rows.boxes("bbox")
-    usable = usable_rows(rows, boxes, "score", scores, on_invalid)
+    usable = rows_with_boxes(rows, boxes, "score", scores, on_invalid)
     columns: dict[str, Any] = {
         "boxes": boxes,
         "scores": scores,

@@ -10,7 +10,7 @@ import numpy as np
 from calib._border.checks import check_option, describe
 from calib._border.typing import IntArray, LabelArray
 from calib.detection.readers.json import JsonSource, load_source
-from calib.detection.readers.json_columns import Columns, OnInvalid, check_known, usable_rows
+from calib.detection.readers.json_columns import Columns, OnInvalid, check_known, rows_with_boxes
 from calib.detection.tables import checks
 from calib.detection.tables.flat import kept
 from calib.detection.tables.ground_truth import GroundTruth
@@ -92,7 +92,7 @@ def read_annotations(source: JsonSource, on_invalid: OnInvalid) -> GroundTruth:
     check_known(rows, "image_id", columns["image_id"], image_ids, "'images' does not list")
     check_known(rows, "category_id", columns["labels"], classes, "'categories' does not list")
     boxes, (area, given) = rows.boxes("bbox"), rows.optional_numbers("area")
-    usable = usable_rows(rows, boxes, "area", area, on_invalid)
+    usable = rows_with_boxes(rows, boxes, "area", area, on_invalid)
     rows.refuse_where(area < 0, "has an 'area' that is not >= 0")
     with np.errstate(over="ignore", invalid="ignore"):
         columns |= {"boxes": boxes, "area": np.where(given, area, boxes[:, 2] * boxes[:, 3])}

@@ -136,7 +136,7 @@ class Columns:
         self.refuse(row, f"has {key!r} that must be {wanted}; got {_shown(values[row])}")
 
 
-def usable_rows(
+def rows_with_boxes(
     columns: Columns, boxes: Float64Array, key: str, values: Float64Array, on_invalid: OnInvalid
 ) -> _Mask:
     """Return which rows have possible boxes (x, y, width, height) and numbers.

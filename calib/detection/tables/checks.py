@@ -264,7 +264,7 @@ def image_sizes(x: ArrayLike, n: int, name: str) -> Float64Array:
     return array
 
 
-def pairs(x: ArrayLike, name: str, images: LabelArray) -> LabelArray:
+def pairs_of_numbers(x: ArrayLike, name: str, images: LabelArray) -> LabelArray:
     """Return pairs of image and class: int64, or texts where image ids are texts."""
     array = to_numpy(read_array(x, name))
     if array.size == 0:

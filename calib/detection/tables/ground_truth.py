@@ -113,7 +113,9 @@ file_names, ids_made_up
             checks.warn_outside(self.boxes, sizes[np.searchsorted(images, self.image_id)])
         for name in ("negative", "not_exhaustive"):
             if getattr(self, name) is not None:
-                set_fields(self, **{name: checks.pairs(getattr(self, name), name, images)})
+                set_fields(
+                    self, **{name: checks.pairs_of_numbers(getattr(self, name), name, images)}
+                )
 
     @classmethod
     def from_arrays(

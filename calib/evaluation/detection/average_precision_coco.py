@@ -203,7 +203,9 @@ def average_precision(
         )
     else:
         _check_plain(backend, detections, ground_truth)
-        curves = coco_peers.curves(backend, detections, ground_truth, labels, thresholds, limits)
+        curves = coco_peers.peer_curves(
+            backend, detections, ground_truth, labels, thresholds, limits
+        )
     if np.isnan(curves.precision).all():
         warn(
             "average_precision is NaN: there is no annotated box that can be missed",

@@ -17,7 +17,7 @@ from calib.evaluation.detection.precision_recall import AREA_RANGES, RECALLS, Cu
 AREA_NAMES = ["all", "small", "medium", "large"]
 
 
-def curves(
+def peer_curves(
     backend: str,
     detections: Detections,
     ground_truth: GroundTruth,

@@ -190,12 +190,7 @@ def post_hoc_improvement(
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)
     both = check_both_predictions(
-        y_true,
-        y_prob_before,
-        y_prob_after,
-        labels=labels,
-        pos_label=pos_label,
-        sample_weight=sample_weight,
+        y_true, y_prob_before, y_prob_after, labels, pos_label, sample_weight
     )
     (codes, before, weight, classes), (_, after, _, _) = both
     if max(2, before.shape[1]) != max(2, after.shape[1]):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import check_fraction, describe
+from calib._border.checks import check_fraction
 from calib._border.labels import check_same_length, check_vector, check_weight
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib.warnings import DegenerateScoresWarning
 
@@ -334,21 +335,6 @@ def number_vector(values: ArrayLike, name: str) -> Float64Array:
     if not len(array):
         raise ValueError(f"{name} has 0 samples; pass at least one")
     return as_numbers(array, name)
-
-
-def as_numbers(array: LabelArray, name: str) -> Float64Array:
-    """Return numbers as float64; texts and dates are none, even where they could be converted."""
-    if array.dtype.kind not in "biufO":
-        raise ValueError(
-            f"{name} must hold numbers; got values of type {array.dtype}, such as "
-            f"{describe(array.ravel()[:1].tolist())}"
-        )
-    try:
-        if array.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in array.flat):
-            raise ValueError("it holds texts")
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers; {error}") from error
 
 
 def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:

@@ -17,7 +17,7 @@ from calib.evaluation.report.measures import (
     MeasureInfo,
     Prepared,
     Replicates,
-    cells_of,
+    bin_cells,
     describe_measures,
     kind_of_bins,
     label_redraws,
@@ -220,7 +220,7 @@ class _BinnedScores:
     def __init__(self, prediction: Float64Array, model: Prepared) -> None:
         self.prediction, self.ordered = prediction, OrderedScores(prediction)
         self.edges = model.edges
-        self.cells = cells_of(prediction, model.n_bins, model.own_edges)
+        self.cells = bin_cells(prediction, model.n_bins, model.own_edges)
 
     def values(
         self,

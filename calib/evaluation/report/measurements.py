@@ -96,7 +96,7 @@ class MeasurementTable:
             plain_table(["stage", *OTHERS], {"": others}),
             *(Verdict(row.name, f"{row.value:.4f}") for row in areas),
         ]
-        return text.render(
+        return text.text_of(
             Document("Calibration measurements", f"{self.n_samples:,} samples", blocks)
         )
 
@@ -222,12 +222,7 @@ def measurement_table(
     """
     check_option("average", average, views.PAIR_VIEWS)
     both = check_both_predictions(
-        y_true,
-        y_prob_before,
-        y_prob_after,
-        labels=labels,
-        pos_label=pos_label,
-        sample_weight=sample_weight,
+        y_true, y_prob_before, y_prob_after, labels, pos_label, sample_weight
     )
     columns = [views.all_columns(proba) for _, proba, _, _ in both]
     codes, _, weight, _ = both[0]

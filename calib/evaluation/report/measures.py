@@ -152,7 +152,7 @@ def prepare(
         floor=floor,
         prediction=prediction,
         event=event,
-        cells=cells_of(prediction, n_bins, own_edges),
+        cells=bin_cells(prediction, n_bins, own_edges),
         class_cells=class_cells,
         class_edges=class_edges,
         n_bins=n_bins,
@@ -161,7 +161,7 @@ def prepare(
     )
 
 
-def cells_of(values: Float64Array, n_bins: int, own_edges: Float64Array | None) -> IntArray:
+def bin_cells(values: Float64Array, n_bins: int, own_edges: Float64Array | None) -> IntArray:
     """Return the bin of every value, of equal width or between own edges."""
     if own_edges is None:
         return binning.uniform_cells(values, n_bins)

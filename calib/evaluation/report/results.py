@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import Any, Literal
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
 from calib._documents import document as doc
-from calib._documents import html, latex, text
+from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import charts, further_measures, measures
 from calib.evaluation.report.findings import SHORT, findings
@@ -35,7 +34,7 @@ GROUPED_NOTE = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CalibrationReport:
+class CalibrationReport(Documented):
     """Result of `calibration_report`; printing it shows the table.
 
     Attributes
@@ -181,34 +180,6 @@ class CalibrationReport:
         ]
 
     # ------------------------------------------------------------------------------------ outputs
-
-    def __str__(self) -> str:
-        return text.render(self.document())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html.fragment(self.document())
-
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write the report as one self-contained HTML file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write; tables, text and diagrams are inside it, nothing is loaded.
-        """
-        html.write(self.document(), path)
-
-    def to_latex(self) -> str:
-        """Return the tables of the report for LaTeX.
-
-        Returns
-        -------
-        tables : str
-            Each a ``tabular`` with the rules of the package booktabs.
-        """
-        return latex.render(self.document())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""

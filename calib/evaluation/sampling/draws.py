@@ -54,7 +54,19 @@ def drawn_units(n_units: int, rng: np.random.Generator) -> IntArray:
 
 
 def unit_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> IntArray:
-    """Return how often every unit (sample, group, image) is drawn, (n_resamples, n_units)."""
+    """Return how often every unit is drawn in every resample, with replacement.
+
+    Parameters
+    ----------
+    n_units : int
+        Samples, groups or images.
+    n_resamples : int
+    rng : Generator
+
+    Returns
+    -------
+    counts : ndarray of int, shape (n_resamples, n_units)
+    """
     drawn = rng.integers(0, n_units, (n_resamples, n_units))
     drawn += np.arange(n_resamples)[:, None] * n_units
     counts = np.bincount(drawn.ravel(), minlength=n_resamples * n_units)
@@ -62,7 +74,19 @@ def unit_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Int
 
 
 def multinomial_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> IntArray:
-    """Return the same from other random numbers, without the units of every draw."""
+    """Return the same as `unit_counts` from other random numbers, without the units of a draw.
+
+    Parameters
+    ----------
+    n_units : int
+        Samples, groups or images.
+    n_resamples : int
+    rng : Generator
+
+    Returns
+    -------
+    counts : ndarray of int, shape (n_resamples, n_units)
+    """
     return rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n_resamples)
 
 

@@ -115,7 +115,19 @@ def interval_of(
 def summarized(
     value: float, low: float, high: float, confidence_level: float, replicates: LabelArray
 ) -> Interval:
-    """Return an interval with the summary of its replicates."""
+    """Return an interval with the summary of its replicates.
+
+    Parameters
+    ----------
+    value, low, high : float
+    confidence_level : float
+        In (0, 1).
+    replicates : ndarray of shape (n_resamples,)
+
+    Returns
+    -------
+    interval : Interval
+    """
     return Interval(
         value=value,
         low=float(low),

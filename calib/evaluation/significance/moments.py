@@ -20,7 +20,7 @@ import numpy as np
 from calib._border.arrays import PROBA_FLOOR
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
-from calib._core.logistic import Odds, fit_logistic, log_loss, separable
+from calib._core.logistic import Odds, binomial_loss, fit_logistic, separable
 from calib._core.newton import find_root
 from calib._core.rows import LocalRows
 
@@ -144,7 +144,7 @@ def in_the_large(p: Float64Array, y: Float64Array, w: Float64Array) -> Outcome:
     return Outcome(z, p_value, "N(0, 1), two-sided", estimates)
 
 
-def absolute_sum(coefficient: Float64Array, p: Float64Array) -> Statistic:
+def absolute_gap(coefficient: Float64Array, p: Float64Array) -> Statistic:
     """Return ``|sum c (y - p)|`` as a function of redrawn events."""
     expected = float(coefficient @ p)
     return lambda events: np.abs(np.einsum("ri,i->r", events, coefficient) - expected)
@@ -164,7 +164,7 @@ def cox_score(p: Float64Array, w: Float64Array) -> Statistic:
     def statistic(events: Float64Array) -> Float64Array:
         out = np.zeros(len(events))
         for coefficient, variance in known:
-            out += absolute_sum(coefficient, p)(events) ** 2 / variance
+            out += absolute_gap(coefficient, p)(events) ** 2 / variance
         return out
 
     return statistic
@@ -245,14 +245,14 @@ def cox(p: Float64Array, y: Float64Array, w: Float64Array) -> Outcome:
     s = _log_odds(p)[:, None]
     target = y[:, None] > 0
     goals = (np.zeros(1), np.ones(1))
-    at_null = float(log_loss(s, target, w, goals)[0])
+    at_null = float(binomial_loss(s, target, w, goals)[0])
     flat = bool((s == s[0]).all())
     design = np.ones((len(s), 1)) if flat else np.column_stack([np.ones(len(s)), s])
     slope = intercept = math.nan
     note = ""
     if flat:
         intercept, _ = _intercept(s[:, 0], y, w)
-        at_best = float(log_loss(np.clip(s + intercept, -800, 800), target, w, goals)[0])
+        at_best = float(binomial_loss(np.clip(s + intercept, -800, 800), target, w, goals)[0])
         note = "cox has no slope: all predictions are equal; it tests the intercept alone"
     elif separable(s, target)[0]:
         at_best = _separated_loss(s[:, 0], target[:, 0], w)

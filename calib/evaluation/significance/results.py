@@ -121,11 +121,11 @@ class CalibrationTests:
 
     def rows(self) -> str:
         """Return the tests as text, without the notes."""
-        return text.render(Document("Calibration tests", self.heading, [table_of_tests(self)]))
+        return text.text_of(Document("Calibration tests", self.heading, [table_of_tests(self)]))
 
     def __str__(self) -> str:
         notes = [note for note in (P_VALUE_NOTE, self._laws(), *self.notes) if note]
-        return text.render(
+        return text.text_of(
             Document("Calibration tests", self.heading, [table_of_tests(self), Notes(notes)])
         )
 

@@ -279,9 +279,9 @@ def _statistics(p: Float64Array, w: Float64Array, n_groups: int) -> dict[str, St
     return {
         "ecce_mad": lambda events: walk.excursions(events, "mad"),
         "ecce_range": lambda events: walk.excursions(events, "range"),
-        "in_the_large": moments.absolute_sum(w, p),
+        "in_the_large": moments.absolute_gap(w, p),
         "cox": moments.cox_score(p, w),
-        "spiegelhalter": moments.absolute_sum(w * (1.0 - 2.0 * p), p),
+        "spiegelhalter": moments.absolute_gap(w * (1.0 - 2.0 * p), p),
         "hosmer_lemeshow": moments.hosmer_lemeshow_statistic(p, w, n_groups),
     }
 

@@ -19,7 +19,7 @@ from calib.evaluation.report import measures
 from calib.evaluation.report.measure_results import joint_ranges
 from calib.evaluation.stream.redraws import fine_table
 from calib.evaluation.stream.results import AccumulatedReport, model_report, replicates_of
-from calib.evaluation.stream.sums import Layout, add_rows
+from calib.evaluation.stream.sums import SumLayout, add_rows
 from calib.evaluation.views.views import natural_view
 
 
@@ -269,8 +269,8 @@ class CalibrationAccumulator:
             )
 
     @property
-    def _layout(self) -> Layout:
-        return Layout(self.n_classes, self.n_bins)
+    def _layout(self) -> SumLayout:
+        return SumLayout(self.n_classes, self.n_bins)
 
 
 def accumulated_report(

@@ -18,13 +18,13 @@ from calib._core.binning import BinTable
 from calib.evaluation.report.measures import class_law, view_laws
 from calib.evaluation.sampling.draws import multinomial_counts, poisson_sums
 from calib.evaluation.sampling.intervals import GapLaw
-from calib.evaluation.stream.sums import Layout
+from calib.evaluation.stream.sums import SumLayout
 
 #: Numbers in a batch of replicates (32 MB).
 BATCH_NUMBERS = 1 << 22
 
 
-class Draws(NamedTuple):
+class StreamDraws(NamedTuple):
     """Values of the four binned errors: expected, adaptive, over- and underconfidence."""
 
     value: Float64Array  # (4,)
@@ -33,7 +33,7 @@ class Draws(NamedTuple):
     laws: tuple[GapLaw | None, ...]  # None where there is no bootstrap
 
 
-def fine_table(layout: Layout, sums: Float64Array) -> BinTable:
+def fine_table(layout: SumLayout, sums: Float64Array) -> BinTable:
     """Return the equal-width table of the view on all its cells."""
     weight, _, prob = layout.view(sums)
     edges = binning.uniform_edges(layout.n_cells)[None, :]
@@ -64,7 +64,9 @@ def equal_mass_bins(weight: Float64Array, n_bins: int) -> IntArray:
     return out
 
 
-def draw(layout: Layout, sums: Float64Array, n_resamples: int, rng: np.random.Generator) -> Draws:
+def draw_stream(
+    layout: SumLayout, sums: Float64Array, n_resamples: int, rng: np.random.Generator
+) -> StreamDraws:
     """Compute the binned errors with replicates."""
     n_bins = layout.n_bins
     table = fine_table(layout, sums)
@@ -103,7 +105,7 @@ def draw(layout: Layout, sums: Float64Array, n_resamples: int, rng: np.random.Ge
         ace = class_law(
             np.concatenate([observed[:, :, 1:], drawn[:, :, 1:]], axis=1), redrawn[:, 1:]
         )
-    return Draws(value[0], drawn_bootstrap, drawn_calibrated, (ece, ace, over, under))
+    return StreamDraws(value[0], drawn_bootstrap, drawn_calibrated, (ece, ace, over, under))
 
 
 def _variance(sums: Float64Array, square: Float64Array) -> Float64Array:
@@ -161,7 +163,7 @@ def _gathered(sums: Float64Array, bins: list[IntArray], n_bins: int) -> Float64A
 
 
 def _adaptive(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     value: Float64Array,
     bootstrap: Float64Array,

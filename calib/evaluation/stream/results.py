@@ -16,7 +16,7 @@ from calib.evaluation.report.records import ERROR_NOTE, ModelReport
 from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.intervals import GapLaw, Moments
 from calib.evaluation.stream import redraws
-from calib.evaluation.stream.sums import Layout
+from calib.evaluation.stream.sums import SumLayout
 
 #: Place of the binned errors among the draws.
 _BINNED = {
@@ -90,7 +90,7 @@ class AccumulatedReport(CalibrationReport):
 
 
 def model_report(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     label: object,
     information: dict[str, MeasureInfo],
@@ -126,14 +126,14 @@ def model_report(
 
 
 def replicates_of(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     information: dict[str, MeasureInfo],
     n_resamples: int,
     rng: np.random.Generator,
 ) -> StreamReplicates:
     """Return values and draws of all measures; the losses have the normal limit of their draws."""
-    draws = redraws.draw(layout, sums, n_resamples, rng)
+    draws = redraws.draw_stream(layout, sums, n_resamples, rng)
     weight, square, cube = layout.scalars(sums)[1:4]
     losses = dict(zip(LOSSES, layout.losses(sums), strict=True))
     value = np.empty(len(information))
@@ -181,7 +181,7 @@ def _moments(
     )
 
 
-def _rows(layout: Layout, sums: Float64Array, label: object) -> BinnedCalibrationTable:
+def _rows(layout: SumLayout, sums: Float64Array, label: object) -> BinnedCalibrationTable:
     table = redraws.coarse(redraws.fine_table(layout, sums), layout.n_bins)
     weight = table.weight[0]
     squares = layout.view(sums)[1].sum(axis=0).reshape(layout.n_bins, -1).sum(axis=1)

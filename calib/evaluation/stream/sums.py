@@ -40,7 +40,7 @@ SCALARS, PER_LOSS, N_LOSSES = 7, 8, 3
 
 
 @dataclass(frozen=True)
-class Layout:
+class SumLayout:
     """Where each sum stands.
 
     Attributes
@@ -98,7 +98,7 @@ class Layout:
 
 
 def add_rows(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     proba: FloatArray,
     codes: IntArray,
@@ -120,7 +120,7 @@ def add_rows(
 
 
 def _add_binary(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     proba: FloatArray,
     codes: IntArray,
@@ -154,7 +154,7 @@ def _add_binary(
 
 
 def _add_multiclass(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     proba: FloatArray,
     codes: IntArray,
@@ -217,7 +217,7 @@ def _add_losses(
 
 
 def _add_view(
-    layout: Layout,
+    layout: SumLayout,
     sums: Float64Array,
     prediction: Float64Array,
     event: LabelArray,

@@ -128,7 +128,7 @@ def _run_starts(ordered: LabelArray) -> LabelArray:
     return np.flatnonzero(starts)
 
 
-def positive_rows(
+def rows_of_positive_weight(
     score: Float64Array, event: LabelArray, weight: Float64Array | None
 ) -> tuple[Float64Array, LabelArray, Float64Array | None]:
     """Leave out the samples whose weight is zero."""
@@ -175,4 +175,4 @@ def checked_pairs(
     codes, proba, weight, _ = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )
-    return positive_rows(*views.pairs(proba, codes, average), weight)
+    return rows_of_positive_weight(*views.pairs(proba, codes, average), weight)

@@ -31,7 +31,7 @@ LEAST_RANGE = 0.1
 _OVER, _UNDER = np.array([178, 24, 43]), np.array([33, 102, 172])
 
 
-def reliability_diagram(name: str, model: DetectionModelReport) -> Figure:
+def detection_diagram(name: str, model: DetectionModelReport) -> Figure:
     """Return mean overlap and precision against mean score."""
     marks = square("Mean score", "Mean overlap, precision")
     sentences = []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from calib._border.optional import require
 from calib._documents import document as doc
-from calib._documents import html, latex, text
+from calib._documents.documented import Documented
 from calib.evaluation.detection.report import charts
 from calib.evaluation.detection.report.records import (
     ClassTable,
@@ -33,7 +32,7 @@ CLASS_NOTE = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DetectionReport:
+class DetectionReport(Documented):
     """Result of `detection_report`; printing it shows the table.
 
     Attributes
@@ -180,35 +179,6 @@ class DetectionReport:
         return verdict(found, raw, self.per_class.get(model))
 
     # ------------------------------------------------------------------------------------ outputs
-
-    def __str__(self) -> str:
-        return text.render(self.document())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return html.fragment(self.document())
-
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write the report as one self-contained HTML file.
-
-        Parameters
-        ----------
-        path : str or path-like
-            File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
-            file is replaced when all is written, never left in part.
-        """
-        html.write(self.document(), path)
-
-    def to_latex(self) -> str:
-        """Return the tables of the report for LaTeX.
-
-        Returns
-        -------
-        tables : str
-            Each a ``tabular`` with the rules of the package booktabs.
-        """
-        return latex.render(self.document())
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries, lists, strings and numbers; None for NaN."""
@@ -369,7 +339,7 @@ class DetectionReport:
         both = (
             doc.Figures(
                 "Score against outcome",
-                [charts.reliability_diagram(name, model) for name, model in self.models.items()],
+                [charts.detection_diagram(name, model) for name, model in self.models.items()],
                 "A dot per bin of the score, all classes pooled, at mean score and mean outcome, "
                 "larger for more detections: overlap (0 for false positives), and share of true "
                 f"positives. Bars: {100 * self.confidence_level:g} % bootstrap intervals over "

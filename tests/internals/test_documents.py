@@ -75,7 +75,7 @@ def test_every_block_and_mark_is_tried() -> None:
 
 
 def test_terminal() -> None:
-    lines = text.render(EVERYTHING).splitlines()
+    lines = text.text_of(EVERYTHING).splitlines()
     assert lines[0].startswith("Title: <script>")
     start = lines.index("Numbers")
     assert lines[start : start + 7] == [
@@ -104,14 +104,14 @@ def test_terminal_shows_less_of_some_columns() -> None:
         Column("brief", terminal="brief"),
         Column("hidden", terminal="none"),
     ]
-    shown = text.render(Document("T", "h", [Table(columns, [Group([cells])])]))
+    shown = text.text_of(Document("T", "h", [Table(columns, [Group([cells])])]))
     assert shown.splitlines()[2:] == ["name  whole       brief", "  a   1 (0 to 2)      2"]
 
 
 @pytest.mark.parametrize(("n_columns", "gap"), [(10, 2), (11, 1), (12, 2)])
 def test_wide_tables_stand_closer_where_that_helps(n_columns: int, gap: int) -> None:
     table = plain_table(["name"] * n_columns, {"": [["x" * 8] * n_columns]})
-    row = text.render(Document("T", "h", [table])).splitlines()[-1]
+    row = text.text_of(Document("T", "h", [table])).splitlines()[-1]
     assert len(row) == 2 + 8 * n_columns + gap * (n_columns - 1)
     assert (len(row) <= text.WIDEST) is (n_columns < 12)
 
@@ -152,7 +152,7 @@ def test_file(tmp_path: Path) -> None:
 
 
 def test_latex() -> None:
-    tables = latex.render(EVERYTHING)
+    tables = latex.latex_of(EVERYTHING)
     assert tables.count(r"\begin{tabular}") == tables.count(r"\bottomrule") == 2
     assert r"\multicolumn{4}{l}{\emph{One}} \\" in tables
     assert r"raw & 0.5$^{*}$ & 0.25 {\scriptsize (0 to 1)} & a \\" in tables
