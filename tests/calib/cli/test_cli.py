@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -260,7 +261,7 @@ def test_one_column_of_the_positive_class(kind, option, labels, tmp_path, rng, s
     np.testing.assert_array_equal(got, proba)
     text = succeeds("report", path, *args, "--calibrator", cal)
     log_loss = -np.log(proba[np.arange(300), positive.astype(int)]).mean()
-    assert f"{'  cal':20}{log_loss:>9.4f}" in text
+    assert re.search(rf"^  cal +{log_loss:.4f}", text, re.MULTILINE)
 
 
 def test_archive_with_matrices_of_several_lengths(tmp_path, logits, y, succeeds):
@@ -416,7 +417,7 @@ def test_several_scores_in_one_report(data, tmp_path, succeeds):
     assert f"wrote {out}" in text
     assert "one" in text
     assert "<html" in out.read_text(encoding="utf-8").lower()
-    table = text.split("Minus one")[0].splitlines()
+    table = text.split("Differences to one")[0].splitlines()
     values = [line.split()[1] for line in table if line.startswith(("  one", "  two"))]
     assert values[::2] == values[1::2], "the names of the columns order both alike"
 
@@ -728,7 +729,7 @@ def test_bad_calibrator_files(data, tmp_path, fails, logits, y):
         "hostile": text.replace('"temperature"', '"os:system"'),
         "other": '{"a": 1}',
         "table": "a,b\n1,2\n",
-        "number": text.replace('"format": 1', '"format": 99'),
+        "number": re.sub('"format": [0-9]+', '"format": 99', text),
     }.items():
         path = tmp_path / f"{name}.json"
         path.write_text(content)
