@@ -11,6 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from calib._border.checks import check_integer
 from calib._border.limits import MOST_RESAMPLES
+from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray
 from calib._core import links
 from calib.detection import Detections, GroundTruth
@@ -203,7 +204,7 @@ def make_detection_scenes(
     GroundTruth(318 boxes, 50 images, 8 classes)
     """
     _check_scene(n_images, objects_per_image, background_per_image, overconfidence, crowd_rate)
-    rng = np.random.default_rng(random_state)
+    rng = fixed(random_state)
     n_classes = len(SCENE_CLASSES)
     share = 0.7 ** np.arange(n_classes)
     image = np.repeat(np.arange(n_images), rng.poisson(objects_per_image, n_images))

@@ -57,7 +57,14 @@ HEAVY_AT_TOP = {("calib/export.py", "torch")}
 #: Must not be loaded by importing the packages, by whatever route.
 NEVER_LOADED = ("jinja2", "torch", "matplotlib", "pandas", "netcal", "mapie")
 #: Call -> the only file that makes it.
-ONE_PLACE = {"warnings.warn": "calib/_border/warn.py"}
+ONE_PLACE = {
+    "warnings.warn": "calib/_border/warn.py",
+    "np.random.default_rng": "calib/_border/random.py",
+    "np.random.RandomState": "calib/_border/random.py",
+    "rng.multinomial": "calib/evaluation/sampling/draws.py",
+}
+#: Where values are asked whether they are numbers.
+ASKS_FOR_NUMBERS = "calib/_border/checks.py"
 #: The only file that opens others for writing.
 WRITER = "calib/_border/files.py"
 #: The only folder that holds tags, the file that knows pages by theirs, and what a tag is.
@@ -241,6 +248,10 @@ def test_warnings_files_and_generators_have_one_place(source: Path) -> None:
             called = ast.unparse(node.func)
             for call, place in ONE_PLACE.items():
                 assert called != call or name == place, f"{name}, line {node.lineno}: {call}"
+            number = called == "isinstance" and re.search(
+                r"np\.(number|integer|floating)", ast.unparse(node)
+            )
+            assert not number or name == ASKS_FOR_NUMBERS, f"{name}, line {node.lineno}"
             writes = writing_call(node)
             assert writes is None or name == WRITER, f"{name}, line {node.lineno}: {writes}"
         if isinstance(node, ast.ClassDef) and node.name.endswith("Warning"):

@@ -25,13 +25,18 @@ def check_option(name: str, value: object, allowed: tuple[object, ...]) -> None:
 
 def check_integer(name: str, value: object, *, low: int, high: int | None = None) -> int:
     """Return `value` as an int that is at least `low`, and at most `high`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if not is_integer(value):
         raise ValueError(f"{name} must be an integer >= {low}; got {describe(value)}")
     if value < low:
         raise ValueError(f"{name} must be >= {low}; got {value}")
     if high is not None and value > high:
         raise ValueError(f"{name} must be at most {high:,}; got {describe(int(value))}")
     return int(value)
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number of Python or NumPy; ``True`` is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib._border.checks import describe
+from calib._border.checks import describe, is_integer
 from calib._border.typing import RandomState
 
 #: Sets the random numbers of the library apart from others drawn with the same seed.
@@ -26,9 +26,7 @@ def generator(random_state: RandomState) -> np.random.Generator:
         return np.random.default_rng(random_state)
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(0, 2**31 - 1, size=4))
-    if isinstance(random_state, (bool, np.bool_)) or not isinstance(
-        random_state, (int, np.integer)
-    ):
+    if not is_integer(random_state):
         raise ValueError(
             f"random_state must be an int >= 0, a RandomState, a Generator or None; got "
             f"{describe(random_state)}"
@@ -41,3 +39,8 @@ def generator(random_state: RandomState) -> np.random.Generator:
 def stream(seed: int, *key: int) -> np.random.Generator:
     """Return the generator of a seed and a key: other keys give independent numbers."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+def fixed(seed: int) -> np.random.Generator:
+    """Return the generator of a number, for draws that are the same in every process."""
+    return np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import check_option, describe
+from calib._border.checks import check_option, describe, is_number
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
@@ -81,8 +81,7 @@ class LinearMapCalibrator(BaseCalibrator):
 
     def _check_structure(self) -> None:
         check_option("structured", self.structured, (True, False))
-        number = isinstance(self.strength, (int, float, np.number))
-        if isinstance(self.strength, bool) or not number or not 0.0 < self.strength < np.inf:
+        if not is_number(self.strength) or not 0.0 < self.strength < np.inf:
             raise ValueError(f"strength must be a number > 0; got {describe(self.strength)}")
 
     def _fit_linear(self, rows: Rows) -> LinearFit:

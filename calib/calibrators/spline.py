@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_number
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
@@ -210,7 +210,6 @@ def _curves(s: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
 
 def _check_prior_weight(value: object) -> float:
     """Return the weight of the pseudo-observations as a finite float >= 0."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0.0 <= float(value) < np.inf:  # type: ignore[arg-type]
+    if not is_number(value) or not 0.0 <= float(value) < np.inf:
         raise ValueError(f"prior_weight must be a finite number >= 0; got {describe(value)}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from calib._border.arrays import PROBA_FLOOR, array_namespace, like, row_blocks, to_numpy
-from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.typing import Array, ArrayLike, Float64Array, RandomState
 from calib._core import links
 from calib._core.fitted_map import MapTraits
@@ -339,8 +339,7 @@ def _check_shrinkage(value: Any) -> float | None:
     """Return a fixed share, None for the cross-validated one."""
     if isinstance(value, str) and value == "cv":
         return None
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 <= float(value) <= 1:
+    if not is_number(value) or not 0 <= float(value) <= 1:
         raise ValueError(f"shrinkage must be 'cv' or a number in [0, 1]; got {describe(value)}")
     return float(value)
 

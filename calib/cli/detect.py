@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import clone
 
+from calib._border.random import fixed
 from calib.cli.detect_parser import PER_CLASS
 from calib.cli.targets import check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
@@ -340,7 +341,7 @@ def _held_out(
     if len(truth.images) < MIN_IMAGES:
         return in_sample
     before, after = [], []
-    images = np.random.default_rng(0).permutation(truth.images)
+    images = fixed(0).permutation(truth.images)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # classes that a fold lacks; the full fit has warned
         for number, part in enumerate(np.array_split(images, N_FOLDS), start=1):

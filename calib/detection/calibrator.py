@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._border.words import did_you_mean
@@ -508,7 +508,7 @@ def check_detection_options(options: Mapping[str, Any]) -> None:
             f"features must be a sequence, for instance {POSITIONS}; got {describe(features)}"
         )
     for one in features:
-        column = isinstance(one, (int, np.integer)) and not isinstance(one, bool) and one >= 0
+        column = is_integer(one) and one >= 0
         if not column and one not in POSITIONS:
             raise ValueError(
                 f"features must be names among {POSITIONS} or column numbers >= 0 of "

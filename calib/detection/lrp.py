@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_option, describe
+from calib._border.checks import check_option, describe, is_number
+from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib.detection.matching import Matches, match
@@ -466,7 +467,7 @@ def reaches_thresholds_of_others(
             "lrp", iou_threshold, labels, fallback, detections, ground_truth, matches
         )
         return apply_thresholds(detections, known, default=pooled)
-    fold_of = np.random.default_rng(FOLD_SEED).permutation(len(images)) % n_folds
+    fold_of = fixed(FOLD_SEED).permutation(len(images)) % n_folds
     order = np.lexsort((-detections.scores, detections.labels))  # sorted once, cheap to sort again
     table, fold = detections[order], fold_of[image[order]]
     every = MatchedScores.from_matches(
@@ -556,7 +557,6 @@ def truth_counts(ground_truth: GroundTruth, classes: IntArray) -> IntArray:
 
 def check_number(value: object, name: str) -> float:
     """Return a number other than NaN as a float."""
-    bad = isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number))
-    if bad or np.isnan(value):  # type: ignore[call-overload]
+    if not is_number(value) or np.isnan(value):
         raise ValueError(f"{name} must be a number; got {describe(value)}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_number
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
@@ -293,7 +293,7 @@ def _matches(
 
 def check_iou(name: str, value: object) -> float:
     """Return an overlap in [0, 1]."""
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
+    if not is_number(value):
         raise ValueError(f"{name} must be a number in [0, 1]; got {describe(value)}")
     if not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must lie in [0, 1]; got {value}")

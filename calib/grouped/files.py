@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import describe
+from calib._border.random import fixed
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._core import links
 from calib._core.fitted_map import FittedArray
@@ -124,7 +125,7 @@ def _trial_rows(calibrator: BaseCalibrator) -> Float64Array:
     n_columns = calibrator.n_features_in_
     n_scores = calibrator.n_score_columns(n_columns)
     n_tops = min(n_scores, MOST_TRIALS)
-    rng = np.random.default_rng(0)
+    rng = fixed(0)
     sizes = np.repeat(TRIAL_SIZES, 3)[:, None]
     logits = np.concatenate(
         [

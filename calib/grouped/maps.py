@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from calib._border.checks import check_integer, describe
+from calib._border.checks import check_integer, describe, is_number
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
@@ -334,7 +334,7 @@ class DependentLogisticCalibrator(_ScoreFirst):
         self.penalty = penalty
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        if isinstance(self.penalty, bool) or not isinstance(self.penalty, (int, float, np.number)):
+        if not is_number(self.penalty):
             raise ValueError(f"penalty must be a number >= 0; got {describe(self.penalty)}")
         if not 0 <= self.penalty < np.inf:
             raise ValueError(f"penalty must be finite and >= 0; got {self.penalty}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from calib._border.checks import check_integer, check_option, describe, is_number
+from calib._border.checks import check_integer, check_option, describe, is_integer, is_number
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
@@ -129,7 +129,7 @@ def check_set_options(params: dict[str, Any]) -> None:
 
 def seed_of(random_state: Any) -> int:
     """Return an integer seed: `random_state` itself, or a number drawn from it."""
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+    if is_integer(random_state):
         check_random_state(random_state)
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))

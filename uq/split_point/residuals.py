@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import check_integer
+from calib._border.checks import check_integer, is_integer
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers, check_matrix
@@ -134,7 +134,7 @@ def out_of_fold(
         If the test parts of `cv` do not hold every row once.
     """
     n_rows, n_targets = len(y), 1 if y.ndim == 1 else y.shape[1]
-    whole_number = isinstance(cv, (int, np.integer)) and not isinstance(cv, bool)
+    whole_number = is_integer(cv)
     if whole_number and parameters.groups is None:
         cv = KFold(min(check_integer("cv", cv, low=2), n_rows), shuffle=True, random_state=random)
     folds = folds_of(cv, X, y, classifier=False, split=parameters.split, partition=True)

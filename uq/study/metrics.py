@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calib._border.random import stream
 from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
 from calib.evaluation.sampling.draws import multinomial_counts
@@ -86,7 +87,7 @@ def draw_weights(
         Rows of a group are drawn together.
     """
     n_units = n_samples if groups is None else int(groups.max()) + 1
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0x57D7,)))
+    rng = stream(seed, 0x57D7)
     units = np.vstack([np.ones((1, n_units)), multinomial_counts(n_units, n_resamples, rng)])
     return units if groups is None else units[:, groups]
 

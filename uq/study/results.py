@@ -10,6 +10,7 @@ import numpy as np
 
 from calib._border.checks import check_option, describe
 from calib._border.optional import require
+from calib._border.random import stream
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import check_score_vector
 from calib._documents import document as doc
@@ -165,7 +166,7 @@ class StudyResult(Documented):
     def _measure(self, model: str, method: str, certainty: str, cut: Cut, at: float) -> StudyRow:
         seed, n_samples = self.protocol.random_state, len(self.codes)
         weight = draw_weights(self.groups, n_samples, self.n_resamples, seed)
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0xF1,)))
+        rng = stream(seed, 0xF1)
         draws, kept = [], []
         for repeat, found in enumerate(self.predictions[model, method]):
             metrics, what = study_numbers(

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from calib._border.arrays import row_blocks
+from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray, RandomState
 from calib._core.scores import Scores
 
@@ -110,9 +111,9 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
     Both are exact, so copies have the same wherever they stand. The second does not change when
     classes are renamed, which permutes the columns: it sums over them, and reads the class's own.
     """
-    factors = np.random.default_rng(0xF01D).integers(
-        1, 2**63, size=scores.n_classes, dtype=np.uint64
-    ) | np.uint64(1)
+    factors = fixed(0xF01D).integers(1, 2**63, size=scores.n_classes, dtype=np.uint64) | np.uint64(
+        1
+    )
     key = np.empty(scores.n_samples, dtype=np.uint64)
     place = np.empty(scores.n_samples, dtype=np.uint64)
     binary = scores.n_classes == 2

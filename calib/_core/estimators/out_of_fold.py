@@ -21,7 +21,7 @@ from sklearn.utils import InputTags, check_random_state, get_tags, indexable
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import check_fraction, check_integer, describe
+from calib._border.checks import check_fraction, check_integer, describe, is_integer, is_number
 from calib._border.labels import check_same_length
 from calib._border.sklearn_compat import is_named_arrays, take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
@@ -270,7 +270,7 @@ def folds_of(
         raise ValueError(f"cv={cv!r} is no way to make folds; {cure}")
     if isinstance(cv, (bool, np.bool_)):
         raise ValueError(f"cv must be an integer >= 2, a splitter or folds; got {cv}")
-    if groups is not None and (cv is None or isinstance(cv, (int, np.integer))):
+    if groups is not None and (cv is None or is_integer(cv)):
         number = 5 if cv is None else check_integer("cv", cv, low=2)
         n_groups = len(np.unique(groups))
         if n_groups < number:
@@ -359,13 +359,13 @@ def split_rows(
     ValueError
         For a size out of range, or that leaves nothing on one side.
     """
-    if isinstance(size, (float, np.floating)):
+    if is_number(size) and not is_integer(size):
         check_fraction("calibration_size", size)
     else:
         check_integer("calibration_size", size, low=1)
     rows = np.arange(n_samples)
     if groups is None:
-        if isinstance(size, (int, np.integer)) and size >= n_samples:
+        if is_integer(size) and size >= n_samples:
             raise ValueError(
                 f"calibration_size={describe(size)} leaves nothing to fit: there are {n_samples} "
                 f"samples"
@@ -380,7 +380,7 @@ def split_rows(
             ) from error
         return np.sort(rest), np.sort(chosen)
     _, code, count = np.unique(groups, return_inverse=True, return_counts=True)
-    wanted = size if isinstance(size, (int, np.integer)) else size * n_samples
+    wanted = size if is_integer(size) else size * n_samples
     order = check_random_state(random_state).permutation(len(count))
     taken = 1 + int(np.searchsorted(np.cumsum(count[order]), wanted, side="left"))
     if taken >= len(count):

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from calib._border.arrays import PROBA_FLOOR
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_number
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
@@ -280,8 +280,7 @@ class HCalibrator(BaseCalibrator):
         check_integer("max_events", self.max_events, low=1000)
         if self.window != "auto":
             check_integer("window", self.window, low=2)
-        is_number = isinstance(self.margin, (int, float, np.number))
-        if isinstance(self.margin, bool) or not is_number or not 0 <= self.margin < np.inf:
+        if not is_number(self.margin) or not 0 <= self.margin < np.inf:
             raise ValueError(f"margin must be a number >= 0; got {describe(self.margin)}")
 
     def _best_temperature(

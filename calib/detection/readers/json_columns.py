@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from calib._border.checks import describe
+from calib._border.checks import describe, is_number
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection.tables.checks import integers
 
@@ -187,7 +187,7 @@ def _is_list(kind: type) -> bool:
 
 
 def _is_flag(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.bool_)) and value in (0, 1)
+    return (is_number(value) or isinstance(value, (bool, np.bool_))) and value in (0, 1)
 
 
 def _fits_float(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import check_option, describe
+from calib._border.checks import check_option, describe, is_integer
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import RANGE_TOLERANCE
 from calib._border.warn import warn
@@ -176,8 +176,7 @@ def mapped_labels(labels: IntArray, category_map: Mapping[int, int] | None) -> I
 def _what(array: LabelArray) -> str:
     """Describe the first entry that is no integer, or the type if all could be."""
     for row, value in enumerate(array.ravel()[:10_000].tolist()):
-        number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        whole = number or (isinstance(value, float) and value.is_integer())
+        whole = is_integer(value) or (isinstance(value, float) and value.is_integer())
         if not whole or abs(value) >= 2**63:
             return f"dtype {array.dtype}, for instance {describe(value)} in row {row}"
     return f"dtype {array.dtype}"

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from calib._border.arrays import read_array, to_numpy
+from calib._border.checks import is_integer
 from calib._border.typing import LabelArray
 from calib._border.warn import warn
 from calib.warnings import InvalidRowsWarning
@@ -35,7 +36,7 @@ class Flat:
 
     def __getitem__(self, index: Any) -> Self:
         """Return the rows that a mask, an array of positions or a slice selects."""
-        if isinstance(index, (int, np.integer)):
+        if is_integer(index):
             index = [index]
         if not isinstance(index, slice):
             index = np.atleast_1d(to_numpy(read_array(index, "index")))

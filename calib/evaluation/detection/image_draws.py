@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection.tables.detections import Detections
 from calib.detection.tables.ground_truth import GroundTruth
@@ -206,7 +207,7 @@ def calibrated_values(
     """
     parts: dict[Key, list[Float64Array]] = {name: [] for name in plans}
     for names in _grouped(plans, lambda p: (id(p.binned.outcomes), p.binned.table.target)):
-        rng = np.random.default_rng(seed)
+        rng = fixed(seed)
         some = plans[names[0]].binned
         targets = CalibratedTargets(some.outcomes, some.table.target, n_floor, rng)
         binned = {id(plans[name].binned): plans[name].binned for name in names}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
@@ -186,7 +186,7 @@ def make_grid(
             f"{describe(names)}"
         )
     each: tuple[Any, ...]
-    each = (n_bins,) * len(names) if isinstance(n_bins, (int, np.integer)) else tuple(n_bins)
+    each = (n_bins,) * len(names) if is_integer(n_bins) else tuple(cast(Sequence[int], n_bins))
     if len(each) != len(names):
         raise ValueError(
             f"n_bins must be one integer or one for each of the {len(names)} features; got "

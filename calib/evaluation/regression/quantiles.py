@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from calib._border.arrays import read_array, to_numpy
-from calib._border.checks import check_integer, check_option, describe
+from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.labels import check_same_length, check_weight
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
@@ -313,7 +313,7 @@ def _calibration_count(n_calibration: object) -> int | None:
     if n_calibration is None:
         return None
     count = getattr(n_calibration, "n_calibration_", n_calibration)
-    if not isinstance(count, (int, np.integer)):
+    if not is_integer(count):
         raise ValueError(
             f"n_calibration must be an integer >= 1, or a fitted object that has n_calibration_; "
             f"got {describe(n_calibration)}"

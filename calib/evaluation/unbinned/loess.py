@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calib._border.checks import describe
+from calib._border.checks import describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation.views.distinct import DistinctScores, checked_pairs, distinct_scores
 from calib.evaluation.views.views import PairView
@@ -120,8 +120,7 @@ def integrated_calibration_index(
     >>> print(f"{summary.ici:.3f} {summary.e50:.3f} {summary.e90:.3f} {summary.e_max:.3f}")
     0.168 0.191 0.253 0.256
     """
-    number = isinstance(span, (int, float, np.integer, np.floating)) and not isinstance(span, bool)
-    if not number or not 0 < span <= 1:
+    if not is_number(span) or not 0 < span <= 1:
         raise ValueError(f"span must be a number in (0, 1]; got {describe(span)}")
     scores = distinct_scores(
         *checked_pairs(y_true, y_prob, average, sample_weight, labels, pos_label)

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from calib._border.checks import describe
+from calib._border.checks import describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation.unbinned.mirrored_grid import cosines, gaussian_total, spread
 from calib.evaluation.views.distinct import DistinctScores, measure_pairs
@@ -25,10 +25,9 @@ TOLERANCE = 1e-9
 
 def check_bandwidth(bandwidth: object, *, low: float = 0.0) -> float:
     """Return a bandwidth as a float; it must be finite and more than 0, or at least `low`."""
-    number = isinstance(bandwidth, (int, float, np.integer, np.floating))
-    if not number or isinstance(bandwidth, bool):
+    if not is_number(bandwidth):
         raise ValueError(f"bandwidth must be a number; got {describe(bandwidth)}")
-    value = float(bandwidth)  # type: ignore[arg-type]
+    value = float(bandwidth)
     if not 0 < value < np.inf or value < low:
         rule = f">= {low:g}" if low else "> 0"
         raise ValueError(f"bandwidth must be finite and {rule}; got {value}")

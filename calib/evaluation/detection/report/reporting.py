@@ -8,7 +8,7 @@ import numpy as np
 
 from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
-from calib._border.random import generator
+from calib._border.random import fixed, generator
 from calib._border.typing import RandomState
 from calib._border.warn import warn
 from calib.detection.calibrator import DetectionCalibrator, check_tables
@@ -183,7 +183,7 @@ def detection_report(
         for name, scores in sets.items()
         for key, plan in measures.plans_of(scores, reference_compat).items()
     }
-    rng = np.random.default_rng(seeds[0])
+    rng = fixed(seeds[0])
     draws = draw(plans, n_images, n_resamples, n_floor, rng, int(seeds[1]))
     found = _measured(sets, plans, draws, confidence_level, n_images)
     precision = _average_precisions(sets, ground_truth, max_detections)
