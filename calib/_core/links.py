@@ -15,9 +15,6 @@ import numpy as np
 from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR
 from calib._border.typing import Array, Domain, InputKind, Namespace
 
-#: Logarithm of the smallest normal float32: the floor of recovered log-probabilities. A floor this
-#: far below the customary 1e-7...1e-15 keeps confident errors visible (CalArena, arXiv 2605.30188).
-LOG_FLOOR = float(np.log(np.finfo(np.float32).tiny))
 #: What stands for the logarithm of 0 in calculations: below every logit, and no difference of it
 #: overflows.
 EXCLUDED = -8e307

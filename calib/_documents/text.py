@@ -12,7 +12,6 @@ from calib._documents import document as doc
 WIDTH = 88
 #: Columns that a table fits into if it can.
 WIDEST = 100
-_GAP = "  "
 _TIE = "\N{NO-BREAK SPACE}%"
 
 

@@ -87,11 +87,6 @@ def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrato
     return made
 
 
-def reads_log_odds(calibrator: BaseCalibrator) -> bool:
-    """Return whether scores of exactly 0 or 1 would enter with infinite or arbitrary weight."""
-    return calibrator.traits.domain != "proba"
-
-
 def map_class(name: str) -> type[BaseCalibrator]:
     """Return the class of a name in either table, or raise a `ValueError` that lists them."""
     if not isinstance(name, str) or name not in map_names():

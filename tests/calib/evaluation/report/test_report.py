@@ -287,3 +287,15 @@ def test_published_scores_of_a_real_network(densenet: dict[str, np.ndarray]) -> 
         > 2.5 * frame.loc["temperature", "expected_calibration_error"]
     )
     assert frame.loc["raw", "underconfidence"] < frame.loc["raw", "underconfidence_floor_high"]
+
+
+def test_tables_for_latex_hold_the_numbers_of_the_report() -> None:
+    y, true, wrong = simulate(np.random.default_rng(3))
+    report = calibration_report(y, {"100 % & more": true, "hot_model": wrong}, random_state=0)
+    tables = report.to_latex()
+    assert tables.count(r"\toprule") == tables.count(r"\end{tabular}") >= 2
+    assert r"100 \% \& more" in tables
+    assert r"hot\_model" in tables
+    for result in report.models.values():
+        for measure in result.measures.values():
+            assert f"{measure.value:.4f}" in tables
