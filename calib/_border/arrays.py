@@ -9,8 +9,8 @@ import numpy as np
 
 from calib._border.typing import Array, ArrayLike, LabelArray, Namespace
 
-#: Smallest probability whose logarithm is taken: the smallest normal float32. A floor this far below
-#: the customary 1e-7...1e-15 keeps confident errors visible (CalArena, arXiv 2605.30188).
+#: Smallest probability whose logarithm is taken: the smallest normal float32. A floor this far
+#: below the customary 1e-7...1e-15 keeps confident errors visible (CalArena, arXiv 2605.30188).
 PROBA_FLOOR = float(np.finfo(np.float32).tiny)
 #: Largest logit that is calculated with; below its negative a logit is the logarithm of 0.
 LOGIT_LIMIT = 1e305
