@@ -44,7 +44,7 @@ class ModelWrapper(MetaEstimatorMixin):  # type: ignore[misc]
 
     def _first_model(self) -> Any:
         """Return a fitted model that has seen the features."""
-        raise NotImplementedError
+        raise AssertionError(f"{type(self).__name__} does not define _first_model")
 
     @property
     def n_features_in_(self) -> int:
