@@ -290,7 +290,7 @@ class CalibrationReport(Documented):
         """Return the report as blocks, which the text, the page and the tables show."""
         blocks: list[doc.Block] = [
             doc.Findings(self.findings),
-            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
+            *(doc.Remark(name, self.verdict(name)) for name in self.models),
             self._measures(),
             *self._diagrams(),
         ]
@@ -304,7 +304,7 @@ class CalibrationReport(Documented):
         if self.decompositions:
             blocks.append(doc.Heading("Decomposition"))
         for name, decompositions in self.decompositions.items():
-            blocks += [doc.Verdict(name, _sum(*found)) for found in decompositions.items()]
+            blocks += [doc.Remark(name, _sum(*found)) for found in decompositions.items()]
         return doc.Document(
             "Calibration report",
             self.heading,
