@@ -147,9 +147,7 @@ def draws_of_means(
     parts = (losses - mean) * mass[:, None]
     if groups is not None:
         n_groups = int(groups.max()) + 1
-        parts = np.column_stack(
-            [np.bincount(groups, part, minlength=n_groups) for part in parts.T]
-        )
+        parts = np.column_stack([np.bincount(groups, part, minlength=n_groups) for part in parts.T])
     n_units = len(parts)
     covariance = parts.T @ parts * (n_units / max(n_units - 1, 1))
     variance, axes = np.linalg.eigh(covariance)

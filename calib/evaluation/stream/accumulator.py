@@ -16,6 +16,7 @@ from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomStat
 from calib._core.binning import BinTable
 from calib._core.predictions import check_predictions
 from calib.evaluation.report import measures
+from calib.evaluation.report.comparison import compared
 from calib.evaluation.report.measure_results import joint_ranges
 from calib.evaluation.stream.redraws import fine_table
 from calib.evaluation.stream.results import AccumulatedReport, model_report, replicates_of
@@ -339,19 +340,29 @@ def accumulated_report(
         for name, one in accumulators.items()
     }
     chance = joint_ranges(replicates, information, confidence_level)
+    models = {
+        name: model_report(
+            one._layout,
+            one.sums,
+            label,
+            information,
+            replicates[name],
+            (chance[0][row], chance[1][row], chance[2][row]),
+            confidence_level,
+        )
+        for row, (name, one) in enumerate(accumulators.items())
+    }
+    comparison = compared(
+        {name: model.measures for name, model in models.items()},
+        information,
+        {name: draws.bootstrap for name, draws in replicates.items()},
+        {},
+        next(iter(models)),
+        any(model.n_impossible for model in models.values()),
+        confidence_level,
+    )
     return AccumulatedReport(
-        models={
-            name: model_report(
-                one._layout,
-                one.sums,
-                label,
-                information,
-                replicates[name],
-                (chance[0][row], chance[1][row]),
-                confidence_level,
-            )
-            for row, (name, one) in enumerate(accumulators.items())
-        },
+        models=models,
         n_samples=first.n_samples,
         n_groups=None,
         classes=first.classes,
@@ -359,6 +370,8 @@ def accumulated_report(
         view=view,
         confidence_level=confidence_level,
         n_resamples=n_resamples,
+        comparison=comparison,
+        weighted=first.weighted,
     )
 
 
