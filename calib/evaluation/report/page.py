@@ -202,7 +202,7 @@ def legend(facts: Facts) -> list[doc.Block]:
 
 def measures_table(facts: Facts) -> doc.Table:
     """Return the measures of one model in rows, each on its own scale."""
-    ((name, result),) = facts.models.items()
+    (result,) = facts.models.values()
     level = f"{100 * facts.confidence_level:g} % interval"
     columns = [
         doc.Column("Measure", kind="text"),
