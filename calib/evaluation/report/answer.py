@@ -336,8 +336,9 @@ def _alone(facts: Facts) -> Verdict:
             claimed=percent(result.mean_prediction),
         )
     if len({found.gap > 0 for found in diagnosis.ranges}) == 2:
-        high, low = "too high", "too low"
-        places = [f"{high if found.gap > 0 else low} {found.place}" for found in diagnosis.ranges]
+        places = [
+            f"too {'high' if part.gap > 0 else 'low'} {part.place}" for part in diagnosis.ranges
+        ]
         return _verdict("both_directions", places=", ".join(places))
     if diagnosis.ranges:
         over = diagnosis.ranges[0].gap > 0

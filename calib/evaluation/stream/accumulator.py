@@ -212,6 +212,12 @@ class CalibrationAccumulator:
         return out
 
     @property
+    def weighted(self) -> bool:
+        """Whether any sample had a weight other than 1."""
+        n_samples, weight, square = self._layout.scalars(self.sums)[:3]
+        return not float(n_samples) == float(weight) == float(square)
+
+    @property
     def n_samples(self) -> int:
         """Number of rows of positive weight so far."""
         return int(self.sums[0])
@@ -371,7 +377,7 @@ def accumulated_report(
         confidence_level=confidence_level,
         n_resamples=n_resamples,
         comparison=comparison,
-        weighted=first.weighted,
+        weighted=any(accumulator.weighted for accumulator in accumulators.values()),
     )
 
 
