@@ -21,6 +21,7 @@ from calib.evaluation.proper.losses import Score
 from calib.evaluation.report import further_measures
 from calib.evaluation.report import measures as core
 from calib.evaluation.report.comparison import N_MEAN_DRAWS, compared
+from calib.evaluation.report.figures import informative_table
 from calib.evaluation.report.further_measures import MeasureChoice
 from calib.evaluation.report.measure_results import LOSSES, measure_results
 from calib.evaluation.report.ranking import draws_of_means
@@ -276,6 +277,7 @@ def calibration_report(
             curve=cumulative_calibration_curve(
                 event, certain, average="binary", sample_weight=weight
             ),
+            ranges=informative_table(certain, event, weight),
         )
         if tests:
             tested[name] = calibration_tests(

@@ -2,10 +2,186 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
+from calib._border.typing import Float64Array, LabelArray
+from calib._core.binning import BinTable, cells_between
 from calib._documents import document as doc
+from calib._documents.panels import Panel, Scale, key_of, runs, thinned
+from calib.evaluation.binned.tables import BinnedCalibrationTable, rows_of
 from calib.evaluation.report.answer import Facts
+from calib.evaluation.report.records import ModelReport
+
+#: Ranges of the prediction in the first panel.
+N_RANGES = 10
+#: The scale is stretched where the median prediction is so close to 0 or 1.
+_NEAR_END = 0.1
+#: A range whose outcomes are nearly certain shows nothing of its own.
+_LEAST_INFORMATION = 1.0
+
+
+def informative_table(
+    prediction: Float64Array, event: LabelArray, weight: Float64Array | None
+) -> BinnedCalibrationTable:
+    """Return ranges that hold alike of both the samples and what they can tell, half and half.
+
+    What a sample can tell is p (1 - p); so no range is nearly empty of either.
+    """
+    order = np.argsort(prediction, kind="stable")
+    p = np.clip(prediction[order], 0.0, 1.0)
+    mass = np.ones(len(p)) if weight is None else weight[order]
+    information = mass * p * (1 - p)
+    content = mass / mass.sum()
+    if information.sum() > 0:
+        content = (content + information / information.sum()) / 2
+    reached = np.cumsum(content)
+    cuts = np.searchsorted(reached, np.arange(1, N_RANGES) / N_RANGES)
+    inner = np.unique(p[np.minimum(cuts, len(p) - 1)])
+    edges = np.concatenate([[0.0], inner[(inner > 0) & (inner < 1)], [1.0]])
+    cells = cells_between(prediction, edges)
+    size = len(edges) - 1
+    w = np.ones(len(prediction)) if weight is None else weight
+    weights, predictions, events = (
+        np.bincount(cells, part, size)[None].astype(np.float64)
+        for part in (w, w * prediction, w * event)
+    )
+    table = BinTable(edges[None], weights, predictions, events)
+    return rows_of(table, prediction[:, None], weight, np.array([None], dtype=object))
 
 
 def figure_pair(facts: Facts) -> doc.Figures | None:
-    """Return two panels with shared scales."""
-    return None
+    """Return two panels with shared scales; nothing for a report without curves."""
+    comparison = facts.comparison
+    names = list(dict.fromkeys((comparison.reference, comparison.recommended)))
+    chosen = comparison.recommended
+    shown = {name: facts.models[name] for name in names}
+    if any(model.curve is None or model.ranges is None for model in shown.values()):
+        return None
+    before = comparison.reference if comparison.reference != chosen else ""
+    binary = facts.view == "binary"
+    ranges = _ranges_panel(facts, shown, chosen)
+    outside = {name: _leaves(model, facts.confidence_level) for name, model in shown.items()}
+    sums = _sums_panel(facts, shown, chosen)
+    outcome = "events minus predictions" if binary else "right minus claimed"
+    what = "how often the event happened" if binary else "how often the top label was right"
+    ends = "; both scales are stretched towards 0 and 1, where the samples are"
+    stretched = ends if _scale(facts, shown).stretched else ""
+    note = (
+        f"First: {what}, over ranges of the prediction{stretched}. Second: the same without "
+        f"ranges: {outcome}, added up from the lowest prediction to the highest; a falling line means too high. Dots on an edge lie beyond; small rings stand for "
+        "ranges that can tell nothing."
+    )
+    key = key_of(before, chosen, f"chance, if {chosen} is calibrated", "outside: more than chance")
+    return doc.Figures(_finding(outside, before, chosen), [ranges, sums], note, key=key)
+
+
+def _finding(outside: Mapping[str, bool], before: str, chosen: str) -> str:
+    """Return what the second panel shows, as the title of both."""
+    if not before:
+        verb = "leaves the band of chance" if outside[chosen] else "stays inside the band of chance"
+        return f"{chosen} {verb}."
+    if outside[before] and not outside[chosen]:
+        return f"{before} leaves the band of chance, {chosen} stays inside it."
+    if outside[before] and outside[chosen]:
+        return f"Both {before} and {chosen} leave the band of chance."
+    if outside[chosen]:
+        return f"{chosen} leaves the band of chance, {before} stays inside it."
+    return f"Both {before} and {chosen} stay inside the band of chance."
+
+
+def _leaves(model: ModelReport, confidence_level: float) -> bool:
+    curve = model.curve
+    assert curve is not None
+    return bool(np.abs(curve.difference).max() > curve.band(confidence_level))
+
+
+def _scale(facts: Facts, shown: Mapping[str, ModelReport]) -> Scale:
+    """Return the scale of predictions and rates, stretched where most lie near an end."""
+    medians = []
+    for model in shown.values():
+        assert model.curve is not None
+        place = int(np.searchsorted(model.curve.share, 0.5))
+        medians.append(float(model.curve.score[min(max(place, 1), len(model.curve.score) - 1)]))
+    if any(min(median, 1 - median) < _NEAR_END for median in medians):
+        end = min(0.3 / facts.n_samples, 0.05)
+        tables = [model.ranges for model in shown.values() if model.ranges is not None]
+        places = np.concatenate([table.mean_prediction[table.weight > 0] for table in tables])
+        low, high = max(end, float(places.min()) / 2), min(1 - end, (1 + float(places.max())) / 2)
+        if facts.view != "binary":
+            return Scale(max(low, 0.02), 1 - end, stretched=True)
+        return Scale(low, max(high, 0.5) if high > 0.5 else max(high, 4 * low), stretched=True)
+    return Scale(0.0, 1.0)
+
+
+def _ranges_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -> doc.Figure:
+    """Return rates over ranges of the prediction, against the band of the recommended model."""
+    binary, scale = facts.view == "binary", _scale(facts, shown)
+    panel = Panel(
+        scale,
+        scale,
+        "Predicted probability" if binary else "Confidence",
+        "Observed rate" if binary else "Accuracy",
+    )
+    sentences = []
+    for name in sorted(shown, key=lambda name: name == chosen):
+        table = shown[name].ranges
+        assert table is not None
+        filled = np.flatnonzero(table.weight > 0)
+        low, high = table.consistency_band(1 - (1 - facts.confidence_level) / len(filled))
+        p, rate = table.mean_prediction, table.observed_rate
+        if name == chosen:
+            panel.band(p[filled], low[filled], high[filled])
+            panel.diagonal()
+        outside = 0
+        for place in filled:
+            alarm = bool(rate[place] < low[place] - 1e-12 or rate[place] > high[place] + 1e-12)
+            outside += alarm
+            poor = table.effective_count[place] * p[place] * (1 - p[place]) < _LEAST_INFORMATION
+            shape = "square" if name != chosen else "ring" if poor and not alarm else "dot"
+            panel.point(p[place], rate[place], shape, alarm)  # type: ignore[arg-type]
+        sentences.append(f"{name}: {outside} of {len(filled)} ranges outside the band of chance.")
+    title = f"{'Observed rate' if binary else 'Accuracy'} over ranges of the prediction"
+    return doc.Figure("", panel.drawing(title, " ".join(sentences)))
+
+
+def _sums_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -> doc.Figure:
+    """Return cumulative differences, against the band of the recommended model."""
+    rare = facts.view == "binary" and facts.models[chosen].mean_event < 0.01
+    factor = 1e5 if rare else 1.0
+    curves = {name: model.curve for name, model in shown.items() if model.curve is not None}
+    half = {name: curve.band(facts.confidence_level) for name, curve in curves.items()}
+    lows = [float(curve.difference.min()) for curve in curves.values()]
+    highs = [float(curve.difference.max()) for curve in curves.values()]
+    low, high = min(*lows, -half[chosen]) * factor, max(*highs, half[chosen]) * factor
+    margin = 0.04 * max(high - low, 1e-9)
+    panel = Panel(
+        Scale(0.0, 1.0),
+        Scale(low - margin, high + margin),
+        "Share of samples, from the lowest prediction to the highest",
+        "Added-up gap, per 100,000" if rare else "Added-up gap",
+        x_text=lambda tick: f"{100 * tick:.0f} %",
+    )
+    ends = np.array([0.0, 1.0])
+    reach = np.full(2, half[chosen] * factor)
+    panel.band(ends, -reach, reach)
+    panel.level(0.0)
+    sentences = []
+    for name in sorted(curves, key=lambda name: name == chosen):
+        curve = curves[name]
+        kept = thinned(curve.difference)
+        share, gap = curve.share[kept], curve.difference[kept]
+        dash, width, ink = ("", 2.0, "dot") if name == chosen else ("5 3", 1.5, "muted")
+        for start, stop, alarm in runs(np.abs(gap) > half[name]):
+            stretch = slice(max(start - 1, 0), stop)
+            panel.curve(
+                share[stretch], factor * gap[stretch], "alarm" if alarm else ink, dash, width
+            )
+        largest = float(gap[np.argmax(np.abs(gap))])
+        verb = "leaves" if abs(largest) > half[name] else "stays within"
+        sentences.append(
+            f"{name}: largest added-up gap {factor * largest:.4g}, {verb} plus or minus "
+            f"{factor * half[name]:.4g}."
+        )
+    return doc.Figure("", panel.drawing("Added-up gap", " ".join(sentences)))

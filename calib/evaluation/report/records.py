@@ -131,6 +131,9 @@ class ModelReport:
         from sums.
     curve : CumulativeCurve or None
         Events minus predictions, added up in the order of the predictions; None likewise.
+    ranges : BinnedCalibrationTable or None
+        About ten ranges of the prediction, each with as much mass and information as the others,
+        that the figure shows; None likewise.
     """
 
     measures: dict[str, MeasureResult]
@@ -140,6 +143,7 @@ class ModelReport:
     n_impossible: int
     class_table: BinnedCalibrationTable | None = None
     curve: CumulativeCurve | None = None
+    ranges: BinnedCalibrationTable | None = None
 
 
 @dataclass(frozen=True, eq=False)
