@@ -70,8 +70,9 @@ def figure_pair(facts: Facts) -> doc.Figures | None:
     stretched = ends if _scale(facts, shown).stretched else ""
     note = (
         f"First: {what}, over ranges of the prediction{stretched}. Second: the same without "
-        f"ranges: {outcome}, added up from the lowest prediction to the highest; a falling line means too high. Dots on an edge lie beyond; small rings stand for "
-        "ranges that can tell nothing."
+        f"ranges: {outcome}, added up from the lowest prediction to the highest; a falling line "
+        "means too high. Dots on an edge lie beyond; small rings stand for ranges that can tell "
+        "nothing."
     )
     key = key_of(before, chosen, f"chance, if {chosen} is calibrated", "outside: more than chance")
     return doc.Figures(_finding(outside, before, chosen), [ranges, sums], note, key=key)
