@@ -124,7 +124,23 @@ def detection_calibration_error(
     >>> round(detection_calibration_error(found, truth), 3)
     0.25
     """
-    return ERROR.value(**locals())
+    plan = ERROR.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        reference_compat=reference_compat,
+        features=features,
+        n_bins=n_bins,
+        strategy=strategy,
+        reduce=reduce,
+        average=average,
+        min_samples=min_samples,
+        renormalise=renormalise,
+        classes_without_gt=classes_without_gt,
+    )
+    return plan.checked_value(ERROR.name)
 
 
 def detection_calibration_table(
@@ -189,4 +205,15 @@ def detection_calibration_table(
     >>> round(table.calibration_error(), 3), round(table.coverage(min_samples=2), 3)
     (0.2, 0.667)
     """
-    return ERROR.plan(**locals()).binned.table
+    plan = ERROR.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        reference_compat=reference_compat,
+        features=features,
+        n_bins=n_bins,
+        strategy=strategy,
+    )
+    return plan.binned.table

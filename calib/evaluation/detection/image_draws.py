@@ -51,17 +51,14 @@ class PerImage:
         self.entries = [
             _sparse(column, image, binned.entry, n_images, n_entries) for column in columns
         ]
-        code, other = outcomes.code, outcomes.ignored_code
-        truth_image, truth_code = outcomes.truth()
+        truth = outcomes.ground_truth
+        annotated = np.searchsorted(truth.images, truth.image_id[~truth.ignore])
         self.classes = [
-            _sparse(column, row, of, n_images, n_classes)
-            for column, row, of in (
-                (np.ones(len(truth_code)), truth_image, truth_code),
-                (outcomes.hit, image, code),
-                (~outcomes.hit, image, code),
-                (outcomes.iou, image, code),
-                (np.ones(len(other)), ignored, other),
-                (outcomes.ignored_score, ignored, other),
+            _sparse(values, row, code, n_images, n_classes)
+            for row, (values, code) in zip(
+                (annotated, image, image, image, ignored, ignored),
+                outcomes.class_columns(),
+                strict=True,
             )
         ]
         self.batch = max(1, BATCH_NUMBERS // max(n_entries, n_classes, n_images, 1))

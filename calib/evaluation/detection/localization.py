@@ -12,6 +12,8 @@ from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.detection.tables import DetectionTable
 
 LAECE = METRICS["localization_aware_calibration_error"]
+LAACE = METRICS["localization_aware_absolute_error"]
+SQUARED_ERROR = METRICS["score_iou_squared_error"]
 
 
 def localization_aware_calibration_error(
@@ -100,7 +102,18 @@ def localization_aware_calibration_error(
     >>> round(localization_aware_calibration_error(found, truth), 3)
     0.275
     """
-    return LAECE.value(**locals())
+    plan = LAECE.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        zero_iou=zero_iou,
+        reference_compat=reference_compat,
+        n_bins=n_bins,
+        strategy=strategy,
+    )
+    return plan.checked_value(LAECE.name)
 
 
 def localization_aware_absolute_error(
@@ -171,7 +184,10 @@ def localization_aware_absolute_error(
     >>> round(localization_aware_absolute_error(found, truth), 3)
     0.275
     """
-    return METRICS["localization_aware_absolute_error"].value(**locals())
+    plan = LAACE.plan(
+        detections, ground_truth, iou_threshold, threshold, matches, zero_iou, reference_compat
+    )
+    return plan.checked_value(LAACE.name)
 
 
 def score_iou_squared_error(
@@ -236,7 +252,16 @@ def score_iou_squared_error(
     >>> round(score_iou_squared_error(found, truth), 5)
     0.09125
     """
-    return METRICS["score_iou_squared_error"].value(**locals())
+    plan = SQUARED_ERROR.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        zero_iou=zero_iou,
+        classes_without_gt=classes_without_gt,
+    )
+    return plan.checked_value(SQUARED_ERROR.name)
 
 
 def localization_table(
@@ -291,4 +316,7 @@ def localization_table(
     >>> round(table.calibration_error(average="macro"), 3)
     0.275
     """
-    return LAECE.plan(**locals()).binned.table
+    plan = LAECE.plan(
+        detections, ground_truth, iou_threshold, threshold, matches, zero_iou, n_bins=n_bins
+    )
+    return plan.binned.table

@@ -133,7 +133,7 @@ def localization_recall_precision(
     LocalizationRecallPrecision(value=0.6250, localization=0.2500, false_positive=0.0000, \
 false_negative=0.5000, 1 classes)
     """
-    plan = LRP.plan(**locals())
+    plan = LRP.plan(detections, ground_truth, iou_threshold, threshold, matches, zero_iou)
     plan.checked_value(LRP.name)
     return localization_recall_precision_of(plan.binned.table, threshold)
 
@@ -235,7 +235,8 @@ def localization_recall_precision_of(
         limits = [float(threshold.get(label, 0.0)) for label in table.class_label.tolist()]
     else:
         limits = [0.0 if threshold is None else float(threshold)] * len(table.class_label)
-    means = [float(cell_sums.mean_known(part)) for part in parts]
+    ratios = cell_sums.lrp_ratios(sums, table.iou_threshold)
+    means = [float(cell_sums.mean_ratio(ratio)) for ratio in ratios]
     counts = [np.rint(count).astype(np.intp) for count in sums[:3]]
     return LocalizationRecallPrecision(
         value=means[0],

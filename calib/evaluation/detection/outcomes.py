@@ -11,7 +11,7 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.limits import MOST_BINS
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import Strategy
 from calib.detection.lrp import (
@@ -76,11 +76,17 @@ class Outcomes:
         """Return the position of the image of detections in ``ground_truth.images``."""
         return np.searchsorted(self.ground_truth.images, self.detections.image_id[rows])
 
-    def truth(self) -> tuple[IntArray, IntArray]:
-        """Return image and class index of every box that can be missed."""
-        known = ~self.ground_truth.ignore
-        image = np.searchsorted(self.ground_truth.images, self.ground_truth.image_id[known])
-        return image, np.searchsorted(self.class_label, self.ground_truth.labels[known])
+    def class_columns(self) -> list[tuple[LabelArray, IntArray]]:
+        """Return what `ClassSums` are sums of, in that order, with the class index of each row."""
+        truth = self.ground_truth.labels[~self.ground_truth.ignore]
+        return [
+            (np.ones(len(truth)), np.searchsorted(self.class_label, truth)),
+            (self.hit, self.code),
+            (~self.hit, self.code),
+            (self.iou, self.code),
+            (np.ones(len(self.ignored)), self.ignored_code),
+            (self.ignored_score, self.ignored_code),
+        ]
 
     def values(self, features: Sequence[str]) -> list[Float64Array]:
         """Return the columns to bin, in [0, 1]; positions beyond the image are clipped."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import check_integer
 from calib._border.typing import Float64Array, IntArray
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import (
@@ -136,7 +136,13 @@ class DetectionTable:
     def layout(self) -> Layout:
         """Class and cell of the entries, as the error functions take them."""
         n_score_bins = self.n_bins[self.features.index("score")]
-        return Layout(self.entry_class, self.entry_cell, len(self.class_label), n_score_bins)
+        return Layout(
+            self.entry_class,
+            self.entry_cell,
+            len(self.class_label),
+            n_score_bins,
+            self.iou_threshold,
+        )
 
     @property
     def sums(self) -> EntrySums:
@@ -182,9 +188,7 @@ class DetectionTable:
         options = ErrorOptions(
             reduce, average, min_samples, renormalise, classes_without_gt, debiased=debiased
         )
-        return float(
-            cell_sums.calibration_error(self.layout, self.sums, self.class_sums, check(options))
-        )
+        return float(cell_sums.calibration_error(self.layout, self.sums, self.class_sums, options))
 
     def class_errors(
         self, *, reduce: Reduce = "ece", min_samples: int = 1, renormalise: bool = False
@@ -196,8 +200,8 @@ class DetectionTable:
         reduce, min_samples, renormalise
             As for `detection_calibration_error`.
         """
-        options = check(ErrorOptions(reduce, "macro", min_samples, renormalise))
-        return cell_sums.class_errors(self.layout, self.sums, self.class_sums, options)[0]
+        options = ErrorOptions(reduce, "macro", min_samples, renormalise)
+        return cell_sums.error_terms(self.layout, self.sums, self.class_sums, options).errors
 
     def absolute_error(self) -> float:
         """Return the mean over classes of the mean ``|score - target|`` of a class."""
@@ -208,7 +212,7 @@ class DetectionTable:
         return self._mean(cell_sums.squared_ratio)
 
     def _mean(self, ratio: Callable[..., cell_sums.Ratio]) -> float:
-        sums = ratio(self.layout, self.sums, self.class_sums, options=ErrorOptions())
+        sums = ratio(self.layout, self.sums, self.class_sums, ErrorOptions())
         return float(cell_sums.mean_ratio(sums))
 
     def coverage(self, *, min_samples: int = 1) -> float:
@@ -258,16 +262,6 @@ class DetectionTable:
         return sums.reshape(3, *others, self.n_bins[at])
 
 
-def check(options: ErrorOptions) -> ErrorOptions:
-    """Raise unless all options are among the allowed ones."""
-    check_option("reduce", options.reduce, ("ece", "ace", "mce"))
-    check_option("average", options.average, ("pooled", "macro", "weighted"))
-    check_option("classes_without_gt", options.classes_without_gt, ("skip", "fp"))
-    check_option("renormalise", options.renormalise, (False, True))
-    check_integer("min_samples", options.min_samples, low=1)
-    return options
-
-
 # ----------------------------------------------------------------------------------------- building
 
 
@@ -298,12 +292,9 @@ def bin_outcomes(outcomes: Outcomes, grid: Grid, target: Target) -> Binned:
     columns = entry_columns(outcomes.score, wanted)
     entries = np.array([np.bincount(entry, column, minlength=len(key)) for column in columns])
     n_classes = len(outcomes.class_label)
-    classes = np.zeros((len(ClassSums._fields), n_classes))
-    classes[0] = outcomes.n_truth
-    for row, column in enumerate((outcomes.hit, ~outcomes.hit, outcomes.iou), start=1):
-        classes[row] = np.bincount(outcomes.code, column, minlength=n_classes)
-    classes[4] = np.bincount(outcomes.ignored_code, minlength=n_classes)
-    classes[5] = np.bincount(outcomes.ignored_code, outcomes.ignored_score, minlength=n_classes)
+    classes = [
+        np.bincount(code, values, minlength=n_classes) for values, code in outcomes.class_columns()
+    ]
     table = DetectionTable(
         features=grid.features,
         edges=tuple(edges),
@@ -313,7 +304,7 @@ def bin_outcomes(outcomes: Outcomes, grid: Grid, target: Target) -> Binned:
         entry_class=key // grid.n_cells,
         entry_cell=key % grid.n_cells,
         entries=entries.reshape(len(columns), len(key)),
-        classes=classes,
+        classes=np.array(classes),
         right_closed=grid.right_closed,
     )
     return Binned(table, outcomes, entry)
