@@ -250,19 +250,10 @@ def _summary(
 
     ap = [_mean(precision[a]) for a in range(4)]
     ar = [_mean(recall[a, :, -1]) for a in range(4)]
+    numbers = (ap[0], at(0.5), at(0.75), *ap[1:], within(1), within(10), within(100), *ar[1:])
+    named: dict[str, Any] = dict(zip(NUMBERS, numbers, strict=True))
     return AveragePrecision(
-        ap=ap[0],
-        ap50=at(0.5),
-        ap75=at(0.75),
-        ap_small=ap[1],
-        ap_medium=ap[2],
-        ap_large=ap[3],
-        ar_1=within(1),
-        ar_10=within(10),
-        ar_100=within(100),
-        ar_small=ar[1],
-        ar_medium=ar[2],
-        ar_large=ar[3],
+        **named,
         per_class={label: _mean(precision[0, :, :, c]) for c, label in enumerate(labels.tolist())},
         labels=labels,
         iou_thresholds=thresholds,

@@ -1,4 +1,4 @@
-"""From draws of images to the interval of a detection measure: that of every other report.
+"""From draws of images to the interval of a detection measure: that of measures other report.
 
 Calibration errors are inverted, so that what chance adds is taken off; means take the moments of
 their draws. What chance explains is decided for all measures that stand together.
@@ -76,13 +76,13 @@ def draw(
     seed : int, default=None
         Seed of the calibrated scores; None draws one.
     """
-    every: dict[tuple[Key, str], Plan] = {(name, ""): plan for name, plan in plans.items()}
+    measures: dict[tuple[Key, str], Plan] = {(name, ""): plan for name, plan in plans.items()}
     for name, plan in plans.items():
         gaps, n_entries = plan.gaps(), len(plan.binned.table.entry_cell)
         if gaps is not None and 0 < n_entries * max(n_resamples, n_floor) <= LAW_NUMBERS:
-            every[name, "gaps"] = gaps
-    resampled = resampled_values(every, n_images, n_resamples, rng)
-    with_floor = {key: plan for key, plan in every.items() if plan.has_floor}
+            measures[name, "gaps"] = gaps
+    resampled = resampled_values(measures, n_images, n_resamples, rng)
+    with_floor = {key: plan for key, plan in measures.items() if plan.has_floor}
     calibrated = calibrated_values(
         with_floor, n_floor, int(rng.integers(2**63)) if seed is None else seed
     )
@@ -102,9 +102,9 @@ def chance_of(
 ) -> dict[Key, tuple[float, float]]:
     """Return what chance explains, for all measures with a floor together, in their order."""
     known = {
-        name: one.calibrated
-        for name, one in draws.items()
-        if one.calibrated is not None and not np.isnan(one.calibrated).any()
+        name: drawn.calibrated
+        for name, drawn in draws.items()
+        if drawn.calibrated is not None and not np.isnan(drawn.calibrated).any()
     }
     if not known:
         return {}
@@ -235,7 +235,7 @@ def _law(plan: Plan, draws: Draws, kept: Float64Array) -> GapLaw | None:
     resampled = draws.resampled_gaps[kept] - terms.signed[shown]
     calibrated = draws.calibrated_gaps
     n = max(len(resampled), len(calibrated))
-    resampled, calibrated = (one[np.arange(n) % len(one)] for one in (resampled, calibrated))
+    resampled, calibrated = (gaps[np.arange(n) % len(gaps)] for gaps in (resampled, calibrated))
     norm = absolute_sum
     if plan.options.reduce == "mce":
         norm = partial(_largest_of_tables, start=first_of(terms.table[shown]))

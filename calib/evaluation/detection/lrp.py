@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -230,26 +231,17 @@ def localization_recall_precision_of(
     0.75
     """
     sums = table.class_sums
-    parts = cell_sums.lrp_parts(sums, table.iou_threshold)
     if isinstance(threshold, Mapping):
         limits = [float(threshold.get(label, 0.0)) for label in table.class_label.tolist()]
     else:
         limits = [0.0 if threshold is None else float(threshold)] * len(table.class_label)
+    of_class = cell_sums.lrp_parts(sums, table.iou_threshold)._asdict()
     ratios = cell_sums.lrp_ratios(sums, table.iou_threshold)
-    means = [float(cell_sums.mean_ratio(ratio)) for ratio in ratios]
-    counts = [np.rint(count).astype(np.intp) for count in sums[:3]]
+    numbers: dict[str, Any] = {f"class_{name}": part for name, part in of_class.items()}
+    for name, ratio in zip(of_class, ratios, strict=True):
+        numbers[name] = float(cell_sums.mean_ratio(ratio))
+    for name in ("n_truth", "n_true_positive", "n_false_positive"):
+        numbers[name] = np.rint(getattr(sums, name)).astype(np.intp)
     return LocalizationRecallPrecision(
-        value=means[0],
-        localization=means[1],
-        false_positive=means[2],
-        false_negative=means[3],
-        class_label=table.class_label,
-        class_value=parts.value,
-        class_localization=parts.localization,
-        class_false_positive=parts.false_positive,
-        class_false_negative=parts.false_negative,
-        n_truth=counts[0],
-        n_true_positive=counts[1],
-        n_false_positive=counts[2],
-        threshold=np.array(limits, dtype=np.float64),
+        **numbers, class_label=table.class_label, threshold=np.array(limits, dtype=np.float64)
     )

@@ -183,9 +183,9 @@ class Metric:
         )
 
 
-def _lrp(name: str, part: int) -> Metric:
+def _lrp(name: str, component: int) -> Metric:
     def ratio(layout: Layout, entries: Any, classes: ClassSums, options: Any) -> Ratio:
-        return lrp_ratios(classes, layout.iou_threshold)[part]
+        return lrp_ratios(classes, layout.iou_threshold)[component]
 
     return Metric(name, "iou", ratio, has_floor=False)
 

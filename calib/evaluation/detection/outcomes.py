@@ -204,8 +204,8 @@ def make_grid(
             f"n_bins={describe(n_bins)} for {len(names)} features makes {math.prod(counts)} cells; "
             f"at most {MOST_CELLS:,} are allowed: pass fewer bins or fewer features"
         )
-    own = class_edges and strategy == "quantile"
-    return Grid(names, counts, strategy, own, right_closed, all_classes)
+    class_edges = class_edges and strategy == "quantile"
+    return Grid(names, counts, strategy, class_edges, right_closed, all_classes)
 
 
 def edges_of(grid: Grid, outcomes: Outcomes, values: list[Float64Array]) -> list[Float64Array]:
@@ -223,8 +223,8 @@ def edges_of(grid: Grid, outcomes: Outcomes, values: list[Float64Array]) -> list
     for column, n in zip(values, grid.n_bins, strict=True):
         edges = np.tile(binning.uniform_edges(n), (n_classes, 1))
         if grid.strategy == "quantile" and len(column):
-            for k, part in zip(present, np.split(column[order], start[1:]), strict=True):
-                edges[k] = binning.quantile_edges(part, n)
+            for k, block in zip(present, np.split(column[order], start[1:]), strict=True):
+                edges[k] = binning.quantile_edges(block, n)
         out.append(edges)
     return out
 
@@ -251,8 +251,8 @@ def _bins(
     if grid.strategy == "uniform":
         if not grid.right_closed:
             return binning.uniform_cells(column, n)
-        found: IntArray = np.clip(np.ceil(column * n) - 1, 0, n - 1).astype(np.intp)
-        return found
+        bins: IntArray = np.clip(np.ceil(column * n) - 1, 0, n - 1).astype(np.intp)
+        return bins
     if not grid.class_edges:
         side: Literal["left", "right"] = "left" if grid.right_closed else "right"
         return np.searchsorted(edges[0, 1:-1], column, side=side)

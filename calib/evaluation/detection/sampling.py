@@ -308,8 +308,8 @@ def detection_metric_difference(
         after, ground_truth, threshold=threshold_after, matches=matches_after, **options
     )
     draws = resampled_values({0: first, 1: second}, n_images, n_resamples, rng)
-    one, two = (plan.checked_value("the metric") for plan in (first, second))
-    return changed(first, two - one, draws[1] - draws[0], confidence_level)
+    value_before, value_after = (plan.checked_value("the metric") for plan in (first, second))
+    return changed(first, value_after - value_before, draws[1] - draws[0], confidence_level)
 
 
 def _plan_of(metric: str) -> Callable[..., Plan]:

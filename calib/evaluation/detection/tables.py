@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -88,25 +88,21 @@ class DetectionTable:
         sums = np.zeros((len(ClassSums._fields), len(classes)))
         keys, entries = [], []
         n_cells = self.n_cells
-        for part in (self, other):
-            code = np.searchsorted(classes, part.class_label)
-            sums[:, code] += part.classes
-            keys.append(code[part.entry_class] * n_cells + part.entry_cell)
-            entries.append(part.entries)
+        for table in (self, other):
+            code = np.searchsorted(classes, table.class_label)
+            sums[:, code] += table.classes
+            keys.append(code[table.entry_class] * n_cells + table.entry_cell)
+            entries.append(table.entries)
         key, index = np.unique(np.concatenate(keys), return_inverse=True)
-        both = np.concatenate(entries, axis=1)
-        merged = np.array([np.bincount(index, row, minlength=len(key)) for row in both])
-        return DetectionTable(
-            features=self.features,
-            edges=self.edges,
-            target=self.target,
-            iou_threshold=self.iou_threshold,
+        columns = np.concatenate(entries, axis=1)
+        merged = np.array([np.bincount(index, row, minlength=len(key)) for row in columns])
+        return replace(
+            self,
             class_label=classes,
             entry_class=key // n_cells,
             entry_cell=key % n_cells,
             entries=merged,
             classes=sums,
-            right_closed=self.right_closed,
         )
 
     # ------------------------------------------------------------------------------------- shape
@@ -288,8 +284,7 @@ def bin_outcomes(outcomes: Outcomes, grid: Grid, target: Target) -> Binned:
     edges = edges_of(grid, outcomes, values)
     cell = cells_of(grid, outcomes, values, edges)
     key, entry = np.unique(outcomes.code * grid.n_cells + cell, return_inverse=True)
-    wanted = outcomes.target(target)
-    columns = entry_columns(outcomes.score, wanted)
+    columns = entry_columns(outcomes.score, outcomes.target(target))
     entries = np.array([np.bincount(entry, column, minlength=len(key)) for column in columns])
     n_classes = len(outcomes.class_label)
     classes = [
