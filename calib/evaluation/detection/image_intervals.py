@@ -7,6 +7,7 @@ their draws. What chance explains is decided for all measures that stand togethe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -136,17 +137,16 @@ def measured(
     floor = _floor_of(draws.calibrated, chance, confidence_level)
     kept = ~np.isnan(draws.resampled)
     resampled = draws.resampled[kept]
-    low = high = NOTHING
-    value = usual if plan.options is None else NOTHING
+    ends = (usual if plan.options is None else NOTHING, NOTHING, NOTHING)
     if np.isnan(usual) or len(resampled) < 2:
-        return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
+        return _interval(usual, ends, resampled, confidence_level, floor), floor
     if plan.options is None:
         low, high = mean_ends(
             PerImage(plan.binned, n_images).moments(plan), confidence_level, (0.0, 1.0)
         )
-        low, high = min(low, usual), max(high, usual)  # sums in another order
+        ends = usual, min(low, usual), max(high, usual)  # sums in another order
     elif draws.calibrated is not None and chance is not None:
-        value, low, high = invert(
+        ends = invert(
             usual,
             draws.calibrated,
             resampled,
@@ -154,7 +154,7 @@ def measured(
             law=_law(plan, draws, kept),
             ceiling=chance[1] + ROUNDING,
         )
-    return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
+    return _interval(usual, ends, resampled, confidence_level, floor), floor
 
 
 def changed(plan: Plan, step: float, draws: Float64Array, confidence_level: float) -> Interval:
@@ -188,22 +188,13 @@ def _interval(
     confidence_level: float,
     floor: Interval | None = None,
 ) -> Interval:
-    value, low, high = ends
-    enough = len(draws) > 1 and not np.isnan(usual)
-    return Interval(
-        value=value,
-        low=low,
-        high=high,
-        confidence_level=confidence_level,
-        mean=float(np.mean(draws)) if enough else NOTHING,
-        median=float(np.median(draws)) if enough else NOTHING,
-        standard_deviation=float(np.std(draws, ddof=1)) if enough else NOTHING,
-        n_resamples=len(draws),
-        usual=usual,
-        floor=NOTHING if floor is None else floor.value,
-        floor_low=NOTHING if floor is None else floor.low,
-        floor_high=NOTHING if floor is None else floor.high,
+    known = draws if len(draws) > 1 and not np.isnan(usual) else np.full(2, NOTHING)
+    interval = replace(
+        summarized(*ends, confidence_level, known), n_resamples=len(draws), usual=usual
     )
+    if floor is None:
+        return interval
+    return replace(interval, floor=floor.value, floor_low=floor.low, floor_high=floor.high)
 
 
 def _floor_of(
