@@ -11,13 +11,7 @@ from calib._border.checks import check_integer, describe
 from calib._border.typing import RandomState
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import MapTraits
-from calib._core.multinomial import (
-    Kept,
-    LinearForm,
-    Logits,
-    MultinomialProblem,
-    softmax_loss,
-)
+from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
 from calib._core.rows import LocalRows, Rows, smoothed
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator
 

@@ -16,11 +16,7 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.logistic import smooths_input
-from calib._core.multinomial import (
-    MultinomialProblem,
-    tempered,
-    tempered_logits,
-)
+from calib._core.multinomial import MultinomialProblem, tempered, tempered_logits
 from calib._core.newton import LargeMinimum
 from calib._core.rows import Rows, smoothed
 from calib.base import BaseCalibrator

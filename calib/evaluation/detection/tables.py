@@ -19,13 +19,7 @@ from calib.evaluation.detection.cell_sums import (
     Reduce,
     WithoutTruth,
 )
-from calib.evaluation.detection.outcomes import (
-    Grid,
-    Outcomes,
-    Target,
-    cells_of,
-    edges_of,
-)
+from calib.evaluation.detection.outcomes import Grid, Outcomes, Target, cells_of, edges_of
 
 
 @dataclass(frozen=True, eq=False)
