@@ -318,7 +318,7 @@ def through_log_odds(
     scores : array of shape (n, n_classes)
         Logits.
     fitted : mapping of str to array
-        Holds ``input_smoothing_`` and ``smoothing_``.
+        Holds ``input_smoothing_``, and ``smoothing_`` where the result is smoothed, too.
     xp : namespace
     """
     binary = scores.shape[1] == 2
@@ -331,4 +331,4 @@ def through_log_odds(
         proba = expit(xp.concat([-eta, eta], axis=1), xp)
     else:
         proba = against_the_rest(expit(eta, xp), s, scores, xp)
-    return smooth(proba, fitted["smoothing_"])
+    return smooth(proba, fitted["smoothing_"]) if "smoothing_" in fitted else proba

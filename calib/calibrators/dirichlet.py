@@ -12,7 +12,8 @@ from calib._border.typing import RandomState
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import MapTraits
 from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
-from calib._core.rows import LocalRows, Rows, smoothed
+from calib._core.rows import LocalRows, Rows, rescored
+from calib._core.scores import Scores
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
@@ -137,9 +138,8 @@ class DirichletCalibrator(LinearMapCalibrator):
         found = self._fit_linear(rows)
         if search:
             logits, scale = found.problem.rows, found.scale
-            self.penalty_ = self._search(
-                logits, scale, rows.mapped(smoothed, found.input_smoothing)
-            )
+            bounded = rows.mapped(rescored, Scores.smoothed, found.input_smoothing)
+            self.penalty_ = self._search(logits, scale, bounded)
             problem = self._problem(logits, rows.n_classes, rows.total)
             minimum = problem.solve(problem.scaled(scale))
             found = self._kept(replace(found, problem=problem, minimum=minimum))

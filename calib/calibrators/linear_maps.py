@@ -18,7 +18,8 @@ from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTrai
 from calib._core.logistic import smooths_input
 from calib._core.multinomial import MultinomialProblem, tempered, tempered_logits
 from calib._core.newton import LargeMinimum
-from calib._core.rows import Rows, smoothed
+from calib._core.rows import Rows, rescored
+from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.temperature import best_temperature, choose_share
 
@@ -118,7 +119,7 @@ class LinearMapCalibrator(BaseCalibrator):
 
     def _fit_share(self, share: float, rows: Rows, total: float) -> LinearFit:
         """Fit the temperature, then the linear map, to scores that are smoothed by `share`."""
-        rows = rows.mapped(smoothed, share)
+        rows = rows.mapped(rescored, Scores.smoothed, share)
         temperature, level = best_temperature(rows).temperature, 1.0 / (rows.total + 1.0)
         if self.structured:
             source, scale, smoothing = tempered(rows, temperature, level), 1.0, 0.0

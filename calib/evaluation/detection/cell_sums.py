@@ -13,6 +13,8 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._core.binning import quotient
+from calib._core.matching import first_of_each
 
 Reduce: TypeAlias = Literal["ece", "ace", "mce"]
 Average: TypeAlias = Literal["pooled", "macro", "weighted"]
@@ -115,7 +117,7 @@ def calibration_error(
     """Return the error of every replicate, shape (...); NaN where nothing is counted."""
     terms = error_terms(layout, entries, classes, options)
     errors = np.where(terms.mass > 0, terms.errors, 0.0)
-    return _ratio((terms.mass * errors).sum(axis=-1), terms.mass.sum(axis=-1))
+    return quotient((terms.mass * errors).sum(axis=-1), terms.mass.sum(axis=-1))
 
 
 def error_terms(
@@ -136,19 +138,19 @@ def error_terms(
     if counted is None:
         counted = n >= options.min_samples
     counted = counted & (n > 0)
-    gap = np.where(counted, _ratio(difference, n), 0.0)
+    gap = np.where(counted, quotient(difference, n), 0.0)
     if options.debiased:
         spread = within_variance(cell % layout.n_score_bins, n, difference, squared)
-        gap = np.sqrt(np.maximum(gap**2 - np.nan_to_num(_ratio(spread, n)), 0.0)) * counted
+        gap = np.sqrt(np.maximum(gap**2 - np.nan_to_num(quotient(spread, n)), 0.0)) * counted
     total = by_group(n, table, n_tables)
     n_counted = by_group(np.where(counted, n, 0.0), table, n_tables)
     share = np.ones_like(gap)
     if options.reduce == "ece":
-        share = _ratio(n, (n_counted if options.renormalise else total)[..., table])
+        share = quotient(n, (n_counted if options.renormalise else total)[..., table])
     elif options.reduce == "ace":  # over the score bins of a position, then over positions
         key = table * (int(cell.max(initial=0)) + 1) + cell // layout.n_score_bins
         column = np.unique(key, return_inverse=True)[1]
-        starts = first_of(key)
+        starts = first_of_each(key)
         filled = by_group(counted.astype(np.float64), column, len(starts))
         used = by_group((filled > 0).astype(np.float64), table[starts], n_tables)
         share = 1.0 / np.maximum(filled[..., column] * used[..., table], 1.0)
@@ -160,7 +162,7 @@ def error_terms(
     if options.as_published:
         known &= errors != 0
     mass = np.where(known, total if options.average == "weighted" else 1.0, 0.0)
-    of_class = np.nan_to_num(_ratio(mass, mass.sum(axis=-1, keepdims=True)))[..., table]
+    of_class = np.nan_to_num(quotient(mass, mass.sum(axis=-1, keepdims=True)))[..., table]
     return Terms(table, cell, gap, share * of_class, errors, mass)
 
 
@@ -194,13 +196,13 @@ def within_variance(
     Cells of the same score bin share it, so that cells with one detection have it too; score bins
     without any cell of two take the variance of all. Only for single tables, not for replicates.
     """
-    inside = np.maximum(squared - np.nan_to_num(_ratio(difference**2, n)), 0.0)
+    inside = np.maximum(squared - np.nan_to_num(quotient(difference**2, n)), 0.0)
     free = np.maximum(n - 1, 0.0)
     bins = int(score_bin.max(initial=0)) + 1
-    share = _ratio(
+    share = quotient(
         np.bincount(score_bin, inside, minlength=bins), np.bincount(score_bin, free, minlength=bins)
     )
-    overall = float(np.nan_to_num(_ratio(inside.sum(), free.sum())))
+    overall = float(np.nan_to_num(quotient(inside.sum(), free.sum())))
     return np.where(np.isnan(share), overall, share)[score_bin]
 
 
@@ -235,8 +237,8 @@ class Ratio(NamedTuple):
 def mean_ratio(ratio: Ratio) -> Any:
     """Return the mean over the known classes of their ratios, shape (...)."""
     top, bottom, known, _ = ratio.seen_as(ratio.known)
-    means = np.where(known, _ratio(top, bottom), 0.0)
-    return _ratio(means.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
+    means = np.where(known, quotient(top, bottom), 0.0)
+    return quotient(means.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
 
 
 def absolute_ratio(
@@ -291,16 +293,11 @@ def lrp_parts(classes: ClassSums, iou_threshold: float) -> LRPParts:
     """Return the LRP error and its components of every class."""
     ratios = lrp_ratios(classes, iou_threshold)
     return LRPParts(
-        *(np.where(ratio.known, _ratio(ratio.top, ratio.bottom), np.nan) for ratio in ratios)
+        *(np.where(ratio.known, quotient(ratio.top, ratio.bottom), np.nan) for ratio in ratios)
     )
 
 
 # ------------------------------------------------------------------------------------------- groups
-
-
-def first_of(key: IntArray) -> IntArray:
-    """Return where a run of equal values begins."""
-    return np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
 
 
 def by_group(
@@ -309,13 +306,6 @@ def by_group(
     """Combine the last axis over runs of an ascending key, shape (..., n_groups)."""
     out = np.zeros((*values.shape[:-1], n_groups))
     if len(key):
-        starts = first_of(key)
+        starts = first_of_each(key)
         out[..., key[starts]] = combine.reduceat(values, starts, axis=-1)
-    return out
-
-
-def _ratio(top: Any, bottom: Any) -> Any:
-    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
-    out = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
-    np.divide(top, bottom, out=out, where=bottom > 0)
     return out

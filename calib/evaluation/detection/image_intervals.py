@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.evaluation.detection.cell_sums import first_of
+from calib._core.matching import first_of_each
 from calib.evaluation.detection.image_draws import (
     Key,
     PerImage,
@@ -229,7 +229,7 @@ def _law(plan: Plan, draws: Draws, kept: Float64Array) -> GapLaw | None:
     resampled, calibrated = (gaps[np.arange(n) % len(gaps)] for gaps in (resampled, calibrated))
     norm = absolute_sum
     if plan.options.reduce == "mce":
-        norm = partial(_largest_of_tables, start=first_of(terms.table[shown]))
+        norm = partial(_largest_of_tables, start=first_of_each(terms.table[shown]))
     return GapLaw(direction, calibrated, resampled, norm)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from calib._border.checks import check_integer
 from calib._border.typing import Float64Array, IntArray
+from calib._core.binning import quotient
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import (
     Average,
@@ -201,8 +202,8 @@ class DetectionTable:
         """Return the mean ``(score - target)**2`` over all detections of classes with boxes."""
         return self._mean(cell_sums.squared_ratio)
 
-    def _mean(self, ratio: Callable[..., cell_sums.Ratio]) -> float:
-        sums = ratio(self.layout, self.sums, self.class_sums, ErrorOptions())
+    def _mean(self, sums_of: Callable[..., cell_sums.Ratio]) -> float:
+        sums = sums_of(self.layout, self.sums, self.class_sums, ErrorOptions())
         return float(cell_sums.mean_ratio(sums))
 
     def coverage(self, *, min_samples: int = 1) -> float:
@@ -236,9 +237,7 @@ class DetectionTable:
         counted &= n > 0
         gap = np.where(counted, np.abs(score - target), 0.0).sum(axis=-1)
         total = np.where(counted, n, 0.0).sum(axis=-1)
-        out = np.full(total.shape, np.nan)
-        np.divide(gap, total, out=out, where=total > 0)
-        return out
+        return quotient(gap, total)
 
     def _pooled(self) -> Float64Array:
         """Return sums over classes with boxes of 1, score and target, score bins last."""
