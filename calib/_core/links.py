@@ -289,13 +289,13 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
     if xp is np and len(x) >= SORT_FROM:
         order = np.argsort(x)
         ordered = x[order]
-        found = []
+        columns = []
         for knots, values, side in tables:
             reached = np.searchsorted(ordered, knots, side="right" if side == "left" else "left")
             out = np.empty(len(x), dtype=values.dtype)
             out[order] = np.repeat(values, np.diff(reached, prepend=0, append=len(x)))
-            found.append(out)
-        return found
+            columns.append(out)
+        return columns
     x = 1.0 * x  # contiguous: torch warns about searching a strided column
     return [
         xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)

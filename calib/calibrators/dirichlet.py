@@ -135,15 +135,15 @@ class DirichletCalibrator(LinearMapCalibrator):
             raise ValueError(f"penalty must be 'cv' or >= 0; got {describe(self.penalty)}")
         search = self.penalty == "cv"
         self.penalty_ = (MIDDLE, MIDDLE) if search else (float(self.penalty), float(self.penalty))
-        found = self._fit_linear(rows)
+        fit = self._fit_linear(rows)
         if search:
-            logits, scale = found.problem.rows, found.scale
-            bounded = rows.mapped(rescored, Scores.smoothed, found.input_smoothing)
+            logits, scale = fit.problem.rows, fit.scale
+            bounded = rows.mapped(rescored, Scores.smoothed, fit.input_smoothing)
             self.penalty_ = self._search(logits, scale, bounded)
             problem = self._problem(logits, rows.n_classes, rows.total)
             minimum = problem.solve(problem.scaled(scale))
-            found = self._kept(replace(found, problem=problem, minimum=minimum))
-        x = found.x
+            fit = self._kept(replace(fit, problem=problem, minimum=minimum))
+        x = fit.x
         self.intercept_, self.coef_ = x[:, 0].copy(), np.eye(len(x)) + x[:, 1:]
 
     def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:

@@ -83,22 +83,22 @@ class LinearMapCalibrator(BaseCalibrator):
 
     def _fit_linear(self, rows: Rows) -> LinearFit:
         """Fit, and keep all attributes but the coefficients."""
-        found = self._choose(rows)
-        if found.problem.rows.n_samples < rows.n_samples:
-            found = self._fit_share(found.input_smoothing, rows, rows.total)
-        return self._kept(found)
+        fit = self._choose(rows)
+        if fit.problem.rows.n_samples < rows.n_samples:
+            fit = self._fit_share(fit.input_smoothing, rows, rows.total)
+        return self._kept(fit)
 
-    def _kept(self, found: LinearFit) -> LinearFit:
+    def _kept(self, fit: LinearFit) -> LinearFit:
         """Set the attributes, warn if the solver fell short."""
-        self.temperature_, self.input_smoothing_ = found.temperature, found.input_smoothing
-        self.tempered_smoothing_, self.smoothing_ = found.tempered_smoothing, found.smoothing
-        self.n_evaluations_ = found.minimum.n_evaluations
-        if not found.minimum.converged:
+        self.temperature_, self.input_smoothing_ = fit.temperature, fit.input_smoothing
+        self.tempered_smoothing_, self.smoothing_ = fit.tempered_smoothing, fit.smoothing
+        self.n_evaluations_ = fit.minimum.n_evaluations
+        if not fit.minimum.converged:
             warn(
                 f"{type(self).__name__} did not converge in {self.n_evaluations_} passes",
                 ConvergenceWarning,
             )
-        return found
+        return fit
 
     def _choose(self, rows: Rows) -> LinearFit:
         """Fit with and without smoothing of the input, many samples on a part; return the better.

@@ -179,8 +179,8 @@ def average_precision(
     >>> from calib.evaluation import average_precision
     >>> truth = GroundTruth([[0, 0, 40, 40], [50, 0, 90, 40]], [1, 1], [7, 8])
     >>> boxes = [[0, 0, 40, 40], [0, 0, 40, 9], [50, 0, 90, 32]]
-    >>> found = Detections(boxes, [0.9, 0.8, 0.7], [1, 1, 1], [7, 7, 8])
-    >>> average_precision(found, truth)
+    >>> detections = Detections(boxes, [0.9, 0.8, 0.7], [1, 1, 1], [7, 7, 8])
+    >>> average_precision(detections, truth)
     Average precision, 1 class, overlap 0.50 to 0.95
                             all    small   medium    large
     AP                   0.7360      nan   0.8515      nan

@@ -119,9 +119,9 @@ def detection_calibration_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import detection_calibration_error
-    >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(detection_calibration_error(found, truth), 3)
+    >>> round(detection_calibration_error(detections, truth), 3)
     0.25
     """
     plan = ERROR.plan(
@@ -197,9 +197,9 @@ def detection_calibration_table(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import detection_calibration_table
-    >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> table = detection_calibration_table(found, truth)
+    >>> table = detection_calibration_table(detections, truth)
     >>> more = Detections([[0, 0, 4, 4]], [0.9], [1], [8])
     >>> table += detection_calibration_table(more, GroundTruth([[0, 0, 4, 4]], [1], [8]))
     >>> round(table.calibration_error(), 3), round(table.coverage(min_samples=2), 3)

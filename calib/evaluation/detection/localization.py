@@ -97,9 +97,9 @@ def localization_aware_calibration_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_aware_calibration_error
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(localization_aware_calibration_error(found, truth), 3)
+    >>> round(localization_aware_calibration_error(detections, truth), 3)
     0.275
     """
     plan = LAECE.plan(
@@ -179,9 +179,9 @@ def localization_aware_absolute_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_aware_absolute_error
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(localization_aware_absolute_error(found, truth), 3)
+    >>> round(localization_aware_absolute_error(detections, truth), 3)
     0.275
     """
     plan = LAACE.plan(
@@ -247,9 +247,9 @@ def score_iou_squared_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import score_iou_squared_error
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(score_iou_squared_error(found, truth), 5)
+    >>> round(score_iou_squared_error(detections, truth), 5)
     0.09125
     """
     plan = SQUARED_ERROR.plan(
@@ -310,9 +310,9 @@ def localization_table(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_table
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> table = localization_table(found, truth)
+    >>> table = localization_table(detections, truth)
     >>> round(table.calibration_error(average="macro"), 3)
     0.275
     """

@@ -128,9 +128,9 @@ def localization_recall_precision(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_recall_precision
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> localization_recall_precision(found, truth, threshold=0.5)
+    >>> localization_recall_precision(detections, truth, threshold=0.5)
     LocalizationRecallPrecision(value=0.6250, localization=0.2500, false_positive=0.0000, \
 false_negative=0.5000, 1 classes)
     """
@@ -185,9 +185,9 @@ def optimal_localization_recall_precision(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import optimal_localization_recall_precision
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> best = optimal_localization_recall_precision(found, truth)
+    >>> best = optimal_localization_recall_precision(detections, truth)
     >>> best.value, best.threshold
     (0.625, array([0.9]))
     """
@@ -225,9 +225,9 @@ def localization_recall_precision_of(
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_table
     >>> from calib.evaluation import localization_recall_precision_of
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(localization_recall_precision_of(localization_table(found, truth)).value, 3)
+    >>> round(localization_recall_precision_of(localization_table(detections, truth)).value, 3)
     0.75
     """
     sums = table.class_sums

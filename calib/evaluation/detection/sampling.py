@@ -174,9 +174,9 @@ def detection_metric_interval(
     >>> boxes = np.tile([0.0, 0.0, 4.0, 4.0], (n, 1))
     >>> real = np.arange(n) * 0.618 % 1 < score
     >>> truth = GroundTruth(boxes[real], np.ones(real.sum()), np.flatnonzero(real), images=range(n))
-    >>> found = Detections(boxes, score, np.ones(n), np.arange(n))
+    >>> detections = Detections(boxes, score, np.ones(n), np.arange(n))
     >>> result = detection_metric_interval(
-    ...     "detection_calibration_error", found, truth, n_resamples=200, random_state=0
+    ...     "detection_calibration_error", detections, truth, n_resamples=200, random_state=0
     ... )
     >>> print(f"{result.value:.3f}, if calibrated {result.floor:.3f}")
     0.015, if calibrated 0.053
