@@ -175,7 +175,10 @@ def evaluate_tables(
     if kind == "linear":
         return xp.clip(intercept + slope * p, 0.0, 1.0)
     clipped = xp.clip(p, SCORE_CLIP, 1 - SCORE_CLIP)
-    q = links.expit(intercept + slope * (xp.log(clipped) - xp.log(1 - clipped)), xp)
+    s = xp.log(clipped) - xp.log(1 - clipped)
+    if "input_smoothing" in tables:
+        s = links.bounded_log_odds(s, tables["input_smoothing"][rows], xp)
+    q = links.expit(intercept + slope * s, xp)
     share = tables["smoothing"][rows]
     return (1 - share) * q + 0.5 * share
 
@@ -212,13 +215,16 @@ def _affine(parts: Parts) -> dict[str, Float64Array] | None:
         if share < 1 or name not in ("platt", "temperature"):
             return None
         cal = calibrator.fitted_map.arrays
-        if np.any(cal.get("input_smoothing_", 0.0)):
-            return None
+        bound = np.ravel(cal["input_smoothing_"])[0]
         if name == "platt":
-            rows.append((float(cal["slope_"][0]), float(cal["intercept_"][0]), 0.0))
+            rows.append((cal["slope_"][0], cal["intercept_"][0], 0.0, bound))
         else:
-            rows.append((1.0 / cal["temperature_"], 0.0, cal["smoothing_"]))
-    return dict(zip(("slope", "intercept", "smoothing"), np.array(rows).T.copy(), strict=True))
+            rows.append((1.0 / cal["temperature_"], 0.0, cal["smoothing_"], bound))
+    names = ("slope", "intercept", "smoothing", "input_smoothing")
+    tables = dict(zip(names, np.array(rows, dtype=np.float64).T.copy(), strict=True))
+    if not tables["input_smoothing"].any():
+        del tables["input_smoothing"]
+    return tables
 
 
 def _linear(parts: Parts) -> dict[str, Float64Array] | None:
