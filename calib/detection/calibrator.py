@@ -9,7 +9,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import check_integer, check_option, describe, is_integer
+from calib._border.checks import (
+    check_integer,
+    check_number,
+    check_option,
+    check_overlap,
+    describe,
+    is_integer,
+)
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._border.words import did_you_mean
@@ -19,8 +26,6 @@ from calib.detection.lrp import (
     BoolArray,
     Fallback,
     apply_thresholds,
-    check_iou_threshold,
-    check_number,
     find_thresholds,
     reaches_thresholds_of_others,
 )
@@ -29,7 +34,7 @@ from calib.detection.tables.detections import Detections
 from calib.detection.tables.ground_truth import Fingerprints, GroundTruth, fingerprints
 from calib.grouped.map_table import MapForm, make_map
 from calib.grouped.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
-from calib.grouped.score_map import ScoreMap, cut
+from calib.grouped.score_map import ScoreMap
 from calib.warnings import FallbackWarning, NoOptimalThresholdWarning
 
 #: Columns of `Detections.position`.
@@ -306,7 +311,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         # Maps.
         maps = fit_maps(
             template,
-            cut(template, map_inputs(used, self.features)[rows]),
+            map_inputs(used, self.features)[rows],
             self._target(matches)[rows],
             labels,
             per_class=self.per_class,
@@ -493,10 +498,10 @@ def check_detection_options(options: Mapping[str, Any]) -> None:
     if options["threshold_folds"] is not None:
         check_integer("threshold_folds", options["threshold_folds"], low=2)
     weight = options["prior_weight"]
-    if weight != "auto" and not 0 <= check_number(weight, "prior_weight") < np.inf:
+    if weight != "auto" and not 0 <= check_number("prior_weight", weight) < np.inf:
         raise ValueError(f"prior_weight must be 'auto' or a finite number >= 0; got {weight!r}")
     if options["iou_threshold"] is not None:
-        check_iou_threshold(options["iou_threshold"])
+        check_overlap("iou_threshold", options["iou_threshold"], one=False)
     threshold = options["threshold"]
     if isinstance(threshold, str) and threshold != "lrp":
         raise ValueError(
@@ -505,9 +510,9 @@ def check_detection_options(options: Mapping[str, Any]) -> None:
         )
     if isinstance(threshold, Mapping):
         for label, value in threshold.items():
-            check_number(value, f"threshold[{label}]")
+            check_number(f"threshold[{label}]", value)
     elif threshold is not None and threshold != "lrp":
-        check_number(threshold, "threshold")
+        check_number("threshold", threshold)
     features = options["features"]
     if isinstance(features, str) or not isinstance(features, Sequence):
         raise ValueError(

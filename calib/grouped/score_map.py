@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
+from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator, cut
 from calib.grouped.pooling import ClassMaps
 from calib.registry import name_of
 
@@ -138,15 +138,6 @@ def apply_tables(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     X = cut(calibrator, X[:, : calibrator.n_features_in_])
     proba: Float64Array = calibrator.map_checked(X)[:, 1]
     return proba
-
-
-def cut(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
-    """Keep scores off 0 and 1 for calibrators that take their log-odds."""
-    if calibrator.traits.domain == "proba":
-        return X
-    X = X.copy()
-    np.clip(X[:, 0], SCORE_CLIP, 1 - SCORE_CLIP, out=X[:, 0])
-    return X
 
 
 def evaluate_tables(
