@@ -9,7 +9,13 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe, is_integer
+from calib._border.checks import (
+    check_integer,
+    check_option,
+    check_overlap,
+    describe,
+    is_integer,
+)
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
@@ -20,7 +26,6 @@ from calib.detection.lrp import (
     ZeroIou,
     all_classes,
     apply_thresholds,
-    check_iou_threshold,
     check_matches,
     truth_counts,
 )
@@ -113,7 +118,7 @@ def collect(
     matches: Matches | None,
 ) -> Outcomes:
     """Match unless that was done, drop what is below its threshold, and line up the rest."""
-    iou_threshold = check_iou_threshold(iou_threshold)
+    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
     keep = apply_thresholds(detections, threshold)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)
