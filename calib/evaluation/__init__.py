@@ -74,7 +74,11 @@ from calib.evaluation.regression.quantiles import (
 )
 from calib.evaluation.report.classification import calibration_report
 from calib.evaluation.report.measurements import Measurement, MeasurementTable, measurement_table
-from calib.evaluation.report.metric_intervals import consistency_interval, metric_interval
+from calib.evaluation.report.metric_intervals import (
+    consistency_interval,
+    metric_difference,
+    metric_interval,
+)
 from calib.evaluation.report.records import MeasureResult, ModelReport
 from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.intervals import Interval
@@ -183,6 +187,7 @@ __all__ = [
     "maximum_mean_calibration_error",
     "mean_interval_width",
     "measurement_table",
+    "metric_difference",
     "metric_interval",
     "optimal_localization_recall_precision",
     "pit_uniformity",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
 
 from calib.evaluation import (
     binned_calibration_table,
@@ -12,7 +13,6 @@ from calib.evaluation import (
 )
 from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.report.answer import deviating_ranges
-from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
 from tests.support.reports import MEASURES, simulate, two_models
 
 
