@@ -10,9 +10,12 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, RandomState
-from calib.evaluation.significance.moments import sum_is_normal
-from calib.evaluation.significance.redrawn import Walk, redrawn_statistics, share_as_large
+from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib.evaluation.sampling.redrawn_labels import (
+    redrawn_statistics,
+    share_as_large,
+    sum_is_normal,
+)
 from calib.evaluation.unbinned import brownian
 from calib.evaluation.views.distinct import (
     DistinctScores,
@@ -449,6 +452,22 @@ def cumulative_calibration_test(
         draw=lambda rows: rng.random((rows.stop - rows.start, len(p))),
     )
     return test._replace(p_value=share_as_large(found[kind]))
+
+
+class Walk:
+    """Excursions of the cumulative differences of events and predictions; `p` ascends."""
+
+    def __init__(self, p: Float64Array, w: Float64Array) -> None:
+        self.starts: LabelArray = np.flatnonzero(np.diff(p, prepend=-1.0))
+        self.w = w / w.sum()
+        self.expected = np.add.reduceat(self.w * p, self.starts)
+
+    def excursions(self, events: Float64Array, kind: str) -> Float64Array:
+        """Return the largest absolute sum ("mad"), or the largest minus the smallest ("range")."""
+        gap = np.add.reduceat(events * self.w, self.starts, axis=1) - self.expected
+        np.cumsum(gap, axis=1, out=gap)
+        high, low = np.maximum(gap.max(axis=1), 0.0), np.minimum(gap.min(axis=1), 0.0)
+        return np.asarray(np.maximum(high, -low) if kind == "mad" else high - low)
 
 
 def brownian_test(p: Float64Array, y: Float64Array, w: Float64Array, kind: Kind) -> CumulativeTest:

@@ -12,7 +12,7 @@ from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
 from calib._core.predictions import check_predictions
-from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
+from calib.evaluation.unbinned.kernel_pairs import kernel_pairs_test
 from calib.evaluation.unbinned.kernel_sums import (
     exponential_sum,
     median_distance,

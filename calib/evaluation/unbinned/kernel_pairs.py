@@ -13,8 +13,7 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray
 from calib.evaluation.sampling.draws import draw_labels
 from calib.evaluation.sampling.group_redraws import GroupRedraws, from_the_top, group_correlation
-from calib.evaluation.significance.moments import Outcome
-from calib.evaluation.significance.redrawn import BLOCK_EVENTS, DIGITS, blind
+from calib.evaluation.sampling.redrawn_labels import BLOCK_EVENTS, DIGITS, Outcome, blind
 from calib.evaluation.unbinned.kernel_sums import median_distance
 from calib.evaluation.views import views
 
