@@ -56,6 +56,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib.registry",
         "calib.evaluation.views",
         "calib.evaluation.sampling",
+        "calib.evaluation.binned",
     ),
     "calib.evaluation.significance": (
         *BELOW,
