@@ -188,9 +188,9 @@ def _cross_fit(
     out = np.empty((len(codes), max(2, proba.shape[1])))
     for number in np.unique(fold):
         train, test = fold != number, fold == number
-        part = None if weight is None else weight[train]
+        mass = None if weight is None else weight[train]
         with warnings.catch_warnings():  # poor scores make a poor refinement: that is the answer
             warnings.simplefilter("ignore", CalibrationWarning)
-            fitted = clone(method).fit(proba[train], codes[train], sample_weight=part)
+            fitted = clone(method).fit(proba[train], codes[train], sample_weight=mass)
             out[test] = fitted.transform(proba[test])
     return out

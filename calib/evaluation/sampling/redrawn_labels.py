@@ -82,7 +82,7 @@ def redrawn_statistics(
         events = (draw(slice(start, min(start + step, n_resamples))) < p).astype(np.float64)
         for name, statistic in statistics.items():
             parts[name].append(statistic(events))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
 def share_as_large(statistics: Float64Array) -> float:

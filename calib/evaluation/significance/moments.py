@@ -44,9 +44,8 @@ def poisson_binomial(p: Float64Array) -> Float64Array:
     rows = np.stack([1.0 - p, p], axis=1)
     while len(rows) > 1:
         if len(rows) % 2:
-            one = np.zeros((1, rows.shape[1]))
-            one[0, 0] = 1.0
-            rows = np.concatenate([rows, one])
+            rows = np.pad(rows, ((0, 1), (0, 0)))
+            rows[-1, 0] = 1.0
         length = 2 * rows.shape[1] - 1
         size = next_fast_len(length, real=True)
         spectrum = rfft(rows, size, axis=1)
@@ -275,12 +274,12 @@ def _separated_loss(s: Float64Array, event: LabelArray, w: Float64Array) -> floa
         return 0.0
     rising = s[~event].max() <= s[event].min()
     border = s[event].min() if rising else s[event].max()
-    here = s == border
-    rate = float(w[here & event].sum() / w[here].sum())
+    tied = s == border
+    rate = float(w[tied & event].sum() / w[tied].sum())
     if rate >= 1.0:
         return 0.0
     entropy = -rate * math.log(rate) - (1.0 - rate) * math.log(1.0 - rate)
-    return float(w[here].sum() / w.sum()) * entropy
+    return float(w[tied].sum() / w.sum()) * entropy
 
 
 def _design_effect(design: Float64Array, p: Float64Array, w: Float64Array) -> float:

@@ -222,12 +222,12 @@ def calibration_tests(
     outcomes, simulated = _closed_forms(p, y, w, n_groups, fitted_on_same_data)
     if members is not None:
         simulated = _statistics(p, w, n_groups)
-    found = redrawn_statistics(
+    redrawn = redrawn_statistics(
         p, y, {**gap_statistics(p, w, n_bins), **simulated}, n_resamples=n_resamples, draw=draw
     )
     for name in simulated:
-        outcomes[name] = outcomes[name]._replace(p_value=share_as_large(found[name]), law=law)
-    outcomes |= gap_outcomes(found, n_bins, law)
+        outcomes[name] = outcomes[name]._replace(p_value=share_as_large(redrawn[name]), law=law)
+    outcomes |= gap_outcomes(redrawn, n_bins, law)
     outcomes["skce"] = kernel_pairs_test(
         views.all_columns(proba)[order],
         codes[order],
@@ -236,17 +236,14 @@ def calibration_tests(
         rng=rng,
         groups=members,
     )._replace(law=law)
-    notes = tuple(found.note for found in outcomes.values() if found.note)
+    notes = tuple(outcome.note for outcome in outcomes.values() if outcome.note)
     if notes:
-        warn(
-            "; ".join(notes),
-            DegenerateScoresWarning,
-        )
+        warn("; ".join(notes), DegenerateScoresWarning)
     tests = {
         name: CalibrationTest(
-            found.statistic, found.p_value, found.law, QUESTIONS[name], found.estimates
+            outcome.statistic, outcome.p_value, outcome.law, QUESTIONS[name], outcome.estimates
         )
-        for name, found in outcomes.items()
+        for name, outcome in outcomes.items()
     }
     n_members = None if members is None else int(members.max()) + 1
     return CalibrationTests(tests, len(p), view, notes, n_members)

@@ -184,14 +184,7 @@ def ks_calibration_error(
     >>> round(ks_calibration_error([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], average="binary"), 3)
     0.125
     """
-    return cumulative_calibration_error(
-        y_true,
-        y_prob,
-        average=average,
-        sample_weight=sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-    )
+    return measure_pairs(excursion, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 @measure
@@ -236,14 +229,7 @@ def classwise_ks_calibration_error(
     >>> round(classwise_ks_calibration_error([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]), 3)
     0.125
     """
-    return ks_calibration_error(
-        y_true,
-        y_prob,
-        average="classwise",
-        sample_weight=sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-    )
+    return measure_pairs(excursion, y_true, y_prob, "classwise", sample_weight, labels, pos_label)
 
 
 class SignedCumulativeError(NamedTuple):
@@ -444,14 +430,14 @@ def cumulative_calibration_test(
     if sum_is_normal(w, p):
         return test
     walk = Walk(p, w)
-    found = redrawn_statistics(
+    redrawn = redrawn_statistics(
         p,
         y,
         {kind: lambda events: walk.excursions(events, kind)},
         n_resamples=n_resamples,
         draw=lambda rows: rng.random((rows.stop - rows.start, len(p))),
     )
-    return test._replace(p_value=share_as_large(found[kind]))
+    return test._replace(p_value=share_as_large(redrawn[kind]))
 
 
 class Walk:
@@ -475,10 +461,11 @@ def brownian_test(p: Float64Array, y: Float64Array, w: Float64Array, kind: Kind)
     statistic = float(Walk(p, w).excursions(y[None, :], kind)[0])
     scale = null_scale(p, w)
     tail = brownian.excursion_tail if kind == "mad" else brownian.range_tail
-    if scale == 0:
+    if scale > 0:
+        standardized = statistic / scale
+    else:
         standardized = 0.0 if statistic == 0 else np.inf
-        return CumulativeTest(statistic, tail(standardized), scale, standardized)
-    return CumulativeTest(statistic, tail(statistic / scale), scale, statistic / scale)
+    return CumulativeTest(statistic, tail(standardized), scale, standardized)
 
 
 def null_scale(score: Float64Array, weight: Float64Array | None) -> float:
