@@ -128,7 +128,7 @@ def open_for_arrow(path: Path) -> Any:
     Its threads keep what they have read from; one that lets go of a file of Python while Python
     ends aborts the process.
     """
-    file = open_binary(path)
+    file: Any = open_binary(path)
     if isinstance(file, _Unpacked):
         return file
     file.close()
