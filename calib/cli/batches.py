@@ -14,7 +14,7 @@ import numpy as np
 from calib._border.optional import require
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib.cli.columns import ColumnError, is_list, no_label, one_line, to_numbers, to_values
-from calib.cli.contents import check_header, kind_of, open_binary
+from calib.cli.contents import check_header, kind_of, open_binary, open_for_arrow
 from calib.cli.readers import arrow_errors, csv_options, damage_named, read_header
 from calib.cli.tables import FileTable
 from calib.cli.targets import check_source
@@ -302,7 +302,7 @@ class CsvFile(_Sequential):
         options["read_options"].block_size = max(BLOCK_BYTES, width, 8 * BATCH_NUMBERS)
         raw = {name.strip(): name for name in self._header}
         options["convert_options"].include_columns = [raw[name] for name in columns]
-        with open_binary(self.path) as file:
+        with open_for_arrow(self.path) as file:
             for native in arrow_csv.open_csv(file, **options):
                 yield native.rename_columns(columns)
 
@@ -316,7 +316,7 @@ class JsonLines(_Sequential):
                 raise ValueError(
                     f"--stream reads one object a line; {path.name} is one list of them"
                 )
-        with arrow_errors(path, "file of JSON lines"), open_binary(path) as file:
+        with arrow_errors(path, "file of JSON lines"), open_for_arrow(path) as file:
             self._schema = self._open(file).schema
         super().__init__(path, "jsonl", list(self._schema.names))
 
@@ -331,7 +331,7 @@ class JsonLines(_Sequential):
         return self._schema.field(name).type
 
     def _reader(self, columns: list[str]) -> Iterator[Any]:
-        with open_binary(self.path) as file:
+        with open_for_arrow(self.path) as file:
             for native in self._open(file):
                 yield native.select(columns)
 
@@ -340,7 +340,7 @@ class FeatherFile(_Sequential):
     """An Arrow file, in the batches that it was written in."""
 
     def __init__(self, path: Path) -> None:
-        with arrow_errors(path, "Arrow file"), open_binary(path) as file:
+        with arrow_errors(path, "Arrow file"), open_for_arrow(path) as file:
             self._schema = self._open(file)[0]
         super().__init__(path, "feather", list(self._schema.names))
 
@@ -362,7 +362,7 @@ class FeatherFile(_Sequential):
         return self._schema.field(name).type
 
     def _reader(self, columns: list[str]) -> Iterator[Any]:
-        with open_binary(self.path) as file:
+        with open_for_arrow(self.path) as file:
             for native in self._open(file)[1]:
                 yield native.select(columns)
 

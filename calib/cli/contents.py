@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 #: Kind of file that belongs to the end of a file name; each may be followed by ``.gz``.
 FORMATS = {
@@ -120,6 +120,21 @@ def open_binary(path: Path) -> BinaryIO:
     packed = raw.read(2) == _GZIP
     raw.seek(0)
     return cast(BinaryIO, _Unpacked(raw)) if packed else raw
+
+
+def open_for_arrow(path: Path) -> Any:
+    """Open a file for Arrow, as a file of its own unless it is compressed.
+
+    Its threads keep what they have read from; one that lets go of a file of Python while Python
+    ends aborts the process.
+    """
+    file: Any = open_binary(path)
+    if isinstance(file, _Unpacked):
+        return file
+    file.close()
+    import pyarrow
+
+    return pyarrow.OSFile(str(path))
 
 
 class _Unpacked(gzip.GzipFile):

@@ -24,6 +24,7 @@ from calib.cli.contents import (
     dialect_of,
     kind_of,
     open_binary,
+    open_for_arrow,
     open_text,
 )
 from calib.cli.tables import FileTable
@@ -67,7 +68,7 @@ def damage_named(path: Path) -> Iterator[None]:
 
 def _read_parquet(path: Path) -> FileTable:
     parquet = require("pyarrow.parquet", extra="cli", purpose=f"reading {path.name}")
-    with arrow_errors(path, "parquet file"), open_binary(path) as file:
+    with arrow_errors(path, "parquet file"), open_for_arrow(path) as file:
         native = parquet.ParquetFile(file).read()
     return _arrow_table(path, "parquet", native)
 
@@ -76,7 +77,7 @@ def _read_feather(path: Path) -> FileTable:
     feather = require("pyarrow.feather", extra="cli", purpose=f"reading {path.name}")
     import pyarrow
 
-    with arrow_errors(path, "Arrow file"), open_binary(path) as file:
+    with arrow_errors(path, "Arrow file"), open_for_arrow(path) as file:
         try:
             native = feather.read_table(file)
         except pyarrow.ArrowInvalid:  # a stream has no mark at its beginning
@@ -90,7 +91,7 @@ def _read_json_lines(path: Path) -> FileTable:
     pyarrow = require("pyarrow", extra="cli", purpose=f"reading {path.name}")
     from pyarrow import json as arrow_json
 
-    with arrow_errors(path, "file of JSON lines"), open_binary(path) as file:
+    with arrow_errors(path, "file of JSON lines"), open_for_arrow(path) as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
         file.seek(0)
         if start.startswith(b"["):
@@ -152,7 +153,7 @@ def _read_csv(path: Path) -> FileTable:
         if not is_installed("pyarrow"):
             columns: Any = _columns_of(path, reader, names)
             return FileTable(path, "csv", columns, dialect=dialect)
-    with arrow_errors(path, "CSV file"), open_binary(path) as binary:
+    with arrow_errors(path, "CSV file"), open_for_arrow(path) as binary:
         from pyarrow import csv as arrow_csv
 
         table = arrow_csv.read_csv(binary, **csv_options(dialect, header))
