@@ -7,13 +7,12 @@ import ast
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from calib._border import labels
 from calib._border.advice import coming_through
-from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator
@@ -23,7 +22,6 @@ from calib.cli.readers import read_table, single_column
 from calib.cli.saved_scores import (
     ADDED,
     DOOR,
-    SavedScores,
     calibrated_scores,
     class_names,
     labelled_scores,
@@ -32,7 +30,7 @@ from calib.cli.saved_scores import (
 from calib.cli.tables import FileTable
 from calib.cli.targets import check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
-from calib.cli.writers import writable_format, write_report, write_table
+from calib.cli.writers import writable_format, write_calibrator, write_table
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
 #: Folds of the summary that `fit` prints, and samples below which it makes none.
@@ -83,89 +81,19 @@ def demo(args: argparse.Namespace) -> None:
     print(f"\nwrote {args.html}")
 
 
-def report_on_file(args: argparse.Namespace) -> None:
-    """Measure the probabilities of a file, as they are and calibrated."""
-    from calib.evaluation import calibration_report
-
-    if not args.scores:
-        raise ValueError("name the columns of scores with --proba or --logits")
-    names = args.name or default_names(args.scores, bool(args.calibrator))
-    if len(names) != len(args.scores) or len(set(names)) < len(names):
-        raise ValueError(
-            f"{len(args.scores)} sets of scores need as many different --name; got "
-            f"{', '.join(names)}"
-        )
-    check_report_targets(args)
-    with Progress(4) as progress:
-        progress.step(f"reading {args.file.name}")
-        table, y, weight = _read(args)
-        roles = {args.label, args.weight, args.group} - {None}
-        groups = None
-        if args.group is not None:
-            source, name = _column(table, args.group)
-            groups = source.labels(name)
-            if len(groups) != len(y):
-                raise ValueError(
-                    f"{source.path.name} has {len(groups):,} groups for {len(y):,} rows; one group "
-                    f"per row is needed"
-                )
-        scored, positive = [], args.positive
-        for kind, columns in args.scores:
-            scored.append(
-                labelled_scores(
-                    table, kind, columns, y, roles, positive=positive, kept=_kept(weight)
-                )
-            )
-            classes = cast(LabelArray, scored[0].classes)
-            positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
-        probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
-        progress.step("calibrating")
-        for path in args.calibrator:
-            calibrator = _load(path)
-            name = path.stem if path.stem not in probas else str(path)
-            known, found = class_names(calibrator.classes_), class_names(classes)
-            if set(known) != set(found):
-                raise ValueError(
-                    f"{path.name} knows the classes {shorten(known)}, the columns are "
-                    f"{shorten(found)}"
-                )
-            probas[name] = calibrated_scores(calibrator, _matching(calibrator, scored, path))
-        progress.step("resampling")
-        with coming_through(DOOR):
-            result = calibration_report(
-                y,
-                probas,
-                labels=classes,
-                sample_weight=weight,
-                groups=groups,
-                **({"n_bins": args.bins} if isinstance(args.bins, int) else {"bins": args.bins}),
-                confidence_level=args.level,
-                n_resamples=args.resamples,
-                random_state=args.seed,
-            )
-        progress.step("writing")
-        write_report(result, args.html, args.json)
-    print(result)
-    for path in filter(None, (args.html, args.json)):
-        print(f"wrote {path}")
-
-
 def fit_file(args: argparse.Namespace) -> None:
     """Fit a calibrator on a file of scores and save it."""
-    from calib.persistence import save
-
     if len(args.scores) != 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
-    if args.out.suffix.lower() != ".json":
-        raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
     check_files({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
     with Progress(3 + N_FOLDS) as progress:
         progress.step(f"reading {args.file.name}")
-        table, y, weight = _read(args)
+        table = read_table(args.file)
+        y, weight = read_target(args, table)
         roles = {args.label, args.weight} - {None}
-        kept = _kept(weight)
+        kept = weighted_rows(weight)
         scored = labelled_scores(table, kind, columns, y, roles, positive=args.positive, kept=kept)
         classes, matrix = scored.classes, scored.matrix
         if kept is not None and weight is not None:  # rows of weight 0 are not there
@@ -179,10 +107,7 @@ def fit_file(args: argparse.Namespace) -> None:
         codes = labels.encode_labels(y, calibrator.classes_, args.label)
         after, how = _held_out(calibrator, scored.matrix, codes, weight, progress)
         progress.step("writing")
-        try:
-            save(calibrator, args.out)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        write_calibrator(calibrator, args.out)
     print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
     if not scored.told and len(scored.names) > 1:
         pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
@@ -205,7 +130,7 @@ def apply_to_file(args: argparse.Namespace) -> None:
     check_files({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
-        calibrator = _load(args.calibrator)
+        calibrator = load_calibrator(args.calibrator)
         table = read_table(args.file)
         scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None), args.positive)
         progress.step("calibrating")
@@ -239,23 +164,17 @@ def methods(args: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------- reading
 
 
-def check_report_targets(args: argparse.Namespace) -> None:
-    """Raise unless the files of a report can be written and destroy nothing."""
-    check_files(
-        {"--html": (args.html, "html"), "--json": (args.json, "report")},
-        [args.file, *args.calibrator, *column_files(args)],
-    )
-
-
-def _read(args: argparse.Namespace) -> tuple[FileTable, LabelArray, Float64Array | None]:
-    table = read_table(args.file)
-    source, name = _column(table, args.label)
+def read_target(
+    args: argparse.Namespace, table: FileTable
+) -> tuple[LabelArray, Float64Array | None]:
+    """Return the labels and the weights of a table, or of files named in place of its columns."""
+    source, name = column_of(table, args.label)
     y = source.labels(name)
     weight = None
     if args.weight is not None:
-        source, name = _column(table, args.weight)
+        source, name = column_of(table, args.weight)
         weight = source.numbers(name)
-    return table, y, labels.check_weight(weight, len(y))
+    return y, labels.check_weight(weight, len(y))
 
 
 def column_files(args: argparse.Namespace) -> list[Path]:
@@ -271,7 +190,7 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _column(table: FileTable, name: str) -> tuple[FileTable, str]:
+def column_of(table: FileTable, name: str) -> tuple[FileTable, str]:
     """Return where a column is: in the table, or alone in a file of that name."""
     if name in table.columns or not _is_file(name):
         return table, name
@@ -279,7 +198,8 @@ def _column(table: FileTable, name: str) -> tuple[FileTable, str]:
     return source, only
 
 
-def _kept(weight: Float64Array | None) -> LabelArray | None:
+def weighted_rows(weight: Float64Array | None) -> LabelArray | None:
+    """Return which rows have a positive weight, None where all have."""
     return None if weight is None or weight.all() else weight > 0
 
 
@@ -295,16 +215,11 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{stem}.calibrated{end}")
 
 
-def default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
-    """Return the names of models for which no --name is given."""
-    only = "raw" if calibrated else "model"
-    return [only] if len(scores) == 1 else [columns for _, columns in scores]
-
-
 # ---------------------------------------------------------------------- calibrating
 
 
-def _load(path: Path) -> BaseCalibrator:
+def load_calibrator(path: Path) -> BaseCalibrator:
+    """Return the calibrator of a file, or say that it is one of a detector."""
     from calib.persistence import load
 
     check_source(path)
@@ -342,16 +257,6 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text  # the method says what it takes
-
-
-def _matching(calibrator: BaseCalibrator, scored: list[SavedScores], path: Path) -> SavedScores:
-    for one in scored:
-        if one.kind == calibrator.input:
-            return one
-    raise ValueError(
-        f"{path.name} was fitted with --{calibrator.input}; name such columns with "
-        f"--{calibrator.input}"
-    )
 
 
 def _held_out(

@@ -14,10 +14,10 @@ import numpy as np
 from sklearn.base import clone
 
 from calib._border.random import fixed
-from calib.cli.detect_parser import PER_CLASS
+from calib.cli.options import PER_CLASS
 from calib.cli.targets import check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
-from calib.cli.writers import write_report
+from calib.cli.writers import report_outputs, write_calibrator, write_report
 from calib.detection import (
     DetectionCalibrator,
     Detections,
@@ -55,10 +55,6 @@ _SPELLINGS = {
 
 def fit_detections(args: argparse.Namespace) -> None:
     """Fit the calibrator of a detector on two files and save it."""
-    from calib.persistence import save
-
-    if args.out.suffix.lower() != ".json":
-        raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
     check_files(
         {"--out": (args.out, "calibrator")}, [args.truth, args.detections, args.category_map]
     )
@@ -82,10 +78,7 @@ def fit_detections(args: argparse.Namespace) -> None:
             calibrator.fit(found, truth)
         before, after, how = _held_out(calibrator, found, truth, progress)
         progress.step("writing")
-        try:
-            save(calibrator, args.out)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        write_calibrator(calibrator, args.out)
     _print_fit(calibrator, found, truth)
     names, first = _measures(calibrator, before, truth)
     _, second = _measures(calibrator, after, truth)
@@ -151,11 +144,11 @@ def report_on_detections(args: argparse.Namespace) -> None:
     from calib.evaluation.detection.report.reporting import detection_report
 
     check_files(
-        {"--html": (args.html, "html"), "--json": (args.json, "report")},
+        report_outputs(args),
         [args.truth, args.detections, args.category_map, *args.calibrator],
     )
     calibrators: dict[str, DetectionCalibrator] = {}
-    with Progress(4) as progress:
+    with Progress(3) as progress:
         for path in args.calibrator:
             name = path.stem if path.stem not in calibrators else str(path)
             calibrators[name] = _load(path)
@@ -171,11 +164,7 @@ def report_on_detections(args: argparse.Namespace) -> None:
                 max_detections=args.max_detections,
                 random_state=args.seed,
             )
-        progress.step("writing")
-        write_report(result, args.html, args.json)
-    print(result)
-    for path in filter(None, (args.html, args.json)):
-        print(f"wrote {path}")
+    write_report(result, args)
 
 
 # ---------------------------------------------------------------------- reading

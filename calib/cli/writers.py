@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import io
@@ -41,14 +42,41 @@ def write_table(table: FileTable, added: Mapping[str, LabelArray], path: Path) -
             writer(table, added, file, path)
 
 
-def write_report(result: Any, html: Path | None, numbers: Path | None) -> None:
-    """Write a report as a web page and its numbers as JSON, where a file is named."""
-    if html is not None:
-        result.to_html(html)
-    if numbers is not None:
-        text = json.dumps(result.to_dict(), indent=1) + "\n"
-        with atomic_write(numbers) as file:
-            file.write(text)
+def write_report(report: Any, args: argparse.Namespace) -> None:
+    """Write a report to the files that a command names, print it, and say what was written."""
+    if args.html is not None:
+        report.to_html(args.html)
+    if args.json is not None:
+        _write_text(json.dumps(report.to_dict(), indent=1) + "\n", args.json)
+    if args.latex is not None:
+        _write_text(report.to_latex(), args.latex)
+    print(report)
+    for path in filter(None, (args.html, args.json, args.latex)):
+        print(f"wrote {path}")
+
+
+def report_outputs(args: argparse.Namespace) -> dict[str, tuple[Path | None, str]]:
+    """Return the files that a report is written to, for `check_files`."""
+    return {
+        "--html": (args.html, "html"),
+        "--json": (args.json, "report"),
+        "--latex": (args.latex, "latex"),
+    }
+
+
+def _write_text(text: str, path: Path) -> None:
+    with atomic_write(path) as file:
+        file.write(text)
+
+
+def write_calibrator(calibrator: Any, path: Path) -> None:
+    """Save a calibrator, or say why it cannot be saved."""
+    from calib.persistence import save
+
+    try:
+        save(calibrator, path)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def writable_format(path: Path) -> str:
