@@ -134,8 +134,15 @@ def _report_at_once(args: argparse.Namespace, names: list[str]) -> Any:
                 rows = _rows(args, table, source, y)
                 called = f"{columns} of {name}" if args.networks else columns
                 one = labelled_scores(
-                    source, kind, columns, y, roles,
-                    positive=positive, kept=kept, rows=rows, called=called,
+                    source,
+                    kind,
+                    columns,
+                    y,
+                    roles,
+                    positive=positive,
+                    kept=kept,
+                    rows=rows,
+                    called=called,
                 )
                 classes = cast(LabelArray, (scored or [one])[0].classes)
                 _check_classes(called, cast(LabelArray, one.classes), classes)
