@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 
@@ -128,136 +128,113 @@ class _Scores(argparse.Action):
 
 # ---------------------------------------------------------------------- options
 
-
-class _Option(NamedTuple):
-    """One argument: its name and what argparse needs to know of it."""
-
-    name: str
-    settings: dict[str, Any]
+#: The name of an argument and what argparse has to know of it.
+_Option = tuple[str, dict[str, Any]]
 
 
-def _option(name: str, meaning: str, **settings: Any) -> _Option:
-    return _Option(name, {"help": meaning, **settings})
+def _option(form: str, meaning: str, **settings: Any) -> _Option:
+    """Return an option from its form in the help, such as ``--out CAL.JSON``.
+
+    The first of choices, as in ``--target {iou,tp}``, is the default.
+    """
+    name, _, value = form.partition(" ")
+    if value.startswith("{"):
+        choices = value.strip("{}").split(",")
+        settings |= {"choices": choices, "default": choices[0]}
+    elif value:
+        settings["metavar"] = value
+    return name, {"help": meaning, **settings}
+
+
+def _file(form: str, meaning: str, **settings: Any) -> _Option:
+    return _option(form, meaning, type=Path, **settings)
 
 
 def _scores(default: str = "") -> list[_Option]:
     """Return the options that say which columns are scores, and of which kind."""
-    settings: dict[str, Any] = {"action": _Scores, "metavar": "COLUMNS", "dest": "scores"}
-    settings["default"] = []
+    settings: dict[str, Any] = {"action": _Scores, "dest": "scores", "default": []}
     single = f"class that a single column of scores belongs to{default or ' (second in order)'}"
     log_odds = f"columns of logits, or of the log-odds of the positive class{default}"
     return [
-        _option("--positive", single, metavar="LABEL"),
-        _option("--proba", f"columns of probabilities{default}", **settings),
-        _option("--logits", log_odds, **settings),
+        _option("--positive LABEL", single),
+        _option("--proba COLUMNS", f"columns of probabilities{default}", **settings),
+        _option("--logits COLUMNS", log_odds, **settings),
     ]
+
+
+def _calibrators(meaning: str, **settings: Any) -> _Option:
+    return _file("--calibrator CAL.JSON", meaning, nargs="+", action="extend", **settings)
 
 
 def _most_detections(meaning: str, default: int | None = None) -> _Option:
     meaning = f"{meaning} ({'none: all' if default is None else default})"
-    settings = {"type": _limit, "metavar": "NUMBER|none", "default": default}
-    return _option("--max-detections", meaning, **settings)
+    return _option("--max-detections NUMBER|none", meaning, type=_limit, default=default)
 
 
 _KINDS_OF_FILES = ".parquet, .feather, .csv, .tsv, .jsonl, .npz, .npy, .pt; may be .gz"
-_FILE = _option("file", f"table or arrays: {_KINDS_OF_FILES}", type=Path, metavar="FILE")
+_TABLE = f"table or arrays: {_KINDS_OF_FILES}"
 _TARGET = [
     _option("--label", "column of true labels, or a file that holds them alone", required=True),
     _option("--weight", "column (or file) of sample weights"),
 ]
-_OUT = _option("--out", "file to write", type=Path, required=True, metavar="CAL.JSON")
-_CALIBRATORS: dict[str, Any] = {
-    "type": Path,
-    "nargs": "+",
-    "action": "extend",
-    "metavar": "CAL.JSON",
-}
+_OUT = _file("--out CAL.JSON", "file to write", required=True)
+_RESAMPLES = {"type": _at_most(MOST_RESAMPLES), "default": 200}
 _RESAMPLING = [
-    _option(
-        "--resamples",
-        "resamples of an interval (%(default)s)",
-        type=_at_most(MOST_RESAMPLES),
-        default=200,
-    ),
+    _option("--resamples", "resamples of an interval (%(default)s)", **_RESAMPLES),
     _option("--level", "confidence level of intervals (%(default)s)", type=float, default=0.95),
     _option("--seed", "seed of resampling (%(default)s)", type=int, default=0),
 ]
 _OUTPUTS = [
-    _option("--html", "write the report with diagrams as a web page", type=Path),
-    _option("--json", "write the numbers", type=Path),
-    _option("--latex", "write the tables for LaTeX", type=Path),
+    _file("--html", "write the report with diagrams as a web page"),
+    _file("--json", "write the numbers"),
+    _file("--latex", "write the tables for LaTeX"),
 ]
-_PAGE = Path("report.html")
-_TRUTH = _option("--truth", "annotated boxes", type=Path, required=True, metavar="GT.JSON")
-_BOXES = "boxes with scores"
 _READING = [
-    _option(
-        "--score-type",
-        "what the scores are (%(default)s)",
-        choices=("probability", "logit"),
-        default="probability",
-    ),
-    _option(
-        "--category-map",
+    _option("--score-type {probability,logit}", "what the scores are (%(default)s)"),
+    _file(
+        "--category-map MAP.JSON",
         'category id of each class id of the detections, such as {"0": 1, "1": 2}',
-        type=Path,
-        metavar="MAP.JSON",
     ),
     _option(
-        "--image-map",
+        "--image-map MAP.JSON|file_name",
         'image id of the truth for each one of the detections, such as {"street_01": 7}; '
         "file_name: detections name the files that the truth lists",
-        metavar="MAP.JSON|file_name",
     ),
 ]
 _PAIR = [
-    _TRUTH,
-    _option("--detections", _BOXES, type=Path, required=True, metavar="DETS.JSON"),
+    _file("--truth GT.JSON", "annotated boxes", required=True),
+    _file("--detections DETS.JSON", "boxes with scores", required=True),
     *_READING,
     _option(
-        "--on-invalid",
+        "--on-invalid {raise,drop}",
         "rows with NaN, an infinity or a negative width or height (%(default)s)",
-        choices=("raise", "drop"),
-        default="raise",
     ),
 ]
 
 
 # ---------------------------------------------------------------------- commands
 
-
-class Command(NamedTuple):
-    """A command: its summary, its options, and what its help ends with."""
-
-    summary: str
-    options: list[_Option]
-    epilog: str = ""
-
-
-COMMANDS = {
-    "demo": Command(
+#: Command -> its summary, its options, and what its help ends with.
+_COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
+    "demo": (
         "train an over-confident network on digits, calibrate it, report",
-        [
-            _option(
-                "--html", "report to write (%(default)s)", type=Path, default=Path("report.html")
-            )
-        ],
+        [_file("--html", "report to write (%(default)s)", default=Path("report.html"))],
+        "",
     ),
-    "report": Command(
+    "report": (
         "measure how well saved probabilities hold",
         [
-            _Option(_FILE.name, {**_FILE.settings, "nargs": "?"}),
+            _file("file FILE", _TABLE, nargs="?"),
             *_TARGET,
             *_scores(),
             _option(
-                "--scores",
+                "--scores NAME=FILE",
                 f"name of a network and the file of its scores, once per network: "
                 f"{_KINDS_OF_FILES}",
                 type=_network,
                 action="append",
                 default=[],
                 dest="networks",
-                metavar="NAME=FILE",
             ),
             _option("--id", "column of ids that the rows of all files of --scores are matched by"),
             _option(
@@ -266,11 +243,8 @@ COMMANDS = {
                 action="append",
                 default=[],
             ),
-            _option(
-                "--calibrator",
-                "calibrators to apply to the scores and to report beside them",
-                **_CALIBRATORS,
-                default=[],
+            _calibrators(
+                "calibrators to apply to the scores and to report beside them", default=[]
             ),
             _option("--group", "column (or file) of groups that are resampled together"),
             _option(
@@ -280,58 +254,54 @@ COMMANDS = {
                 action="store_true",
             ),
             _option(
-                "--measures",
+                "--measures NAMES|all",
                 "what is measured: all, or names with commas between them (core)",
                 type=_measures,
-                metavar="NAMES|all",
             ),
             _option(
-                "--bins",
+                "--bins N|EDGES",
                 "number of bins (%(default)s), or their edges: 0,0.5,0.9,1",
                 type=_bins,
                 default=15,
-                metavar="N|EDGES",
             ),
             *_RESAMPLING,
             *_OUTPUTS,
         ],
         _COLUMNS + _NETWORKS,
     ),
-    "fit": Command(
+    "fit": (
         "fit a calibrator on saved scores of samples the model has not seen",
         [
-            _FILE,
+            _file("file FILE", _TABLE),
             *_TARGET,
             *_scores(),
             _option("--method", "see calib methods (%(default)s)", default="auto"),
             _option(
-                "--param",
+                "--param KEY=VALUE",
                 "parameter of the method, repeatable",
                 action="append",
                 default=[],
-                metavar="KEY=VALUE",
             ),
             _OUT,
         ],
         _COLUMNS,
     ),
-    "apply": Command(
+    "apply": (
         "add calibrated probabilities to a file of scores",
         [
-            _option("calibrator", "written by calib fit", type=Path, metavar="CAL.JSON"),
-            _FILE,
+            _file("calibrator CAL.JSON", "written by calib fit"),
+            _file("file FILE", _TABLE),
             *_scores(" (default: as at fit)"),
-            _option(
+            _file(
                 "--out",
                 "file to write: .parquet, .feather, .csv, .tsv, .jsonl or .npz (FILE.calibrated.*)",
-                type=Path,
             ),
         ],
         _COLUMNS,
     ),
-    "methods": Command("list the calibration methods", []),
-    "detect": Command("calibrate the scores of an object detector", [], _DETECT_EXAMPLES),
-    "detect fit": Command(
+    "methods": ("list the calibration methods", [], ""),
+    "detect": ("calibrate the scores of an object detector", [], _DETECT_EXAMPLES),
+    "detect fit": (
         "find thresholds and fit a map of the scores on held-out images",
         [
             *_PAIR,
@@ -343,84 +313,69 @@ COMMANDS = {
                 default="platt",
             ),
             _option(
-                "--target",
+                "--target {iou,tp}",
                 "what a score shall say: expected overlap, or chance of being right (%(default)s)",
-                choices=("iou", "tp"),
-                default="iou",
             ),
             _option(
-                "--per-class",
+                f"--per-class {{{','.join(PER_CLASS)}}}",
                 "a map per class, drawn towards the common one; free; or one for all (%(default)s)",
-                choices=tuple(PER_CLASS),
-                default="shrink",
             ),
             _option(
-                "--threshold",
+                "--threshold lrp|NUMBER|none",
                 "operating point: optimal per class, one number, or keep all (%(default)s)",
                 type=_threshold,
                 default="lrp",
-                metavar="lrp|NUMBER|none",
             ),
             _option(
-                "--iou-threshold",
+                "--iou-threshold NUMBER",
                 "overlap from which a detection is right (0 for iou, 0.5 for tp)",
                 type=float,
-                metavar="NUMBER",
             ),
             _option(
-                "--features",
+                "--features NAMES",
                 "what histogram and dependent_logistic read too, for instance cx,cy,w,h (nothing)",
                 type=_names,
                 default=(),
-                metavar="NAMES",
             ),
             _option(
-                "--fallback",
+                "--fallback {pooled,keep}",
                 "threshold of classes without a true positive: the one of all classes, or none "
                 "that drops anything (%(default)s)",
-                choices=("pooled", "keep"),
-                default="pooled",
             ),
             _option(
-                "--single-target",
+                "--single-target {pooled,own}",
                 "map of classes whose targets are all equal (%(default)s)",
-                choices=("pooled", "own"),
-                default="pooled",
             ),
             _most_detections("highest scores per image and class that enter the fit"),
         ],
         _DETECTIONS,
     ),
-    "detect apply": Command(
+    "detect apply": (
         "write a file of detections with calibrated scores",
         [
-            _option("calibrator", "written by calib detect fit", type=Path, metavar="CAL.JSON"),
-            _option("detections", _BOXES, type=Path, metavar="DETS.JSON"),
-            _option("--out", "file to write: .json or .json.gz (DETS.calibrated.*)", type=Path),
+            _file("calibrator CAL.JSON", "written by calib detect fit"),
+            _file("detections DETS.JSON", "boxes with scores"),
+            _file("--out", "file to write: .json or .json.gz (DETS.calibrated.*)"),
             _option(
                 "--threshold",
                 "keep only rows that reach the raw and the calibrated threshold of their class",
                 action="store_true",
             ),
             _option("--keep-raw", "keep the score of the file as score_raw", action="store_true"),
-            _option(
-                "--truth",
+            _file(
+                "--truth GT.JSON",
                 "annotations with the sizes of the images, for calibrators fitted with --features",
-                type=Path,
-                metavar="GT.JSON",
             ),
             *_READING,
         ],
+        "",
     ),
-    "detect report": Command(
+    "detect report": (
         "measure scores of a detector, raw and calibrated",
         [
             *_PAIR,
-            _option(
-                "--calibrator",
-                "written by calib detect fit; several are reported side by side",
-                **_CALIBRATORS,
-                required=True,
+            _calibrators(
+                "written by calib detect fit; several are reported side by side", required=True
             ),
             *_RESAMPLING,
             _most_detections(
@@ -435,15 +390,11 @@ COMMANDS = {
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add all commands and their options to the parser of the program."""
-    parsers = {"": parser}
-    groups: dict[str, Any] = {}
-    for name, (summary, options, epilog) in COMMANDS.items():
+    parsers, groups = {"": parser}, {}
+    for name, (summary, options, epilog) in _COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group not in groups:
-            dest = "part" if group else "command"
-            groups[group] = parsers[group].add_subparsers(
-                dest=dest, required=True, metavar="COMMAND"
-            )
+            groups[group] = parsers[group].add_subparsers(required=True, metavar="COMMAND")
         parsers[name] = groups[group].add_parser(
             last,
             help=summary,
@@ -452,6 +403,6 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        parsers[name].set_defaults(run=name)
-        for option in options:
-            parsers[name].add_argument(option.name, **option.settings)
+        parsers[name].set_defaults(command=name)
+        for form, settings in options:
+            parsers[name].add_argument(form, **settings)

@@ -104,7 +104,7 @@ def _run(args: argparse.Namespace) -> None:
         "detect apply": detect.apply_to_detections,
         "detect report": detect.report_on_detections,
     }
-    run[args.run](args)
+    run[args.command](args)
 
 
 def _parser() -> argparse.ArgumentParser:
