@@ -106,8 +106,8 @@ def _read_json_lines(path: Path) -> FileTable:
 
 
 @contextmanager
-def arrow_errors(path: Path, kind: str) -> Iterator[None]:
-    """Turn what pyarrow raises into one error that names the file."""
+def arrow_errors(path: Path, kind: str = "", fault: str | None = None) -> Iterator[None]:
+    """Turn what pyarrow raises into one error that names the file and what is wrong with it."""
     import pyarrow
 
     try:
@@ -115,7 +115,8 @@ def arrow_errors(path: Path, kind: str) -> Iterator[None]:
     except (ValueError, pyarrow.ArrowException, OSError, RecursionError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise ValueError(f"{path.name} is not a readable {kind}: {one_line(error)}") from None
+        fault = fault or f"is not a readable {kind}"
+        raise ValueError(f"{path.name} {fault}: {one_line(error)}") from None
 
 
 def _arrow_table(path: Path, kind: str, native: Any) -> FileTable:
