@@ -245,22 +245,15 @@ def _reads_floats(texts: list[str]) -> Callable[[str], float] | None:
     return read if any(finite) and not any(map(_LEADING_ZERO.match, texts)) else None
 
 
-def missing(array: LabelArray) -> LabelArray:
-    """Return which labels are missing."""
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype.kind == "O":
-        return np.array([value is None or value != value for value in array], dtype=bool)
-    return np.zeros(len(array), dtype=bool)
-
-
 def no_label(array: LabelArray) -> tuple[int, str] | None:
     """Return the first row that holds no label, and what it holds; None if there is none."""
-    gaps = missing(array)
-    if gaps.any():
-        return int(np.argmax(gaps)), "no value"
     if array.dtype.kind not in ("f", "O"):
         return None
+    gaps = array != array  # nan is not itself
+    if array.dtype.kind == "O":
+        gaps = gaps | np.array([value is None for value in array])
+    if gaps.any():
+        return int(np.argmax(gaps)), "no value"
     infinite = np.array([isinstance(value, float) and math.isinf(value) for value in array])
     if not infinite.any():
         return None

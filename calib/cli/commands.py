@@ -17,7 +17,6 @@ from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, 
 from calib._core import links
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
-from calib.cli.contents import FORMATS
 from calib.cli.readers import read_table, single_column
 from calib.cli.saved_scores import (
     ADDED,
@@ -28,7 +27,7 @@ from calib.cli.saved_scores import (
     unlabelled_scores,
 )
 from calib.cli.tables import FileTable
-from calib.cli.targets import check_files, check_source
+from calib.cli.targets import beside, check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
 from calib.cli.writers import writable_format, write_calibrator, write_table
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
@@ -123,7 +122,7 @@ def fit_file(args: argparse.Namespace) -> None:
 
 def apply_to_file(args: argparse.Namespace) -> None:
     """Add calibrated probabilities to a file of scores."""
-    out = args.out or _beside(args.file)
+    out = args.out or beside(args.file)
     if len(args.scores) > 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     writable_format(out)
@@ -201,18 +200,6 @@ def column_of(table: FileTable, name: str) -> tuple[FileTable, str]:
 def weighted_rows(weight: Float64Array | None) -> LabelArray | None:
     """Return which rows have a positive weight, None where all have."""
     return None if weight is None or weight.all() else weight > 0
-
-
-def _beside(path: Path) -> Path:
-    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``, ``.npz`` for one array."""
-    name = path.name.lower()
-    packed = ".gz" if name.endswith(".gz") else ""
-    ending = next((end for end in FORMATS if name.removesuffix(packed).endswith(end)), path.suffix)
-    length = len(ending) + len(packed)
-    stem, end = path.name[: len(name) - length], path.name[len(name) - length :]
-    if FORMATS.get(ending) in ("npy", "pt"):
-        end = ".npz"
-    return path.with_name(f"{stem}.calibrated{end}")
 
 
 # ---------------------------------------------------------------------- calibrating
@@ -294,17 +281,12 @@ def _held_out(
     return proba, f"cross-fitted ({N_FOLDS} folds)"
 
 
-def _measures(
-    proba: FloatArray, codes: IntArray, weight: Float64Array | None
-) -> tuple[float, float, float, float]:
+def _measures(proba: FloatArray, codes: IntArray, weight: Float64Array | None) -> list[float]:
     """Return log loss, Brier score, expected calibration error and accuracy."""
     from calib.evaluation import brier_score, expected_calibration_error, log_loss
 
     columns = links.both_columns(proba, "proba", np) if proba.shape[1] == 1 else proba
-    labels = np.arange(columns.shape[1])
-    return (
-        log_loss(codes, columns, sample_weight=weight, labels=labels),
-        brier_score(codes, columns, sample_weight=weight, labels=labels),
-        expected_calibration_error(codes, columns, sample_weight=weight, labels=labels),
-        float(np.average(columns.argmax(axis=1) == codes, weights=weight)),
-    )
+    options = {"sample_weight": weight, "labels": np.arange(columns.shape[1])}
+    functions = (log_loss, brier_score, expected_calibration_error)
+    accuracy = float(np.average(columns.argmax(axis=1) == codes, weights=weight))
+    return [*(function(codes, columns, **options) for function in functions), accuracy]

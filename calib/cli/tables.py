@@ -109,7 +109,7 @@ class FileTable:
     def widths(self) -> dict[str, int | None]:
         """Return the number of columns of every matrix, None of arrays of other dimensions."""
         if self.holds_arrays:
-            shapes = {name: np.shape(self.columns[name]) for name in self.columns}
+            shapes = {name: np.shape(self.column(name)) for name in self.columns}
             return {n: shape[1] if len(shape) == 2 else None for n, shape in shapes.items()}
         if self.native is None:
             return {}

@@ -70,6 +70,16 @@ def check_files(
             _check_kind(option, path, kind)
 
 
+def beside(path: Path) -> Path:
+    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``, ``.npz`` for one array."""
+    packed = path.name[len(path.name.lower().removesuffix(".gz")) :]
+    plain = Path(path.name.removesuffix(packed))
+    ending = f"{plain.suffix}{packed}"
+    if FORMATS.get(plain.suffix.lower()) in ("npy", "pt"):
+        ending = ".npz"
+    return path.with_name(f"{plain.stem}.calibrated{ending}")
+
+
 def is_same_file(first: Path, second: Path) -> bool:
     """Return whether two names lead to one file, through links of any kind."""
     if os.path.realpath(first) == os.path.realpath(second):

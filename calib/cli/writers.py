@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -17,15 +18,17 @@ import numpy as np
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import LabelArray
-from calib.cli.columns import DECIMAL_COMMA, is_list, to_list
+from calib.cli.columns import DECIMAL_COMMA, to_list
 from calib.cli.contents import FORMATS, format_of
 from calib.cli.tables import FileTable
 
+#: Further columns of a table by name.
+Added = Mapping[str, LabelArray]
 #: Rows that are turned into text at a time.
 ROWS_AT_A_TIME = 10_000
 
 
-def write_table(table: FileTable, added: Mapping[str, LabelArray], path: Path) -> None:
+def write_table(table: FileTable, added: Added, path: Path) -> None:
     """Write a table and further columns; an existing file is replaced when the new one is whole."""
     taken = [name for name in added if name in table.columns]
     if taken:
@@ -55,18 +58,15 @@ def write_report(report: Any, args: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
-def report_outputs(args: argparse.Namespace) -> dict[str, tuple[Path | None, str]]:
-    """Return the files that a report is written to, for `check_files`."""
-    return {
-        "--html": (args.html, "html"),
-        "--json": (args.json, "report"),
-        "--latex": (args.latex, "latex"),
-    }
-
-
 def _write_text(text: str, path: Path) -> None:
     with atomic_write(path) as file:
         file.write(text)
+
+
+def report_outputs(args: argparse.Namespace) -> dict[str, tuple[Path | None, str]]:
+    """Return the files that a report is written to, for `check_files`."""
+    outputs = {"--html": "html", "--json": "report", "--latex": "latex"}
+    return {option: (getattr(args, option[2:]), kind) for option, kind in outputs.items()}
 
 
 def write_calibrator(calibrator: Any, path: Path) -> None:
@@ -88,31 +88,27 @@ def writable_format(path: Path) -> str:
     return kind
 
 
-def _native(table: FileTable, added: Mapping[str, LabelArray]) -> Any:
+def _native(table: FileTable, added: Added) -> Any:
     """Return an Arrow table: what was read, without loss, and the further columns."""
     pyarrow = require("pyarrow", extra="cli", purpose="writing parquet, Arrow and JSON files")
     native = table.native
     if native is None:
-        native = pyarrow.table(
-            {name: pyarrow.array(to_list(values)) for name, values in _flat(table, added)}
-        )
+        n_rows = len(next(iter(added.values())))
+        parts = chain.from_iterable(_parts(table, name, n_rows) for name in table.columns)
+        native = pyarrow.table({name: pyarrow.array(to_list(values)) for name, values in parts})
     for name, values in added.items():
         native = native.append_column(name, pyarrow.array(values))
     return native
 
 
-def _write_parquet(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_parquet(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     native = _native(table, added)
     from pyarrow import parquet
 
     parquet.write_table(native, file)
 
 
-def _write_feather(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_feather(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     native = _native(table, added)
     import pyarrow
 
@@ -120,9 +116,7 @@ def _write_feather(
         writer.write_table(native)
 
 
-def _write_json_lines(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_json_lines(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     for batch in _native(table, added).to_batches(max_chunksize=ROWS_AT_A_TIME):
         for row in batch.to_pylist():
             try:
@@ -135,12 +129,11 @@ def _write_json_lines(
             file.write(text.encode("utf-8") + b"\n")
 
 
-def _write_csv(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_csv(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     columns: dict[str, Any] = {}
+    matrices = table.widths()  # of all arrays, and of columns with a list in every row
     for name in table.columns:
-        if table.holds_arrays or is_matrix(table, name):
+        if name in matrices:
             columns.update(_parts(table, name, len(next(iter(added.values())))))
         else:
             columns[name] = table.columns[name]
@@ -173,9 +166,7 @@ def _has_decimal_commas(table: FileTable) -> bool:
     return False
 
 
-def _write_npz(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_npz(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     arrays = {name: table.values(name) for name in table.columns}
     for name, array in arrays.items():
         if array.dtype.kind == "O":  # archives hold no Python objects
@@ -184,18 +175,6 @@ def _write_npz(
         for name, array in (arrays | dict(added)).items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-
-
-def is_matrix(table: FileTable, name: str) -> bool:
-    """Return whether a column of an Arrow table holds a list in every row."""
-    return table.native is not None and is_list(table.native.schema.field(name).type)
-
-
-def _flat(table: FileTable, added: Mapping[str, LabelArray]) -> Iterator[tuple[str, Any]]:
-    """Yield one-dimensional columns: text of a CSV file parsed, matrices taken apart."""
-    n_rows = len(next(iter(added.values())))
-    for name in table.columns:
-        yield from _parts(table, name, n_rows)
 
 
 def _parts(table: FileTable, name: str, n_rows: int) -> Iterator[tuple[str, Any]]:
@@ -212,7 +191,7 @@ def _parts(table: FileTable, name: str, n_rows: int) -> Iterator[tuple[str, Any]
         yield from ((f"{name}_{k}", values[:, k]) for k in range(values.shape[1]))
 
 
-_WRITERS: dict[str, Callable[[FileTable, Mapping[str, LabelArray], IO[bytes], Path], None]] = {
+_WRITERS: dict[str, Callable[[FileTable, Added, IO[bytes], Path], None]] = {
     "parquet": _write_parquet,
     "feather": _write_feather,
     "csv": _write_csv,
