@@ -12,12 +12,28 @@ class Documented:
     """A result with a `document`, which text, HTML and LaTeX render."""
 
     def document(self) -> Document:
-        """Return headings, sentences, tables and figures of the result."""
+        """Return headline, sentences, tables and figures of the result."""
         raise AssertionError(f"{type(self).__name__} does not define document")
 
     def page(self) -> Document:
         """Return the document of a file of its own, which may hold more than a notebook's."""
         return self.document()
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence; empty where the result has none."""
+        headline = self.document().headline
+        return "" if headline is None else headline.text
+
+    def details(self) -> str:
+        """Return everything as text, with what a page keeps in folds.
+
+        Returns
+        -------
+        text : str
+            What printing shows, and below it all numbers, remarks and notes.
+        """
+        return text.text_of(self.page(), folds=True)
 
     def __str__(self) -> str:
         return text.text_of(self.document())
@@ -28,7 +44,7 @@ class Documented:
     def _repr_html_(self) -> str:
         return html.fragment(self.document())
 
-    def to_html(self, path: str | PathLike[str]) -> None:
+    def to_html(self, path: str | PathLike[str], *, unfold: bool = False) -> None:
         """Write the report as one self-contained HTML file.
 
         Parameters
@@ -36,8 +52,10 @@ class Documented:
         path : str or path-like
             File to write; tables, text and diagrams are inside it, nothing is loaded. An existing
             file is replaced when all is written, never left in part.
+        unfold : bool, default=False
+            Whether the folds are open from the start, for printing and for archives.
         """
-        html.write(self.page(), path)
+        html.write(self.page(), path, unfold=unfold)
 
     def to_latex(self) -> str:
         """Return the tables of the report for LaTeX.

@@ -18,17 +18,17 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 def fragment(document: Document) -> str:
     """Return a document as an element that can stand in a notebook."""
-    return _rendered("document.html", document)
+    return _rendered("document.html", document, unfold=False)
 
 
-def write(document: Document, path: str | PathLike[str]) -> None:
-    """Write a document as one self-contained file."""
+def write(document: Document, path: str | PathLike[str], *, unfold: bool = False) -> None:
+    """Write a document as one self-contained file, its folds closed or open."""
     with atomic_write(path) as file:
-        file.write(_rendered("page.html", document) + "\n")
+        file.write(_rendered("page.html", document, unfold) + "\n")
 
 
-def _rendered(template: str, document: Document) -> str:
-    text: str = _environment().get_template(template).render(document=document)
+def _rendered(template: str, document: Document, unfold: bool) -> str:
+    text: str = _environment().get_template(template).render(document=document, unfold=unfold)
     return text.strip()
 
 

@@ -15,8 +15,8 @@ WIDEST = 100
 _TIE = "\N{NO-BREAK SPACE}%"
 
 
-def text_of(document: doc.Document) -> str:
-    """Return a document as lines."""
+def text_of(document: doc.Document, *, folds: bool = False) -> str:
+    """Return a document as lines, with what folds hide if asked for."""
     return "\n\n".join([wrap(f"{document.title}: {document.heading}"), blocks(document.blocks)])
 
 
@@ -96,7 +96,7 @@ _RENDERERS: dict[type, Callable[[Any], list[str]]] = {
     doc.Heading: lambda block: [block.text],
     doc.Paragraph: lambda block: [wrap(block.text)],
     doc.Findings: lambda block: [wrap(f"- {text}") for text in block.texts],
-    doc.Verdict: lambda block: [wrap(f"{block.name}: {block.text}")],
+    doc.Remark: lambda block: [wrap(f"{block.name}: {block.text}")],
     doc.Notes: lambda block: [wrap(text) for text in block.texts],
     doc.Table: _table,
 }

@@ -11,8 +11,8 @@ from calib.evaluation import (
     expected_calibration_error,
 )
 from calib.evaluation.proper.losses import zero_floor
+from calib.evaluation.report.answer import deviating_ranges
 from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
-from calib.evaluation.report.findings import deviating_ranges
 from tests.support.reports import MEASURES, simulate, two_models
 
 

@@ -146,7 +146,7 @@ def measured(
         )
         low, high = min(low, usual), max(high, usual)  # sums in another order
     elif draws.calibrated is not None and chance is not None:
-        value, low, high = invert(
+        value, low, high, _ = invert(
             usual,
             draws.calibrated,
             resampled,

@@ -20,8 +20,10 @@ from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.losses import Score
 from calib.evaluation.report import further_measures
 from calib.evaluation.report import measures as core
+from calib.evaluation.report.comparison import N_MEAN_DRAWS, compared
 from calib.evaluation.report.further_measures import MeasureChoice
-from calib.evaluation.report.measure_results import measure_results, paired_differences
+from calib.evaluation.report.measure_results import LOSSES, measure_results
+from calib.evaluation.report.ranking import draws_of_means
 from calib.evaluation.report.records import ModelReport
 from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.draws import group_codes
@@ -41,6 +43,7 @@ def calibration_report(
     pos_label: object = None,
     sample_weight: ArrayLike = None,
     groups: ArrayLike = None,
+    reference: str | None = None,
     measures: MeasureChoice = "core",
     tests: bool = False,
     n_bins: int = 15,
@@ -71,6 +74,8 @@ def calibration_report(
         Non-negative weights.
     groups : array-like of shape (n_samples,), default=None
         Group of every sample; groups are resampled as a whole (images, patients, questions).
+    reference : str, default=None
+        Model that the others are compared with, such as the uncalibrated one; None means the first.
     measures : {"core", "all"} or list of str, default="core"
         Measures beyond the core ones, which are always there: "all", or names out of
         ``smooth_calibration_error``, ``ks_calibration_error``, ``sweep_calibration_error``,
@@ -183,8 +188,10 @@ def calibration_report(
     given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
         raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
+    if reference is not None:
+        check_option("reference", reference, tuple(given))
     prepared: dict[str, core.Prepared] = {}
-    reference = ""
+    leading = ""
     first = np.empty(0)
     for name, array in given.items():
         if not isinstance(name, str) or not name:
@@ -217,11 +224,11 @@ def calibration_report(
             )
         view = natural_view(len(classes))
         prepared[name] = core.prepare(proba, codes, weight, n_bins, view, edges)
-        reference = reference or name
-        expected = prepared[reference].columns.shape[1]
+        leading = leading or name
+        expected = prepared[leading].columns.shape[1]
         if len(classes) != expected:
             raise ValueError(
-                f"models must have the same classes; {reference!r} has {expected} columns, "
+                f"models must have the same classes; {leading!r} has {expected} columns, "
                 f"{name!r} has {len(classes)}"
             )
     replicates = further_measures.add_further(
@@ -235,11 +242,28 @@ def calibration_report(
     information = core.describe_measures(n_bins, view, classes[1], edges is not None)
     information |= further_measures.information(further, n_bins, edges is not None)
     results = measure_results(replicates, prepared, information, weight, group, confidence_level)
+    comparison = compared(
+        results,
+        information,
+        {name: draws.bootstrap for name, draws in replicates.items()},
+        {
+            key: draws_of_means(
+                np.column_stack([model.losses[:, column] for model in prepared.values()]),
+                weight,
+                group,
+                N_MEAN_DRAWS,
+                rng,
+            )
+            for column, key in enumerate(LOSSES)
+        },
+        leading if reference is None else reference,
+        any(model.impossible for model in prepared.values()),
+        confidence_level,
+    )
     models: dict[str, ModelReport] = {}
     tested: dict[str, CalibrationTests] = {}
     decomposed: dict[str, dict[str, ScoreDecomposition]] = {}
     for name, model in prepared.items():
-        own = model.columns[np.arange(len(codes)), model.codes]
         event, certain = model.event.astype(np.intp), np.clip(model.prediction, 0.0, 1.0)
         label = classes[1:2] if view == "binary" else np.array([None])
         models[name] = ModelReport(
@@ -247,7 +271,7 @@ def calibration_report(
             table=rows_of(replicates[name].table, model.prediction[:, None], weight, label),
             mean_prediction=float(np.average(model.prediction, weights=weight)),
             mean_event=float(np.average(model.event, weights=weight)),
-            n_impossible=int((own <= 0).sum()),
+            n_impossible=model.impossible,
             class_table=rows_of(replicates[name].class_table, model.columns, weight, classes),
             curve=cumulative_calibration_curve(
                 event, certain, average="binary", sample_weight=weight
@@ -279,9 +303,10 @@ def calibration_report(
         view=view,
         confidence_level=confidence_level,
         n_resamples=n_resamples,
+        comparison=comparison,
         further=further,
-        differences=paired_differences(replicates, information, confidence_level),
         tests=tested,
         decompositions=decomposed,
         bins=edges,
+        weighted=weight is not None,
     )

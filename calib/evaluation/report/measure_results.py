@@ -19,8 +19,8 @@ from calib.evaluation.sampling.intervals import (
     GapLaw,
     Interval,
     Moments,
+    chance_p_values,
     chance_ranges,
-    interval_of,
     invert,
     mean_ends,
     moments_of,
@@ -39,7 +39,7 @@ def measure_results(
     confidence_level: float,
 ) -> dict[str, dict[str, MeasureResult]]:
     """Return the results of all models by name and measure."""
-    low, high = joint_ranges(replicates, information, confidence_level)
+    low, high, p_values = joint_ranges(replicates, information, confidence_level)
     out: dict[str, dict[str, MeasureResult]] = {}
     for row, (name, draws) in enumerate(replicates.items()):
         out[name] = {}
@@ -57,6 +57,7 @@ def measure_results(
                 info,
                 confidence_level,
                 chance=(float(low[row, column]), float(high[row, column])),
+                p_value=float(p_values[row, column]),
                 moments=moments,
                 law=draws.laws[column],
             )
@@ -64,7 +65,11 @@ def measure_results(
 
 
 class CalibratedDraws(Protocol):
-    """What has measures under redrawn labels."""
+    """What has measures of the sample and under redrawn labels."""
+
+    @property
+    def value(self) -> Float64Array:
+        """The measures of the sample."""
 
     @property
     def calibrated(self) -> Float64Array:
@@ -75,16 +80,21 @@ def joint_ranges(
     replicates: Mapping[str, CalibratedDraws],
     information: Mapping[str, MeasureInfo],
     confidence_level: float,
-) -> tuple[Float64Array, Float64Array]:
-    """Return what chance explains, for all measures of all models together: (n_models, n_measures).
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return what chance explains and the p-values, for all measures of all models together.
+
+    All have the shape (n_models, n_measures).
 
     The models see the same random numbers, so that what they share is not counted twice.
     """
     errors = np.array([info.error for info in information.values()])
     calibrated = np.hstack([draws.calibrated for draws in replicates.values()])
-    low, high = chance_ranges(calibrated, np.tile(errors, len(replicates)), confidence_level)
+    values = np.hstack([draws.value for draws in replicates.values()])
+    one_sided = np.tile(errors, len(replicates))
+    low, high = chance_ranges(calibrated, one_sided, confidence_level)
+    p_values = chance_p_values(calibrated, one_sided, values)
     shape = (len(replicates), len(errors))
-    return low.reshape(shape), high.reshape(shape)
+    return low.reshape(shape), high.reshape(shape), p_values.reshape(shape)
 
 
 def measure_result(
@@ -96,19 +106,20 @@ def measure_result(
     confidence_level: float,
     *,
     chance: tuple[float, float],
+    p_value: float,
     moments: Moments | None,
     law: GapLaw | None,
 ) -> MeasureResult:
     """Return interval and floor of one measure; `moments` are given for means."""
     chance_low, chance_high = (float(np.clip(end, *info.bounds)) for end in chance)
-    floor = float(calibrated.mean())
+    floor, limit = float(calibrated.mean()), chance_high
     if moments is not None:
         low, high = mean_ends(moments, confidence_level, info.bounds, share=key == "accuracy")
         value, low, high = usual, min(low, usual), max(high, usual)  # sums in another order
     elif np.isnan(bootstrap).any():  # too many classes for the draws of a stream
-        value = low = high = np.nan
+        value = low = high = limit = np.nan
     else:
-        value, low, high = invert(
+        value, low, high, limit = invert(
             usual,
             calibrated,
             bootstrap,
@@ -143,31 +154,6 @@ def measure_result(
             standard_deviation=float(np.std(calibrated, ddof=1)),
             n_resamples=len(calibrated),
         ),
+        p_value,
+        limit,
     )
-
-
-def paired_differences(
-    replicates: Mapping[str, Replicates],
-    information: Mapping[str, MeasureInfo],
-    confidence_level: float,
-) -> dict[str, dict[str, Interval]]:
-    """Return every model's measures minus those of the first, with bootstrap intervals.
-
-    Both models see the same draws, so that what they share cancels. Differences of calibration
-    errors are reflected like the errors themselves.
-    """
-    names = list(replicates)
-    first = replicates[names[0]]
-    return {
-        name: {
-            key: interval_of(
-                float(replicates[name].value[column] - first.value[column]),
-                replicates[name].bootstrap[:, column] - first.bootstrap[:, column],
-                confidence_level,
-                reflect=info.error,
-                bounds=(info.bounds[0] - info.bounds[1], info.bounds[1] - info.bounds[0]),
-            )
-            for column, (key, info) in enumerate(information.items())
-        }
-        for name in names[1:]
-    }

@@ -16,7 +16,7 @@ from calib._core import binning
 from calib._core.binning import Strategy
 from calib._core.predictions import check_both_predictions
 from calib._documents import text
-from calib._documents.document import Block, Document, Verdict, plain_table
+from calib._documents.document import Block, Document, Remark, plain_table
 from calib.evaluation.proper.losses import sample_losses, zero_floor
 from calib.evaluation.unbinned.cumulative import ks_calibration_error
 from calib.evaluation.unbinned.density import density_calibration_error
@@ -94,7 +94,7 @@ class MeasurementTable:
         blocks: list[Block] = [
             plain_table(["bins", *map(str, BIN_COUNTS)], {"": binned}),
             plain_table(["stage", *OTHERS], {"": others}),
-            *(Verdict(row.name, f"{row.value:.4f}") for row in areas),
+            *(Remark(row.name, f"{row.value:.4f}") for row in areas),
         ]
         return text.text_of(
             Document("Calibration measurements", f"{self.n_samples:,} samples", blocks)

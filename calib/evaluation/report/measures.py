@@ -103,6 +103,12 @@ class Prepared:
         """Edges of the bins of the view."""
         return binning.uniform_edges(self.n_bins) if self.own_edges is None else self.own_edges
 
+    @property
+    def impossible(self) -> int:
+        """Number of samples whose label had probability 0."""
+        own = self.columns[np.arange(len(self.codes)), self.codes]
+        return int((own <= 0).sum())
+
     def events(self, codes: IntArray) -> LabelArray:
         """Return what the prediction is of, for true labels of shape (..., n_samples)."""
         return np.asarray(codes == (1 if self.view == "binary" else self.top))

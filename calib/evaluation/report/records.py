@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from calib._border.typing import Float64Array
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.display.cumulative import CumulativeCurve
 from calib.evaluation.report.further_measures import FURTHER
+from calib.evaluation.report.ranking import Ranking
 from calib.evaluation.sampling.intervals import Interval
 
+#: The measures that a report compares models by.
+MAIN = (
+    "log_loss",
+    "brier",
+    "accuracy",
+    "expected_calibration_error",
+    "adaptive_calibration_error",
+)
 #: How far sums in another order may push a value out of a range that has no width.
 ROUNDING = 1e-12
 ERROR_NOTE = (
@@ -39,10 +50,17 @@ class MeasureResult:
         The same measure with labels redrawn from the predictions: ``mean`` is what the model would
         show on average if its probabilities were right. ``low`` and ``high`` bound what chance
         explains, for all measures of the report together at its confidence level.
+    p_value : float
+        Share of redrawn samples in which any measure of the report is as far out as this one.
+    debiased_limit : float
+        The largest number without the part of chance that chance explains; `debiased` is above it
+        exactly where there is a star.
     """
 
     interval: Interval
     calibrated: Interval
+    p_value: float = math.nan
+    debiased_limit: float = math.nan
 
     @property
     def value(self) -> float:
@@ -122,3 +140,57 @@ class ModelReport:
     n_impossible: int
     class_table: BinnedCalibrationTable | None = None
     curve: CumulativeCurve | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models of a report compared on draws that they share.
+
+    Attributes
+    ----------
+    reference : str
+        Model that the others are compared with, such as the uncalibrated one.
+    criterion : {"log_loss", "brier"}
+        Measure that ranks the models; the Brier score where a label had probability 0, whose log
+        loss is infinite.
+    recommended : str
+        Of the models that may be the best by the criterion, those without a departure from
+        calibration if there are any; among these the reference, else the best.
+    order : tuple of str
+        Models from best to worst by the criterion.
+    rankings : dict of str to Ranking
+        By measure, in the order of the models; a measure without numbers has none.
+    worse : dict of str to dict of str to float
+        Per model the measures that are worse than those of the reference beyond chance, all models
+        and measures together, with the least worsening that fits the sample.
+    draws : dict of str to ndarray of shape (n_resamples, n_measures)
+        Bootstrap draws of all measures, paired between models.
+    """
+
+    reference: str
+    criterion: str
+    recommended: str
+    order: tuple[str, ...]
+    rankings: dict[str, Ranking]
+    worse: dict[str, dict[str, float]]
+    draws: dict[str, Float64Array]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Models in the order given."""
+        return tuple(self.draws)
+
+    def may_be_best(self, model: str, measure: str = "") -> bool:
+        """Return whether a model cannot be told from the best, by the criterion or a measure."""
+        ranking = self.rankings[measure or self.criterion]
+        return bool(ranking.may_be_best[self.names.index(model)])
+
+    def behind_at_least(self, model: str, measure: str = "") -> float:
+        """Return the least distance to the best model that fits the sample."""
+        ranking = self.rankings[measure or self.criterion]
+        return float(ranking.behind_at_least[self.names.index(model)])
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Models that may be the best by the criterion, from best to worst."""
+        return tuple(name for name in self.order if self.may_be_best(name))

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
+from calib._border.checks import check_option
 from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
 from calib._documents import document as doc
+from calib._documents import latex
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
-from calib.evaluation.report import charts, further_measures, measures
-from calib.evaluation.report.findings import SHORT, findings
-from calib.evaluation.report.records import ERROR_NOTE, MeasureResult, ModelReport
+from calib.evaluation.report import answer, figures, further_measures, measures, page
+from calib.evaluation.report.answer import Facts, diagnose, measure_digits
+from calib.evaluation.report.comparison import difference
+from calib.evaluation.report.measures import MeasureInfo
+from calib.evaluation.report.records import (
+    ERROR_NOTE,
+    Comparison,
+    MeasureResult,
+    ModelReport,
+)
 from calib.evaluation.sampling.intervals import Interval
 from calib.evaluation.significance.results import P_VALUE_NOTE, CalibrationTests, table_of_tests
 
-#: One of two signed parts dominates if it is this many times the other.
-DOMINANCE = 3.0
 DIFFERENCE_NOTE = (
-    "Difference: model minus first model, both on the same draws; 0 outside the interval is more "
+    "Difference: model minus reference, both on the same draws; 0 outside the interval is more "
     "than noise, each number by itself."
 )
 DECOMPOSITION_NOTE = (
@@ -55,11 +63,10 @@ class CalibrationReport(Documented):
         Level of all intervals.
     n_resamples : int
         Number of replicates behind each interval.
+    comparison : Comparison
+        How the models stand to each other: the reference, the recommended one, who may be the best.
     further : tuple of str
         Names of the measures beyond the core ones.
-    differences : dict of str to dict of str to Interval
-        For every model after the first its measures minus those of the first, with intervals from
-        the same draws for both; empty for one model.
     tests : dict of str to CalibrationTests
         Tests of calibration per model; empty unless asked for.
     decompositions : dict of str to dict of str to ScoreDecomposition
@@ -67,6 +74,8 @@ class CalibrationReport(Documented):
         compares, per model; empty unless tests were asked for.
     bins : ndarray of shape (n_bins + 1,) or None
         Own edges of the bins; None means bins of equal width.
+    weighted : bool
+        Whether samples have weights of their own.
     """
 
     models: dict[str, ModelReport]
@@ -77,82 +86,118 @@ class CalibrationReport(Documented):
     view: Literal["binary", "top_label"]
     confidence_level: float
     n_resamples: int
+    comparison: Comparison
     further: tuple[str, ...] = ()
-    differences: dict[str, dict[str, Interval]] = field(default_factory=dict)
     tests: dict[str, CalibrationTests] = field(default_factory=dict)
     decompositions: dict[str, dict[str, ScoreDecomposition]] = field(default_factory=dict)
     bins: Float64Array | None = None
+    weighted: bool = False
+
+    @property
+    def information(self) -> dict[str, MeasureInfo]:
+        """What a reader has to know about every measure, in reading order."""
+        own = self.bins is not None
+        core = measures.describe_measures(self.n_bins, self.view, self.classes[1], own)
+        return core | further_measures.information(self.further, self.n_bins, own)
 
     @property
     def titles(self) -> dict[str, str]:
         """Heading of every measure, in reading order."""
-        own = self.bins is not None
-        core = measures.describe_measures(self.n_bins, self.view, self.classes[1], own)
-        information = core | further_measures.information(self.further, self.n_bins, own)
-        return {name: info.title for name, info in information.items()}
+        return {name: info.title for name, info in self.information.items()}
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the sentences are made of."""
+        return Facts(
+            self.models,
+            {name: diagnose(model, self.confidence_level) for name, model in self.models.items()},
+            self.comparison,
+            measure_digits(self.models),
+            self.view,
+            self.n_samples,
+            self.weighted,
+            self.confidence_level,
+        )
+
+    # ------------------------------------------------------------------------------------- answer
+
+    @property
+    def reference(self) -> str:
+        """Model that the others are compared with."""
+        return self.comparison.reference
+
+    @property
+    def recommended(self) -> str:
+        """Model to use: of those that may be the best one without miscalibration, if any."""
+        return self.comparison.recommended
+
+    @property
+    def may_be_best(self) -> tuple[str, ...]:
+        """Models that cannot be told from the best by the criterion, best first."""
+        return self.comparison.candidates
+
+    @property
+    def answer(self) -> list[doc.Verdict]:
+        """What to do, and its reasons: the headline and the bullets."""
+        return [answer.headline(self.facts), *answer.bullets(self.facts)]
 
     @property
     def findings(self) -> list[str]:
-        """What the report shows, one sentence per model and per comparison with the first."""
-        return findings(self.models, self.differences, self.view, self.confidence_level)
+        """The answer as sentences."""
+        return [verdict.text for verdict in self.answer]
 
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show."""
-        result = self.models[model]
-        errors = result.measures
-        ece, ace = errors["expected_calibration_error"], errors["adaptive_calibration_error"]
-        size = f"n={self.n_samples:,}"
-        sentences = []
-        if ece.surprises("expected_calibration_error"):
-            word = self._direction(errors)
-            sentences.append(
-                f"Predictions are {word}: {self._means(result)}. ECE {ece.value:.4f} is beyond "
-                f"what a perfectly calibrated model shows at {size} (up to "
-                f"{ece.calibrated.high:.4f})."
-            )
-        else:
-            sentences.append(
-                f"ECE {ece.value:.4f} is within what a perfectly calibrated model shows at {size} "
-                f"(up to {ece.calibrated.high:.4f}); {self._means(result)}."
-            )
-        place = "beyond" if ace.surprises("adaptive_calibration_error") else "within"
-        sentences.append(
-            f"ACE {ace.value:.4f} is {place} that range (up to {ace.calibrated.high:.4f})."
-        )
-        others = [
-            SHORT[key]
-            for key, found in errors.items()
-            if key not in ("expected_calibration_error", "adaptive_calibration_error")
-            and found.surprises(key)
+        return page.remark(self.facts, self._known(model, "model"))
+
+    @property
+    def differences(self) -> dict[str, dict[str, Interval]]:
+        """Measures of every other model minus those of the reference, as `compare` gives them."""
+        return {
+            name: self.compare(name, self.reference)
+            for name in self.models
+            if name != self.reference
+        }
+
+    def compare(self, model: str, base: str) -> dict[str, Interval]:
+        """Return the measures of a model minus those of another one.
+
+        Parameters
+        ----------
+        model, base : str
+            Names of two models of the report.
+
+        Returns
+        -------
+        differences : dict of str to Interval
+            By measure. What is hard for both models cancels, as both see the same draws; the number
+            of an error is the difference of what is left without the part of chance, ``usual`` that
+            of the usual values.
+
+        Raises
+        ------
+        ValueError
+            If the report has no model of that name.
+        """
+        results = [
+            self.models[self._known(name, label)].measures
+            for name, label in ((model, "model"), (base, "base"))
         ]
-        if others:
-            sentences.append(f"Beyond chance too: {', '.join(others)}.")
-        if result.n_impossible:
-            sentences.append(
-                f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss "
-                f"is in truth infinite, the number shown depends on how 0 is cut."
+        draws = self.comparison.draws
+        return {
+            key: difference(
+                results[0][key],
+                results[1][key],
+                draws[model][:, column],
+                draws[base][:, column],
+                info,
             )
-        return " ".join(sentences)
+            for column, (key, info) in enumerate(self.information.items())
+        }
 
-    def _direction(self, errors: dict[str, MeasureResult]) -> str:
-        """Say in which direction predictions are wrong."""
-        over, under = errors["overconfidence"].value, errors["underconfidence"].value
-        binary, accuracy = self.view == "binary", errors["accuracy"]
-        if over > DOMINANCE * under:
-            return "too high" if binary else "overconfident"
-        if under > DOMINANCE * over:
-            return "too low" if binary else "underconfident"
-        if binary and accuracy.surprises("accuracy"):  # a promise of the larger probabilities
-            return "too cautious" if accuracy.value > accuracy.calibrated.high else "too extreme"
-        return "wrong in both directions, depending on their size"
-
-    def _means(self, result: ModelReport) -> str:
-        if self.view == "binary":
-            return (
-                f"mean probability of class {self.classes[1]} {result.mean_prediction:.3f}, "
-                f"observed rate {result.mean_event:.3f}"
-            )
-        return f"mean confidence {result.mean_prediction:.3f}, accuracy {result.mean_event:.3f}"
+    def _known(self, name: str, label: str) -> str:
+        check_option(label, name, tuple(self.models))
+        return name
 
     @property
     def heading(self) -> str:
@@ -190,6 +235,7 @@ class CalibrationReport(Documented):
                     key: dict(zip(_PARTS, _numbers(m), strict=True))
                     for key, m in result.measures.items()
                 },
+                "words": self.facts.diagnoses[name].words(self.view),
                 "mean_prediction": result.mean_prediction,
                 "mean_event": result.mean_event,
                 "n_impossible": result.n_impossible,
@@ -207,11 +253,15 @@ class CalibrationReport(Documented):
             "n_resamples": self.n_resamples,
             "titles": self.titles,
             "models": models,
-            "findings": self.findings,
+            "answer": [
+                {"case": verdict.case, "text": verdict.text, **verdict.parameters}
+                for verdict in self.answer
+            ],
+            "comparison": self._comparison(),
             "differences": {
                 name: {
-                    key: {"value": found.value, "low": found.low, "high": found.high}
-                    for key, found in differences.items()
+                    key: {"value": apart.value, "low": apart.low, "high": apart.high}
+                    for key, apart in differences.items()
                 }
                 for name, differences in self.differences.items()
             },
@@ -228,13 +278,23 @@ class CalibrationReport(Documented):
             },
         }
 
-    def to_frame(self) -> Any:
-        """Return a pandas DataFrame with one row per model.
+    def to_frame(self, *, tidy: bool = True) -> Any:
+        """Return a pandas DataFrame, by default with one row per model and measure.
+
+        Parameters
+        ----------
+        tidy : bool, default=True
+            Whether a row is one measure of one model; otherwise it is one model.
 
         Returns
         -------
         frame : pandas.DataFrame
-            First the usual values, one column per measure; then for each measure
+            Tidy: columns ``model``, ``measure``, ``value`` with ``low`` and ``high`` (the number
+            that the interval holds, of errors without the part of chance), ``usual`` (as papers
+            print it), ``if_calibrated``, ``chance_low`` and ``chance_high`` (the same number under
+            calibration, all numbers of the report together), ``p``, ``beyond_chance``, ``rank``
+            from 1, ``may_be_best`` and ``behind_at_least``.
+            Otherwise the usual values, one column per measure; then for each measure
             ``<measure>_debiased`` with ``_low`` and ``_high`` (its interval), ``_floor``,
             ``_floor_low`` and ``_floor_high`` (if calibrated).
 
@@ -244,14 +304,87 @@ class CalibrationReport(Documented):
             If pandas is not installed.
         """
         pandas = require("pandas", extra="pandas", purpose="CalibrationReport.to_frame")
-        rows = {}
+        check_option("tidy", tidy, (True, False))
+        if tidy:
+            rows = [
+                self._tidy_row(name, key, measure)
+                for name, result in self.models.items()
+                for key, measure in result.measures.items()
+            ]
+            return pandas.DataFrame(rows)
+        wide = {}
         for name, result in self.models.items():
             row = {key: m.value for key, m in result.measures.items()}
             for key, m in result.measures.items():
                 parts = zip(_PARTS[1:], _numbers(m)[1:], strict=True)
                 row.update({f"{key}_{part}": number for part, number in parts})
-            rows[name] = row
-        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+            wide[name] = row
+        return pandas.DataFrame.from_dict(wide, orient="index").rename_axis("model")
+
+    def _tidy_row(self, name: str, key: str, measure: MeasureResult) -> dict[str, Any]:
+        low, high = page.chance(key, measure)
+        ranking = self.comparison.rankings.get(key)
+        place = self.comparison.names.index(name)
+        return {
+            "model": name,
+            "measure": key,
+            "value": measure.debiased,
+            "low": measure.low,
+            "high": measure.high,
+            "usual": measure.value,
+            "if_calibrated": measure.floor,
+            "chance_low": low,
+            "chance_high": high,
+            "p": measure.p_value,
+            "beyond_chance": measure.surprises(key),
+            "rank": None if ranking is None else ranking.order.tolist().index(place) + 1,
+            "may_be_best": ranking is not None and bool(ranking.may_be_best[place]),
+            "behind_at_least": (
+                math.nan if ranking is None else float(ranking.behind_at_least[place])
+            ),
+        }
+
+    def _comparison(self) -> dict[str, Any]:
+        comparison = self.comparison
+        return {
+            "reference": comparison.reference,
+            "criterion": comparison.criterion,
+            "recommended": comparison.recommended,
+            "order": list(comparison.order),
+            "may_be_best": list(comparison.candidates),
+            "behind_at_least": {name: comparison.behind_at_least(name) for name in self.models},
+            "worse": comparison.worse,
+        }
+
+    def to_latex(
+        self, values: Literal["debiased", "usual"] = "debiased", *, intervals: bool = True
+    ) -> str:
+        r"""Return the table of methods for LaTeX.
+
+        Parameters
+        ----------
+        values : {"debiased", "usual"}, default="debiased"
+            Which number of a calibration error is shown: without the part of chance, which its
+            interval holds, or as papers print it.
+        intervals : bool, default=True
+            Whether intervals stand behind the numbers, in brackets; usual values of errors have
+            none.
+
+        Returns
+        -------
+        table : str
+            A ``tabular`` with the rules of the package booktabs. Bold is the best of a column,
+            underlined what cannot be told from it, a dagger marks more than chance.
+
+        Raises
+        ------
+        ValueError
+            If an option is unknown.
+        """
+        check_option("values", values, ("debiased", "usual"))
+        check_option("intervals", intervals, (True, False))
+        table = page.comparison_table(self.facts, values, intervals=intervals)
+        return latex.latex_of(doc.Document("Calibration report", self.heading, [table]))
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the reliability diagrams of all models into one pair of axes.
@@ -288,28 +421,69 @@ class CalibrationReport(Documented):
 
     def document(self) -> doc.Document:
         """Return the report as blocks, which the text, the page and the tables show."""
-        blocks: list[doc.Block] = [
-            doc.Findings(self.findings),
-            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
-            self._measures(),
-            *self._diagrams(),
-        ]
-        if self.differences:
-            blocks.append(self._differences())
-        for name in self.models:
-            blocks += self._classes(name)
-        for name, tests in self.tests.items():
-            blocks.append(table_of_tests(tests, f"{name}: tests of calibration"))
-            blocks += [doc.Paragraph(note) for note in tests.notes]
-        if self.decompositions:
-            blocks.append(doc.Heading("Decomposition"))
-        for name, decompositions in self.decompositions.items():
-            blocks += [doc.Verdict(name, _sum(*found)) for found in decompositions.items()]
-        return doc.Document(
-            "Calibration report",
-            self.heading,
-            [*blocks, doc.Notes([*self.notes, *self._further_notes()])],
+        facts = self.facts
+        first, *bullets = self.answer
+        alone = len(self.models) == 1
+        table = page.measures_table(facts) if alone else page.comparison_table(facts)
+        blocks: list[doc.Block] = [table, *page.legend(facts)]
+        pair = figures.figure_pair(facts)
+        blocks += [] if pair is None else [pair]
+        blocks.append(doc.Fold("How to read this", [page.definitions(facts)]))
+        blocks.append(
+            doc.Fold(
+                "All numbers",
+                [page.all_numbers(facts, self.titles, self.models)],
+                "usual values, ranges, p-values",
+            )
         )
+        if not alone:
+            blocks.append(doc.Fold("How far behind the best", page.behind_table(facts)))
+            changes = page.differences_table(
+                self.differences, self.reference, self.titles, facts.digits, self.confidence_level
+            )
+            blocks.append(
+                doc.Fold(
+                    f"Changes against {self.reference}",
+                    [doc.Paragraph(DIFFERENCE_NOTE, "soft"), changes],
+                )
+            )
+        blocks.append(
+            doc.Fold("Method by method" if not alone else "In words", page.remarks(facts))
+        )
+        chosen = self.models[self.recommended]
+        ranges = page.ranges_table(chosen.table, self.view, self.confidence_level)
+        blocks.append(doc.Fold(f"Ranges of {self.recommended}", [ranges]))
+        if chosen.class_table is not None and len(self.classes) > 2:
+            blocks.append(
+                page.classes_fold(
+                    chosen.class_table,
+                    self.classes,
+                    self.n_bins,
+                    self.recommended,
+                    self.confidence_level,
+                )
+            )
+        blocks += self._tests()
+        blocks.append(page.notes_fold([*self.notes, *self._further_notes()]))
+        return doc.Document("Calibration report", self.heading, blocks, first, bullets)
+
+    def _tests(self) -> list[doc.Block]:
+        """Return tests and decompositions, if they were asked for."""
+        blocks: list[doc.Block] = []
+        if self.tests:
+            tests: list[doc.Block] = []
+            for name, results in self.tests.items():
+                tests.append(table_of_tests(results, name))
+                tests += [doc.Paragraph(note) for note in results.notes]
+            blocks.append(doc.Fold("Tests of calibration", tests))
+        if self.decompositions:
+            sums: list[doc.Block] = [
+                doc.Remark(name, _sum(*part))
+                for name, parts in self.decompositions.items()
+                for part in parts.items()
+            ]
+            blocks.append(doc.Fold("Decomposition", sums))
+        return blocks
 
     def _further_notes(self) -> list[str]:
         """Return what the parts mean that not every report has."""
@@ -321,95 +495,6 @@ class CalibrationReport(Documented):
             (grouped, GROUPED_NOTE),
         )
         return [note for part, note in notes if part]
-
-    def _measures(self) -> doc.Table:
-        level = f"{100 * self.confidence_level:g} %"
-        columns = [
-            doc.Column("model"),
-            doc.Column("value", weight="strong"),
-            doc.Column("debiased", weight="strong"),
-            doc.Column(f"{level} interval"),
-            doc.Column("if calibrated", f"({level} range)"),
-        ]
-        groups = [
-            doc.Group(
-                [_measure_row(name, key, m.measures[key]) for name, m in self.models.items()], title
-            )
-            for key, title in self.titles.items()
-        ]
-        return doc.Table(columns, groups)
-
-    def _differences(self) -> doc.Table:
-        first = next(iter(self.models))
-        columns = [
-            doc.Column("model"),
-            doc.Column(f"minus {first}", weight="strong"),
-            doc.Column(f"{100 * self.confidence_level:g} % interval"),
-        ]
-        groups = []
-        for key, title in self.titles.items():
-            rows = [
-                [
-                    doc.Cell(name),
-                    doc.Cell(f"{difference[key].value:+.4f}"),
-                    doc.Cell(f"{difference[key].low:+.4f} to {difference[key].high:+.4f}"),
-                ]
-                for name, difference in self.differences.items()
-            ]
-            groups.append(doc.Group(rows, title))
-        return doc.Table(columns, groups, f"Differences to {first}")
-
-    def _diagrams(self) -> list[doc.Figures]:
-        level = self.confidence_level
-        reliability = [
-            charts.reliability_diagram(name, self.verdict(name), model.table, self.view, level)
-            for name, model in self.models.items()
-        ]
-        cumulative = [
-            charts.cumulative_diagram(name, model.curve, self.view, level)
-            for name, model in self.models.items()
-            if model.curve is not None
-        ]
-        both = (
-            doc.Figures(
-                "Reliability diagrams",
-                reliability,
-                "A dot per bin at mean prediction and observed rate, larger for more samples; the "
-                "shaded range is where the rate of a calibrated model would lie in "
-                f"{100 * level:g} % of samples, each bin by itself; below, the share of samples "
-                "per bin.",
-            ),
-            doc.Figures(
-                "Cumulative diagrams",
-                cumulative,
-                "No bins: events minus predictions, added up from the lowest prediction to the "
-                "highest. Where the curve falls, predictions are too large. A calibrated model "
-                f"stays inside the shaded band as a whole in {100 * level:g} % of samples.",
-            ),
-        )
-        return [block for block in both if block.figures]
-
-    def _classes(self, name: str) -> list[doc.Figures]:
-        """Return small diagrams of single classes, nothing where there are two or none."""
-        table, n_classes = self.models[name].class_table, len(self.classes)
-        if table is None or n_classes < 3:
-            return []
-        shown, errors = charts.worst_classes(table, n_classes)
-        which = (
-            "all classes"
-            if len(shown) == n_classes
-            else f"the {len(shown)} classes of {n_classes} with the largest errors"
-        )
-        figures = []
-        for k in map(int, shown):
-            rows = slice(k * self.n_bins, (k + 1) * self.n_bins)
-            error = float(errors[k])
-            figures.append(charts.class_diagram(name, self.classes[k], table, rows, error))
-        note = (
-            "A dot per equal-mass range at mean probability and observed rate of the class; the "
-            "number is the class-wise error."
-        )
-        return [doc.Figures(f"{name}: {which}", figures, note, small=True)]
 
 
 _PARTS = ("value", "debiased", "low", "high", "floor", "floor_low", "floor_high")
@@ -428,21 +513,10 @@ def _numbers(measure: MeasureResult) -> tuple[float, ...]:
     )
 
 
-def _measure_row(name: str, key: str, measure: MeasureResult) -> list[doc.Cell]:
-    calibrated = measure.calibrated
-    return [
-        doc.Cell(name),
-        doc.Cell(f"{measure.value:.4f}", mark="*" if measure.surprises(key) else ""),
-        doc.Cell(f"{measure.debiased:.4f}"),
-        doc.Cell(f"{measure.low:.4f} to {measure.high:.4f}"),
-        doc.Cell(f"{calibrated.mean:.4f}", f"({calibrated.low:.4f} to {calibrated.high:.4f})"),
-    ]
-
-
-def _sum(score: str, found: ScoreDecomposition) -> str:
+def _sum(score: str, part: ScoreDecomposition) -> str:
     """Return a decomposition as a sum."""
     title = {"brier": "Brier", "log_loss": "log loss"}[score]
     return (
-        f"{title} {found.score:.4f} = {found.miscalibration:.4f} - {found.discrimination:.4f} + "
-        f"{found.uncertainty:.4f}"
+        f"{title} {part.score:.4f} = {part.miscalibration:.4f} - {part.discrimination:.4f} + "
+        f"{part.uncertainty:.4f}"
     )

@@ -302,11 +302,15 @@ class GapLaw(NamedTuple):
 
 
 class Inverted(NamedTuple):
-    """The error without the part of chance, and the ends of its interval."""
+    """The error without the part of chance, the ends of its interval, and what chance leaves.
+
+    The `limit` is the largest value without the part of chance that chance explains.
+    """
 
     value: float
     low: float
     high: float
+    limit: float
 
 
 def smooth_gaps(gap: Float64Array, weight: Float64Array) -> Float64Array:
@@ -404,7 +408,10 @@ def invert(
     if usual > limit:  # a departure beyond chance is not compatible with 0
         lower = max(lower, float(np.nextafter(0.0, 1.0)))
     value = max(value, lower)
-    return Inverted(value, lower, max(upper, value))
+    explained = min(_crossing(errors, mean, limit), bound)
+    return Inverted(
+        value, lower, max(upper, value), min(explained, value) if usual > limit else explained
+    )
 
 
 def _scaled(
@@ -493,16 +500,56 @@ def chance_ranges(
     low, high : ndarray of shape (n_measures,)
     """
     n_resamples = len(calibrated)
+    middle, up, down = _scales(calibrated)
+    largest = np.sort(_distances(calibrated, one_sided, middle, up, down).max(axis=1))
+    rank = min(n_resamples, int(np.ceil(level * (n_resamples + 1) - 1e-9)))
+    reach = float(largest[rank - 1])
+    low = middle - reach * down
+    return np.where(one_sided, np.maximum(low, 0.0), low), middle + reach * up
+
+
+def chance_p_values(
+    calibrated: Float64Array, one_sided: LabelArray, values: Float64Array
+) -> Float64Array:
+    """Return how often any measure of redrawn samples is as far out as each value is.
+
+    Parameters
+    ----------
+    calibrated, one_sided : ndarray
+        As of `chance_ranges`, whose ranges hold exactly the values with large p-values.
+    values : ndarray of shape (n_measures,)
+        Measures of the sample.
+    """
+    scales = _scales(calibrated)
+    largest = _distances(calibrated, one_sided, *scales).max(axis=1)
+    observed = _distances(values[None], one_sided, *scales)[0]
+    above = np.count_nonzero(largest[:, None] >= observed - 1e-12, axis=0)
+    return np.asarray((1.0 + above) / (len(calibrated) + 1.0))
+
+
+def _scales(calibrated: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return medians, and the standard deviations above and below them."""
     middle = np.median(calibrated, axis=0)
     away = calibrated - middle
     up, down = (
         np.sqrt(2.0 * np.mean(np.maximum(side, 0.0) ** 2, axis=0)) for side in (away, -away)
     )
+    return middle, up, down
+
+
+def _distances(
+    values: Float64Array,
+    one_sided: LabelArray,
+    middle: Float64Array,
+    up: Float64Array,
+    down: Float64Array,
+) -> Float64Array:
+    """Return distances from the medians in standard deviations of the side."""
+    away = values - middle
     distance = np.zeros_like(away)
     np.divide(away, up, out=distance, where=(away > 0) & (up > 0))
-    np.divide(-away, down, out=distance, where=(away < 0) & (down > 0) & np.logical_not(one_sided))
-    largest = np.sort(distance.max(axis=1))
-    rank = min(n_resamples, int(np.ceil(level * (n_resamples + 1) - 1e-9)))
-    reach = float(largest[rank - 1])
-    low = middle - reach * down
-    return np.where(one_sided, np.maximum(low, 0.0), low), middle + reach * up
+    below = (away < 0) & np.logical_not(one_sided)
+    np.divide(-away, down, out=distance, where=below & (down > 0))
+    distance[(away > 1e-12) & (up <= 0)] = np.inf  # redrawn samples all agree, this one does not
+    distance[below & (away < -1e-12) & (down <= 0)] = np.inf
+    return distance

@@ -16,6 +16,7 @@ from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomStat
 from calib._core.binning import BinTable
 from calib._core.predictions import check_predictions
 from calib.evaluation.report import measures
+from calib.evaluation.report.comparison import compared
 from calib.evaluation.report.measure_results import joint_ranges
 from calib.evaluation.stream.redraws import fine_table
 from calib.evaluation.stream.results import AccumulatedReport, model_report, replicates_of
@@ -211,6 +212,12 @@ class CalibrationAccumulator:
         return out
 
     @property
+    def weighted(self) -> bool:
+        """Whether any sample had a weight other than 1."""
+        n_samples, weight, square = self._layout.scalars(self.sums)[:3]
+        return not float(n_samples) == float(weight) == float(square)
+
+    @property
     def n_samples(self) -> int:
         """Number of rows of positive weight so far."""
         return int(self.sums[0])
@@ -339,19 +346,29 @@ def accumulated_report(
         for name, one in accumulators.items()
     }
     chance = joint_ranges(replicates, information, confidence_level)
+    models = {
+        name: model_report(
+            one._layout,
+            one.sums,
+            label,
+            information,
+            replicates[name],
+            (chance[0][row], chance[1][row], chance[2][row]),
+            confidence_level,
+        )
+        for row, (name, one) in enumerate(accumulators.items())
+    }
+    comparison = compared(
+        {name: model.measures for name, model in models.items()},
+        information,
+        {name: draws.bootstrap for name, draws in replicates.items()},
+        {},
+        next(iter(models)),
+        any(model.n_impossible for model in models.values()),
+        confidence_level,
+    )
     return AccumulatedReport(
-        models={
-            name: model_report(
-                one._layout,
-                one.sums,
-                label,
-                information,
-                replicates[name],
-                (chance[0][row], chance[1][row]),
-                confidence_level,
-            )
-            for row, (name, one) in enumerate(accumulators.items())
-        },
+        models=models,
         n_samples=first.n_samples,
         n_groups=None,
         classes=first.classes,
@@ -359,6 +376,8 @@ def accumulated_report(
         view=view,
         confidence_level=confidence_level,
         n_resamples=n_resamples,
+        comparison=comparison,
+        weighted=any(accumulator.weighted for accumulator in accumulators.values()),
     )
 
 

@@ -35,8 +35,8 @@ class AccumulatedReport(CalibrationReport):
     ----------
     models, n_samples, n_groups, classes, n_bins, view, confidence_level, n_resamples : as there
         As in `CalibrationReport`; `n_groups` is None.
-    further, differences, tests, decompositions : tuple, dict, dict, dict
-        As there; always empty.
+    comparison, further, tests, decompositions, weighted : as there
+        As there; further measures, tests and decompositions are always empty.
     bins : None
         Sums are taken over bins of equal width.
     """
@@ -95,7 +95,7 @@ def model_report(
     label: object,
     information: dict[str, MeasureInfo],
     replicates: StreamReplicates,
-    chance: tuple[Float64Array, Float64Array],
+    chance: tuple[Float64Array, Float64Array, Float64Array],
     confidence_level: float,
 ) -> ModelReport:
     """Return the results of one model; `label` is the class of the diagram, None for the top."""
@@ -113,6 +113,7 @@ def model_report(
             info,
             confidence_level,
             chance=(float(chance[0][column]), float(chance[1][column])),
+            p_value=float(chance[2][column]),
             moments=moments,
             law=replicates.laws[column],
         )

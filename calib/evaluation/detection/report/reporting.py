@@ -241,7 +241,7 @@ def _measured(
             differences = drawn.resampled - draws[before, key].resampled
             change = changed(plan, step, differences, confidence_level)
         ends = measured(plan, drawn, confidence_level, n_images, chance.get((name, key)))
-        out[name][key] = DetectionMeasure(*ends, change)
+        out[name][key] = DetectionMeasure(*ends, change=change)
     return out
 
 

@@ -289,17 +289,14 @@ class DetectionReport(Documented):
     def document(self) -> doc.Document:
         """Return the report as blocks, which the text, the page and the tables show."""
         blocks: list[doc.Block] = [
-            *(doc.Verdict(name, self.verdict(name)) for name in self.models),
+            *(doc.Remark(name, self.verdict(name)) for name in self.models),
             self._measures(),
             self._counts(),
             *self._diagrams(),
         ]
-        opened = len(self.per_class) == 1
         for name, table in self.per_class.items():
             title = f"{name}: {len(table)} classes"
-            blocks.append(
-                doc.Fold(title, [doc.Paragraph(CLASS_NOTE, "soft"), _classes(table)], opened)
-            )
+            blocks.append(doc.Fold(title, [doc.Paragraph(CLASS_NOTE, "soft"), _classes(table)]))
         return doc.Document("Detection report", self.heading, [*blocks, doc.Notes(self.notes)])
 
     def _measures(self) -> doc.Table:

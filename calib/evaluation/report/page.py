@@ -1,0 +1,573 @@
+"""A calibration report as a document: the table of the answer, the figure, and what is folded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from calib._border.typing import Float64Array, LabelArray
+from calib._documents import document as doc
+from calib._documents.digits import Digits
+from calib.evaluation.binned.tables import BinnedCalibrationTable
+from calib.evaluation.report.answer import (
+    ACE,
+    ECE,
+    SHORT,
+    Facts,
+    p_text,
+    percent,
+    poisson_interval,
+)
+from calib.evaluation.report.records import ERRORS, MAIN, MeasureResult, ModelReport
+from calib.evaluation.sampling.intervals import Interval
+
+#: Titles of the columns of the answer's table, and what stands below them.
+_HEADINGS = {
+    "log_loss": ("Log loss", "lower is better"),
+    "brier": ("Brier score", "lower is better"),
+    "accuracy": ("Accuracy", "higher is better"),
+    ECE: ("ECE", "bias removed"),
+    ACE: ("ACE", "bias removed"),
+}
+_SHORT_HEADINGS = {"brier": "Brier", "accuracy": "acc"}
+#: A reference that stretches a scale more than this serves the others as an arrow at its edge.
+_STRETCH = 2.5
+#: Single classes that are listed.
+_MOST_CLASSES = 25
+
+
+# ------------------------------------------------------------------------------ table of the answer
+
+
+def comparison_table(
+    facts: Facts, values: str = "debiased", *, intervals: bool = True
+) -> doc.Table:
+    """Return methods and their measures, ranked; `values` says which number of an error."""
+    comparison = facts.comparison
+    scales = {key: _scale(facts, key) for key in MAIN}
+    columns = [doc.Column("Method", f"ranked by {facts.criterion}", kind="text")]
+    for key in MAIN:
+        title, aside = _HEADINGS[key]
+        digits = facts.digits[key]
+        if values == "usual" and key in ERRORS:
+            aside = "as usually computed"
+        columns.append(
+            doc.Column(
+                title,
+                f"{aside}, {digits.scale}" if digits.scale else aside,
+                terminal="all" if key == ECE else "none" if key == "brier" else "brief",
+                scale=(digits.end(scales[key][0]), digits.end(scales[key][1])),
+                essential=key in (comparison.criterion, ECE),
+                short=_SHORT_HEADINGS.get(key, title)
+                + (f" {digits.scale}" if digits.scale else " %" if digits.unit else ""),
+            )
+        )
+    candidates = comparison.candidates
+    behind = [name for name in comparison.order if name not in candidates]
+    groups = [
+        doc.Group([_model_row(facts, name, scales, values, intervals) for name in candidates])
+    ]
+    if behind:
+        groups = [
+            doc.Group(groups[0].rows, "May be the best"),
+            doc.Group(
+                [_model_row(facts, name, scales, values, intervals) for name in behind],
+                f"Clearly behind in {facts.criterion}",
+            ),
+        ]
+    return doc.Table(columns, groups, kind="comparison")
+
+
+def _model_row(
+    facts: Facts,
+    name: str,
+    scales: Mapping[str, tuple[float, float]],
+    values: str,
+    intervals: bool,
+) -> list[doc.Cell]:
+    comparison, result = facts.comparison, facts.models[name]
+    before = " (before)" if name == comparison.reference and len(facts.models) > 1 else ""
+    cells = [
+        doc.Cell(
+            f"{name}{before}",
+            facts.diagnoses[name].words(facts.view),
+            ink="recommended" if name == comparison.recommended else "plain",
+        )
+    ]
+    place = comparison.names.index(name)
+    for key in MAIN:
+        ranking = comparison.rankings.get(key)
+        ink = "plain"
+        if ranking is not None:
+            ink = "level" if ranking.may_be_best[place] else "worse"
+            ink = "best" if ranking.order[0] == place else ink
+        cell = measure_cell(key, result.measures[key], facts.digits[key], scales[key], ink, values)
+        own = intervals and not (values == "usual" and key in ERRORS)
+        cells.append(cell if own else replace(cell, interval=""))
+    return cells
+
+
+def measure_cell(
+    key: str,
+    measure: MeasureResult,
+    digits: Digits,
+    scale: tuple[float, float],
+    ink: str = "plain",
+    values: str = "debiased",
+) -> doc.Cell:
+    """Return a number with its interval, what chance shows, and their picture."""
+    number = measure.value if values == "usual" else measure.debiased
+    low, high = chance(key, measure)
+    starred = measure.surprises(key)
+    glyph = doc.Glyph(
+        dot=_placed(measure.debiased, scale),
+        line=(_placed(measure.low, scale), _placed(measure.high, scale)),
+        band=(_placed(low, scale), _placed(high, scale)),
+        beyond=starred,
+    )
+    known = not math.isnan(measure.debiased)
+    return doc.Cell(
+        digits.value(number) + (digits.unit if known else ""),
+        mark="*" if starred else "",
+        ink=ink,  # type: ignore[arg-type]
+        interval=digits.range(measure.low, measure.high) if known else "",
+        chance=digits.range(low, high),
+        glyphs=[glyph] if known else [],
+    )
+
+
+def chance(key: str, measure: MeasureResult) -> tuple[float, float]:
+    """Return what chance shows of the number that a cell holds: of an error without its floor."""
+    calibrated = measure.calibrated
+    if key not in ERRORS:
+        return calibrated.low, calibrated.high
+    if math.isnan(measure.debiased):
+        return 0.0, calibrated.high
+    return 0.0, measure.debiased_limit
+
+
+def _scale(facts: Facts, key: str) -> tuple[float, float]:
+    """Return the ends of the scale of a column."""
+    ends = {
+        name: [
+            result.measures[key].low,
+            result.measures[key].high,
+            *chance(key, result.measures[key]),
+        ]
+        for name, result in facts.models.items()
+    }
+    ends = {name: [end for end in numbers if math.isfinite(end)] for name, numbers in ends.items()}
+    others = [
+        end for name, row in ends.items() if name != facts.comparison.reference for end in row
+    ]
+    everything = [end for row in ends.values() for end in row] or [0.0, 1.0]
+    low, high = min(everything), max(everything)
+    if others and high - low > _STRETCH * (max(others) - min(others)) > 0:
+        low, high = min(others), max(others)
+    return low, high if high > low else low + 1.0
+
+
+def _placed(number: float, scale: tuple[float, float]) -> float:
+    low, high = scale
+    return (number - low) / (high - low) if math.isfinite(number) else math.nan
+
+
+def legend(facts: Facts) -> list[doc.Block]:
+    """Return what the signs of the table mean, for a page and for a terminal."""
+    level = f"{100 * facts.confidence_level:g} %"
+    several = len(facts.models) > 1
+    page = (
+        f"Dot and line: value and {level} interval. Grey: what chance shows if calibrated. * and "
+        "diamond: outside, so more than chance. "
+    )
+    page += (
+        "Bold: best; grey figures: clearly worse than the best of the column."
+        if several
+        else "Each row has its own scale."
+    )
+    return [
+        doc.Paragraph(page, "soft", "page"),
+        doc.Paragraph(
+            f"* outside chance: the range if calibrated, all numbers together, {level}. ECE, ACE: "
+            "bias removed; 0 is no more than chance. report.details(): usual values, classes, "
+            "ranges.",
+            "soft",
+            "terminal",
+        ),
+    ]
+
+
+def measures_table(facts: Facts) -> doc.Table:
+    """Return the measures of one model in rows, each on its own scale."""
+    (result,) = facts.models.values()
+    level = f"{100 * facts.confidence_level:g} % interval"
+    columns = [
+        doc.Column("Measure", kind="text"),
+        doc.Column("Value"),
+        doc.Column(level),
+        doc.Column("If calibrated", "chance", short="chance if calibrated"),
+        doc.Column("In words", kind="text", terminal="none", essential=False),
+    ]
+    rows = [*_event_row(facts, result)]
+    for key in MAIN:
+        title, aside = _HEADINGS[key]
+        digits, measure = facts.digits[key], result.measures[key]
+        cell = measure_cell(key, measure, digits, _scale(facts, key))
+        asides = [text for text in (aside, digits.scale) if text]
+        unit = digits.unit
+        rows.append(
+            [
+                doc.Cell(title, ", ".join(asides)),
+                doc.Cell(cell.text, mark=cell.mark, glyphs=cell.glyphs),
+                doc.Cell(f"{cell.interval}{unit}" if cell.interval else "unknown"),
+                doc.Cell(f"{cell.chance}{unit}"),
+                doc.Cell(_in_words(key, measure)),
+            ]
+        )
+    return doc.Table(columns, [doc.Group(rows)])
+
+
+def _event_row(facts: Facts, result: ModelReport) -> list[list[doc.Cell]]:
+    """Return the rate of rare events, counted per 100,000."""
+    rate = result.mean_event
+    if facts.view != "binary" or not 0 < rate < 0.01 or facts.weighted:
+        return []
+    per = 1e5 / facts.n_samples
+    low, high = poisson_interval(round(rate * facts.n_samples), facts.confidence_level)
+    events, expected = f"{1e5 * rate:.3g}", f"{1e5 * result.mean_prediction:.3g}"
+    return [
+        [
+            doc.Cell("Events, per 100,000", f"predicted {expected}"),
+            doc.Cell(events),
+            doc.Cell(f"{per * low:.3g} to {per * high:.3g}"),
+            doc.Cell(f"predicted {expected}"),
+            doc.Cell(
+                f"{round(rate * facts.n_samples):,} happened, "
+                f"{result.mean_prediction * facts.n_samples:,.0f} were predicted"
+            ),
+        ]
+    ]
+
+
+def _in_words(key: str, measure: MeasureResult) -> str:
+    starred = measure.surprises(key)
+    if key in ERRORS:
+        return "more than chance shows" if starred else "no gap above chance"
+    if not starred:
+        return "as the model itself promises"
+    above = measure.value > measure.calibrated.high
+    return "higher than the model promises" if above else "lower than the model promises"
+
+
+# ------------------------------------------------------------------------------------------- folds
+
+
+def definitions(facts: Facts) -> doc.Definitions:
+    """Return what the words and the signs of a report mean."""
+    level = f"{100 * facts.confidence_level:g} %"
+    words = (
+        "Probabilities that are too high or too low: the event happens less or more often than "
+        "predicted."
+        if facts.view == "binary"
+        else "Right less often, or more often, than the confidence claims."
+    )
+    pairs = [
+        ("Calibrated", "Of all cases that are given 80 %, 80 % come true."),
+        ("Too high, too low" if facts.view == "binary" else "Over-, underconfident", words),
+        (
+            "Log loss, Brier score",
+            "Proper scores: they reward probabilities that are both right and honest, and no model "
+            "gains by claiming what it does not believe. The table is ranked by the first.",
+        ),
+        (
+            "ECE, ACE",
+            "Mean gap between claim and outcome, over ranges of the prediction (ECE) and over the "
+            "ranges of every class (ACE). Chance alone keeps both above 0, so what chance adds is "
+            "removed: 0 means no more than chance. The usual values are under All numbers.",
+        ),
+        (
+            "Grey band",
+            "What this model would show on as many samples if its probabilities were exactly "
+            f"right: all numbers of this report together stay inside in {level} of samples.",
+        ),
+        (
+            "Dot, line, star",
+            f"The value and its {level} interval. A diamond and a star (*) mark a value outside "
+            "the band: more than chance explains.",
+        ),
+    ]
+    if len(facts.models) > 1:
+        pairs += [
+            (
+                "Arrow",
+                "The value lies beyond the scale, which is drawn for the methods that compete.",
+            ),
+            (
+                "Bold, black, grey",
+                "Best of the column; not distinguishable from it; clearly worse.",
+            ),
+            (
+                "May be the best",
+                f"The group that holds the truly best method with {level} confidence, however many "
+                "were tried.",
+            ),
+        ]
+    return doc.Definitions(pairs)
+
+
+def all_numbers(
+    facts: Facts, titles: Mapping[str, str], models: Mapping[str, ModelReport]
+) -> doc.Table:
+    """Return every number of every model."""
+    level = f"{100 * facts.confidence_level:g} %"
+    columns = [
+        doc.Column("Method", kind="text"),
+        doc.Column("As usually computed"),
+        doc.Column("If calibrated", "mean and range"),
+        doc.Column("Bias removed", weight="strong"),
+        doc.Column(f"{level} interval"),
+        doc.Column("p", "all numbers together"),
+    ]
+    groups = [
+        doc.Group(
+            [
+                _number_row(name, key, result.measures[key], facts.digits[key])
+                for name, result in models.items()
+            ],
+            f"{title}, {facts.digits[key].scale}" if facts.digits[key].scale else title,
+        )
+        for key, title in titles.items()
+    ]
+    return doc.Table(columns, groups)
+
+
+def _number_row(name: str, key: str, measure: MeasureResult, digits: Digits) -> list[doc.Cell]:
+    calibrated, unit = measure.calibrated, digits.unit
+    known = not math.isnan(measure.debiased)
+    interval = f"{digits.range(measure.low, measure.high)}{unit}" if known else "unknown"
+    debiased = f"{digits.value(measure.debiased)}{unit}" if key in ERRORS and known else "-"
+    return [
+        doc.Cell(name),
+        doc.Cell(
+            f"{digits.value(measure.value)}{unit}", mark="*" if measure.surprises(key) else ""
+        ),
+        doc.Cell(
+            f"{digits.value(calibrated.mean)}{unit}",
+            f"({digits.range(calibrated.low, calibrated.high)})",
+        ),
+        doc.Cell(debiased),
+        doc.Cell(interval),
+        doc.Cell(p_text(measure.p_value)),
+    ]
+
+
+def behind_table(facts: Facts) -> list[doc.Block]:
+    """Return how far every method is behind the best."""
+    comparison = facts.comparison
+    key = comparison.criterion
+    digits, ranking = facts.digits[key], comparison.rankings[key]
+    best = facts.models[comparison.order[0]].measures[key].value
+    rows = []
+    for name in comparison.order:
+        place = comparison.names.index(name)
+        rows.append(
+            [
+                doc.Cell(name),
+                doc.Cell(digits.value(facts.models[name].measures[key].value - best)),
+                doc.Cell(digits.value(comparison.behind_at_least(name))),
+                doc.Cell(p_text(float(ranking.p_value[place]))),
+            ]
+        )
+    scale = f", {digits.scale}" if digits.scale else ""
+    return [
+        doc.Paragraph(
+            f"{facts.criterion.capitalize()} of every method minus the lowest, on the same draws. "
+            '"At least" is the lower end of its bound, for all comparisons of a row together; '
+            "above 0 the method cannot be the best.",
+            "soft",
+        ),
+        doc.Table(
+            [
+                doc.Column("Method", kind="text"),
+                doc.Column("Behind by", scale.strip(", ")),
+                doc.Column("At least", scale.strip(", ")),
+                doc.Column("p", "may be the best"),
+            ],
+            [doc.Group(rows)],
+        ),
+    ]
+
+
+def differences_table(
+    differences: Mapping[str, Mapping[str, Interval]],
+    reference: str,
+    titles: Mapping[str, str],
+    digits: Mapping[str, Digits],
+    confidence_level: float,
+) -> doc.Table:
+    """Return what every model changes against a reference."""
+    groups = []
+    for key, title in titles.items():
+        form = digits[key]
+        rows = [
+            [
+                doc.Cell(name),
+                doc.Cell(f"{form.change(apart[key].value)}{form.unit}"),
+                doc.Cell(
+                    f"{form.change(apart[key].low)} to {form.change(apart[key].high)}{form.unit}"
+                ),
+            ]
+            for name, apart in differences.items()
+        ]
+        groups.append(doc.Group(rows, f"{title}, {form.scale}" if form.scale else title))
+    columns = [
+        doc.Column("Method", kind="text"),
+        doc.Column(f"Minus {reference}", weight="strong"),
+        doc.Column(f"{100 * confidence_level:g} % interval"),
+    ]
+    return doc.Table(columns, groups)
+
+
+def ranges_table(table: BinnedCalibrationTable, view: str, confidence_level: float) -> doc.Table:
+    """Return the bins of a model that are not empty."""
+    filled = np.flatnonzero(table.weight > 0)
+    low, high = table.consistency_band(1 - (1 - confidence_level) / max(len(filled), 1))
+    rate = table.observed_rate
+    claim, outcome = ("Predicted", "Happened") if view == "binary" else ("Claimed", "Right")
+    rows = []
+    for place in filled:
+        outside = rate[place] < low[place] - 1e-12 or rate[place] > high[place] + 1e-12
+        rows.append(
+            [
+                doc.Cell(f"{table.left[place]:.3g} to {table.right[place]:.3g}"),
+                doc.Cell(f"{table.weight[place]:,.10g}"),
+                doc.Cell(f"{percent(float(table.mean_prediction[place]))} %"),
+                doc.Cell(f"{percent(float(rate[place]))} %", mark="*" if outside else ""),
+                doc.Cell(f"{percent(float(low[place]))} to {percent(float(high[place]))} %"),
+            ]
+        )
+    columns = [
+        doc.Column("Range", kind="text"),
+        doc.Column("Samples"),
+        doc.Column(claim),
+        doc.Column(outcome),
+        doc.Column("Chance", "all ranges together"),
+    ]
+    return doc.Table(columns, [doc.Group(rows)])
+
+
+def classes_fold(
+    table: BinnedCalibrationTable, classes: LabelArray, n_bins: int, name: str, level: float
+) -> doc.Fold:
+    """Return how often every class was predicted and happened, the worst ones of many."""
+    weight, predicted, happened, error = _class_sums(table, len(classes), n_bins)
+    gap = predicted - happened
+    size = np.abs(gap) / np.where(error > 0, error, np.inf)
+    shown = np.arange(len(classes))
+    note = ""
+    if len(classes) > _MOST_CLASSES:
+        shown = np.sort(np.argsort(-size, kind="stable")[:_MOST_CLASSES])
+        note = f"the {_MOST_CLASSES} of {len(classes):,} that deviate most"
+    from scipy.special import ndtri
+
+    reach = float(ndtri(1 - (1 - level) / (2 * len(classes)))) * error
+    bound = float(np.max(np.maximum(np.abs(gap[shown]), reach[shown]))) or 1.0
+    rows = []
+    for k in map(int, shown):
+        beyond = bool(abs(gap[k]) > reach[k] + 1e-12)
+        glyph = doc.Glyph(
+            dot=float((gap[k] / bound + 1) / 2),
+            band=(float((1 - reach[k] / bound) / 2), float((1 + reach[k] / bound) / 2)),
+            beyond=beyond,
+        )
+        rows.append(
+            [
+                doc.Cell(str(classes[k])),
+                doc.Cell(f"{weight[k] * happened[k]:,.10g}"),
+                doc.Cell(f"{percent(float(predicted[k]))} %"),
+                doc.Cell(f"{percent(float(happened[k]))} %"),
+                doc.Cell(
+                    f"{100 * gap[k]:+.2f}",
+                    mark="*" if beyond else "",
+                    chance=f"{-100 * reach[k]:.2f} to {100 * reach[k]:.2f}",
+                    glyphs=[glyph],
+                ),
+            ]
+        )
+    columns = [
+        doc.Column("Class", kind="text"),
+        doc.Column("Samples"),
+        doc.Column("Mean probability"),
+        doc.Column("Happened"),
+        doc.Column("Gap, points", "* more than chance"),
+    ]
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
+            "Mean probability of each class against how often it occurred. A star marks more than "
+            "chance, all classes together.",
+            "soft",
+        ),
+        doc.Table(columns, [doc.Group(rows)]),
+    ]
+    return doc.Fold(f"Single classes of {name}", blocks, note)
+
+
+def _class_sums(
+    table: BinnedCalibrationTable, n_classes: int, n_bins: int
+) -> tuple[Float64Array, ...]:
+    """Return weight, mean prediction, rate and its standard error if calibrated, per class."""
+    weight = table.weight.reshape(n_classes, n_bins)
+    total = weight.sum(axis=1)
+
+    def mean(values: Float64Array) -> Float64Array:
+        filled = np.where(weight > 0, np.nan_to_num(values.reshape(n_classes, n_bins)), 0.0)
+        return np.asarray((weight * filled).sum(axis=1) / total)
+
+    predicted, happened = mean(table.mean_prediction), mean(table.observed_rate)
+    variance = mean(table.mean_prediction * (1 - table.mean_prediction))
+    effective = table.effective_count.reshape(n_classes, n_bins).sum(axis=1)
+    return total, predicted, happened, np.sqrt(variance / np.maximum(effective, 1))
+
+
+def remarks(facts: Facts) -> list[doc.Block]:
+    """Return a few sentences about every method."""
+    out: list[doc.Block] = []
+    for name in facts.comparison.order:
+        out.append(doc.Remark(name, remark(facts, name)))
+    return out
+
+
+def remark(facts: Facts, name: str) -> str:
+    """Say in a few sentences what the numbers of a model do and do not show."""
+    result, digits = facts.models[name], facts.digits
+    measures = result.measures
+    error, loss = measures[ECE], measures["log_loss"]
+    claim, outcome = (
+        ("predicts", "happened in") if facts.view == "binary" else ("claims", "right in")
+    )
+    words = facts.diagnoses[name].words(facts.view)
+    starred = [SHORT[key] for key in facts.diagnoses[name].starred]
+    sentences = [
+        f"{words[0].upper()}{words[1:]}; {claim} {percent(result.mean_prediction)} % on average, "
+        f"{outcome} {percent(result.mean_event)} %.",
+        f"ECE {digits[ECE].value(error.debiased)} ({digits[ECE].range(error.low, error.high)}) "
+        f"without the part of chance, {digits[ECE].value(error.value)} as usually computed; log "
+        f"loss {digits['log_loss'].value(loss.value)} where its own probabilities promise "
+        f"{digits['log_loss'].value(loss.floor)}.",
+    ]
+    if starred:
+        sentences.append(f"More than chance: {', '.join(starred)}.")
+    if result.n_impossible:
+        sentences.append(
+            f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss is in "
+            "truth infinite, the number shown depends on how 0 is cut."
+        )
+    return " ".join(sentences)
+
+
+def notes_fold(notes: Sequence[str]) -> doc.Fold:
+    """Return how the numbers were computed."""
+    return doc.Fold("How this was computed", [doc.Notes(notes)])
