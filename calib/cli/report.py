@@ -13,6 +13,7 @@ import numpy as np
 from calib._border.advice import coming_through
 from calib._border.columns import class_name
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
+from calib._border.words import did_you_mean
 from calib.base import BaseCalibrator
 from calib.cli import batches
 from calib.cli.batches import LargeFile, open_batches
@@ -153,6 +154,11 @@ def _report_at_once(args: argparse.Namespace, names: list[str]) -> Any:
         kinds = [one.kind for one in scored]
         for name, calibrator, place in _calibrators(args, names, kinds, classes):
             probas[name] = calibrated_scores(calibrator, scored[place])
+        if args.reference is not None and args.reference not in probas:
+            raise ValueError(
+                f"--reference {args.reference!r} is no model of the report; it has "
+                f"{shorten(list(probas))}{did_you_mean(args.reference, probas)}"
+            )
         progress.step("resampling")
         options = {"n_bins" if isinstance(args.bins, int) else "bins": args.bins}
         if args.measures is not None:
@@ -164,6 +170,7 @@ def _report_at_once(args: argparse.Namespace, names: list[str]) -> Any:
                 labels=classes,
                 sample_weight=weight,
                 groups=groups,
+                reference=args.reference,
                 confidence_level=args.level,
                 n_resamples=args.resamples,
                 random_state=args.seed,
@@ -343,15 +350,23 @@ def _in_batches(args: argparse.Namespace) -> bool:
     """Return whether the file is read in batches."""
     if args.networks:
         return False
-    if args.stream and args.group is not None:
-        raise ValueError("--stream cannot resample groups; leave out --group or --stream")
-    if args.stream and args.measures not in (None, "core"):
-        raise ValueError("--stream adds up the core alone; leave out --measures or --stream")
-    if args.stream or args.file is None:
+    further = None if args.measures == "core" else args.measures
+    whole = [
+        (args.group, "--group", "cannot resample groups"),
+        (
+            None if args.measures == "core" else args.measures,
+            "--measures",
+            "adds up the core alone",
+        ),
+        (args.reference, "--reference", "chooses no reference"),
+    ]
+    for given, option, why in whole:
+        if given is not None and args.stream:
+            raise ValueError(f"--stream {why}; leave out {option} or --stream")
+    if args.stream or args.file is None or any(given is not None for given, _, _ in whole):
         return bool(args.stream)
-    whole = args.group is not None or args.measures not in (None, "core")
     try:
-        if whole or args.file.is_dir() or kind_of(args.file) != "parquet":
+        if args.file.is_dir() or kind_of(args.file) != "parquet":
             return False
         rows = batches.ParquetFile(args.file).n_rows
     except (ValueError, OSError, ImportError):

@@ -219,6 +219,38 @@ def test_measures_are_not_streamed(proba, y, tmp_path, fails, succeeds):
     command = ("report", file, "--label", "y", "--proba", "c_*", "--stream", "--measures")
     assert "--stream adds up the core alone" in fails(*command, "all")
     succeeds(*command, "core")
+    assert "--stream chooses no reference" in fails(*command[:-1], "--reference", "model")
+
+
+def test_reference_is_passed_on(labels, proba, logits, y, tmp_path, succeeds, fails):
+    files = []
+    for name, power in (("one", 1.0), ("two", 0.5), ("three", 3.0)):
+        path = write(tmp_path / name, "npy", softmax(power * logits, axis=1))
+        files += ["--scores", f"{name}={path}"]
+    out = tmp_path / "r.json"
+    command = ("report", labels, "--label", "y", *ALL, *files, "--json", out, "--reference")
+    for name in ("one", "three"):
+        succeeds(*command, name)
+        models = {
+            n: softmax(p * logits, axis=1) for n, p in (("one", 1), ("two", 0.5), ("three", 3))
+        }
+        expected = calibration_report(y, models, reference=name, n_resamples=5)
+        assert expected.reference == name
+        assert json.loads(out.read_text(encoding="utf-8")) == json.loads(
+            json.dumps(expected.to_dict())
+        )
+    error = fails(*command, "thre")
+    assert "--reference 'thre' is no model of the report; it has one, two, three" in error
+    assert "Did you mean 'three'?" in error
+
+
+def test_reference_may_be_a_calibrator_or_a_set_of_columns(proba, logits, y, tmp_path, succeeds):
+    save(TemperatureCalibrator(input="logits").fit(logits, y), tmp_path / "cal.json")
+    file, out = write(tmp_path / "one", "npz", logits, y=y), tmp_path / "r.json"
+    options = ("--label", "y", "--logits", "scores", "--calibrator", tmp_path / "cal.json")
+    for name in ("cal", "raw"):
+        succeeds("report", file, *options, "--json", out, "--reference", name)
+        assert json.loads(out.read_text(encoding="utf-8"))["comparison"]["reference"] == name
 
 
 def test_latex_is_what_the_report_says(proba, y, tmp_path, succeeds, fails):
