@@ -15,10 +15,10 @@ from calib._border.optional import require
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib.cli.columns import (
     ColumnError,
-    check_labels,
-    check_numbers,
+    check_column_labels,
+    check_column_numbers,
+    holds_numbers,
     is_list,
-    is_number,
     no_label,
     to_numbers,
     to_values,
@@ -97,7 +97,7 @@ class LargeFile(ABC):
         kind = self.type_of(name)
         if kind is None:
             return
-        if not is_number(kind.value_type if is_list(kind) else kind):
+        if not holds_numbers(kind.value_type if is_list(kind) else kind):
             raise ValueError(f"column {name!r} of {self.path.name} is not numeric: it has {kind}s")
 
     def width(self, name: str) -> int:
@@ -393,7 +393,7 @@ class Batch:
 
         with self.column_errors(name):
             array = to_numbers(chunked_array([self.native.column(name)]))
-        return check_numbers(array, self._called(name), self.place, masked=masked)
+        return check_column_numbers(array, self._called(name), self.place, masked=masked)
 
     def weights(self, name: str) -> Float64Array:
         """Return a column of non-negative numbers."""
@@ -415,7 +415,7 @@ class Batch:
                 values = to_values(column, is_text=False)
             else:
                 values = np.array([self.labels_of_text[text] for text in column.to_pylist()])
-        return check_labels(values, self._called(name), self.place)
+        return check_column_labels(values, self._called(name), self.place)
 
     def _called(self, name: str) -> str:
         return f"column {name!r} of {self.path.name}"

@@ -65,12 +65,12 @@ def _numbers_of_arrow(column: Any) -> LabelArray:
             column = compute.cast(compute.utf8_trim_whitespace(column), pyarrow.float64())
         except pyarrow.ArrowInvalid:  # it reads fewer spellings than Python, such as no "+1"
             return _numbers_of_text(column.to_pylist())
-    if not is_number(column.type):
+    if not holds_numbers(column.type):
         raise TypeError(f"type {column.type}")
     return cast(LabelArray, column.to_numpy())
 
 
-def is_number(kind: Any) -> bool:
+def holds_numbers(kind: Any) -> bool:
     """Return whether an Arrow type holds numbers."""
     from pyarrow import types
 
@@ -197,7 +197,9 @@ def to_values(column: Any, *, is_text: bool) -> LabelArray:
     column = _plain(column)
     if is_list(column.type):
         return to_numbers(column)
-    if not (is_number(column.type) or types.is_string(column.type) or types.is_null(column.type)):
+    if not (
+        holds_numbers(column.type) or types.is_string(column.type) or types.is_null(column.type)
+    ):
         raise ColumnError(f"has type {column.type}; {_READABLE}")
     if column.null_count:
         return np.array(column.to_pylist(), dtype=object)
@@ -261,7 +263,7 @@ def no_label(array: LabelArray) -> tuple[int, str] | None:
     return row, f"{array[row]} among numbers, which is no class or group,"
 
 
-def check_numbers(
+def check_column_numbers(
     array: FloatArray, column: str, place: Callable[[int], str], *, masked: bool
 ) -> FloatArray:
     """Return numbers that are finite, or minus infinity with `masked`; raise for all others.
@@ -278,7 +280,7 @@ def check_numbers(
     return array
 
 
-def check_labels(array: LabelArray, column: str, place: Callable[[int], str]) -> LabelArray:
+def check_column_labels(array: LabelArray, column: str, place: Callable[[int], str]) -> LabelArray:
     """Return labels none of which is missing or infinite; raise for all others."""
     gap = no_label(array)
     if gap is not None:

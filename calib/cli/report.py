@@ -353,11 +353,7 @@ def _in_batches(args: argparse.Namespace) -> bool:
     further = None if args.measures == "core" else args.measures
     whole = [
         (args.group, "--group", "cannot resample groups"),
-        (
-            None if args.measures == "core" else args.measures,
-            "--measures",
-            "adds up the core alone",
-        ),
+        (further, "--measures", "adds up the core alone"),
         (args.reference, "--reference", "chooses no reference"),
     ]
     for given, option, why in whole:

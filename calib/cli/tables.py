@@ -16,8 +16,8 @@ from calib._border.typing import FloatArray, LabelArray
 from calib._border.words import nearest
 from calib.cli.columns import (
     ColumnError,
-    check_labels,
-    check_numbers,
+    check_column_labels,
+    check_column_numbers,
     is_list,
     one_line,
     row_text,
@@ -132,7 +132,7 @@ class FileTable:
                 f"two dimensions"
             )
         self._check_rows(name, array.size)
-        return check_numbers(array, self._called(name), row_text, masked=masked)
+        return check_column_numbers(array, self._called(name), row_text, masked=masked)
 
     def labels(self, name: str) -> LabelArray:
         """Return a column of labels: integers, floats, booleans or text, none of them missing."""
@@ -143,7 +143,7 @@ class FileTable:
                 f"have one dimension"
             )
         self._check_rows(name, array.size)
-        return check_labels(array, self._called(name), row_text)
+        return check_column_labels(array, self._called(name), row_text)
 
     def values(self, name: str) -> LabelArray:
         """Return a column as an array of its natural type."""

@@ -239,9 +239,9 @@ def test_reference_is_passed_on(labels, proba, logits, y, tmp_path, succeeds, fa
         assert json.loads(out.read_text(encoding="utf-8")) == json.loads(
             json.dumps(expected.to_dict())
         )
-    error = fails(*command, "thre")
-    assert "--reference 'thre' is no model of the report; it has one, two, three" in error
-    assert "Did you mean 'three'?" in error
+    error = fails(*command, "tow")
+    assert "--reference 'tow' is no model of the report; it has one, two, three" in error
+    assert "Did you mean 'two'?" in error
 
 
 def test_reference_may_be_a_calibrator_or_a_set_of_columns(proba, logits, y, tmp_path, succeeds):
