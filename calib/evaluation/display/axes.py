@@ -33,8 +33,7 @@ STRIP, BELOW = 0.16, 0.2
 #: A logit scale ends where this many events would be expected.
 LEAST_EVENTS = 0.3
 #: Width of a letter and of a key's handle, in sizes of the letters.
-LETTER, HANDLE = 0.56, 3.6
-MOST_LINES = 4
+LETTER, HANDLE = 0.6, 4.5
 
 
 class PairDisplay:
@@ -127,7 +126,7 @@ def text_size(ax: Any) -> float:
 def wrapped(text: str, width: float, size: float) -> str:
     """Break a text into lines that fit `width` inches in letters of `size` points."""
     letters = max(6, int(width * 72 / (LETTER * size)))
-    return textwrap.fill(text, letters, max_lines=MOST_LINES, placeholder="…")
+    return textwrap.fill(text, letters)
 
 
 def is_outer(ax: Any) -> tuple[bool, bool]:
@@ -178,7 +177,10 @@ def draw_key(ax: Any, floor: float = 0.0) -> None:
     if not handles:
         return
     size = text_size(ax)
-    room = inches(ax)[0] - HANDLE * size / 72
+    width, height = inches(ax)
+    if ax.get_aspect() != "auto":
+        width = min(width, height * (1 - floor))
+    room = width - HANDLE * size / 72
     legend = ax.legend(
         handles,
         [wrapped(name, room, size) for name in names],
@@ -278,7 +280,10 @@ def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> No
 
     low, high = 0.0, 1.0
     if scale == "logit":
-        panels = {*ax.get_shared_x_axes().get_siblings(ax), *ax.get_shared_y_axes().get_siblings(ax)}
+        panels = {
+            *ax.get_shared_x_axes().get_siblings(ax),
+            *ax.get_shared_y_axes().get_siblings(ax),
+        }
         curves = (line for panel in panels for line in panel.lines if line.get_gid() == CURVE)
         values = np.concatenate([np.ravel(line.get_data()) for line in curves])
         low, high = 0.8 * values.min(), 1 - 0.8 * (1 - values.max())

@@ -217,8 +217,10 @@ class ReliabilityDisplay(axes.PairDisplay):
                 np.clip(end[filled], edge, 1 - edge)
                 for end in table.consistency_band(self.confidence_level)
             )
-            options = {"color": line.get_color(), "alpha": 0.15, "hatch": hatch}
-            ax.bar(left, high - low, right - left, low, align="edge", **options)
+            colour = line.get_color()
+            bars = ax.bar(left, high - low, right - left, low, align="edge", linewidth=0)
+            for bar in bars:
+                bar.set(facecolor=colour, edgecolor=colour, alpha=0.15, hatch=hatch)
         if histogram:
             edges = np.clip([*table.left, table.right[-1]], edge, 1 - edge)
             axes.draw_histogram(ax, edges, table.weight / table.weight.sum(), line)

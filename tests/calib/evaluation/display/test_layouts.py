@@ -70,7 +70,8 @@ def cumulative(ax: Any) -> None:
 
 
 def position(ax: Any) -> None:
-    heatmap().plot(ax)
+    alone = len(ax.get_shared_y_axes().get_siblings(ax)) == 1
+    heatmap().plot(ax, limit=0.3, colorbar=alone)  # five bars of colour leave no room for panels
 
 
 DRAWINGS = {
@@ -141,9 +142,9 @@ def test_nothing_leaves_the_figure_or_meets_another_panel(
 def assert_inside(figure: Any) -> None:
     """Every artist that shows lies within the figure, and axes have a size that shows data."""
     figure.canvas.draw()
-    page = figure.bbox
+    page, hidden = figure.bbox, parts_of_hidden_ticks(figure)
     for artist in figure.findobj(include_self=False):
-        if not artist.get_visible() or not shown(artist):
+        if not artist.get_visible() or id(artist) in hidden:
             continue
         box = artist.get_tightbbox(figure.canvas.get_renderer())
         if box is None or not (box.width and box.height and np.isfinite(box.extents).all()):
@@ -153,17 +154,17 @@ def assert_inside(figure: Any) -> None:
         assert box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1, (artist, text, box.extents)
 
 
-def shown(artist: Any) -> bool:
-    """Tick labels outside the limits of their axis are not drawn; nor is what an axis hides."""
-    axes = getattr(artist, "axes", None)
-    if axes is None or artist is axes:
-        return True
-    for axis in (axes.xaxis, axes.yaxis):
-        inner = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-        if any(artist is tick or artist in tick.get_children() for tick in inner):
-            drawn = axis._update_ticks() if axis.get_visible() else []
-            return any(artist is tick or artist in tick.get_children() for tick in drawn)
-    return True
+def parts_of_hidden_ticks(figure: Any) -> set[int]:
+    """Ticks outside the limits of their axis are not drawn."""
+    from matplotlib.axis import Axis, Tick
+
+    hidden = set()
+    for axis in figure.findobj(Axis):
+        drawn = axis._update_ticks() if axis.get_visible() else []
+        for tick in axis.get_children():
+            if isinstance(tick, Tick) and not any(tick is other for other in drawn):
+                hidden |= {id(tick), *map(id, tick.get_children())}
+    return hidden
 
 
 def assert_data_visible(ax: Any) -> None:
@@ -192,6 +193,9 @@ def assert_data_visible(ax: Any) -> None:
         legend = ax.get_legend()
         assert legend is None or legend.get_zorder() < line.get_zorder(), "the legend hides data"
         assert legend is None or not legend.get_frame_on()
+        if legend is not None:
+            box = legend.get_window_extent()
+            assert box.x0 >= inner.x0 - 1 and box.x1 <= inner.x1 + 1, "the key leaves its panel"
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS)
@@ -209,3 +213,71 @@ def test_labels_of_a_panel_do_not_meet(drawing: str) -> None:
             assert not first.overlaps(second)
 
 
+@pytest.mark.parametrize("place", ["new", "1 x 5", "2 x 3"])
+def test_classes_side_by_side(place: str) -> None:
+    rng = np.random.default_rng(0)
+    names = np.array(["aeroplane", "bird", "a class with a long name", "dog", "egg", "fox", "gnu"])
+    logits = rng.normal(size=(N, 7)) * np.array([1, 2, 3, 1, 1, 1, 1])
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = names[(p.cumsum(axis=1) < rng.random((N, 1))).sum(axis=1).clip(0, 6)]
+    own = None if place == "new" else PLACES[place](layout="constrained", sharex=True, sharey=True)
+    display = ClasswiseReliabilityDisplay.from_predictions(
+        y, p**2 / (p**2).sum(axis=1, keepdims=True), labels=names, axes=own,
+        n_panels=None if own is None else len(own),
+    )  # fmt: skip
+    figure = display.figure_
+    if Path("/tmp/plots").is_dir():
+        figure.savefig(f"/tmp/plots/classes-{place}.png".replace(" ", ""), dpi=130)
+    assert_inside(figure)
+    assert sorted(display.classes) == sorted(names)
+    assert (np.diff(display.errors) <= 0).all()
+    assert len(display.axes_) == len(display.displays_) == (7 if own is None else len(own))
+    for ax, label in zip(display.axes_, display.classes, strict=False):
+        assert label in ax.get_title().replace("\n", " ")
+        assert ax.get_xlim() == display.axes_[0].get_xlim()
+        assert ax.get_ylim() == display.axes_[0].get_ylim()
+        assert_data_visible(ax)
+    tops = {part.histogram_ax_.get_ylim() for part in display.displays_}
+    assert len(tops) == 1
+
+
+def test_ticks_of_a_stretched_scale() -> None:
+    rng = np.random.default_rng(0)
+    p = 1 / (1 + np.exp(-rng.normal(0, 4, 20_000)))
+    y = (rng.random(20_000) < p).astype(int)
+    ax = ReliabilityDisplay.from_predictions(
+        y, p, strategy="quantile", n_bins=40, scale="logit"
+    ).ax_
+    ax.figure.canvas.draw()
+    texts = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert texts == ["0.001", "0.01", "0.1", "0.5", "0.9", "0.99", "0.999"][: len(texts)]
+    with pytest.raises(ValueError, match="scale must be one of"):
+        ReliabilityDisplay.from_predictions(y, p, scale="log")
+
+
+def test_models_differ_without_colour_and_options_reach_the_line() -> None:
+    ax = single()
+    y, p = sample()
+    first = ReliabilityDisplay.from_predictions(y, p, ax=ax, lw=3, c="black", zorder=7).line_
+    second = ReliabilityDisplay.from_predictions(y, p, ax=ax, ls=":").line_
+    assert (first.get_linewidth(), first.get_color(), first.get_zorder()) == (3, "black", 7)
+    assert first.get_marker() != second.get_marker()
+    assert second.get_linestyle() == ":"
+    curve = CumulativeDisplay.from_predictions(y, p, linestyle="--", label="own").line_
+    assert (curve.get_linestyle(), curve.get_label()) == ("--", "own")
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf"])
+def test_text_of_files_is_text_and_settings_stay(kind: str, tmp_path: Path) -> None:
+    y, p = sample()
+    display = ReliabilityDisplay.from_predictions(y, p, name="model")
+    before = dict(matplotlib.rcParams)
+    save_figure(display.figure_, tmp_path / f"picture.{kind}")
+    assert dict(matplotlib.rcParams) == before
+    content = (tmp_path / f"picture.{kind}").read_bytes()
+    if kind == "svg":
+        assert b">Predicted probability</text>" in content
+    else:
+        assert b"/Type0" in content and b"/Type3" not in content
+    with pytest.raises(ValueError, match="path must end in one of"):
+        save_figure(display.figure_, tmp_path / "picture")
