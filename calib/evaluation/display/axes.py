@@ -34,6 +34,8 @@ STRIP, BELOW = 0.16, 0.2
 LEAST_EVENTS = 0.3
 #: Width of a letter and of a key's handle, in sizes of the letters.
 LETTER, HANDLE = 0.6, 4.5
+#: Share of the width that a layout engine leaves to a panel beside its labels, at least.
+KEPT = 0.8
 
 
 class PairDisplay:
@@ -180,7 +182,7 @@ def draw_key(ax: Any, floor: float = 0.0) -> None:
     width, height = inches(ax)
     if ax.get_aspect() != "auto":
         width = min(width, height * (1 - floor))
-    room = width - HANDLE * size / 72
+    room = KEPT * width - HANDLE * size / 72
     legend = ax.legend(
         handles,
         [wrapped(name, room, size) for name in names],
@@ -309,7 +311,7 @@ def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> No
         else:
             places = length * (logit(ticks) - start) / (stop - start)
             chosen = apart(ticks, places, letters, breadth)
-        axis.set_major_locator(FixedLocator(chosen))
+        axis.set_major_locator(FixedLocator(chosen.tolist()))
         axis.set_major_formatter(FixedFormatter([tick_label(tick) for tick in chosen]))
         axis.set_minor_locator(NullLocator())
 
