@@ -396,7 +396,7 @@ def save_figure(figure: Any, path: str | os.PathLike[str], **savefig_kwargs: Any
         What to write, for instance ``display.figure_``.
     path : path-like
         File to write; its ending names the format, for instance ``.pdf``, ``.svg`` or ``.png``.
-    **savefig_kwargs
+    **savefig_kwargs : keyword arguments
         Passed to ``figure.savefig``, for instance ``dpi``.
 
     Raises
