@@ -339,8 +339,8 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         """
         inputs = self._read(X)[1]
         means = [model.interval.means(inputs) for model in self.models_]
-        parts = ([getattr(m, side) for m in means] for side in ("total", "upper", "lower"))
-        return SideMeans(*(self._shaped(np.stack(side, axis=1)) for side in parts))
+        sides = ([getattr(m, side) for m in means] for side in ("total", "upper", "lower"))
+        return SideMeans(*(self._shaped(np.stack(side, axis=1)) for side in sides))
 
     def side_probability(self, X: ArrayLike) -> Float64Array:
         """Return the probability that the label lies above the prediction.
