@@ -13,10 +13,7 @@ from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable, cells, known_categories
 from uq.conformal.quantiles import conformal_rank, report_small, samples_needed
-from uq.warnings import (
-    EffectiveSampleSizeWarning,
-    PooledCategoryWarning,
-)
+from uq.warnings import EffectiveSampleSizeWarning, PooledCategoryWarning
 
 SmallPolicy: TypeAlias = Literal["infinite", "raise"]
 #: Below this effective sample size the coverage of one calibration set may be far off.

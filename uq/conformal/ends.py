@@ -12,12 +12,7 @@ from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.bands import Ends
-from uq.conformal.categories import (
-    CategoryTable,
-    codes_of_known,
-    read_categories,
-    read_ratios,
-)
+from uq.conformal.categories import CategoryTable, codes_of_known, read_categories, read_ratios
 from uq.conformal.interval_fitting import Calibration
 from uq.conformal.quantiles import (
     conformal_rank,
@@ -28,10 +23,7 @@ from uq.conformal.quantiles import (
     samples_needed,
     scaled_test_ratio,
 )
-from uq.warnings import (
-    EffectiveSampleSizeWarning,
-    EmptyIntervalWarning,
-)
+from uq.warnings import EffectiveSampleSizeWarning, EmptyIntervalWarning
 
 #: Numbers a block may hold (32 MB of float64).
 BLOCK_NUMBERS = 1 << 22

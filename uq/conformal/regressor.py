@@ -9,21 +9,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import (
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe
 from calib._border.labels import check_weight
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.estimators.out_of_fold import (
-    check_estimator,
-    check_rows,
-    is_frozen,
-    members_of,
-)
+from calib._core.estimators.out_of_fold import check_estimator, check_rows, is_frozen, members_of
 from calib._core.estimators.renamed import renamed
 from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
 from uq.conformal.bands import Band, Score

@@ -21,11 +21,7 @@ from calib._core.estimators.responses import (
 )
 from calib._core.estimators.wrapper import ClassifierData, fit_folds
 from uq.conformal.calibrated_scores import CalibratedScores
-from uq.conformal.categories import (
-    codes_of_known,
-    read_categories,
-    read_ratios,
-)
+from uq.conformal.categories import codes_of_known, read_categories, read_ratios
 from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
 from uq.mapie import mapie_can, mapie_sets

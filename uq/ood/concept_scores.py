@@ -10,13 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from calib._border.arrays import (
-    array_namespace,
-    is_half,
-    read_array,
-    to_numpy,
-    without_gradient,
-)
+from calib._border.arrays import array_namespace, is_half, read_array, to_numpy, without_gradient
 from calib._border.checks import check_fraction, check_integer
 from calib._border.labels import unit_codes
 from calib._border.limits import MOST_BINS

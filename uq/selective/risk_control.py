@@ -9,13 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.stats import beta, binom
 
-from calib._border.checks import (
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-    is_number,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray
@@ -231,11 +225,7 @@ def control_selective_risk(
 
 
 def abstention_utility(
-    error: ArrayLike,
-    confidence: ArrayLike,
-    *,
-    penalty: float = 1.0,
-    threshold: float | None = None,
+    error: ArrayLike, confidence: ArrayLike, *, penalty: float = 1.0, threshold: float | None = None
 ) -> float:
     """Compute the mean gain per query: 1 for a right answer, minus a penalty for a wrong one.
 

@@ -180,10 +180,7 @@ def _scale(residual: Float64Array, weight: Float64Array | None) -> float:
 
 
 def _fit_mlp(
-    inputs: Float64Array,
-    target: Float64Array,
-    weight: Float64Array | None,
-    random: RandomState,
+    inputs: Float64Array, target: Float64Array, weight: Float64Array | None, random: RandomState
 ) -> Heads:
     """Fit scikit-learn's network for a fixed number of steps and keep its arrays."""
     if len(inputs) < FEWEST_ROWS:

@@ -13,11 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 import sklearn
 from sklearn.base import clone
-from sklearn.model_selection import (
-    LeaveOneGroupOut,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.parallel import Parallel, delayed
 
 from calib._border.files import atomic_write

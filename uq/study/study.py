@@ -210,10 +210,7 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
     for category, text in dict.fromkeys(
         (warning.category, str(warning.message)) for warning in caught
     ):
-        warn(
-            text,
-            category,
-        )
+        warn(text, category)
     return result
 
 
