@@ -287,7 +287,7 @@ def check_p_values(p_values: ArrayLike) -> Float64Array:
     matrix = number_matrix(p_values, "p_values")
     if matrix.shape[1] < 2:
         raise ValueError(
-            f"p_values must have one column for each of two or more labels; got {matrix.shape}"
+            f"p_values must have one column per label, at least 2; got shape {matrix.shape}"
         )
     check_unit_range(matrix, "p_values")
     return matrix
