@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uq import PooledCategoryWarning, SmallCalibrationSetWarning
-from uq.conformal.categories import CategoryTable
 from uq.split_point.intervals import SideScores, scaled
 
 LEVELS = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 1 / 3])
@@ -19,7 +18,8 @@ LEVELS = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 1 / 3])
 
 def quantile(scores: np.ndarray, weight: np.ndarray | None, level: float) -> float:
     """Return the quantile of one category for a new row of weight 1."""
-    table = CategoryTable.build(scores, np.zeros(len(scores), dtype=np.intp), 1, weight=weight)
+    width = np.ones(len(scores))
+    table = SideScores.of(scores, width, width, weight).both
     return float(np.squeeze(table.threshold(0, level, np.ones(1))))
 
 
