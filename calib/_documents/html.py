@@ -21,9 +21,7 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 _GLYPH = (4.0, 68.0)
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 #: Words that are written from right to left, with the signs between them and digits behind them.
-_LEFTWARD = re.compile(
-    f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,;:()]*[{_RIGHT_TO_LEFT}])?[0-9_]*"
-)
+_LEFTWARD = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,;:()]*[{_RIGHT_TO_LEFT}])?[0-9_]*")
 #: Columns of a comparison that a phone can show in fixed widths.
 _FEW = 3
 #: Columns from which a table is dense.
@@ -82,11 +80,12 @@ def _kind(block: object) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Return a title with a capital; a single letter, such as that of p-values, stays."""
+    return text[:1].upper() + text[1:] if len(text) > 1 else text
 
 
 def _sentence(text: str) -> str:
-    """Return a text where per cent signs stay with their numbers and no name turns its neighbours."""
+    """Return a text where per cent signs stay with their numbers and names keep their side."""
     return _isolated(text).replace(" %", f"{_NO_BREAK}%")
 
 

@@ -78,8 +78,10 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", media="", features=[scheme])
         self._ask("Page.navigate", url=path.resolve().as_uri())
-        self.value("new Promise(done => addEventListener('load', done) || "
-                   "(document.readyState === 'complete' && done()))")
+        self.value(
+            "new Promise(done => addEventListener('load', done) || "
+            "(document.readyState === 'complete' && done()))"
+        )
 
     def print_preview(self) -> None:
         """Show the page as it is printed."""
@@ -107,8 +109,9 @@ class Browser:
 
     def printed(self) -> bytes:
         """Return the page as PDF."""
-        answer = self._ask("Page.printToPDF", printBackground=True, paperWidth=8.27,
-                           paperHeight=11.69)
+        answer = self._ask(
+            "Page.printToPDF", printBackground=True, paperWidth=8.27, paperHeight=11.69
+        )
         return base64.b64decode(answer["data"])
 
     def _ask(self, method: str, **parameters: Any) -> Any:

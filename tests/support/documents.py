@@ -1,4 +1,4 @@
-"""Documents as results build them: sixteen methods, four, a rare event, a detector before and after."""
+"""Documents as results build them: many methods, a rare event, a detector before and after."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def of_methods(
                 "Calibration error (ECE, bias removed) {a} before, {b} after (at most {high}).",
                 {"a": "0.046", "b": "0.008", "high": "0.025"},
             ),
-            Verdict("behind", "The {rest}; the closest is {name}.", {"rest": rest, "name": names[1]}),
+            Verdict(
+                "behind", "The {rest}; the closest is {name}.", {"rest": rest, "name": names[1]}
+            ),
             Verdict(
                 "worse",
                 "Worse than {ref} in some respect: {name} (Brier score, ACE).",
@@ -191,7 +193,9 @@ def panels(before: str, after: str) -> Figures:
     return Figures(
         f"{before} leaves the band of chance, {after} stays inside it.",
         [
-            Figure("", Drawing("Reliability diagram", "6 of 9 squares lie outside.", 420, 330, first)),
+            Figure(
+                "", Drawing("Reliability diagram", "6 of 9 squares lie outside.", 420, 330, first)
+            ),
             Figure("", Drawing("Cumulative diagram", "From 0 to -0.05.", 420, 330, second)),
         ],
         "First: how often the top label was right, over ranges of confidence. Second: the same "
@@ -234,7 +238,10 @@ def folds(names: Sequence[str]) -> list[Block]:
                 Definitions(
                     [
                         ("Calibrated", "Of all cases that are given 80 %, 80 % come true."),
-                        ("Grey band", "What this model would show if its probabilities were right."),
+                        (
+                            "Grey band",
+                            "What this model would show if its probabilities were right.",
+                        ),
                         ("Bold, black, grey", "Best; not distinguishable from it; clearly worse."),
                     ]
                 )
@@ -243,7 +250,10 @@ def folds(names: Sequence[str]) -> list[Block]:
         Fold("All numbers", [Table(columns, numbers)], "usual ECE and ACE, ranges, p-values"),
         Fold(
             "Method by method",
-            [Remark(name, "no miscalibration seen; claims 93.4 %, right in 93.6 %.") for name in names],
+            [
+                Remark(name, "no miscalibration seen; claims 93.4 %, right in 93.6 %.")
+                for name in names
+            ],
         ),
         Fold("How this was computed", [Notes(["2,000 redraws of the samples.", "All in nats."])]),
     ]
