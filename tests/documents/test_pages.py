@@ -61,7 +61,7 @@ def test_numbers_of_a_picture_are_spoken() -> None:
     cell = root.find(".//tr[@class='recommended']/td")
     assert words(cell) == "0.205, 0.12 to 0.20; chance 0.13 to 0.24"
     assert words(root.find(".//tr[@class='recommended']/th")).startswith("→ recommended: dirichlet")
-    starred = [cell for cell in root.iter("td") if cell.find("span[@class='mark']") is not None]
+    starred = [cell for cell in root.iter("td") if cell.find("svg") is not None]
     for cell in starred:  # no meaning by colour alone: a star where the picture is a diamond
         beyond = any("beyond" in part.attrib.get("class", "") for part in cell.iter())
         assert beyond is (cell.find("span[@class='mark']").text == "*")
