@@ -90,8 +90,9 @@ def _sentence(text: str) -> str:
 
 
 def _ranged(text: str) -> str:
-    """Return a text of a cell, whose ranges are broken behind "to" at most."""
-    return _sentence(text).replace(" to ", f" to{_NO_BREAK}").replace(" → ", f" →{_NO_BREAK}")
+    """Return a number or a range, which is broken before "to" at most."""
+    text = _isolated(text).replace(" ", _NO_BREAK)
+    return text.replace(f"{_NO_BREAK}to{_NO_BREAK}", f" to{_NO_BREAK}")
 
 
 def _isolated(text: str) -> str:
@@ -117,6 +118,7 @@ class _Room:
     mark: int
     aside: int
     glyph: bool
+    words: bool
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,9 @@ def _form(table: Table) -> _Form:
     rooms, kinds = [], []
     for place, column in enumerate(table.columns):
         cells = [row[place] for group in table.groups for row in group.rows]
-        rooms.append(_Room(*table.room(place), any(cell.glyphs for cell in cells)))
+        rooms.append(
+            _Room(*table.room(place), any(cell.glyphs for cell in cells), column.kind == "text")
+        )
         names = ("words" if column.kind == "text" else column.weight, "spare" * spare[place])
         kinds.append(" ".join(name for name in names if name not in ("", "plain")))
     named = any(row[0].aside for group in table.groups for row in group.rows)

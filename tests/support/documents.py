@@ -264,8 +264,8 @@ def rare() -> Document:
     columns = [
         Column("Measure", kind="text"),
         Column("Value"),
-        Column("95 % interval"),
-        Column("If calibrated", "chance"),
+        Column("95 % interval", essential=False),
+        Column("If calibrated", "chance", essential=False),
         Column("In words", kind="text", essential=False),
     ]
     rows = [
