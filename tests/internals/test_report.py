@@ -12,7 +12,7 @@ from calib.evaluation import (
 )
 from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.report.answer import deviating_ranges
-from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
+from calib._documents.panels import STRETCHES, thinned
 from tests.support.reports import MEASURES, simulate, two_models
 
 
