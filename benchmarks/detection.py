@@ -72,7 +72,8 @@ def times(real: Real) -> Iterator[Line]:
     ):
 
         def whole(name: str = name, per_class: Any = per_class) -> dict[str, float]:
-            calibrator = DetectionCalibrator(name, per_class=per_class).fit(*real.minival)
+            calibrator = DetectionCalibrator(name, form="published", per_class=per_class)
+            calibrator.fit(*real.minival)
             found, truth = real.minitest
             calibrated = calibrator.transform(found)
             return metrics(calibrated[calibrator.operating_mask(found, calibrated)], truth)
@@ -143,7 +144,7 @@ def latency(real: Real) -> Iterator[Line]:
     labels = rng.choice(real.minival[1].labels, 100)
     scores, boxes = rng.random(100), rng.random((100, 4))
     for name in ("platt", "isotonic", "linear", "beta", "venn_abers"):
-        calibrator = DetectionCalibrator(name).fit(*real.minival)
+        calibrator = DetectionCalibrator(name, form="published").fit(*real.minival)
         detector = CalibratedDetector(lambda image: (boxes, scores, labels), calibrator)
         bare, whole = calibrator.score_map_, detector
         fast = name in ("platt", "isotonic", "linear")
@@ -224,7 +225,7 @@ def million(real: Real) -> Iterator[Line]:
     _release()
     before = _reset_peak()
     start = time.process_time()
-    calibrator = DetectionCalibrator("isotonic").fit(*fit_part)
+    calibrator = DetectionCalibrator("isotonic", form="published").fit(*fit_part)
     calibrated = calibrator.transform(found)
     keep = calibrator.operating_mask(found, calibrated) & ~first
     metrics(calibrated[keep], test_part[1])

@@ -42,7 +42,9 @@ def quality(real: Real) -> Iterator[Line]:
     print()
     for name, bound in (("platt", 0.0763), ("isotonic", 0.0766)):
         for way in ("shrink", True):
-            calibrator = DetectionCalibrator(name, per_class=way, zero_iou="reference")
+            calibrator = DetectionCalibrator(
+                name, form="published", per_class=way, zero_iou="reference"
+            )
             error = -calibrator.fit(*real.minival).score(*real.minitest)
             what = f"squared error, published matching: {name}, {WAYS[way]}"
             peer = f"pooled {bound:.4f}, uncalibrated 0.0816"
@@ -56,10 +58,11 @@ def _known(name: str) -> bool:
 
 
 def _print_row(real: Real, name: str, way: Any, style: str, theirs: dict[str, float]) -> None:
-    if style == "lrp":
-        calibrator, at = DetectionCalibrator(name, per_class=way), 0.0
-    else:
-        calibrator, at = DetectionCalibrator(name, per_class=way, target="tp", threshold=0.3), 0.5
+    options: dict[str, Any] = {"form": "published", "per_class": way}
+    at = 0.0
+    if style != "lrp":
+        options, at = {**options, "target": "tp", "threshold": 0.3}, 0.5
+    calibrator = DetectionCalibrator(name, **options)
     found, truth = real.minitest
     calibrator.fit(*real.minival)
     calibrated = calibrator.transform(found)
@@ -69,13 +72,13 @@ def _print_row(real: Real, name: str, way: Any, style: str, theirs: dict[str, fl
         right = match(kept, truth, iou_threshold=at)
         gap = (kept.scores - right.is_true_positive)[right.valid]
         numbers["squared"] = float(np.mean(gap**2))
-    options: dict[str, Any] = {"n_resamples": N_RESAMPLES, "random_state": 0}
+    draws: dict[str, Any] = {"n_resamples": N_RESAMPLES, "random_state": 0}
     cells = []
     for metric, label, overlap in (
         ("localization_aware_calibration_error", "LaECE", at),
         ("detection_calibration_error", "D-ECE", 0.5),
     ):
-        it = detection_metric_interval(metric, kept, truth, iou_threshold=overlap, **options)
+        it = detection_metric_interval(metric, kept, truth, iou_threshold=overlap, **draws)
         span = f"{100 * it.interval.low:.2f}..{100 * it.interval.high:.2f}"
         floor = f"{100 * it.floor_mean:.2f}+-{100 * it.floor_sd:.2f}"
         other = f"{100 * theirs[label.replace('-', '')]:.2f}" if theirs else ""

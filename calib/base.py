@@ -38,7 +38,7 @@ from calib._border.typing import (
 from calib._border.warn import warn
 from calib._core.fitted_map import FittedMap, MapTraits
 from calib._core.predictions import check_classes_occur, check_columns_against_labels
-from calib._core.rows import Rows, in_domain, in_memory, rows_in_units, without_features
+from calib._core.rows import Rows, in_memory, rescored
 from calib._core.scores import Scores
 from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
 from calib._core.tempering import is_possible, masked_level, unit_of
@@ -261,18 +261,18 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """
         self.classes_ = classes
         n_scores = self.n_score_columns(self.n_features_in_)
-        rows = rows.mapped(in_domain, self.traits.domain)
-        plain = rows.mapped(without_features, n_scores)
+        rows = rows.mapped(rescored, Scores.in_domain, self.traits.domain)
+        plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         if self.input == "logits":
             level = masked_level(plain, by_rank=self._by_rank)
             if level < np.inf:
                 rows = rows.kept(is_possible, level, n_scores)
-                plain = rows.mapped(without_features, n_scores)
+                plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         check_classes_occur(plain, classes, labels_of)
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)
-            rows = rows.mapped(rows_in_units, self.unit_)
+            rows = rows.mapped(rescored, Scores.in_units, self.unit_)
         elif self.traits.rescales_from:
             self.unit_ = 1.0
         with np.errstate(over="ignore"):  # what is infinite is certain

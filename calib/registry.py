@@ -33,6 +33,9 @@ class Entry:
         Whether `calib.save` writes it as JSON.
     torch : bool
         Whether `calib.export.to_torch` makes a module of it.
+    onnx : bool
+        Whether ``torch.onnx.export`` writes that module; torch 2.13 has no ONNX form of the search
+        in sorted knots (``searchsorted``) that a map with steps or pieces needs.
     collections : bool
         Whether `calib.distributed.fit` fits it where the rows are.
     """
@@ -43,6 +46,7 @@ class Entry:
     needs: tuple[str, ...] = ()
     saves: bool = True
     torch: bool = True
+    onnx: bool = True
     collections: bool = False
 
     @property
@@ -67,6 +71,7 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.auto.calibrator:AutoCalibrator",
         "cross-fitted pool of the best maps and the identity; leaves good scores alone",
         "van der Laan et al. 2007, doi 10.2202/1544-6115.1309; Berta et al. 2026",
+        onnx=False,  # of its members some search
     ),
     "temperature": Entry(
         "calib.calibrators.temperature:TemperatureCalibrator",
@@ -96,11 +101,13 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.spline:SplineCalibrator",
         "penalised monotone spline of the log-odds; one-vs-rest beyond two classes",
         "Lucena 2018, arXiv 1809.07751",
+        onnx=False,
     ),
     "histogram": Entry(
         "calib.calibrators.histogram:HistogramCalibrator",
         "rate per bin, equal width or mass, or scaling-binning",
         "Zadrozny and Elkan 2001; Kumar et al. 2019, arXiv 1909.10155",
+        onnx=False,
     ),
     "ensemble_temperature": Entry(
         "calib.calibrators.ensemble:EnsembleTemperatureCalibrator",
@@ -111,6 +118,7 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.isotonic:IsotonicCalibrator",
         "monotone map of the probabilities; one-vs-rest beyond two classes",
         "Zadrozny and Elkan 2002, doi 10.1145/775047.775151",
+        onnx=False,
     ),
     "vector_scaling": Entry(
         "calib.calibrators.matrix:VectorScalingCalibrator",
@@ -134,6 +142,7 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.venn_abers.calibrator:VennAbersCalibrator",
         "two probabilities per sample, one exactly calibrated, and their merge",
         "Vovk and Petej 2014, arXiv 1211.0025; Vovk et al. 2015, arXiv 1511.00213",
+        onnx=False,
     ),
     "h_calibration": Entry(
         "calib.calibrators.h_calibration.calibrator:HCalibrator",
@@ -146,6 +155,7 @@ CALIBRATORS: dict[str, Entry] = {
         "Zhao and Chen 2025, arXiv 2509.13262",
         saves=False,  # its heads are an inner model
         torch=False,
+        onnx=False,
     ),
 }
 

@@ -44,6 +44,23 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
+def check_number(name: str, value: object) -> float:
+    """Return `value` as a float; NaN is no number."""
+    if not is_number(value) or np.isnan(value):
+        raise ValueError(f"{name} must be a number; got {describe(value)}")
+    return float(value)
+
+
+def check_overlap(name: str, value: object, *, one: bool) -> float:
+    """Return `value` as a float from 0 to 1; whether it may be `one` is for the caller to say."""
+    span = "[0, 1]" if one else "[0, 1)"
+    if not is_number(value):
+        raise ValueError(f"{name} must be a number in {span}; got {describe(value)}")
+    if not 0 <= float(value) <= 1 or (value == 1 and not one):
+        raise ValueError(f"{name} must lie in {span}; got {value}")
+    return float(value)
+
+
 def check_fraction(name: str, value: object) -> float:
     """Return `value` as a float strictly between 0 and 1."""
     if not is_number(value):

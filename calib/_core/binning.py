@@ -42,6 +42,14 @@ def _mean_absolute(mean: Float64Array, deviation: Float64Array) -> Float64Array:
     return np.where(deviation > 0, noisy, np.abs(mean))
 
 
+def quotient(top: ArrayLike, bottom: ArrayLike) -> Float64Array:
+    """Return quotients of numbers, NaN where nothing (or less) is below the line."""
+    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    out = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    np.divide(top, bottom, out=out, where=bottom > 0)
+    return out
+
+
 @dataclass(frozen=True, eq=False)
 class BinTable:
     """Sums per bin, for one or more tables (classes, replicates) with the same number of bins.
@@ -79,22 +87,17 @@ class BinTable:
     @property
     def mean_prediction(self) -> Float64Array:
         """Mean prediction per bin, NaN in empty bins."""
-        return self._per_weight(self.prob)
+        return quotient(self.prob, self.weight)
 
     @property
     def observed_rate(self) -> Float64Array:
         """Mean label per bin, NaN in empty bins."""
-        return self._per_weight(self.label)
+        return quotient(self.label, self.weight)
 
     @property
     def gap(self) -> Float64Array:
         """Mean prediction minus observed rate per bin, NaN in empty bins."""
-        return self._per_weight(self.prob - self.label)
-
-    def _per_weight(self, sums: Float64Array) -> Float64Array:
-        out = np.full(self.weight.shape, np.nan)
-        np.divide(sums, self.weight, out=out, where=self.weight > 0)
-        return out
+        return quotient(self.prob - self.label, self.weight)
 
     def error(self, norm: Norm = 1) -> Float64Array:
         """Return ``(sum_b w_b |gap_b|^norm)^(1/norm)`` of every table, shape (n_tables,).
@@ -107,7 +110,7 @@ class BinTable:
         total = self.weight.sum(axis=1)
         if norm == 2:
             difference = difference * np.nan_to_num(np.abs(self.gap))
-        error = self._over(difference.sum(axis=1), total)
+        error = quotient(difference.sum(axis=1), total)
         return np.sqrt(error) if norm == 2 else error
 
     def debiased_square(self) -> Float64Array:
@@ -119,7 +122,7 @@ class BinTable:
         rate = np.where(counted, self.observed_rate, 0.0)
         noise = rate * (1.0 - rate) / np.where(counted, self.weight - 1.0, 1.0)
         square = np.where(counted, self.gap**2 - noise, 0.0)
-        return self._over((self.weight * square).sum(axis=1), self.weight.sum(axis=1))
+        return quotient((self.weight * square).sum(axis=1), self.weight.sum(axis=1))
 
     def debiased_error(self) -> Float64Array:
         """Return twice the mean absolute gap minus what redrawn labels would show, (n_tables,)."""
@@ -130,7 +133,7 @@ class BinTable:
             np.clip(rate * (1.0 - rate), 0.0, None) / np.where(filled, self.weight, 1.0)
         )
         error = 2.0 * gap - _mean_absolute(gap, noise)
-        return self._over((self.weight * error).sum(axis=1), self.weight.sum(axis=1))
+        return quotient((self.weight * error).sum(axis=1), self.weight.sum(axis=1))
 
     def largest_gap(self, min_weight: float = 0.0) -> Float64Array:
         """Return the largest absolute gap of the bins with `min_weight` or more, (n_tables,)."""
@@ -145,20 +148,14 @@ class BinTable:
         """
         difference = self.prob - self.label
         total = self.weight.sum(axis=1)
-        over = self._over(np.maximum(difference, 0.0).sum(axis=1), total)
-        return over, self._over(np.maximum(-difference, 0.0).sum(axis=1), total)
+        over = quotient(np.maximum(difference, 0.0).sum(axis=1), total)
+        return over, quotient(np.maximum(-difference, 0.0).sum(axis=1), total)
 
     def mean_gap(self) -> Float64Array:
         """Return the unweighted mean absolute gap over non-empty bins, shape (n_tables,)."""
         filled = self.weight > 0
         gaps = np.where(filled, np.abs(self.gap), 0.0)
-        return self._over(gaps.sum(axis=1), filled.sum(axis=1).astype(np.float64))
-
-    @staticmethod
-    def _over(sums: Float64Array, total: Float64Array) -> Float64Array:
-        out = np.full(sums.shape, np.nan)
-        np.divide(sums, total, out=out, where=total > 0)
-        return out
+        return quotient(gaps.sum(axis=1), filled.sum(axis=1).astype(np.float64))
 
 
 # ---------------------------------------------------------------------------------- edges and cells

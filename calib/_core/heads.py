@@ -200,8 +200,8 @@ def fit_with_held_out(
     for number in range(fold.max() + 1):
         test = fold == number
         part = None if weight is None else weight[~test]
-        some = fit_heads(kind, inputs[~test], targets[~test], part, random_state=random)
-        out[test] = some.predict(inputs[test])
+        heads_of_fold = fit_heads(kind, inputs[~test], targets[~test], part, random_state=random)
+        out[test] = heads_of_fold.predict(inputs[test])
     return heads, out
 
 

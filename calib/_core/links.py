@@ -289,13 +289,13 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
     if xp is np and len(x) >= SORT_FROM:
         order = np.argsort(x)
         ordered = x[order]
-        found = []
+        columns = []
         for knots, values, side in tables:
             reached = np.searchsorted(ordered, knots, side="right" if side == "left" else "left")
             out = np.empty(len(x), dtype=values.dtype)
             out[order] = np.repeat(values, np.diff(reached, prepend=0, append=len(x)))
-            found.append(out)
-        return found
+            columns.append(out)
+        return columns
     x = 1.0 * x  # contiguous: torch warns about searching a strided column
     return [
         xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)
@@ -318,7 +318,7 @@ def through_log_odds(
     scores : array of shape (n, n_classes)
         Logits.
     fitted : mapping of str to array
-        Holds ``input_smoothing_`` and ``smoothing_``.
+        Holds ``input_smoothing_``, and ``smoothing_`` where the result is smoothed, too.
     xp : namespace
     """
     binary = scores.shape[1] == 2
@@ -331,4 +331,4 @@ def through_log_odds(
         proba = expit(xp.concat([-eta, eta], axis=1), xp)
     else:
         proba = against_the_rest(expit(eta, xp), s, scores, xp)
-    return smooth(proba, fitted["smoothing_"])
+    return smooth(proba, fitted["smoothing_"]) if "smoothing_" in fitted else proba

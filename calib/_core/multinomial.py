@@ -305,14 +305,10 @@ class MultinomialProblem:
         spread = weight[:, None] * (proba * (1.0 - proba) + 0.25 * damping)
         n_classes, m = self.penalty.shape
         out = np.empty((n_classes, m, m))
-        if self.form.full:
-            features = self.form.features(z, 0)
-            for k in range(n_classes):
-                out[k] = (features * spread[:, k, None]).T @ features
-        else:
-            for k in range(n_classes):
+        for k in range(n_classes):
+            if k == 0 or not self.form.full:
                 features = self.form.features(z, k)
-                out[k] = (features * spread[:, k, None]).T @ features
+            out[k] = (features * spread[:, k, None]).T @ features
         index = np.arange(m)
         out[:, index, index] *= 1.0 + RIDGE
         out[:, index, index] += 2.0 * self.penalty + RIDGE

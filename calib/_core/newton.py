@@ -27,6 +27,8 @@ PATIENCE = 4
 DECREASE_TOLERANCE = 1e-14
 #: Where rounding stops the line search, a predicted decrease below this still counts as converged.
 ROUNDING_DECREASE = 1e-10
+#: Past steps that correct `minimize_large` (limited-memory BFGS updates).
+MEMORY = 20
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,6 @@ def minimize_large(
     *,
     tolerance: float = 1e-12,
     max_evaluations: int = 200,
-    memory: int = 20,
 ) -> LargeMinimum:
     """Minimise one convex function of many unknowns, given an approximate inverse Hessian.
 
@@ -262,8 +263,6 @@ def minimize_large(
         Predicted decrease of the value, relative to ``1 + abs(value)``, that ends the iteration.
     max_evaluations : int, default=200
         Bound on the number of evaluations of `objective`.
-    memory : int, default=20
-        Number of past steps that correct `solve` (limited-memory BFGS updates).
 
     Returns
     -------
@@ -310,7 +309,7 @@ def minimize_large(
         moved, turned = trial - x, trial_gradient - gradient
         curvature = float(moved @ turned)
         if curvature > 1e-14 * float(np.sqrt((moved @ moved) * (turned @ turned))):
-            pairs = [*pairs[-(memory - 1) :], (moved, turned, 1.0 / curvature)]
+            pairs = [*pairs[1 - MEMORY :], (moved, turned, 1.0 / curvature)]
         x, value, gradient = trial, trial_value, trial_gradient
     return LargeMinimum(x, value, converged, n_evaluations)
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calib._border.advice import current_door, shown
-from calib._border.arrays import (
-    eager,
-    read_array,
-    to_numpy,
-)
+from calib._border.arrays import eager, read_array, to_numpy
 from calib._border.columns import (
     check_overlap,
     column_names,
@@ -24,13 +20,7 @@ from calib._border.labels import (
     column_codes,
     positive_rows,
 )
-from calib._border.typing import (
-    ArrayLike,
-    Float64Array,
-    FloatArray,
-    IntArray,
-    LabelArray,
-)
+from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, LabelArray
 from calib._border.validation import (
     check_finite,
     check_probabilities,

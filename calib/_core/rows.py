@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from calib._border.typing import Domain, Float64Array, InputKind, LabelArray
+from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._core.scores import Scores
 
 #: Numbers (or arrays) that add up over parts.
@@ -173,21 +173,6 @@ def listed(parts: list[Sums]) -> Sums:
     return tuple([x for entry in entries for x in entry] for entries in zip(*parts, strict=True))
 
 
-def smoothed(part: ScoredPart, share: float) -> ScoredPart:
-    """Return rows whose probabilities are mixed with the uniform distribution first."""
-    return replace(part, scores=part.scores.smoothed(share))
-
-
-def in_domain(part: ScoredPart, domain: Domain) -> ScoredPart:
-    """Return rows whose scores are read in another domain."""
-    return replace(part, scores=part.scores.in_domain(domain))
-
-
-def without_features(part: ScoredPart, n_scores: int) -> ScoredPart:
-    """Return rows with nothing but their first columns, the scores."""
-    return replace(part, scores=part.scores.first_columns(n_scores))
-
-
-def rows_in_units(part: ScoredPart, unit: float) -> ScoredPart:
-    """Return rows whose logits are divided by a number first."""
-    return replace(part, scores=part.scores.in_units(unit))
+def rescored(part: ScoredPart, change: Callable[..., Scores], *arguments: Any) -> ScoredPart:
+    """Return rows with ``change(scores, *arguments)`` in place of their scores."""
+    return replace(part, scores=change(part.scores, *arguments))

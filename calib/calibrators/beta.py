@@ -211,7 +211,7 @@ def _squared_distance(s: Float64Array, centre: Float64Array, unit: Float64Array)
 
 def _non_negative(odds: Regressions, scale: float, goals: Goals) -> tuple[Float64Array, bool]:
     """Fit one problem with at least one of the two coefficients at 0."""
-    best, found, converged = np.inf, np.zeros(3), True
+    best, coefficients, converged = np.inf, np.zeros(3), True
     for kept in (0, 1):
 
         def design(block: Float64Array, j: int = kept) -> tuple[Float64Array, ...]:
@@ -220,8 +220,8 @@ def _non_negative(odds: Regressions, scale: float, goals: Goals) -> tuple[Float6
         minimum = fit_logistic(design, odds.rows, goals)
         if minimum.x[0, 1] > 0.0 and minimum.value[0] < best:
             best, converged = float(minimum.value[0]), bool(minimum.converged[0])
-            found = np.zeros(3)
-            found[[0, 1 + kept]] = minimum.x[0] / [1.0, scale]
+            coefficients = np.zeros(3)
+            coefficients[[0, 1 + kept]] = minimum.x[0] / [1.0, scale]
     if best == np.inf:
-        found[0] = odds.constant(goals)[0]
-    return found, converged
+        coefficients[0] = odds.constant(goals)[0]
+    return coefficients, converged

@@ -11,14 +11,9 @@ from calib._border.checks import check_integer, describe
 from calib._border.typing import RandomState
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import MapTraits
-from calib._core.multinomial import (
-    Kept,
-    LinearForm,
-    Logits,
-    MultinomialProblem,
-    softmax_loss,
-)
-from calib._core.rows import LocalRows, Rows, smoothed
+from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
+from calib._core.rows import LocalRows, Rows, rescored
+from calib._core.scores import Scores
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator
 
 #: Penalties that cross-validation chooses from.
@@ -140,16 +135,15 @@ class DirichletCalibrator(LinearMapCalibrator):
             raise ValueError(f"penalty must be 'cv' or >= 0; got {describe(self.penalty)}")
         search = self.penalty == "cv"
         self.penalty_ = (MIDDLE, MIDDLE) if search else (float(self.penalty), float(self.penalty))
-        found = self._fit_linear(rows)
+        fit = self._fit_linear(rows)
         if search:
-            logits, scale = found.problem.rows, found.scale
-            self.penalty_ = self._search(
-                logits, scale, rows.mapped(smoothed, found.input_smoothing)
-            )
+            logits, scale = fit.problem.rows, fit.scale
+            bounded = rows.mapped(rescored, Scores.smoothed, fit.input_smoothing)
+            self.penalty_ = self._search(logits, scale, bounded)
             problem = self._problem(logits, rows.n_classes, rows.total)
             minimum = problem.solve(problem.scaled(scale))
-            found = self._kept(replace(found, problem=problem, minimum=minimum))
-        x = found.x
+            fit = self._kept(replace(fit, problem=problem, minimum=minimum))
+        x = fit.x
         self.intercept_, self.coef_ = x[:, 0].copy(), np.eye(len(x)) + x[:, 1:]
 
     def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:

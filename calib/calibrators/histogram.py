@@ -11,12 +11,7 @@ from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
-from calib._core.binning import (
-    cells_between,
-    quantile_edges,
-    uniform_cells,
-    uniform_edges,
-)
+from calib._core.binning import cells_between, quantile_edges, uniform_cells, uniform_edges
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.logistic import confined_odds
 from calib._core.scores import Scores

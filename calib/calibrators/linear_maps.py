@@ -16,13 +16,10 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.logistic import smooths_input
-from calib._core.multinomial import (
-    MultinomialProblem,
-    tempered,
-    tempered_logits,
-)
+from calib._core.multinomial import MultinomialProblem, tempered, tempered_logits
 from calib._core.newton import LargeMinimum
-from calib._core.rows import Rows, smoothed
+from calib._core.rows import Rows, rescored
+from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.temperature import best_temperature, choose_share
 
@@ -86,22 +83,22 @@ class LinearMapCalibrator(BaseCalibrator):
 
     def _fit_linear(self, rows: Rows) -> LinearFit:
         """Fit, and keep all attributes but the coefficients."""
-        found = self._choose(rows)
-        if found.problem.rows.n_samples < rows.n_samples:
-            found = self._fit_share(found.input_smoothing, rows, rows.total)
-        return self._kept(found)
+        fit = self._choose(rows)
+        if fit.problem.rows.n_samples < rows.n_samples:
+            fit = self._fit_share(fit.input_smoothing, rows, rows.total)
+        return self._kept(fit)
 
-    def _kept(self, found: LinearFit) -> LinearFit:
+    def _kept(self, fit: LinearFit) -> LinearFit:
         """Set the attributes, warn if the solver fell short."""
-        self.temperature_, self.input_smoothing_ = found.temperature, found.input_smoothing
-        self.tempered_smoothing_, self.smoothing_ = found.tempered_smoothing, found.smoothing
-        self.n_evaluations_ = found.minimum.n_evaluations
-        if not found.minimum.converged:
+        self.temperature_, self.input_smoothing_ = fit.temperature, fit.input_smoothing
+        self.tempered_smoothing_, self.smoothing_ = fit.tempered_smoothing, fit.smoothing
+        self.n_evaluations_ = fit.minimum.n_evaluations
+        if not fit.minimum.converged:
             warn(
                 f"{type(self).__name__} did not converge in {self.n_evaluations_} passes",
                 ConvergenceWarning,
             )
-        return found
+        return fit
 
     def _choose(self, rows: Rows) -> LinearFit:
         """Fit with and without smoothing of the input, many samples on a part; return the better.
@@ -122,7 +119,7 @@ class LinearMapCalibrator(BaseCalibrator):
 
     def _fit_share(self, share: float, rows: Rows, total: float) -> LinearFit:
         """Fit the temperature, then the linear map, to scores that are smoothed by `share`."""
-        rows = rows.mapped(smoothed, share)
+        rows = rows.mapped(rescored, Scores.smoothed, share)
         temperature, level = best_temperature(rows).temperature, 1.0 / (rows.total + 1.0)
         if self.structured:
             source, scale, smoothing = tempered(rows, temperature, level), 1.0, 0.0

@@ -253,8 +253,8 @@ class MatrixScalingCalibrator(LinearMapCalibrator):
                 f"takes a fraction of that",
                 CostWarning,
             )
-        found = self._fit_linear(rows)
-        x, basis = found.x, found.problem.form.basis
+        fit = self._fit_linear(rows)
+        x, basis = fit.x, fit.problem.form.basis
         self.intercept_ = x[:, 0].copy()
         if basis is None:
             self.coef_ = np.eye(n_classes) + x[:, 1:]

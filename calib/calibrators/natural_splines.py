@@ -187,9 +187,9 @@ def _pulled(
     These lie where the samples lie, and their targets are the scores themselves.
     """
     u = links.bounded_log_odds(cells.position, share[:, None], np)
-    part = (prior_weight / cells.weight.sum(axis=1))[:, None]
-    target = (cells.target + part * links.expit(u, np)) / (1.0 + part)
-    return u, ScoreCells(cells.weight * (1.0 + part), u, target)
+    share_of_prior = (prior_weight / cells.weight.sum(axis=1))[:, None]
+    target = (cells.target + share_of_prior * links.expit(u, np)) / (1.0 + share_of_prior)
+    return u, ScoreCells(cells.weight * (1.0 + share_of_prior), u, target)
 
 
 def _best_share(cells: ScoreCells, prior_weight: float) -> Float64Array:
@@ -265,12 +265,12 @@ def _averaged(
     """Fit at every penalty; return values at the knots averaged by evidence, and convergence."""
     problem = _PenalisedProblem(cells, knots)
     n_problems, m = knots.shape
-    found = minimize(problem, np.repeat(start, len(PENALTIES), axis=0), tolerance=TOLERANCE)
-    evidence = problem.evidence(found.x).reshape(n_problems, -1)
+    minimum = minimize(problem, np.repeat(start, len(PENALTIES), axis=0), tolerance=TOLERANCE)
+    evidence = problem.evidence(minimum.x).reshape(n_problems, -1)
     share = np.exp(evidence - evidence.max(axis=1, keepdims=True))
     share /= share.sum(axis=1, keepdims=True)
-    values = (share[:, :, None] * found.x.reshape(n_problems, -1, m)).sum(axis=1)
-    converged: LabelArray = np.asarray(found.converged.reshape(n_problems, -1).all(axis=1))
+    values = (share[:, :, None] * minimum.x.reshape(n_problems, -1, m)).sum(axis=1)
+    converged: LabelArray = np.asarray(minimum.converged.reshape(n_problems, -1).all(axis=1))
     return values, converged
 
 

@@ -166,14 +166,8 @@ class PlattCalibrator(BaseCalibrator):
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        a, b, share = fitted["intercept_"], fitted["slope_"], fitted["input_smoothing_"]
-        if scores.shape[1] == 2:
-            s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
-            eta = a + b * links.bounded_log_odds(s, share, xp)
-            return links.expit(xp.concat([-eta, eta], axis=1), xp)
-        s = links.log_odds_one_vs_rest(scores, xp)
-        q = links.expit(a + b * links.bounded_log_odds(s, share, xp), xp)
-        return links.against_the_rest(q, s, scores, xp)
+        a, b = fitted["intercept_"], fitted["slope_"]
+        return links.through_log_odds(lambda s: a + b * s, scores, fitted, xp)
 
     def _suspicion(
         self, scores: Scores, target: Float64Array, weight: Float64Array | None

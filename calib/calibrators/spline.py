@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.checks import check_integer, check_option, describe, is_number
 from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
-from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.logistic import confined_odds
+from calib._core.logistic import confined_odds, warn_of_classes
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.natural_splines import SplineCurves, fill_cells, fit_curves
@@ -177,25 +175,12 @@ class SplineCalibrator(BaseCalibrator):
         self.input_smoothing_ = np.concatenate([part.share for part in parts])
         self.smoothing_ = 1.0 / (total + 1.0) if self.smoothing else 0.0
         failed = np.flatnonzero(~np.concatenate([part.converged for part in parts]))
-        if len(failed):
-            warn(
-                f"spline calibration did not converge for classes "
-                f"{self.classes_[failed if len(self.knots_) > 1 else [1]].tolist()}",
-                ConvergenceWarning,
-            )
+        text = "spline calibration did not converge"
+        warn_of_classes(text, failed.tolist(), self.classes_, len(self.knots_))
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
-        share = fitted["input_smoothing_"]
-        if scores.shape[1] == 2:
-            s = xp.expand_dims(links.binary_log_odds(scores), axis=1)
-            eta = _curves(links.bounded_log_odds(s, share, xp), fitted, xp)
-            proba = links.expit(xp.concat([-eta, eta], axis=1), xp)
-        else:
-            s = links.log_odds_one_vs_rest(scores, xp)
-            q = links.expit(_curves(links.bounded_log_odds(s, share, xp), fitted, xp), xp)
-            proba = links.against_the_rest(q, s, scores, xp)
-        return links.smooth(proba, fitted["smoothing_"])
+        return links.through_log_odds(lambda s: _curves(s, fitted, xp), scores, fitted, xp)
 
 
 def _curves(s: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:

@@ -19,7 +19,7 @@ from calib._core import links
 from calib._core.fitted_map import POSITIVE, SHARE, MapTraits
 from calib._core.logistic import BOUNDS, smoothing_share, smooths_input
 from calib._core.newton import find_root
-from calib._core.rows import Rows, in_memory, smoothed
+from calib._core.rows import Rows, in_memory, rescored
 from calib._core.scores import Scores
 from calib._core.suspicion import says_nothing
 from calib._core.tempering import mean, temperature_problem
@@ -148,7 +148,7 @@ class TemperatureCalibrator(BaseCalibrator):
         if smooths_input(self.smooth_input, rows.source):
             known = self._known_smoothing
             self.input_smoothing_ = choose_share(rows) if known is None else float(known)
-            rows = rows.mapped(smoothed, self.input_smoothing_)
+            rows = rows.mapped(rescored, Scores.smoothed, self.input_smoothing_)
         best = best_temperature(rows)
         self.temperature_, self.n_evaluations_ = best.temperature, best.n_evaluations
         self.smoothing_ = 0.0

@@ -65,6 +65,7 @@ def fit_detections(args: argparse.Namespace) -> None:
     map_class(args.method)
     calibrator = DetectionCalibrator(
         args.method,
+        form=args.form,
         target=args.target,
         per_class=PER_CLASS[args.per_class],
         features=args.features,

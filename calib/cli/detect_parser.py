@@ -97,8 +97,15 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="platt",
-        help="identity, linear, histogram, dependent_logistic or one of calib methods "
+        help="identity, linear, grid_histogram, dependent_logistic or one of calib methods "
         "(%(default)s)",
+    )
+    parser.add_argument(
+        "--form",
+        choices=("default", "published"),
+        default="default",
+        help="what platt, temperature and isotonic stand for: the methods of calib, which keep "
+        "scores of 0 and 1 in bounds, or the plain fits of published rows (%(default)s)",
     )
     parser.add_argument(
         "--target",

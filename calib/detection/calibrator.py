@@ -9,7 +9,14 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import check_integer, check_option, describe, is_integer
+from calib._border.checks import (
+    check_integer,
+    check_number,
+    check_option,
+    check_overlap,
+    describe,
+    is_integer,
+)
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._border.words import did_you_mean
@@ -19,17 +26,15 @@ from calib.detection.lrp import (
     BoolArray,
     Fallback,
     apply_thresholds,
-    check_iou_threshold,
-    check_number,
     find_thresholds,
     reaches_thresholds_of_others,
 )
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections
 from calib.detection.tables.ground_truth import Fingerprints, GroundTruth, fingerprints
-from calib.grouped.map_table import make_map
+from calib.grouped.map_table import MapForm, make_map
 from calib.grouped.pooling import ClassMaps, PerClass, SingleTarget, fit_maps
-from calib.grouped.score_map import ScoreMap, cut
+from calib.grouped.score_map import ScoreMap
 from calib.warnings import FallbackWarning, NoOptimalThresholdWarning
 
 #: Columns of `Detections.position`.
@@ -50,11 +55,14 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     ----------
     calibrator : str or BaseCalibrator, default="platt"
         Any name of the registry (``"temperature"``, ``"platt"``, ``"isotonic"``,
-        ``"venn_abers"``, ...), ``"linear"``, ``"grid_histogram"`` (over score and position; so is
-        ``"histogram"`` here, while that of the registry is ``make_calibrator("histogram")``),
-        ``"dependent_logistic"`` or ``"identity"`` (thresholds alone), or an instance. Names stand
-        for the published forms: Platt scaling of the log-odds as they are, isotonic regression
-        without smoothing.
+        ``"venn_abers"``, ...), which stands for what `make_calibrator` builds, ``"linear"``,
+        ``"grid_histogram"`` (over score and position), ``"dependent_logistic"`` or ``"identity"``
+        (thresholds alone), or an instance.
+    form : {"default", "published"}, default="default"
+        With ``"published"`` the names ``"platt"`` and ``"temperature"`` stand for maps of the
+        log-odds as they are (``smooth_input=False``) and ``"isotonic"`` for plain least squares
+        (``smoothing=False``), as in published rows; all other names have one form. An instance
+        has its own options.
     target : {"iou", "tp"}, default="iou"
         What a score shall predict.
     per_class : {"shrink", True, False}, default="shrink"
@@ -158,15 +166,15 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     scores. Fit on images that the detector was not trained on, and evaluate on others.
 
     Why ``threshold_folds``: a threshold lies where its own images flatter what survives. Maps of
-    the same survivors exceed overlaps on other images by 0.029, with folds by 0.004 (Platt,
-    YOLOX-Nano, COCO minival to minitest; squared error 0.0797 and 0.0777). 2 to 20 folds, a fixed
-    permutation of the sorted image ids, serve alike; operating points stay those of all images.
-    Few classes of many boxes have little to gain; isotonic maps lose 0.5 % there.
+    the same survivors exceed overlaps on other images by 0.029, with folds by 0.004 (published
+    Platt, YOLOX-Nano, COCO minival to minitest; squared error 0.0797 and 0.0777). 2 to 20 folds, a
+    fixed permutation of the sorted image ids, serve alike; operating points stay those of all
+    images. Few classes of many boxes have little to gain; isotonic maps lose 0.5 % there.
 
-    The published protocol, with which published rows are reproduced: ``zero_iou="reference"``,
-    ``threshold_folds=None``, ``fallback="keep"``, ``max_detections=100``, ``per_class`` True or
-    False, and for maps per class ``min_class_samples=1`` and ``single_target="own"``; then
-    `detection_report` with ``reference_compat=True``.
+    The published protocol, with which published rows are reproduced: ``form="published"``,
+    ``zero_iou="reference"``, ``threshold_folds=None``, ``fallback="keep"``, ``max_detections=100``,
+    ``per_class`` True or False, and for maps per class ``min_class_samples=1`` and
+    ``single_target="own"``; then `detection_report` with ``reference_compat=True``.
 
     Targets are fractions. Calibrators that accept none see each detection as a positive of weight
     t and a negative of weight 1 - t, which leaves log loss and least squares unchanged. Scores are
@@ -174,9 +182,9 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     (affine ones alone can) is replaced by a constant. Every map is monotone in the score for each
     class if the calibrator is, except ``"grid_histogram"`` and ``"dependent_logistic"``.
 
-    Why ``"shrink"``: squared errors there: uncalibrated 0.0828, Platt per class 0.0823, pooled
-    0.0775, shrunk 0.0777; isotonic 0.0862, 0.0779, 0.0783. LaECE above its floor, mean of 20 random
-    halves: pooled 1.8 points for both, shrunk 1.6 and 1.2.
+    Why ``"shrink"``: squared errors of the published forms there: uncalibrated 0.0828, Platt per
+    class 0.0823, pooled 0.0775, shrunk 0.0777; isotonic 0.0862, 0.0779, 0.0783. LaECE above its
+    floor, mean of 20 random halves: pooled 1.8 points for both, shrunk 1.6 and 1.2.
 
     References
     ----------
@@ -198,7 +206,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
     >>> scores = np.where(hit, rng.beta(8, 2, 400), rng.beta(5, 3, 400))
     >>> found = Detections(np.hstack([shifted, shifted + 10]), scores, np.ones(400, int),
     ...                    np.arange(400))
-    >>> cal = DetectionCalibrator(threshold=None).fit(found, truth)
+    >>> cal = DetectionCalibrator(form="published", threshold=None).fit(found, truth)
     >>> cal.transform(found[:4]).scores.round(2), found[:4].scores.round(2)
     (array([0.31, 0.61, 0.45, 0.58]), array([0.6 , 0.9 , 0.78, 0.88]))
     """
@@ -221,6 +229,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         self,
         calibrator: str | BaseCalibrator = "platt",
         *,
+        form: MapForm = "default",
         target: Literal["iou", "tp"] = "iou",
         per_class: PerClass = "shrink",
         prior_weight: float | Literal["auto"] = "auto",
@@ -237,6 +246,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         max_detections: int | None = None,
     ) -> None:
         self.calibrator = calibrator
+        self.form = form
         self.target = target
         self.per_class = per_class
         self.prior_weight = prior_weight
@@ -270,7 +280,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         """
         check_tables(detections, ground_truth)
         check_detection_options(self.get_params(deep=False))
-        template = make_map(self.calibrator, len(self.features))
+        template = make_map(self.calibrator, len(self.features), self.form)
         classes = np.unique(np.concatenate([detections.labels, ground_truth.labels]))
         annotated = np.unique(ground_truth.labels[~ground_truth.ignore])
         # Matches, and whether they are plausible.
@@ -301,7 +311,7 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         # Maps.
         maps = fit_maps(
             template,
-            cut(template, map_inputs(used, self.features)[rows]),
+            map_inputs(used, self.features)[rows],
             self._target(matches)[rows],
             labels,
             per_class=self.per_class,
@@ -475,6 +485,7 @@ def check_same_detections(detections: Detections, calibrated: Detections) -> Non
 def check_detection_options(options: Mapping[str, Any]) -> None:
     """Raise unless the constructor arguments of a `DetectionCalibrator` make sense."""
     check_option("target", options["target"], ("iou", "tp"))
+    check_option("form", options["form"], ("default", "published"))
     check_option("per_class", options["per_class"], ("shrink", True, False))
     check_option("matching", options["matching"], ("coco", "any", "hungarian"))
     check_option("zero_iou", options["zero_iou"], ("strict", "reference"))
@@ -487,10 +498,10 @@ def check_detection_options(options: Mapping[str, Any]) -> None:
     if options["threshold_folds"] is not None:
         check_integer("threshold_folds", options["threshold_folds"], low=2)
     weight = options["prior_weight"]
-    if weight != "auto" and not 0 <= check_number(weight, "prior_weight") < np.inf:
+    if weight != "auto" and not 0 <= check_number("prior_weight", weight) < np.inf:
         raise ValueError(f"prior_weight must be 'auto' or a finite number >= 0; got {weight!r}")
     if options["iou_threshold"] is not None:
-        check_iou_threshold(options["iou_threshold"])
+        check_overlap("iou_threshold", options["iou_threshold"], one=False)
     threshold = options["threshold"]
     if isinstance(threshold, str) and threshold != "lrp":
         raise ValueError(
@@ -499,9 +510,9 @@ def check_detection_options(options: Mapping[str, Any]) -> None:
         )
     if isinstance(threshold, Mapping):
         for label, value in threshold.items():
-            check_number(value, f"threshold[{label}]")
+            check_number(f"threshold[{label}]", value)
     elif threshold is not None and threshold != "lrp":
-        check_number(threshold, "threshold")
+        check_number("threshold", threshold)
     features = options["features"]
     if isinstance(features, str) or not isinstance(features, Sequence):
         raise ValueError(

@@ -63,7 +63,7 @@ def restored_calibrator(document: Mapping[str, Any]) -> DetectionCalibrator:
     """Return the calibrator that `contents_of` described, or raise a `ValueError`."""
     calibrator = DetectionCalibrator(**_decode_parameters(document["parameters"]))
     check_detection_options(calibrator.get_params(deep=False))
-    make_map(calibrator.calibrator, len(calibrator.features))
+    make_map(calibrator.calibrator, len(calibrator.features), calibrator.form)
     classes = _integers(document["classes"], "classes")
     if (np.diff(classes) <= 0).any():
         raise ValueError("classes must ascend")
@@ -130,9 +130,12 @@ def _decode_parameters(given: Any) -> dict[str, Any]:
     out["features"] = tuple(_list(out.get("features", []), "features"))
     if isinstance(out.get("threshold"), dict):
         out["threshold"] = _thresholds(out["threshold"]["per_class"])
-    inner = out.get("calibrator")
+    inner = out.get("calibrator", "platt")
     if isinstance(inner, dict):
         out["calibrator"] = unfitted_map(inner["calibrator"], inner["parameters"])
+    elif "form" not in out:  # files of older versions, in which names stood for published forms
+        out["calibrator"] = "grid_histogram" if inner == "histogram" else inner
+        out["form"] = "published"
     for name, value in out.items():
         if name not in ("features", "threshold", "calibrator") and not is_plain(value):
             raise ValueError(f"parameter {name} is {describe(value)}")

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_option, describe, is_number
+from calib._border.checks import check_number, check_option, check_overlap, describe
 from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
@@ -387,10 +387,10 @@ def apply_thresholds(
     if threshold is None:
         return np.ones(len(detections), dtype=bool)
     if not isinstance(threshold, Mapping):
-        return detections.scores >= check_number(threshold, "threshold")
+        return detections.scores >= check_number("threshold", threshold)
     classes, code = np.unique(detections.labels, return_inverse=True)
     if default is not None:
-        default = check_number(default, "default")
+        default = check_number("default", default)
     limits = [threshold.get(label, default) for label in classes.tolist()]
     without = [label for label, s in zip(classes.tolist(), limits, strict=True) if s is None]
     if without:
@@ -401,7 +401,7 @@ def apply_thresholds(
         )
     named = zip(classes.tolist(), limits, strict=True)
     values = np.array(
-        [check_number(s, f"threshold[{label}]") for label, s in named], dtype=np.float64
+        [check_number(f"threshold[{label}]", s) for label, s in named], dtype=np.float64
     )
     keep: BoolArray = detections.scores >= values[code]
     return keep
@@ -509,20 +509,12 @@ def matched_scores(
     matches: Matches | None,
 ) -> MatchedScores:
     """Match unless that was done, and keep what the curve needs."""
-    iou_threshold = check_iou_threshold(iou_threshold)
+    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)
     return MatchedScores.from_matches(
         detections, ground_truth, matches, iou_threshold=iou_threshold
     )
-
-
-def check_iou_threshold(value: object) -> float:
-    """Return the threshold as a float in [0, 1)."""
-    number = check_number(value, "iou_threshold")
-    if not 0 <= number < 1:
-        raise ValueError(f"iou_threshold must lie in [0, 1); got {value!r}")
-    return number
 
 
 def check_matches(matches: Matches, detections: Detections, iou_threshold: float) -> Matches:
@@ -553,10 +545,3 @@ def truth_counts(ground_truth: GroundTruth, classes: IntArray) -> IntArray:
     """Return the number of boxes of every class that can be missed."""
     code = np.searchsorted(classes, ground_truth.labels[~ground_truth.ignore])
     return np.bincount(code, minlength=len(classes))
-
-
-def check_number(value: object, name: str) -> float:
-    """Return a number other than NaN as a float."""
-    if not is_number(value) or np.isnan(value):
-        raise ValueError(f"{name} must be a number; got {describe(value)}")
-    return float(value)

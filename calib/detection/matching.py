@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe, is_number
+from calib._border.checks import check_integer, check_option, check_overlap, describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
@@ -208,7 +208,7 @@ def match(
     """
     check_option("mode", mode, ("coco", "any", "hungarian"))
     check_option("zero_iou", zero_iou, ("strict", "reference"))
-    threshold = check_iou("iou_threshold", iou_threshold)
+    threshold = check_overlap("iou_threshold", iou_threshold, one=True)
     if max_detections is not None:
         max_detections = check_integer("max_detections", max_detections, low=1)
     area_range = _check_area_range(area_range)
@@ -289,15 +289,6 @@ def _matches(
     out.is_true_positive[rows] = ~ignored[truth]
     out.iou[rows] = np.where(ignored[truth], 0.0, pairs.iou[pair])
     return out
-
-
-def check_iou(name: str, value: object) -> float:
-    """Return an overlap in [0, 1]."""
-    if not is_number(value):
-        raise ValueError(f"{name} must be a number in [0, 1]; got {describe(value)}")
-    if not 0 <= float(value) <= 1:
-        raise ValueError(f"{name} must lie in [0, 1]; got {value}")
-    return float(value)
 
 
 def _check_area_range(area_range: Any) -> tuple[float, float] | None:

@@ -40,20 +40,12 @@ from calib.distributed.partitions import (
 from calib.distributed.rows import read_rows
 from calib.evaluation.stream.accumulator import CalibrationAccumulator
 from calib.evaluation.stream.results import AccumulatedReport
-from calib.registry import make_calibrator
+from calib.registry import CALIBRATORS, make_calibrator
 
 __all__ = ["METHODS", "accumulate", "apply", "evaluate", "fit"]
 
 #: Methods that can be fitted on a collection: those whose terms are sums over rows.
-METHODS = (
-    "temperature",
-    "platt",
-    "quadratic",
-    "beta",
-    "vector_scaling",
-    "matrix_scaling",
-    "dirichlet",
-)
+METHODS = tuple(name for name, row in CALIBRATORS.items() if row.collections)
 #: The words of a fit on a collection.
 DOOR = Door(scores="scores")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, TypeAlias
+
 from sklearn.base import clone
 
 from calib._border.checks import describe
@@ -14,20 +16,19 @@ from calib.grouped.maps import (
 )
 from calib.registry import CALIBRATORS, closest_name, get_entry, name_of
 
-#: Maps that `DetectionCalibrator` knows by name, beside those of the registry. The ``"histogram"``
-#: there is another calibrator: ``"grid_histogram"`` cannot be mistaken.
+#: Maps that `DetectionCalibrator` knows by name, beside those of the registry.
 DETECTION_MAPS: dict[str, type[BaseCalibrator]] = {
     "identity": IdentityCalibrator,
     "linear": LinearCalibrator,
-    "histogram": GridHistogramCalibrator,
     "dependent_logistic": DependentLogisticCalibrator,
     "grid_histogram": GridHistogramCalibrator,
 }
 
+MapForm: TypeAlias = Literal["default", "published"]
 
-#: Options that make a name stand for the published form: two parameters, plain least squares. What
-#: the defaults guard against, scores of 0 and 1 and infinite log loss, does not arise here.
-PUBLISHED_FORM = {
+#: Options with which published rows of detectors were computed: Platt scaling of the log-odds as
+#: they are, isotonic regression by plain least squares.
+PUBLISHED_OPTIONS: dict[str, dict[str, Any]] = {
     "platt": {"smooth_input": False},
     "temperature": {"smooth_input": False},
     "isotonic": {"smoothing": False},
@@ -41,19 +42,23 @@ def map_names() -> list[str]:
     -------
     names : list of str
     """
-    return [*DETECTION_MAPS, *(name for name in CALIBRATORS if name not in DETECTION_MAPS)]
+    return [*DETECTION_MAPS, *CALIBRATORS]
 
 
-def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrator:
+def make_map(
+    calibrator: str | BaseCalibrator, n_features: int, form: MapForm = "default"
+) -> BaseCalibrator:
     """Return a new, unfitted calibrator for one column of probabilities and some features.
 
     Parameters
     ----------
     calibrator : str or BaseCalibrator
-        A name, which stands for the published form of the method, or an instance, which is cloned.
+        A name, which stands for the calibrator without arguments, or an instance, which is cloned.
         `input` becomes ``"proba"``, and ``n_scores``, where it exists, 1.
     n_features : int
         Columns after the score, >= 0.
+    form : {"default", "published"}, default="default"
+        Whether a name stands for `PUBLISHED_OPTIONS` instead.
 
     Returns
     -------
@@ -62,12 +67,19 @@ def make_map(calibrator: str | BaseCalibrator, n_features: int) -> BaseCalibrato
     Raises
     ------
     ValueError
-        If the name is unknown, the instance is no calibrator, or it cannot read features.
+        If the name is unknown, the instance is no calibrator or shall be of the published form, or
+        it cannot read features.
     """
     if isinstance(calibrator, str):
         made: BaseCalibrator = map_class(calibrator)()
-        made.set_params(**PUBLISHED_FORM.get(calibrator, {}))
+        if form == "published":
+            made.set_params(**PUBLISHED_OPTIONS.get(calibrator, {}))
     elif isinstance(calibrator, BaseCalibrator):
+        if form == "published":
+            raise ValueError(
+                f"form='published' is for calibrators by name; got {describe(calibrator)}: give it "
+                f"its options, and pass form='default'"
+            )
         made = clone(calibrator)
     else:
         raise ValueError(
@@ -101,11 +113,13 @@ def map_class(name: str) -> type[BaseCalibrator]:
 
 #: What sets the maps of detectors apart from registered calibrators in files.
 _PREFIX = "detection."
+#: Names in files of older versions -> names of today.
+_OLDER_NAMES = {"detection.histogram": "detection.grid_histogram"}
 
 
 def stored_name(calibrator: object) -> str | None:
     """Return the name of a calibrator in files, None if its class is in neither table."""
-    for name, row in DETECTION_MAPS.items():  # the first of two names
+    for name, row in DETECTION_MAPS.items():
         if type(calibrator) is row:
             return _PREFIX + name
     return name_of(calibrator)
@@ -113,7 +127,7 @@ def stored_name(calibrator: object) -> str | None:
 
 def stored_class(name: str) -> type[BaseCalibrator]:
     """Return the class that `stored_name` named, or raise a `ValueError`."""
-    if isinstance(name, str) and name.removeprefix(_PREFIX) in DETECTION_MAPS:
-        if name.startswith(_PREFIX):
-            return DETECTION_MAPS[name.removeprefix(_PREFIX)]
+    for known, method in DETECTION_MAPS.items():
+        if isinstance(name, str) and _OLDER_NAMES.get(name, name) == _PREFIX + known:
+            return method
     return get_entry(name).load()

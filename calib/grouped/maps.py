@@ -379,10 +379,19 @@ def monomials(columns: Array, xp: Namespace) -> Array:
     return xp.stack([xp.ones_like(one[0]), *one, *two], axis=1)
 
 
+def cut(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
+    """Keep scores off 0 and 1 for calibrators that take their log-odds."""
+    if calibrator.traits.domain == "proba":
+        return X
+    X = X.copy()
+    np.clip(X[:, 0], SCORE_CLIP, 1 - SCORE_CLIP, out=X[:, 0])
+    return X
+
+
 def log_odds(score: Array) -> Float64Array:
     """Return log-odds of probabilities cut at `SCORE_CLIP`, as NumPy float64."""
-    cut = np.clip(np.asarray(score, dtype=np.float64), SCORE_CLIP, 1 - SCORE_CLIP)
-    return np.asarray(np.log(cut) - np.log(1 - cut))
+    clipped = np.clip(np.asarray(score, dtype=np.float64), SCORE_CLIP, 1 - SCORE_CLIP)
+    return np.asarray(np.log(clipped) - np.log(1 - clipped))
 
 
 def standard_monomials(cal: DependentLogisticCalibrator, X: Float64Array) -> Float64Array:
@@ -401,8 +410,8 @@ def _columns(array: Array, n: int, source: str, wanted: str, xp: Namespace) -> A
     if wanted == "proba":
         score = links.expit(score, xp) if source == "logits" else score
     elif source == "proba":
-        cut = xp.clip(score, SCORE_CLIP, 1 - SCORE_CLIP)
-        score = xp.log(cut) - xp.log(1 - cut)
+        clipped = xp.clip(score, SCORE_CLIP, 1 - SCORE_CLIP)
+        score = xp.log(clipped) - xp.log(1 - clipped)
     score = xp.expand_dims(score, axis=1)
     return score if n == 1 else xp.concat([score, array[:, 1:]], axis=1)
 

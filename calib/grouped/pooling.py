@@ -29,6 +29,7 @@ from calib.grouped.maps import (
     DependentLogisticCalibrator,
     IdentityCalibrator,
     LinearCalibrator,
+    cut,
     log_odds,
     standard_monomials,
 )
@@ -172,6 +173,7 @@ def fit_maps(
             FallbackWarning,
         )
         return ClassMaps(fitted_identity())
+    X = cut(template, X)
     order = np.lexsort((target, X[:, 0], labels))  # so that the order of rows leaves no trace
     X, target, labels = X[order], target[order], labels[order]
     form = _form_of(template)

@@ -11,7 +11,7 @@ import numpy as np
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator
+from calib.grouped.maps import SCORE_CLIP, IdentityCalibrator, LinearCalibrator, cut
 from calib.grouped.pooling import ClassMaps
 from calib.registry import name_of
 
@@ -140,15 +140,6 @@ def apply_tables(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     return proba
 
 
-def cut(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
-    """Keep scores off 0 and 1 for calibrators that take their log-odds."""
-    if calibrator.traits.domain == "proba":
-        return X
-    X = X.copy()
-    np.clip(X[:, 0], SCORE_CLIP, 1 - SCORE_CLIP, out=X[:, 0])
-    return X
-
-
 def evaluate_tables(
     kind: str, tables: Mapping[str, Array], p: Array, rows: Array, xp: Namespace
 ) -> Array:
@@ -175,7 +166,10 @@ def evaluate_tables(
     if kind == "linear":
         return xp.clip(intercept + slope * p, 0.0, 1.0)
     clipped = xp.clip(p, SCORE_CLIP, 1 - SCORE_CLIP)
-    q = links.expit(intercept + slope * (xp.log(clipped) - xp.log(1 - clipped)), xp)
+    s = xp.log(clipped) - xp.log(1 - clipped)
+    if "input_smoothing" in tables:
+        s = links.bounded_log_odds(s, tables["input_smoothing"][rows], xp)
+    q = links.expit(intercept + slope * s, xp)
     share = tables["smoothing"][rows]
     return (1 - share) * q + 0.5 * share
 
@@ -212,13 +206,16 @@ def _affine(parts: Parts) -> dict[str, Float64Array] | None:
         if share < 1 or name not in ("platt", "temperature"):
             return None
         cal = calibrator.fitted_map.arrays
-        if np.any(cal.get("input_smoothing_", 0.0)):
-            return None
+        bound = np.ravel(cal["input_smoothing_"])[0]
         if name == "platt":
-            rows.append((float(cal["slope_"][0]), float(cal["intercept_"][0]), 0.0))
+            rows.append((cal["slope_"][0], cal["intercept_"][0], 0.0, bound))
         else:
-            rows.append((1.0 / cal["temperature_"], 0.0, cal["smoothing_"]))
-    return dict(zip(("slope", "intercept", "smoothing"), np.array(rows).T.copy(), strict=True))
+            rows.append((1.0 / cal["temperature_"], 0.0, cal["smoothing_"], bound))
+    names = ("slope", "intercept", "smoothing", "input_smoothing")
+    tables = dict(zip(names, np.array(rows, dtype=np.float64).T.copy(), strict=True))
+    if not tables["input_smoothing"].any():
+        del tables["input_smoothing"]
+    return tables
 
 
 def _linear(parts: Parts) -> dict[str, Float64Array] | None:

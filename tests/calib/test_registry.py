@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,38 @@ def test_a_row_says_whether_its_map_becomes_a_torch_module(name: str) -> None:
     else:
         with pytest.raises(TypeError, match="cannot become a torch module"):
             to_torch(cal)
+
+
+@pytest.mark.parametrize("name", [name for name, row in CALIBRATORS.items() if row.torch])
+@pytest.mark.filterwarnings("ignore")
+def test_a_row_says_whether_its_map_becomes_an_onnx_file(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    from calib.export import to_torch
+
+    z, y = small()
+    cal = make_calibrator(name, input="logits").fit(z, y)
+
+    def export() -> Any:
+        shapes = ({0: torch.export.Dim("rows", min=2)},)
+        rows = (torch.tensor(z),)
+        return torch.onnx.export(
+            to_torch(cal), rows, dynamo=True, verbose=False, dynamic_shapes=shapes
+        )
+
+    if CALIBRATORS[name].onnx:
+        file = export().model_proto.SerializeToString()
+        session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        (proba,) = session.run(None, {session.get_inputs()[0].name: z[:7]})
+        np.testing.assert_allclose(proba, cal.transform(z[:7]), atol=1e-12)
+    else:
+        with pytest.raises(torch.onnx.OnnxExporterError, match="searchsorted"):
+            export()
+
+
+def test_what_is_no_module_is_no_onnx_file() -> None:
+    assert not any(row.onnx for row in CALIBRATORS.values() if not row.torch)
 
 
 @pytest.mark.parametrize("name", CALIBRATORS)

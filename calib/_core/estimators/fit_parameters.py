@@ -49,22 +49,21 @@ class FitParameters:
 
     def of_rows(self, rows: IntArray | None, member: int = 0) -> dict[str, Any]:
         """Return the parameters of one estimator for a fit on some rows (None: all)."""
-        values = self.members[member]
-        if rows is None:
-            return values
-        return {
-            name: take_rows(value, rows) if self._is_per_sample(name, value) else value
-            for name, value in values.items()
-        }
+        return self._taken(self.members[member], rows)
 
     def restricted(self, rows: IntArray) -> FitParameters:
         """Return the parameters that belong to a part of the data."""
         members = tuple(self.of_rows(rows, k) for k in range(len(self.members)))
-        split = {
-            name: take_rows(value, rows) if self._is_per_sample(name, value) else value
-            for name, value in (self.split or {}).items()
-        }
+        split = self._taken(self.split or {}, rows)
         return FitParameters(len(rows), members, split)
+
+    def _taken(self, values: Mapping[str, Any], rows: IntArray | None) -> dict[str, Any]:
+        if rows is None:
+            return dict(values)
+        return {
+            name: take_rows(value, rows) if self._is_per_sample(name, value) else value
+            for name, value in values.items()
+        }
 
     def _is_per_sample(self, name: str, value: object) -> bool:
         """Return whether a value has one entry per sample of the data passed to `fit`."""

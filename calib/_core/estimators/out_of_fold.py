@@ -10,12 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import (
-    GroupKFold,
-    StratifiedGroupKFold,
-    check_cv,
-    train_test_split,
-)
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.utils import InputTags, check_random_state, get_tags, indexable
 from sklearn.utils.parallel import Parallel, delayed

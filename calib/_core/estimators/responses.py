@@ -40,8 +40,7 @@ def classes_of_model(estimator: Any) -> LabelArray:
     ValueError
         If the model does not say its classes, or has several outputs.
     """
-    model = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-    name = type(model).__name__
+    name = _name(estimator)
     try:
         classes = estimator.classes_
     except AttributeError:

@@ -11,14 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.arrays import PROBA_FLOOR
-from calib._border.typing import (
-    Array,
-    Float64Array,
-    InputKind,
-    IntArray,
-    Namespace,
-    RandomState,
-)
+from calib._border.typing import Array, Float64Array, InputKind, IntArray, Namespace, RandomState
 from calib._core import links
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits

@@ -90,9 +90,9 @@ class ClassCells:
         """Return class, weight and fold of every pair."""
         cell, fold = [], []
         for number in self.numbers:
-            found = np.flatnonzero(self.folds.weight[:, number] > 0)
-            cell.append(found)
-            fold.append(np.full(len(found), number))
+            held = np.flatnonzero(self.folds.weight[:, number] > 0)
+            cell.append(held)
+            fold.append(np.full(len(held), number))
         rows, numbers = np.concatenate(cell), np.concatenate(fold)
         return self.codes[rows], self.folds.weight[rows, numbers], numbers
 

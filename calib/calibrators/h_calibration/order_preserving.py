@@ -68,9 +68,9 @@ def mixed_with_temperature(values: MapValues, temperature: float, share: float) 
     """Return ``share * map + (1 - share) * softmax(z / T)`` in the common form."""
     if share == 1.0:
         return values
-    one = np.full((1, len(values.knots)), 1.0 / temperature)
+    line = np.full((1, len(values.knots)), 1.0 / temperature)
     weights = np.concatenate([[1.0 - share], share * values.weights])
-    return MapValues(weights, values.knots, np.concatenate([one, values.slopes]))
+    return MapValues(weights, values.knots, np.concatenate([line, values.slopes]))
 
 
 def apply_map(logits: Array, weights: Array, knots: Array, slopes: Array, xp: Namespace) -> Array:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from calib._border.optional import is_installed
-from calib._border.typing import Float64Array
+from calib._border.typing import Array, Float64Array, Namespace
+from calib._core import links
 
 #: Groups below which a table is built in plain Python while the kernel is not compiled yet.
 COMPILE_FROM = 4096
@@ -19,7 +20,6 @@ def venn_abers_tables(
     weight: Float64Array,
     total: Float64Array,
     *,
-    test_weight: float = 1.0,
     low: float = 0.0,
     high: float = 1.0,
 ) -> tuple[Float64Array, Float64Array]:
@@ -29,8 +29,6 @@ def venn_abers_tables(
     ----------
     weight, total : ndarray of shape (n_groups,)
         Weight and weighted label sum of each distinct calibration score, ascending.
-    test_weight : float, default=1.0
-        Weight of the test point, > 0.
     low, high : float, default=0.0, 1.0
         Labels that the test point is given; all labels lie between them.
 
@@ -55,16 +53,16 @@ def venn_abers_tables(
     whole = bool(np.array_equal(weight, np.rint(weight)) and np.array_equal(total, np.rint(total)))
     centre = 0.0 if whole else float(total.sum() / weight.sum())
     shifted = total - centre * weight
-    upper_sum, upper_mass = _bridge(weight, shifted, high - centre, test_weight)
+    upper_sum, upper_mass = _bridge(weight, shifted, high - centre)
     # labels and order flipped: a low label among ascending scores is a high one among descending
-    lower_sum, lower_mass = _bridge(weight[::-1], -shifted[::-1], centre - low, test_weight)
+    lower_sum, lower_mass = _bridge(weight[::-1], -shifted[::-1], centre - low)
     upper = upper_sum / upper_mass + centre
     lower = centre - lower_sum[::-1] / lower_mass[::-1]
     return np.clip(lower, low, high) + 0.0, np.clip(upper, low, high) + 0.0
 
 
 def _bridge(
-    weight: Float64Array, total: Float64Array, label: float, test_weight: float
+    weight: Float64Array, total: Float64Array, label: float
 ) -> tuple[Float64Array, Float64Array]:
     """Return numerators and denominators of the table for one label of the test point."""
     mass = np.concatenate(([0.0], np.cumsum(weight)))
@@ -74,11 +72,11 @@ def _bridge(
     if compiled is None:
         m, z = mass.tolist(), summed.tolist()
         num, den, after = [0.0] * size, [0.0] * size, [0] * size
-        bridge_kernel(m, z, label * test_weight, test_weight, num, den, after)
+        bridge_kernel(m, z, label, 1.0, num, den, after)
         return np.array(num), np.array(den)
     numerator, denominator = np.empty(size), np.empty(size)
     after_array = np.empty(size, dtype=np.int64)
-    compiled(mass, summed, label * test_weight, test_weight, numerator, denominator, after_array)
+    compiled(mass, summed, label, 1.0, numerator, denominator, after_array)
     return numerator, denominator
 
 
@@ -163,10 +161,18 @@ class StepTables:
     lower_values, upper_values : ndarray of shape (n_problems, n_knots + 1)
     """
 
-    lower_knots: Float64Array
-    lower_values: Float64Array
-    upper_knots: Float64Array
-    upper_values: Float64Array
+    lower_knots: Array
+    lower_values: Array
+    upper_knots: Array
+    upper_values: Array
+
+    def bounds(self, scores: Array, problem: int, xp: Namespace) -> list[Array]:
+        """Return the values of the lower and of the upper function of a problem."""
+        tables: list[links.StepTable] = [
+            (self.lower_knots[problem, :], self.lower_values[problem, :], "right"),
+            (self.upper_knots[problem, :], self.upper_values[problem, :], "left"),
+        ]
+        return links.step_functions(scores, tables, xp)
 
 
 Problem = tuple[Float64Array, Float64Array, Float64Array | None]

@@ -15,10 +15,12 @@ from calib._core import links
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
-from calib.calibrators.venn_abers.bridge import Problem, step_tables
+from calib.calibrators.venn_abers.bridge import Problem, StepTables, step_tables
 
 #: Values of a step function between 0 and 1, one more than its knots.
 _STEPS = FittedArray(low=0.0, high=1.0, ascending=True)
+#: Fitted arrays that are the fields of `StepTables`.
+_BOUNDS = ("lower_knots_", "lower_values_", "upper_knots_", "upper_values_")
 
 
 class VennAbersCalibrator(BaseCalibrator):
@@ -154,12 +156,11 @@ class VennAbersCalibrator(BaseCalibrator):
         check_option("merge", self.merge, ("log", "brier"))
         check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
         super().check_map()
+        tables = StepTables(*(getattr(self, name) for name in _BOUNDS))
         for r, knots in enumerate(self.lower_knots_):
             points = np.concatenate([knots, self.upper_knots_[r]])
             points = np.concatenate([points, np.nextafter(points, np.inf), points - 1.0])
-            lower: links.StepTable = (knots, self.lower_values_[r], "right")
-            upper: links.StepTable = (self.upper_knots_[r], self.upper_values_[r], "left")
-            low, high = links.step_functions(points, [lower, upper], np)
+            low, high = tables.bounds(points, r, np)
             if (low > high).any():
                 raise ValueError("lower_values_ must not exceed upper_values_")
 
@@ -271,16 +272,10 @@ def _bounds(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> tuple[
             _against_each_other(scores[:, i], scores[:, j], source, xp)
             for i, j in _pairs(n_classes)
         ]
-    lower, upper = [], []
-    for r, s in enumerate(columns):
-        tables: list[links.StepTable] = [
-            (fitted["lower_knots_"][r, :], fitted["lower_values_"][r, :], "right"),
-            (fitted["upper_knots_"][r, :], fitted["upper_values_"][r, :], "left"),
-        ]
-        low, high = links.step_functions(s, tables, xp)
-        lower.append(low)
-        upper.append(high)
-    return xp.stack(lower, axis=1), xp.stack(upper, axis=1)
+    tables = StepTables(*(fitted[name] for name in _BOUNDS))
+    bounds = [tables.bounds(s, r, xp) for r, s in enumerate(columns)]
+    lower, upper = (xp.stack(ends, axis=1) for ends in zip(*bounds, strict=True))
+    return lower, upper
 
 
 def _bounds_as_pair(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:

@@ -14,7 +14,6 @@ from calib._border.labels import check_same_length, check_vector, check_weight
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import as_numbers, check_matrix
-from calib._core import links
 from calib.calibrators.venn_abers.bridge import StepTables, step_tables
 
 
@@ -173,7 +172,7 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
             Bounds of the calibrated mean (not of the label itself), in units of y.
         """
         check_is_fitted(self)
-        return np.stack(_look_up(self._tables, 0, self._scores(X, reset=False)), axis=1)
+        return np.stack(self._tables.bounds(self._scores(X, reset=False), 0, np), axis=1)
 
     def predict_cdf(self, X: ArrayLike) -> Float64Array:
         """Return lower and upper bounds of the distribution function at each threshold.
@@ -198,7 +197,7 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
         if self._distribution is None:
             raise ValueError("thresholds is None; pass thresholds=[...] and fit again")
         scores = -self._scores(X, reset=False)
-        pairs = [_look_up(self._distribution, r, scores) for r in range(len(self.thresholds_))]
+        pairs = [self._distribution.bounds(scores, r, np) for r in range(len(self.thresholds_))]
         low = np.maximum.accumulate(np.stack([pair[0] for pair in pairs], axis=1), axis=1)
         high = np.stack([pair[1] for pair in pairs], axis=1)
         high = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]
@@ -236,17 +235,3 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
                 f"max={labels.max():.6g}; widen the bounds or pass bounds=None"
             )
         return low, high
-
-
-def _look_up(
-    tables: StepTables, row: int, scores: Float64Array
-) -> tuple[Float64Array, Float64Array]:
-    lower, upper = links.step_functions(
-        scores,
-        (
-            (tables.lower_knots[row], tables.lower_values[row], "right"),
-            (tables.upper_knots[row], tables.upper_values[row], "left"),
-        ),
-        np,
-    )
-    return lower, upper

@@ -179,8 +179,8 @@ def average_precision(
     >>> from calib.evaluation import average_precision
     >>> truth = GroundTruth([[0, 0, 40, 40], [50, 0, 90, 40]], [1, 1], [7, 8])
     >>> boxes = [[0, 0, 40, 40], [0, 0, 40, 9], [50, 0, 90, 32]]
-    >>> found = Detections(boxes, [0.9, 0.8, 0.7], [1, 1, 1], [7, 7, 8])
-    >>> average_precision(found, truth)
+    >>> detections = Detections(boxes, [0.9, 0.8, 0.7], [1, 1, 1], [7, 7, 8])
+    >>> average_precision(detections, truth)
     Average precision, 1 class, overlap 0.50 to 0.95
                             all    small   medium    large
     AP                   0.7360      nan   0.8515      nan
@@ -250,19 +250,10 @@ def _summary(
 
     ap = [_mean(precision[a]) for a in range(4)]
     ar = [_mean(recall[a, :, -1]) for a in range(4)]
+    numbers = (ap[0], at(0.5), at(0.75), *ap[1:], within(1), within(10), within(100), *ar[1:])
+    named: dict[str, Any] = dict(zip(NUMBERS, numbers, strict=True))
     return AveragePrecision(
-        ap=ap[0],
-        ap50=at(0.5),
-        ap75=at(0.75),
-        ap_small=ap[1],
-        ap_medium=ap[2],
-        ap_large=ap[3],
-        ar_1=within(1),
-        ar_10=within(10),
-        ar_100=within(100),
-        ar_small=ar[1],
-        ar_medium=ar[2],
-        ar_large=ar[3],
+        **named,
         per_class={label: _mean(precision[0, :, :, c]) for c, label in enumerate(labels.tolist())},
         labels=labels,
         iou_thresholds=thresholds,

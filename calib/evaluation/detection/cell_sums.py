@@ -11,7 +11,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from calib._border.checks import check_integer, check_option
 from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._core.binning import quotient
+from calib._core.matching import first_of_each
 
 Reduce: TypeAlias = Literal["ece", "ace", "mce"]
 Average: TypeAlias = Literal["pooled", "macro", "weighted"]
@@ -49,17 +52,20 @@ class Layout:
     n_classes : int
     n_score_bins : int
         The bin of the score is ``entry_cell % n_score_bins``.
+    iou_threshold : float
+        Overlap from which a detection is a true positive.
     """
 
     entry_class: IntArray
     entry_cell: IntArray
     n_classes: int
     n_score_bins: int
+    iou_threshold: float
 
 
 @dataclass(frozen=True)
 class ErrorOptions:
-    """How gaps of cells become one number."""
+    """How gaps of cells become one number; raises unless all are among the allowed ones."""
 
     reduce: Reduce = "ece"
     average: Average = "pooled"
@@ -69,53 +75,95 @@ class ErrorOptions:
     as_published: bool = False  # ignored detections count, errors of exactly 0 do not
     debiased: bool = False
 
+    def __post_init__(self) -> None:
+        check_option("reduce", self.reduce, ("ece", "ace", "mce"))
+        check_option("average", self.average, ("pooled", "macro", "weighted"))
+        check_option("classes_without_gt", self.classes_without_gt, ("skip", "fp"))
+        check_option("renormalise", self.renormalise, (False, True))
+        check_integer("min_samples", self.min_samples, low=1)
+
+
+class Terms(NamedTuple):
+    """Gaps of cells, and the weight that each has in the error.
+
+    Attributes
+    ----------
+    table : ndarray of int of shape (n_cells,)
+        Class of every cell; 0 if classes are pooled.
+    cell : ndarray of int of shape (n_cells,)
+        Its place in the grid.
+    gap, weight : ndarray of shape (..., n_cells)
+        Mean score minus mean target, and what that counts; both 0 where a cell does not count.
+    errors, mass : ndarray of shape (..., n_tables)
+        Error of every class (NaN where nothing counts), and what that counts in the mean.
+    """
+
+    table: IntArray
+    cell: IntArray
+    gap: Float64Array
+    weight: Float64Array
+    errors: Float64Array
+    mass: Float64Array
+
+    @property
+    def signed(self) -> Float64Array:
+        """Numbers whose absolute values make up the error."""
+        return self.gap * self.weight
+
 
 def calibration_error(
     layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
 ) -> Any:
     """Return the error of every replicate, shape (...); NaN where nothing is counted."""
-    errors, count = class_errors(layout, entries, classes, options)
-    if options.average == "pooled":
-        return errors[..., 0]
-    known = ~np.isnan(errors)
-    if options.as_published:
-        known &= errors != 0
-    weight = np.where(known, count if options.average == "weighted" else 1.0, 0.0)
-    return _ratio((weight * np.where(known, errors, 0.0)).sum(axis=-1), weight.sum(axis=-1))
+    terms = error_terms(layout, entries, classes, options)
+    errors = np.where(terms.mass > 0, terms.errors, 0.0)
+    return quotient((terms.mass * errors).sum(axis=-1), terms.mass.sum(axis=-1))
 
 
-def class_errors(
-    layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
-) -> tuple[Float64Array, Float64Array]:
-    """Return error and count of every class, or of all taken as one, two of shape (..., n)."""
-    batch = entries.n.shape[:-1]
+def error_terms(
+    layout: Layout,
+    entries: EntrySums,
+    classes: ClassSums,
+    options: ErrorOptions,
+    counted: LabelArray | None = None,
+) -> Terms:
+    """Return what the error of every replicate is made of.
+
+    Absolute values of `Terms.signed` add up to the error; of the maximum error the largest ones of
+    the tables do. `counted` marks the cells that count whatever they hold; None counts those with
+    enough detections.
+    """
     n_tables = 1 if options.average == "pooled" else layout.n_classes
-    if not len(layout.entry_class):
-        return np.full((*batch, n_tables), np.nan), np.zeros((*batch, n_tables))
     table, cell, n, difference, squared = _cells_of(layout, entries, classes, options)
-    gap = np.abs(difference)
+    if counted is None:
+        counted = n >= options.min_samples
+    counted = counted & (n > 0)
+    gap = np.where(counted, quotient(difference, n), 0.0)
     if options.debiased:
         spread = within_variance(cell % layout.n_score_bins, n, difference, squared)
-        gap = np.sqrt(np.maximum(gap**2 - n * spread, 0.0))
-    counted = (n > 0) & (n >= options.min_samples)
-    shown = np.where(counted, n, 0.0)
+        gap = np.sqrt(np.maximum(gap**2 - np.nan_to_num(quotient(spread, n)), 0.0)) * counted
     total = by_group(n, table, n_tables)
+    n_counted = by_group(np.where(counted, n, 0.0), table, n_tables)
+    share = np.ones_like(gap)
     if options.reduce == "ece":
-        over = by_group(shown, table, n_tables) if options.renormalise else total
-        errors = _ratio(by_group(np.where(counted, gap, 0.0), table, n_tables), over)
-    else:
-        mean_gap = np.where(counted, _ratio(gap, n), 0.0)
-        if options.reduce == "mce":
-            largest = np.maximum.reduceat(mean_gap, first_of(table), axis=-1)
-            errors = np.full((*batch, n_tables), np.nan)
-            errors[..., table[first_of(table)]] = largest
-            errors[by_group(shown, table, n_tables) == 0] = np.nan
-        else:
-            errors = _mean_of_columns(mean_gap, counted, table, cell // layout.n_score_bins)
-            full = np.full((*batch, n_tables), np.nan)
-            full[..., table[first_of(table)]] = errors
-            errors = full
-    return errors, total
+        share = quotient(n, (n_counted if options.renormalise else total)[..., table])
+    elif options.reduce == "ace":  # over the score bins of a position, then over positions
+        key = table * (int(cell.max(initial=0)) + 1) + cell // layout.n_score_bins
+        column = np.unique(key, return_inverse=True)[1]
+        starts = first_of_each(key)
+        filled = by_group(counted.astype(np.float64), column, len(starts))
+        used = by_group((filled > 0).astype(np.float64), table[starts], n_tables)
+        share = 1.0 / np.maximum(filled[..., column] * used[..., table], 1.0)
+    share = np.where(counted, np.nan_to_num(share), 0.0)
+    combine = np.maximum if options.reduce == "mce" else np.add
+    errors = by_group(np.abs(gap) * share, table, n_tables, combine)
+    known = (total if options.reduce == "ece" and not options.renormalise else n_counted) > 0
+    errors = np.where(known, errors, np.nan)
+    if options.as_published:
+        known &= errors != 0
+    mass = np.where(known, total if options.average == "weighted" else 1.0, 0.0)
+    of_class = np.nan_to_num(quotient(mass, mass.sum(axis=-1, keepdims=True)))[..., table]
+    return Terms(table, cell, gap, share * of_class, errors, mass)
 
 
 def _cells_of(
@@ -140,88 +188,6 @@ def _cells_of(
     return table, cell, n, score - target, squared
 
 
-class Terms(NamedTuple):
-    """Gaps of cells, and the weight that each has in the error.
-
-    Attributes
-    ----------
-    table : ndarray of int of shape (n_cells,)
-        Class of every cell; 0 if classes are pooled.
-    cell : ndarray of int of shape (n_cells,)
-        Its place in the grid.
-    gap, weight : ndarray of shape (..., n_cells)
-        Mean score minus mean target, and what that counts; both 0 where a cell does not count.
-    """
-
-    table: IntArray
-    cell: IntArray
-    gap: Float64Array
-    weight: Float64Array
-
-    @property
-    def signed(self) -> Float64Array:
-        """Numbers whose absolute values make up the error."""
-        return self.gap * self.weight
-
-
-def error_terms(
-    layout: Layout,
-    entries: EntrySums,
-    classes: ClassSums,
-    options: ErrorOptions,
-    counted: LabelArray | None = None,
-) -> Terms:
-    """Return what the error of every replicate is made of.
-
-    Absolute values of `Terms.signed` add up to the error; of the maximum error the largest ones of
-    the tables do. `counted` marks the cells that count whatever they hold; None counts those with
-    enough detections.
-    """
-    pooled = options.average == "pooled"
-    n_tables = 1 if pooled else layout.n_classes
-    table, cell, n, difference, _ = _cells_of(layout, entries, classes, options)
-    if counted is None:
-        counted = n >= options.min_samples
-    counted = counted & (n > 0)
-    gap = np.where(counted, _ratio(difference, n), 0.0)
-    total = by_group(n, table, n_tables)
-    if options.reduce == "ece":
-        over = by_group(np.where(counted, n, 0.0), table, n_tables)
-        share = _ratio(n, (over if options.renormalise else total)[..., table])
-    elif options.reduce == "ace":
-        key = table * (int(cell.max(initial=0)) + 1) + cell // layout.n_score_bins
-        column = np.unique(key, return_inverse=True)[1]
-        starts = first_of(key)
-        filled = by_group(counted.astype(np.float64), column, len(starts))
-        used = by_group((filled > 0).astype(np.float64), table[starts], n_tables)
-        share = 1.0 / np.maximum(filled[..., column] * used[..., table], 1.0)
-    else:
-        share = np.ones_like(gap)
-    if not pooled:
-        errors = by_group(np.abs(gap) * counted, table, n_tables)
-        known = by_group(counted.astype(np.float64), table, n_tables) > 0
-        known = total > 0 if options.reduce == "ece" and not options.renormalise else known
-        if options.as_published:
-            known &= errors != 0
-        mass = np.where(known, total if options.average == "weighted" else 1.0, 0.0)
-        share = share * _ratio(mass, mass.sum(axis=-1, keepdims=True))[..., table]
-    return Terms(table, cell, gap, np.where(counted, np.nan_to_num(share), 0.0))
-
-
-def _mean_of_columns(
-    mean_gap: Float64Array, counted: Any, table: IntArray, column: IntArray
-) -> Float64Array:
-    """Average over the score bins of a position, then over positions; one value per table."""
-    key = table * (int(column.max()) + 1) + column
-    starts = first_of(key)
-    filled = np.add.reduceat(counted.astype(np.float64), starts, axis=-1)
-    means = np.nan_to_num(_ratio(np.add.reduceat(mean_gap, starts, axis=-1), filled))
-    tables = first_of(table[starts])
-    used = np.add.reduceat((filled > 0).astype(np.float64), tables, axis=-1)
-    out: Float64Array = _ratio(np.add.reduceat(means, tables, axis=-1), used)
-    return out
-
-
 def within_variance(
     score_bin: IntArray, n: Float64Array, difference: Float64Array, squared: Float64Array
 ) -> Float64Array:
@@ -230,13 +196,13 @@ def within_variance(
     Cells of the same score bin share it, so that cells with one detection have it too; score bins
     without any cell of two take the variance of all. Only for single tables, not for replicates.
     """
-    inside = np.maximum(squared - np.nan_to_num(_ratio(difference**2, n)), 0.0)
+    inside = np.maximum(squared - np.nan_to_num(quotient(difference**2, n)), 0.0)
     free = np.maximum(n - 1, 0.0)
-    bins = int(score_bin.max()) + 1
-    share = _ratio(
+    bins = int(score_bin.max(initial=0)) + 1
+    share = quotient(
         np.bincount(score_bin, inside, minlength=bins), np.bincount(score_bin, free, minlength=bins)
     )
-    overall = float(np.nan_to_num(_ratio(inside.sum(), free.sum())))
+    overall = float(np.nan_to_num(quotient(inside.sum(), free.sum())))
     return np.where(np.isnan(share), overall, share)[score_bin]
 
 
@@ -271,12 +237,12 @@ class Ratio(NamedTuple):
 def mean_ratio(ratio: Ratio) -> Any:
     """Return the mean over the known classes of their ratios, shape (...)."""
     top, bottom, known, _ = ratio.seen_as(ratio.known)
-    means = np.where(known, _ratio(top, bottom), 0.0)
-    return _ratio(means.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
+    means = np.where(known, quotient(top, bottom), 0.0)
+    return quotient(means.sum(axis=-1), known.sum(axis=-1).astype(np.float64))
 
 
 def absolute_ratio(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, options: ErrorOptions, **_: Any
+    layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
 ) -> Ratio:
     """Return the sums of the absolute error of every class."""
     total = by_group(entries.absolute, layout.entry_class, layout.n_classes)
@@ -289,7 +255,7 @@ def absolute_ratio(
 
 
 def squared_ratio(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, options: ErrorOptions, **_: Any
+    layout: Layout, entries: EntrySums, classes: ClassSums, options: ErrorOptions
 ) -> Ratio:
     """Return the sums of the squared difference of score and target, classes taken as one."""
     top, bottom = (
@@ -309,55 +275,37 @@ class LRPParts(NamedTuple):
     false_negative: Float64Array
 
 
-def lrp_ratio(
-    layout: Any, entries: Any, classes: ClassSums, *, iou_threshold: float, part: int, **_: Any
-) -> Ratio:
-    """Return the sums of the LRP error, or of a component, in the order of `LRPParts`."""
+def lrp_ratios(classes: ClassSums, iou_threshold: float) -> tuple[Ratio, Ratio, Ratio, Ratio]:
+    """Return the sums of the LRP error and of its components, in the order of `LRPParts`."""
     truth, hit, miss = classes.n_truth, classes.n_true_positive, classes.n_false_positive
-    known, found = truth > 0, (truth > 0) & (hit > 0)
+    annotated = truth > 0
+    detected = annotated & (hit > 0)
     excess = np.maximum(hit - classes.overlap, 0.0)
-    if part == 0:
-        return Ratio(excess / (1 - iou_threshold) + miss + (truth - hit), miss + truth, known)
-    if part == 1:
-        return Ratio(excess, hit, found)
-    if part == 2:
-        return Ratio(miss, hit + miss, found)
-    return Ratio(truth - hit, truth, known)
+    return (
+        Ratio(excess / (1 - iou_threshold) + miss + (truth - hit), miss + truth, annotated),
+        Ratio(excess, hit, detected),
+        Ratio(miss, hit + miss, detected),
+        Ratio(truth - hit, truth, annotated),
+    )
 
 
 def lrp_parts(classes: ClassSums, iou_threshold: float) -> LRPParts:
     """Return the LRP error and its components of every class."""
-    ratios = (
-        lrp_ratio(None, None, classes, iou_threshold=iou_threshold, part=part) for part in range(4)
+    ratios = lrp_ratios(classes, iou_threshold)
+    return LRPParts(
+        *(np.where(ratio.known, quotient(ratio.top, ratio.bottom), np.nan) for ratio in ratios)
     )
-    return LRPParts(*(np.where(one.known, _ratio(one.top, one.bottom), np.nan) for one in ratios))
-
-
-def mean_known(values: Float64Array) -> Any:
-    """Return the mean over the last axis without NaN; NaN where nothing is left."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1).astype(np.float64))
 
 
 # ------------------------------------------------------------------------------------------- groups
 
 
-def first_of(key: IntArray) -> IntArray:
-    """Return where a run of equal values begins."""
-    return np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
-
-
-def by_group(values: Float64Array, key: IntArray, n_groups: int) -> Float64Array:
-    """Sum the last axis over runs of an ascending key, shape (..., n_groups)."""
+def by_group(
+    values: Float64Array, key: IntArray, n_groups: int, combine: np.ufunc = np.add
+) -> Float64Array:
+    """Combine the last axis over runs of an ascending key, shape (..., n_groups)."""
     out = np.zeros((*values.shape[:-1], n_groups))
     if len(key):
-        starts = first_of(key)
-        out[..., key[starts]] = np.add.reduceat(values, starts, axis=-1)
-    return out
-
-
-def _ratio(top: Any, bottom: Any) -> Any:
-    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
-    out = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
-    np.divide(top, bottom, out=out, where=bottom > 0)
+        starts = first_of_each(key)
+        out[..., key[starts]] = combine.reduceat(values, starts, axis=-1)
     return out

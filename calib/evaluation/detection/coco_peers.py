@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from calib._border.optional import require
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib.detection.tables.detections import Detections
 from calib.detection.tables.ground_truth import GroundTruth
-from calib.evaluation.detection.precision_recall import AREA_RANGES, RECALLS, Curves
+from calib.evaluation.detection.precision_recall import AREA_RANGES, RECALLS, Curves, curves
 
 AREA_NAMES = ["all", "small", "medium", "large"]
 
@@ -28,24 +29,26 @@ def peer_curves(
     """Compute all curves with the package named; `limits` end with the largest."""
     purpose = f"average_precision(backend={backend!r})"
     known = np.isin(detections.labels, labels)
-    truth, found = _dataset(ground_truth, labels), _results(detections[known], ground_truth.images)
+    annotations = _dataset(ground_truth, labels)
+    results = _results(detections[known], ground_truth.images)
     with contextlib.redirect_stdout(io.StringIO()):
         if backend == "pycocotools":
             data = require("pycocotools.coco", extra="detection", purpose=purpose).COCO()
-            data.dataset = truth
+            data.dataset = annotations
             data.createIndex()
             rules = require("pycocotools.cocoeval", extra="detection", purpose=purpose)
             evaluation = rules.COCOeval
         else:
             faster = require("faster_coco_eval", extra="detection", purpose=purpose)
-            data, evaluation = faster.COCO(truth), faster.COCOeval_faster
-        if not len(found):  # both refuse an empty list
-            return _nothing_found(ground_truth, labels, len(iou_thresholds), len(limits))
-        run = evaluation(data, data.loadRes(found), iouType="bbox")
+            data, evaluation = faster.COCO(annotations), faster.COCOeval_faster
+        if not len(results):  # both refuse an empty list
+            nothing = detections[:0]
+            return curves(nothing, ground_truth, labels, iou_thresholds, limits, limits[-1])
+        run = evaluation(data, data.loadRes(results), iouType="bbox")
         run.params.iouThrs = iou_thresholds
         run.params.recThrs = RECALLS
         run.params.maxDets = limits
-        run.params.areaRng = [list(one) for one in AREA_RANGES]
+        run.params.areaRng = [list(area_range) for area_range in AREA_RANGES]
         run.params.areaRngLbl = AREA_NAMES
         run.evaluate()
         run.accumulate()
@@ -61,26 +64,9 @@ def _undefined(values: Float64Array) -> Float64Array:
     return np.where(values < 0, np.nan, values)
 
 
-def _nothing_found(
-    ground_truth: GroundTruth, labels: IntArray, n_thresholds: int, n_limits: int
-) -> Curves:
-    zero = np.zeros((len(AREA_RANGES), 1, 1, len(labels)))
-    for a, (low, high) in enumerate(AREA_RANGES):
-        inside = ~ground_truth.ignore & (ground_truth.area >= low) & (ground_truth.area <= high)
-        zero[a, ..., ~np.isin(labels, ground_truth.labels[inside])] = np.nan
-    return Curves(
-        np.tile(zero, (1, n_thresholds, len(RECALLS), 1)),
-        np.tile(zero, (1, n_thresholds, n_limits, 1)),
-    )
-
-
 def _dataset(ground_truth: GroundTruth, labels: IntArray) -> dict[str, Any]:
     """Return annotations in the form of COCO files; ids start at 1, as 0 means none there."""
-    image = np.searchsorted(ground_truth.images, ground_truth.image_id) + 1
-    corners = ground_truth.boxes
-    boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    columns = (image, ground_truth.labels, boxes, ground_truth.area, ground_truth.ignore)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
+    rows = _rows(ground_truth, ground_truth.images, ground_truth.area, ground_truth.ignore)
     return {
         "info": {},
         "images": [{"id": i + 1} for i in range(len(ground_truth.images))],
@@ -100,12 +86,18 @@ def _dataset(ground_truth: GroundTruth, labels: IntArray) -> dict[str, Any]:
 
 
 def _results(detections: Detections, images: Any) -> list[dict[str, Any]]:
-    image = np.searchsorted(images, detections.image_id) + 1
-    corners = detections.boxes
-    boxes = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    columns = (image, detections.labels, boxes, detections.scores)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
+    rows = _rows(detections, images, detections.scores)
     return [
         {"image_id": i, "category_id": label, "bbox": box, "score": score}
         for i, label, box, score in rows
     ]
+
+
+def _rows(
+    table: Detections | GroundTruth, images: LabelArray, *columns: LabelArray
+) -> Iterator[tuple[Any, ...]]:
+    """Return image (from 1), label, box as x, y, width, height, and further columns by row."""
+    image = np.searchsorted(images, table.image_id) + 1
+    boxes = np.hstack([table.boxes[:, :2], table.boxes[:, 2:] - table.boxes[:, :2]])
+    columns = (image, table.labels, boxes, *columns)
+    return zip(*(column.tolist() for column in columns), strict=True)

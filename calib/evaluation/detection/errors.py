@@ -119,12 +119,28 @@ def detection_calibration_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import detection_calibration_error
-    >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(detection_calibration_error(found, truth), 3)
+    >>> round(detection_calibration_error(detections, truth), 3)
     0.25
     """
-    return ERROR.value(**locals())
+    plan = ERROR.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        reference_compat=reference_compat,
+        features=features,
+        n_bins=n_bins,
+        strategy=strategy,
+        reduce=reduce,
+        average=average,
+        min_samples=min_samples,
+        renormalise=renormalise,
+        classes_without_gt=classes_without_gt,
+    )
+    return plan.checked_value(ERROR.name)
 
 
 def detection_calibration_table(
@@ -181,12 +197,23 @@ def detection_calibration_table(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import detection_calibration_table
-    >>> found = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 4], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> table = detection_calibration_table(found, truth)
+    >>> table = detection_calibration_table(detections, truth)
     >>> more = Detections([[0, 0, 4, 4]], [0.9], [1], [8])
     >>> table += detection_calibration_table(more, GroundTruth([[0, 0, 4, 4]], [1], [8]))
     >>> round(table.calibration_error(), 3), round(table.coverage(min_samples=2), 3)
     (0.2, 0.667)
     """
-    return ERROR.plan(**locals()).binned.table
+    plan = ERROR.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        reference_compat=reference_compat,
+        features=features,
+        n_bins=n_bins,
+        strategy=strategy,
+    )
+    return plan.binned.table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,17 +51,14 @@ class PerImage:
         self.entries = [
             _sparse(column, image, binned.entry, n_images, n_entries) for column in columns
         ]
-        code, other = outcomes.code, outcomes.ignored_code
-        truth_image, truth_code = outcomes.truth()
+        truth = outcomes.ground_truth
+        annotated = np.searchsorted(truth.images, truth.image_id[~truth.ignore])
         self.classes = [
-            _sparse(column, row, of, n_images, n_classes)
-            for column, row, of in (
-                (np.ones(len(truth_code)), truth_image, truth_code),
-                (outcomes.hit, image, code),
-                (~outcomes.hit, image, code),
-                (outcomes.iou, image, code),
-                (np.ones(len(other)), ignored, other),
-                (outcomes.ignored_score, ignored, other),
+            _sparse(values, row, code, n_images, n_classes)
+            for row, (values, code) in zip(
+                (annotated, image, image, image, ignored, ignored),
+                outcomes.class_columns(),
+                strict=True,
             )
         ]
         self.batch = max(1, BATCH_NUMBERS // max(n_entries, n_classes, n_images, 1))
@@ -164,8 +161,8 @@ class CalibratedTargets:
             uniform = self.rng.random(n)
         else:
             noise = self.rng.standard_normal((1, n))
-            one = slice(replicate, replicate + 1)
-            uniform = self.redraws.uniform(self.correlation, noise, one)[0]
+            row = slice(replicate, replicate + 1)
+            uniform = self.redraws.uniform(self.correlation, noise, row)[0]
         target = np.empty(n)
         if self.kind == "tp":
             target[self.order] = uniform < self.score
@@ -186,10 +183,11 @@ def resampled_values(
     tables = [(PerImage(plans[names[0]].binned, n_images), names) for names in by_table]
     batch = min(images.batch for images, _ in tables)
     parts: dict[Key, list[Float64Array]] = {name: [] for name in plans}
-    weights: Iterable[Float64Array] = [np.empty((0, n_images))]
-    if n_images > 1:
-        weights = image_weights(n_images, n_resamples, batch, rng)
-    for weight in weights:
+    if n_images < 2:
+        n_resamples = 0
+    for start in range(0, max(n_resamples, 1), batch):
+        size = min(batch, n_resamples - start)
+        weight = unit_counts(n_images, size, rng).astype(np.float64)
         for images, names in tables:
             values = images.values([plans[name] for name in names], weight)
             for name, value in zip(names, values, strict=True):
@@ -205,31 +203,30 @@ def calibrated_values(
     Plans of the same detections see the same targets; whatever else there is, the numbers of a plan
     are the same.
     """
-    parts: dict[Key, list[Float64Array]] = {name: [] for name in plans}
+    values: dict[Key, list[Float64Array]] = {name: [] for name in plans}
     for names in _grouped(plans, lambda p: (id(p.binned.outcomes), p.binned.table.target)):
         rng = fixed(seed)
-        some = plans[names[0]].binned
-        targets = CalibratedTargets(some.outcomes, some.table.target, n_floor, rng)
-        binned = {id(plans[name].binned): plans[name].binned for name in names}
-        largest = max(one.table.entries.shape[1] for one in binned.values())
-        batch = max(1, BATCH_NUMBERS // max(largest, 1))
+        tables = {id(plans[name].binned): plans[name].binned for name in names}
+        outcomes = plans[names[0]].binned.outcomes
+        targets = CalibratedTargets(outcomes, plans[names[0]].binned.table.target, n_floor, rng)
+        n_entries = {key: binned.table.entries.shape[1] for key, binned in tables.items()}
+        batch = max(1, BATCH_NUMBERS // max(*n_entries.values(), 1))
         for start in range(0, n_floor, batch):
             rows = range(start, min(start + batch, n_floor))
             sums = {
-                number: np.empty((len(EntrySums._fields), len(rows), one.table.entries.shape[1]))
-                for number, one in binned.items()
+                key: np.empty((len(EntrySums._fields), len(rows), size))
+                for key, size in n_entries.items()
             }
             for place, replicate in enumerate(rows):
-                columns = entry_columns(some.outcomes.score, targets.draw(replicate))
-                for number, one in binned.items():
-                    size = one.table.entries.shape[1]
-                    for out_of, column in zip(sums[number], columns, strict=True):
-                        out_of[place] = np.bincount(one.entry, column, minlength=size)
+                columns = entry_columns(outcomes.score, targets.draw(replicate))
+                for key, binned in tables.items():
+                    for sum_of, column in zip(sums[key], columns, strict=True):
+                        sum_of[place] = np.bincount(binned.entry, column, minlength=n_entries[key])
             for name in names:
                 table, entries = plans[name].binned.table, sums[id(plans[name].binned)]
-                shown = plans[name].evaluate(table.layout, EntrySums(*entries), table.class_sums)
-                parts[name].append(shown)
-    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+                value = plans[name].evaluate(table.layout, EntrySums(*entries), table.class_sums)
+                values[name].append(value)
+    return {name: np.concatenate(blocks) for name, blocks in values.items()}
 
 
 def _grouped(plans: Mapping[Key, Plan], of: Callable[[Plan], Hashable]) -> Iterable[list[Key]]:
@@ -238,15 +235,6 @@ def _grouped(plans: Mapping[Key, Plan], of: Callable[[Plan], Hashable]) -> Itera
     for name, plan in plans.items():
         groups.setdefault(of(plan), []).append(name)
     return groups.values()
-
-
-def image_weights(
-    n_images: int, n_resamples: int, batch: int, rng: np.random.Generator
-) -> Iterator[Float64Array]:
-    """Yield how often every image is drawn, in blocks of replicates."""
-    for start in range(0, n_resamples, batch):
-        size = min(batch, n_resamples - start)
-        yield unit_counts(n_images, size, rng).astype(np.float64)
 
 
 def images_drawn(
@@ -259,13 +247,14 @@ def images_drawn(
             "use one of the named metrics"
         )
     images = ground_truth.images
-    found, boxes = (_rows_of(one.image_id, images) for one in (detections, ground_truth))
+    detection_rows = _rows_of(detections.image_id, images)
+    truth_rows = _rows_of(ground_truth.image_id, images)
 
     def tables(drawn: IntArray) -> tuple[Detections, GroundTruth]:
         sizes = None if ground_truth.sizes is None else ground_truth.sizes[drawn]
-        truth = _renumbered(ground_truth, [boxes[image] for image in drawn])
+        truth = _renumbered(ground_truth, [truth_rows[image] for image in drawn])
         return (
-            _renumbered(detections, [found[image] for image in drawn]),
+            _renumbered(detections, [detection_rows[image] for image in drawn]),
             truth.replaced({"images": np.arange(len(drawn)), "sizes": sizes, "file_names": None}),
         )
 

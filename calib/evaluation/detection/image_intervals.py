@@ -1,4 +1,4 @@
-"""From draws of images to the interval of a detection measure: that of every other report.
+"""From draws of images to the interval of a detection measure: that of measures other report.
 
 Calibration errors are inverted, so that what chance adds is taken off; means take the moments of
 their draws. What chance explains is decided for all measures that stand together.
@@ -7,13 +7,14 @@ their draws. What chance explains is decided for all measures that stand togethe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.evaluation.detection.cell_sums import first_of
+from calib._core.matching import first_of_each
 from calib.evaluation.detection.image_draws import (
     Key,
     PerImage,
@@ -76,13 +77,13 @@ def draw(
     seed : int, default=None
         Seed of the calibrated scores; None draws one.
     """
-    every: dict[tuple[Key, str], Plan] = {(name, ""): plan for name, plan in plans.items()}
+    measures: dict[tuple[Key, str], Plan] = {(name, ""): plan for name, plan in plans.items()}
     for name, plan in plans.items():
         gaps, n_entries = plan.gaps(), len(plan.binned.table.entry_cell)
         if gaps is not None and 0 < n_entries * max(n_resamples, n_floor) <= LAW_NUMBERS:
-            every[name, "gaps"] = gaps
-    resampled = resampled_values(every, n_images, n_resamples, rng)
-    with_floor = {key: plan for key, plan in every.items() if plan.has_floor}
+            measures[name, "gaps"] = gaps
+    resampled = resampled_values(measures, n_images, n_resamples, rng)
+    with_floor = {key: plan for key, plan in measures.items() if plan.has_floor}
     calibrated = calibrated_values(
         with_floor, n_floor, int(rng.integers(2**63)) if seed is None else seed
     )
@@ -102,9 +103,9 @@ def chance_of(
 ) -> dict[Key, tuple[float, float]]:
     """Return what chance explains, for all measures with a floor together, in their order."""
     known = {
-        name: one.calibrated
-        for name, one in draws.items()
-        if one.calibrated is not None and not np.isnan(one.calibrated).any()
+        name: drawn.calibrated
+        for name, drawn in draws.items()
+        if drawn.calibrated is not None and not np.isnan(drawn.calibrated).any()
     }
     if not known:
         return {}
@@ -136,25 +137,24 @@ def measured(
     floor = _floor_of(draws.calibrated, chance, confidence_level)
     kept = ~np.isnan(draws.resampled)
     resampled = draws.resampled[kept]
-    low = high = NOTHING
-    value = usual if plan.options is None else NOTHING
+    ends = (usual if plan.options is None else NOTHING, NOTHING, NOTHING)
     if np.isnan(usual) or len(resampled) < 2:
-        return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
+        return _interval(usual, ends, resampled, confidence_level, floor), floor
     if plan.options is None:
         low, high = mean_ends(
             PerImage(plan.binned, n_images).moments(plan), confidence_level, (0.0, 1.0)
         )
-        low, high = min(low, usual), max(high, usual)  # sums in another order
+        ends = usual, min(low, usual), max(high, usual)  # sums in another order
     elif draws.calibrated is not None and chance is not None:
-        value, low, high, _ = invert(
+        ends = invert(
             usual,
             draws.calibrated,
             resampled,
             confidence_level,
             law=_law(plan, draws, kept),
             ceiling=chance[1] + ROUNDING,
-        )
-    return _interval(usual, (value, low, high), resampled, confidence_level, floor), floor
+        )[:3]
+    return _interval(usual, ends, resampled, confidence_level, floor), floor
 
 
 def changed(plan: Plan, step: float, draws: Float64Array, confidence_level: float) -> Interval:
@@ -188,22 +188,13 @@ def _interval(
     confidence_level: float,
     floor: Interval | None = None,
 ) -> Interval:
-    value, low, high = ends
-    enough = len(draws) > 1 and not np.isnan(usual)
-    return Interval(
-        value=value,
-        low=low,
-        high=high,
-        confidence_level=confidence_level,
-        mean=float(np.mean(draws)) if enough else NOTHING,
-        median=float(np.median(draws)) if enough else NOTHING,
-        standard_deviation=float(np.std(draws, ddof=1)) if enough else NOTHING,
-        n_resamples=len(draws),
-        usual=usual,
-        floor=NOTHING if floor is None else floor.value,
-        floor_low=NOTHING if floor is None else floor.low,
-        floor_high=NOTHING if floor is None else floor.high,
+    known = draws if len(draws) > 1 and not np.isnan(usual) else np.full(2, NOTHING)
+    interval = replace(
+        summarized(*ends, confidence_level, known), n_resamples=len(draws), usual=usual
     )
+    if floor is None:
+        return interval
+    return replace(interval, floor=floor.value, floor_low=floor.low, floor_high=floor.high)
 
 
 def _floor_of(
@@ -235,10 +226,10 @@ def _law(plan: Plan, draws: Draws, kept: Float64Array) -> GapLaw | None:
     resampled = draws.resampled_gaps[kept] - terms.signed[shown]
     calibrated = draws.calibrated_gaps
     n = max(len(resampled), len(calibrated))
-    resampled, calibrated = (one[np.arange(n) % len(one)] for one in (resampled, calibrated))
+    resampled, calibrated = (gaps[np.arange(n) % len(gaps)] for gaps in (resampled, calibrated))
     norm = absolute_sum
     if plan.options.reduce == "mce":
-        norm = partial(_largest_of_tables, start=first_of(terms.table[shown]))
+        norm = partial(_largest_of_tables, start=first_of_each(terms.table[shown]))
     return GapLaw(direction, calibrated, resampled, norm)
 
 

@@ -12,6 +12,8 @@ from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.detection.tables import DetectionTable
 
 LAECE = METRICS["localization_aware_calibration_error"]
+LAACE = METRICS["localization_aware_absolute_error"]
+SQUARED_ERROR = METRICS["score_iou_squared_error"]
 
 
 def localization_aware_calibration_error(
@@ -95,12 +97,23 @@ def localization_aware_calibration_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_aware_calibration_error
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(localization_aware_calibration_error(found, truth), 3)
+    >>> round(localization_aware_calibration_error(detections, truth), 3)
     0.275
     """
-    return LAECE.value(**locals())
+    plan = LAECE.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        zero_iou=zero_iou,
+        reference_compat=reference_compat,
+        n_bins=n_bins,
+        strategy=strategy,
+    )
+    return plan.checked_value(LAECE.name)
 
 
 def localization_aware_absolute_error(
@@ -166,12 +179,15 @@ def localization_aware_absolute_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_aware_absolute_error
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(localization_aware_absolute_error(found, truth), 3)
+    >>> round(localization_aware_absolute_error(detections, truth), 3)
     0.275
     """
-    return METRICS["localization_aware_absolute_error"].value(**locals())
+    plan = LAACE.plan(
+        detections, ground_truth, iou_threshold, threshold, matches, zero_iou, reference_compat
+    )
+    return plan.checked_value(LAACE.name)
 
 
 def score_iou_squared_error(
@@ -231,12 +247,21 @@ def score_iou_squared_error(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import score_iou_squared_error
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(score_iou_squared_error(found, truth), 5)
+    >>> round(score_iou_squared_error(detections, truth), 5)
     0.09125
     """
-    return METRICS["score_iou_squared_error"].value(**locals())
+    plan = SQUARED_ERROR.plan(
+        detections,
+        ground_truth,
+        iou_threshold=iou_threshold,
+        threshold=threshold,
+        matches=matches,
+        zero_iou=zero_iou,
+        classes_without_gt=classes_without_gt,
+    )
+    return plan.checked_value(SQUARED_ERROR.name)
 
 
 def localization_table(
@@ -285,10 +310,13 @@ def localization_table(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_table
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> table = localization_table(found, truth)
+    >>> table = localization_table(detections, truth)
     >>> round(table.calibration_error(average="macro"), 3)
     0.275
     """
-    return LAECE.plan(**locals()).binned.table
+    plan = LAECE.plan(
+        detections, ground_truth, iou_threshold, threshold, matches, zero_iou, n_bins=n_bins
+    )
+    return plan.binned.table

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from calib._border.checks import check_overlap
 from calib._border.typing import Float64Array, IntArray
-from calib.detection.lrp import MatchedScores, Threshold, ZeroIou, check_iou_threshold
+from calib.detection.lrp import MatchedScores, Threshold, ZeroIou
 from calib.detection.matching import Matches, match
 from calib.detection.tables.detections import Detections
 from calib.detection.tables.ground_truth import GroundTruth
@@ -127,13 +129,13 @@ def localization_recall_precision(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_recall_precision
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> localization_recall_precision(found, truth, threshold=0.5)
+    >>> localization_recall_precision(detections, truth, threshold=0.5)
     LocalizationRecallPrecision(value=0.6250, localization=0.2500, false_positive=0.0000, \
 false_negative=0.5000, 1 classes)
     """
-    plan = LRP.plan(**locals())
+    plan = LRP.plan(detections, ground_truth, iou_threshold, threshold, matches, zero_iou)
     plan.checked_value(LRP.name)
     return localization_recall_precision_of(plan.binned.table, threshold)
 
@@ -184,13 +186,13 @@ def optimal_localization_recall_precision(
     --------
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import optimal_localization_recall_precision
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> best = optimal_localization_recall_precision(found, truth)
+    >>> best = optimal_localization_recall_precision(detections, truth)
     >>> best.value, best.threshold
     (0.625, array([0.9]))
     """
-    iou_threshold = check_iou_threshold(iou_threshold)
+    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)
     rows = MatchedScores.from_matches(
@@ -224,31 +226,23 @@ def localization_recall_precision_of(
     >>> from calib.detection import Detections, GroundTruth
     >>> from calib.evaluation import localization_table
     >>> from calib.evaluation import localization_recall_precision_of
-    >>> found = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
+    >>> detections = Detections([[0, 0, 4, 3], [20, 0, 24, 4]], [0.9, 0.4], [1, 1], [7, 7])
     >>> truth = GroundTruth([[0, 0, 4, 4], [0, 10, 4, 14]], [1, 1], [7, 7])
-    >>> round(localization_recall_precision_of(localization_table(found, truth)).value, 3)
+    >>> round(localization_recall_precision_of(localization_table(detections, truth)).value, 3)
     0.75
     """
     sums = table.class_sums
-    parts = cell_sums.lrp_parts(sums, table.iou_threshold)
     if isinstance(threshold, Mapping):
         limits = [float(threshold.get(label, 0.0)) for label in table.class_label.tolist()]
     else:
         limits = [0.0 if threshold is None else float(threshold)] * len(table.class_label)
-    means = [float(cell_sums.mean_known(part)) for part in parts]
-    counts = [np.rint(count).astype(np.intp) for count in sums[:3]]
+    of_class = cell_sums.lrp_parts(sums, table.iou_threshold)._asdict()
+    ratios = cell_sums.lrp_ratios(sums, table.iou_threshold)
+    numbers: dict[str, Any] = {f"class_{name}": part for name, part in of_class.items()}
+    for name, ratio in zip(of_class, ratios, strict=True):
+        numbers[name] = float(cell_sums.mean_ratio(ratio))
+    for name in ("n_truth", "n_true_positive", "n_false_positive"):
+        numbers[name] = np.rint(getattr(sums, name)).astype(np.intp)
     return LocalizationRecallPrecision(
-        value=means[0],
-        localization=means[1],
-        false_positive=means[2],
-        false_negative=means[3],
-        class_label=table.class_label,
-        class_value=parts.value,
-        class_localization=parts.localization,
-        class_false_positive=parts.false_positive,
-        class_false_negative=parts.false_negative,
-        n_truth=counts[0],
-        n_true_positive=counts[1],
-        n_false_positive=counts[2],
-        threshold=np.array(limits, dtype=np.float64),
+        **numbers, class_label=table.class_label, threshold=np.array(limits, dtype=np.float64)
     )

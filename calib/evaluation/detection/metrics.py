@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.typing import Float64Array, LabelArray
+from calib._border.typing import Float64Array
 from calib._border.warn import warn
 from calib._core.binning import Strategy
 from calib.detection.lrp import Threshold, ZeroIou
@@ -27,12 +27,12 @@ from calib.evaluation.detection.cell_sums import (
     absolute_ratio,
     calibration_error,
     error_terms,
-    lrp_ratio,
+    lrp_ratios,
     mean_ratio,
     squared_ratio,
 )
 from calib.evaluation.detection.outcomes import Target, collect, make_grid
-from calib.evaluation.detection.tables import Binned, bin_outcomes, check
+from calib.evaluation.detection.tables import Binned, bin_outcomes
 from calib.warnings import NothingToMeasureWarning
 
 Evaluate = Callable[[Layout, EntrySums, ClassSums], Any]
@@ -74,8 +74,13 @@ class Plan:
         """Return what shows the signed terms of the error instead; None for means."""
         if self.options is None:
             return None
-        shown = self.terms().weight > 0
-        return Plan(self.binned, partial(_signed_terms, options=self.options, shown=shown))
+        options, shown = self.options, self.terms().weight > 0
+
+        def signed_terms(layout: Layout, entries: EntrySums, classes: ClassSums) -> Float64Array:
+            signed = error_terms(layout, entries, classes, options, shown).signed
+            return np.asarray(signed[..., shown])
+
+        return Plan(self.binned, signed_terms)
 
     def terms(self) -> Terms:
         """Return the terms of the error of the sample; a calibration error has some."""
@@ -125,20 +130,16 @@ class Metric:
     average: Average = "pooled"
     has_floor: bool = True
 
-    def value(self, detections: Detections, ground_truth: GroundTruth, **options: Any) -> float:
-        """Return the number for the options of its public function; warn if it is NaN."""
-        return self.plan(detections, ground_truth, **options).checked_value(self.name)
-
     def plan(
         self,
         detections: Detections,
         ground_truth: GroundTruth,
-        *,
         iou_threshold: float,
         threshold: Threshold = None,
         matches: Matches | None = None,
         zero_iou: ZeroIou = "strict",
         reference_compat: bool = False,
+        *,
         features: Sequence[str] = ("score",),
         n_bins: int | Sequence[int] = 1,
         strategy: Strategy = "uniform",
@@ -169,23 +170,24 @@ class Metric:
         return self.of(bin_outcomes(outcomes, grid, self.target), checked)
 
     def options(self, **options: Any) -> ErrorOptions:
-        """Return how sums become the number, checked."""
-        return check(ErrorOptions(**{"average": self.average, **options}))
+        """Return how sums become the number."""
+        return ErrorOptions(**{"average": self.average, **options})
 
-    def of(self, binned: Binned, options: ErrorOptions | None = None) -> Plan:
+    def of(self, binned: Binned, options: ErrorOptions) -> Plan:
         """Return the metric of rows that are summed up already."""
-        options = options or self.options()
         if self.ratio is None:
             return Plan(binned, partial(calibration_error, options=options), options)
-        threshold = binned.table.iou_threshold
-        ratio = partial(self.ratio, options=options, iou_threshold=threshold)
+        ratio = partial(self.ratio, options=options)
         return Plan(
-            binned, partial(_mean_of_ratio, ratio=ratio), ratio=ratio, has_floor=self.has_floor
+            binned, lambda *sums: mean_ratio(ratio(*sums)), ratio=ratio, has_floor=self.has_floor
         )
 
 
-def _lrp(name: str, part: int) -> Metric:
-    return Metric(name, "iou", partial(lrp_ratio, part=part), has_floor=False)
+def _lrp(name: str, component: int) -> Metric:
+    def ratio(layout: Layout, entries: Any, classes: ClassSums, options: Any) -> Ratio:
+        return lrp_ratios(classes, layout.iou_threshold)[component]
+
+    return Metric(name, "iou", ratio, has_floor=False)
 
 
 #: All metrics, by the names of functions and reports.
@@ -207,21 +209,3 @@ METRICS = {
     "lrp_false_positive": _lrp("its false positive component", 2),
     "lrp_false_negative": _lrp("its false negative component", 3),
 }
-
-
-def _mean_of_ratio(
-    layout: Layout, entries: EntrySums, classes: ClassSums, *, ratio: Callable[..., Ratio]
-) -> Any:
-    return mean_ratio(ratio(layout, entries, classes))
-
-
-def _signed_terms(
-    layout: Layout,
-    entries: EntrySums,
-    classes: ClassSums,
-    *,
-    options: ErrorOptions,
-    shown: LabelArray,
-) -> Float64Array:
-    signed = error_terms(layout, entries, classes, options, shown).signed
-    return np.asarray(signed[..., shown])

@@ -9,9 +9,15 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, describe, is_integer
+from calib._border.checks import (
+    check_integer,
+    check_option,
+    check_overlap,
+    describe,
+    is_integer,
+)
 from calib._border.limits import MOST_BINS
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import Strategy
 from calib.detection.lrp import (
@@ -20,7 +26,6 @@ from calib.detection.lrp import (
     ZeroIou,
     all_classes,
     apply_thresholds,
-    check_iou_threshold,
     check_matches,
     truth_counts,
 )
@@ -76,11 +81,17 @@ class Outcomes:
         """Return the position of the image of detections in ``ground_truth.images``."""
         return np.searchsorted(self.ground_truth.images, self.detections.image_id[rows])
 
-    def truth(self) -> tuple[IntArray, IntArray]:
-        """Return image and class index of every box that can be missed."""
-        known = ~self.ground_truth.ignore
-        image = np.searchsorted(self.ground_truth.images, self.ground_truth.image_id[known])
-        return image, np.searchsorted(self.class_label, self.ground_truth.labels[known])
+    def class_columns(self) -> list[tuple[LabelArray, IntArray]]:
+        """Return what `ClassSums` are sums of, in that order, with the class index of each row."""
+        truth = self.ground_truth.labels[~self.ground_truth.ignore]
+        return [
+            (np.ones(len(truth)), np.searchsorted(self.class_label, truth)),
+            (self.hit, self.code),
+            (~self.hit, self.code),
+            (self.iou, self.code),
+            (np.ones(len(self.ignored)), self.ignored_code),
+            (self.ignored_score, self.ignored_code),
+        ]
 
     def values(self, features: Sequence[str]) -> list[Float64Array]:
         """Return the columns to bin, in [0, 1]; positions beyond the image are clipped."""
@@ -107,7 +118,7 @@ def collect(
     matches: Matches | None,
 ) -> Outcomes:
     """Match unless that was done, drop what is below its threshold, and line up the rest."""
-    iou_threshold = check_iou_threshold(iou_threshold)
+    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
     keep = apply_thresholds(detections, threshold)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)
@@ -198,8 +209,8 @@ def make_grid(
             f"n_bins={describe(n_bins)} for {len(names)} features makes {math.prod(counts)} cells; "
             f"at most {MOST_CELLS:,} are allowed: pass fewer bins or fewer features"
         )
-    own = class_edges and strategy == "quantile"
-    return Grid(names, counts, strategy, own, right_closed, all_classes)
+    class_edges = class_edges and strategy == "quantile"
+    return Grid(names, counts, strategy, class_edges, right_closed, all_classes)
 
 
 def edges_of(grid: Grid, outcomes: Outcomes, values: list[Float64Array]) -> list[Float64Array]:
@@ -217,8 +228,8 @@ def edges_of(grid: Grid, outcomes: Outcomes, values: list[Float64Array]) -> list
     for column, n in zip(values, grid.n_bins, strict=True):
         edges = np.tile(binning.uniform_edges(n), (n_classes, 1))
         if grid.strategy == "quantile" and len(column):
-            for k, part in zip(present, np.split(column[order], start[1:]), strict=True):
-                edges[k] = binning.quantile_edges(part, n)
+            for k, block in zip(present, np.split(column[order], start[1:]), strict=True):
+                edges[k] = binning.quantile_edges(block, n)
         out.append(edges)
     return out
 
@@ -245,8 +256,8 @@ def _bins(
     if grid.strategy == "uniform":
         if not grid.right_closed:
             return binning.uniform_cells(column, n)
-        found: IntArray = np.clip(np.ceil(column * n) - 1, 0, n - 1).astype(np.intp)
-        return found
+        bins: IntArray = np.clip(np.ceil(column * n) - 1, 0, n - 1).astype(np.intp)
+        return bins
     if not grid.class_edges:
         side: Literal["left", "right"] = "left" if grid.right_closed else "right"
         return np.searchsorted(edges[0, 1:-1], column, side=side)

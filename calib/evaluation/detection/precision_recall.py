@@ -43,7 +43,7 @@ def curves(
 ) -> Curves:
     """Compute all curves; `labels` are the classes, sorted."""
     queue = Queue.build(detections, ground_truth, max_detections)
-    line = _Line(queue, detections, labels)
+    ranking = _Ranking(queue, detections, labels)
     truth_class = np.searchsorted(labels, ground_truth.labels)
     shape = (len(AREA_RANGES), len(iou_thresholds))
     precision = np.full((*shape, len(RECALLS), len(labels)), np.nan)
@@ -60,18 +60,18 @@ def curves(
         ignored = ground_truth.ignore | outside(ground_truth.area, area_range)
         n_truth = np.bincount(truth_class[~ignored], minlength=len(labels))
         needed = _needed(n_truth)
-        line.count(~queue.ignored_if_unmatched(area_range))
+        ranking.count(~queue.ignored_if_unmatched(area_range))
         ordered = core.by_preference(pairs, ignored)
         for t, threshold in enumerate(iou_thresholds):
             enough = ordered.take(core.Overlap(float(threshold), True).admits(ordered.iou))
             chosen = core.first_come(enough, len(queue.order), ground_truth.ignore)
-            found = np.flatnonzero(chosen >= 0)
-            right = ~ignored[enough.truth[chosen[found]]]
-            precision[a, t] = line.precision(found, right, needed)
-            hits = found[right]
+            matched = np.flatnonzero(chosen >= 0)
+            correct = ~ignored[enough.truth[chosen[matched]]]
+            precision[a, t] = ranking.precision(matched, correct, needed)
+            hits = matched[correct]
             for m, limit in enumerate(limits):
                 within = hits[queue.rank[hits] < limit]
-                counts = np.bincount(line.class_of[within], minlength=len(labels))
+                counts = np.bincount(ranking.class_of[within], minlength=len(labels))
                 recall[a, t, m] = counts / np.maximum(n_truth, 1)
         precision[a][..., n_truth == 0] = np.nan
         recall[a][..., n_truth == 0] = np.nan
@@ -88,17 +88,17 @@ def _needed(n_truth: IntArray) -> IntArray:
     return np.maximum(k, 1)
 
 
-class _Line:
+class _Ranking:
     """Detections of each class in one line over all images, by falling score.
 
     Equal scores stand in the order of images, in an image in the order of the rows.
     """
 
     def __init__(self, queue: Queue, detections: Detections, labels: IntArray) -> None:
-        own = detections.labels[queue.order]
-        self.class_of = np.searchsorted(labels, own)
+        label = detections.labels[queue.order]
+        self.class_of = np.searchsorted(labels, label)
         known = self.class_of < len(labels)
-        known[known] = labels[self.class_of[known]] == own[known]
+        known[known] = labels[self.class_of[known]] == label[known]
         self.class_of[~known] = len(labels)  # classes that are annotated nowhere come last
         self.row = np.lexsort((-detections.scores[queue.order], self.class_of))
         self.place = np.empty_like(self.row)
@@ -113,26 +113,28 @@ class _Line:
         self.counted = counted
         self.total = np.concatenate([[0], np.cumsum(counted[self.row])])
 
-    def precision(self, found: IntArray, right: core.BoolArray, needed: IntArray) -> Float64Array:
+    def precision(
+        self, matched: IntArray, correct: core.BoolArray, needed: IntArray
+    ) -> Float64Array:
         """Return precision at all recalls, (n_recalls, n_classes).
 
-        `found` are the detections that match a box, `right` those of them that match a counted one.
-        Only they are visited; what lies between them is known from running counts.
+        `matched` are the detections that match a box, `correct` marks those whose box counts. Only
+        they are visited; what lies between them is known from running counts.
         """
-        order = np.argsort(self.place[found])
-        found, right = found[order], right[order]
-        change = np.concatenate([[0], np.cumsum(right.astype(np.intp) - self.counted[found])])
-        before = change[np.searchsorted(self.class_of[found], self.classes)]
-        hit = np.flatnonzero(right)
-        place, own = self.place[found[hit]], self.class_of[found[hit]]
-        first = np.searchsorted(own, self.classes)
-        n_right = np.arange(len(hit)) - first[own] + 1
-        n = self.total[place + 1] - self.total[self.first[own]] + change[hit + 1] - before[own]
-        values, code = np.unique(n_right / n, return_inverse=True)
-        shift = (len(self.classes) - own) * (len(values) + 1)  # later classes never reach earlier
-        best = np.maximum.accumulate((code + shift)[::-1])[::-1] - shift
+        order = np.argsort(self.place[matched])
+        matched, correct = matched[order], correct[order]
+        change = np.concatenate([[0], np.cumsum(correct.astype(np.intp) - self.counted[matched])])
+        before = change[np.searchsorted(self.class_of[matched], self.classes)]
+        hit = np.flatnonzero(correct)
+        place, code = self.place[matched[hit]], self.class_of[matched[hit]]
+        first = np.searchsorted(code, self.classes)
+        n_hits = np.arange(len(hit)) - first[code] + 1
+        n = self.total[place + 1] - self.total[self.first[code]] + change[hit + 1] - before[code]
+        values, level = np.unique(n_hits / n, return_inverse=True)
+        shift = (len(self.classes) - code) * (len(values) + 1)  # later classes never reach earlier
+        best = np.maximum.accumulate((level + shift)[::-1])[::-1] - shift
         envelope = np.append(values[best], 0.0)
-        n_hits = np.diff(np.append(first, len(hit)))
-        reached = np.where(needed <= n_hits, first + needed - 1, len(hit))
+        n_of_class = np.diff(np.append(first, len(hit)))
+        reached = np.where(needed <= n_of_class, first + needed - 1, len(hit))
         result: Float64Array = envelope[reached]
         return result

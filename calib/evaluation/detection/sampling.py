@@ -174,9 +174,9 @@ def detection_metric_interval(
     >>> boxes = np.tile([0.0, 0.0, 4.0, 4.0], (n, 1))
     >>> real = np.arange(n) * 0.618 % 1 < score
     >>> truth = GroundTruth(boxes[real], np.ones(real.sum()), np.flatnonzero(real), images=range(n))
-    >>> found = Detections(boxes, score, np.ones(n), np.arange(n))
+    >>> detections = Detections(boxes, score, np.ones(n), np.arange(n))
     >>> result = detection_metric_interval(
-    ...     "detection_calibration_error", found, truth, n_resamples=200, random_state=0
+    ...     "detection_calibration_error", detections, truth, n_resamples=200, random_state=0
     ... )
     >>> print(f"{result.value:.3f}, if calibrated {result.floor:.3f}")
     0.015, if calibrated 0.053
@@ -308,8 +308,8 @@ def detection_metric_difference(
         after, ground_truth, threshold=threshold_after, matches=matches_after, **options
     )
     draws = resampled_values({0: first, 1: second}, n_images, n_resamples, rng)
-    one, two = (plan.checked_value("the metric") for plan in (first, second))
-    return changed(first, two - one, draws[1] - draws[0], confidence_level)
+    value_before, value_after = (plan.checked_value("the metric") for plan in (first, second))
+    return changed(first, value_after - value_before, draws[1] - draws[0], confidence_level)
 
 
 def _plan_of(metric: str) -> Callable[..., Plan]:

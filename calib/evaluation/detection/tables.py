@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
+from calib._border.checks import check_integer
 from calib._border.typing import Float64Array, IntArray
+from calib._core.binning import quotient
 from calib.evaluation.detection import cell_sums
 from calib.evaluation.detection.cell_sums import (
     Average,
@@ -19,13 +20,7 @@ from calib.evaluation.detection.cell_sums import (
     Reduce,
     WithoutTruth,
 )
-from calib.evaluation.detection.outcomes import (
-    Grid,
-    Outcomes,
-    Target,
-    cells_of,
-    edges_of,
-)
+from calib.evaluation.detection.outcomes import Grid, Outcomes, Target, cells_of, edges_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,25 +83,21 @@ class DetectionTable:
         sums = np.zeros((len(ClassSums._fields), len(classes)))
         keys, entries = [], []
         n_cells = self.n_cells
-        for part in (self, other):
-            code = np.searchsorted(classes, part.class_label)
-            sums[:, code] += part.classes
-            keys.append(code[part.entry_class] * n_cells + part.entry_cell)
-            entries.append(part.entries)
+        for table in (self, other):
+            code = np.searchsorted(classes, table.class_label)
+            sums[:, code] += table.classes
+            keys.append(code[table.entry_class] * n_cells + table.entry_cell)
+            entries.append(table.entries)
         key, index = np.unique(np.concatenate(keys), return_inverse=True)
-        both = np.concatenate(entries, axis=1)
-        merged = np.array([np.bincount(index, row, minlength=len(key)) for row in both])
-        return DetectionTable(
-            features=self.features,
-            edges=self.edges,
-            target=self.target,
-            iou_threshold=self.iou_threshold,
+        columns = np.concatenate(entries, axis=1)
+        merged = np.array([np.bincount(index, row, minlength=len(key)) for row in columns])
+        return replace(
+            self,
             class_label=classes,
             entry_class=key // n_cells,
             entry_cell=key % n_cells,
             entries=merged,
             classes=sums,
-            right_closed=self.right_closed,
         )
 
     # ------------------------------------------------------------------------------------- shape
@@ -136,7 +127,13 @@ class DetectionTable:
     def layout(self) -> Layout:
         """Class and cell of the entries, as the error functions take them."""
         n_score_bins = self.n_bins[self.features.index("score")]
-        return Layout(self.entry_class, self.entry_cell, len(self.class_label), n_score_bins)
+        return Layout(
+            self.entry_class,
+            self.entry_cell,
+            len(self.class_label),
+            n_score_bins,
+            self.iou_threshold,
+        )
 
     @property
     def sums(self) -> EntrySums:
@@ -182,9 +179,7 @@ class DetectionTable:
         options = ErrorOptions(
             reduce, average, min_samples, renormalise, classes_without_gt, debiased=debiased
         )
-        return float(
-            cell_sums.calibration_error(self.layout, self.sums, self.class_sums, check(options))
-        )
+        return float(cell_sums.calibration_error(self.layout, self.sums, self.class_sums, options))
 
     def class_errors(
         self, *, reduce: Reduce = "ece", min_samples: int = 1, renormalise: bool = False
@@ -196,8 +191,8 @@ class DetectionTable:
         reduce, min_samples, renormalise
             As for `detection_calibration_error`.
         """
-        options = check(ErrorOptions(reduce, "macro", min_samples, renormalise))
-        return cell_sums.class_errors(self.layout, self.sums, self.class_sums, options)[0]
+        options = ErrorOptions(reduce, "macro", min_samples, renormalise)
+        return cell_sums.error_terms(self.layout, self.sums, self.class_sums, options).errors
 
     def absolute_error(self) -> float:
         """Return the mean over classes of the mean ``|score - target|`` of a class."""
@@ -207,8 +202,8 @@ class DetectionTable:
         """Return the mean ``(score - target)**2`` over all detections of classes with boxes."""
         return self._mean(cell_sums.squared_ratio)
 
-    def _mean(self, ratio: Callable[..., cell_sums.Ratio]) -> float:
-        sums = ratio(self.layout, self.sums, self.class_sums, options=ErrorOptions())
+    def _mean(self, sums_of: Callable[..., cell_sums.Ratio]) -> float:
+        sums = sums_of(self.layout, self.sums, self.class_sums, ErrorOptions())
         return float(cell_sums.mean_ratio(sums))
 
     def coverage(self, *, min_samples: int = 1) -> float:
@@ -242,9 +237,7 @@ class DetectionTable:
         counted &= n > 0
         gap = np.where(counted, np.abs(score - target), 0.0).sum(axis=-1)
         total = np.where(counted, n, 0.0).sum(axis=-1)
-        out = np.full(total.shape, np.nan)
-        np.divide(gap, total, out=out, where=total > 0)
-        return out
+        return quotient(gap, total)
 
     def _pooled(self) -> Float64Array:
         """Return sums over classes with boxes of 1, score and target, score bins last."""
@@ -256,16 +249,6 @@ class DetectionTable:
         for row, out in zip(self.entries, sums, strict=False):
             out += np.bincount(cell, row[known], self.n_cells)
         return sums.reshape(3, *others, self.n_bins[at])
-
-
-def check(options: ErrorOptions) -> ErrorOptions:
-    """Raise unless all options are among the allowed ones."""
-    check_option("reduce", options.reduce, ("ece", "ace", "mce"))
-    check_option("average", options.average, ("pooled", "macro", "weighted"))
-    check_option("classes_without_gt", options.classes_without_gt, ("skip", "fp"))
-    check_option("renormalise", options.renormalise, (False, True))
-    check_integer("min_samples", options.min_samples, low=1)
-    return options
 
 
 # ----------------------------------------------------------------------------------------- building
@@ -294,16 +277,12 @@ def bin_outcomes(outcomes: Outcomes, grid: Grid, target: Target) -> Binned:
     edges = edges_of(grid, outcomes, values)
     cell = cells_of(grid, outcomes, values, edges)
     key, entry = np.unique(outcomes.code * grid.n_cells + cell, return_inverse=True)
-    wanted = outcomes.target(target)
-    columns = entry_columns(outcomes.score, wanted)
+    columns = entry_columns(outcomes.score, outcomes.target(target))
     entries = np.array([np.bincount(entry, column, minlength=len(key)) for column in columns])
     n_classes = len(outcomes.class_label)
-    classes = np.zeros((len(ClassSums._fields), n_classes))
-    classes[0] = outcomes.n_truth
-    for row, column in enumerate((outcomes.hit, ~outcomes.hit, outcomes.iou), start=1):
-        classes[row] = np.bincount(outcomes.code, column, minlength=n_classes)
-    classes[4] = np.bincount(outcomes.ignored_code, minlength=n_classes)
-    classes[5] = np.bincount(outcomes.ignored_code, outcomes.ignored_score, minlength=n_classes)
+    classes = [
+        np.bincount(code, values, minlength=n_classes) for values, code in outcomes.class_columns()
+    ]
     table = DetectionTable(
         features=grid.features,
         edges=tuple(edges),
@@ -313,7 +292,7 @@ def bin_outcomes(outcomes: Outcomes, grid: Grid, target: Target) -> Binned:
         entry_class=key // grid.n_cells,
         entry_cell=key % grid.n_cells,
         entries=entries.reshape(len(columns), len(key)),
-        classes=classes,
+        classes=np.array(classes),
         right_closed=grid.right_closed,
     )
     return Binned(table, outcomes, entry)

@@ -236,7 +236,8 @@ def test_options_of_fit(folder, succeeds):
     assert set(fitted("--threshold", "0.4").raw_thresholds_.values()) == {0.4}
     assert fitted("--threshold", "none").threshold is None
     assert fitted("--threshold", "lrp", "--iou-threshold", "0.25").iou_threshold == 0.25
-    grid = fitted("--method", "histogram", "--features", "cx, cy")
+    assert fitted("--form", "published").form == "published"
+    grid = fitted("--method", "grid_histogram", "--features", "cx, cy")
     assert grid.features == ("cx", "cy")
     assert fitted("--target", "tp").target == "tp"
 
@@ -271,7 +272,7 @@ def test_classes_that_share_the_pooled_map_are_named(folder, succeeds, rows):
 def test_a_map_that_harms_is_noted(folder, succeeds):
     succeeds(*FIT)
     succeeds("apply", "cal.json", "found.json.gz", "--out", "good.json")
-    options = ("--method", "histogram", "--features", "cx,cy,w,h", "--per-class", "yes")
+    options = ("--method", "grid_histogram", "--features", "cx,cy,w,h", "--per-class", "yes")
     text = succeeds(*FIT[:2], "gt.json", FIT[3], "good.json", *FIT[5:], *options)
     assert "calib: note: the map makes the squared error larger, from" in text
 

@@ -23,6 +23,7 @@ from calib import (
     PlattCalibrator,
     TemperatureCalibrator,
     load,
+    make_calibrator,
     save,
 )
 from calib.detection import (
@@ -38,7 +39,7 @@ from calib.detection import (
 from tests.support.detector import DETECTIONS, TRUTH, fitted, scene
 
 #: Every name that a detector's calibrator takes.
-MAPS = [*DETECTION_MAPS, *(name for name in CALIBRATORS if name not in DETECTION_MAPS)]
+MAPS = [*DETECTION_MAPS, *CALIBRATORS]
 #: Maps that are monotone in the score.
 MONOTONE = ["identity", "linear", "temperature", "platt", "isotonic", "venn_abers"]
 
@@ -83,8 +84,9 @@ def halves(shared_data: Path) -> dict[str, tuple[Detections, GroundTruth]]:
 @pytest.mark.shared_data
 @pytest.mark.oracle
 def test_pooled_platt_equals_the_converged_reference(halves: Any) -> None:
-    cal = DetectionCalibrator("platt", per_class=False, zero_iou="reference", threshold_folds=None)
-    cal.fit(*halves["minival"])
+    cal = DetectionCalibrator(
+        "platt", form="published", per_class=False, zero_iou="reference", threshold_folds=None
+    ).fit(*halves["minival"])
     assert cal.pooled_map_.slope_[0] == pytest.approx(0.99056, abs=5e-6)
     assert cal.pooled_map_.intercept_[0] == pytest.approx(-0.25283, abs=5e-6)
 
@@ -108,7 +110,11 @@ def test_squared_error_on_other_images(
 ) -> None:
     """Numbers and counts of the reference code at its operating point (its zero-overlap rule)."""
     cal = DetectionCalibrator(
-        calibrator, per_class=per_class, zero_iou="reference", threshold_folds=None
+        calibrator,
+        form="published",
+        per_class=per_class,
+        zero_iou="reference",
+        threshold_folds=None,
     )
     cal.fit(*halves["minival"])
     found, truth = halves["minitest"]
@@ -126,7 +132,12 @@ def test_squared_error_on_other_images(
 def test_counts_at_a_fixed_threshold(halves: Any, calibrator: str, n_kept: int) -> None:
     """Binary targets, 0.3 before and after calibration: the counts of the reference code."""
     cal = DetectionCalibrator(
-        calibrator, target="tp", threshold=0.3, per_class=False, zero_iou="reference"
+        calibrator,
+        form="published",
+        target="tp",
+        threshold=0.3,
+        per_class=False,
+        zero_iou="reference",
     ).fit(*halves["minival"])
     assert cal.operating_mask(halves["minitest"][0]).sum() == n_kept
 
@@ -271,14 +282,15 @@ def test_calibrator_is_an_estimator() -> None:
 
 
 def test_prior_weight_leads_from_one_end_to_the_other() -> None:
-    pooled, own = fitted("platt", per_class=False), fitted("platt", per_class=True)
-    weak, strong = fitted("platt", prior_weight=0), fitted("platt", prior_weight=1e9)
+    platt = PlattCalibrator(smooth_input=False)  # else the classes share the smoothing of all
+    pooled, own = fitted(platt, per_class=False), fitted(platt, per_class=True)
+    weak, strong = fitted(platt, prior_weight=0), fitted(platt, prior_weight=1e9)
     at = pooled.transform(DETECTIONS).scores
     np.testing.assert_allclose(strong.transform(DETECTIONS).scores, at, atol=1e-5)
     np.testing.assert_allclose(
         weak.transform(DETECTIONS).scores, own.transform(DETECTIONS).scores, atol=1e-5
     )
-    between = fitted("platt").class_maps_
+    between = fitted(platt).class_maps_
     for label, cal in between.items():
         x, y = pooled.pooled_map_.intercept_[0], own.class_maps_[label].intercept_[0]
         assert (cal.intercept_[0] - x) * (cal.intercept_[0] - y) <= 1e-3
@@ -316,9 +328,12 @@ def test_isotonic_tables_equal_the_maps_they_were_made_of() -> None:
             )
 
 
+@pytest.mark.parametrize("form", ["default", "published"])
 @pytest.mark.parametrize("name", ["platt", "temperature", "linear"])
-def test_affine_tables_equal_the_maps_they_were_made_of(name: str) -> None:
-    cal = fitted(name, per_class=True)
+def test_affine_tables_equal_the_maps_they_were_made_of(name: str, form: str) -> None:
+    cal = fitted(name, per_class=True, form=form)
+    assert cal.score_map_.kind == ("linear" if name == "linear" else "logistic")
+    assert ("input_smoothing" in cal.score_map_.tables) == (name != "linear" and form == "default")
     p = np.linspace(0.001, 0.999, 300)
     for label in cal.classes_.tolist():
         np.testing.assert_allclose(
@@ -376,10 +391,61 @@ def test_monotone_and_bounded_for_any_data(
         assert (np.diff(mapped) >= -1e-12).all()
 
 
+# ---------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_a_name_stands_for_what_make_calibrator_builds(name: str) -> None:
+    by_name, by_instance = fitted(name), fitted(make_calibrator(name))
+    scores = by_name.transform(DETECTIONS).scores
+    np.testing.assert_array_equal(scores, by_instance.transform(DETECTIONS).scores)
+    assert by_name.raw_thresholds_ == by_instance.raw_thresholds_
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("platt", {"smooth_input": False}),
+        ("temperature", {"smooth_input": False}),
+        ("isotonic", {"smoothing": False}),
+        ("beta", {}),
+        ("histogram", {}),
+    ],
+)
+def test_the_published_form_is_an_option(name: str, options: dict[str, Any]) -> None:
+    published, same = fitted(name, form="published"), fitted(make_calibrator(name, **options))
+    scores = published.transform(DETECTIONS).scores
+    np.testing.assert_array_equal(scores, same.transform(DETECTIONS).scores)
+    if name in ("platt", "isotonic"):
+        assert np.abs(scores - fitted(name).transform(DETECTIONS).scores).max() > 1e-4
+
+
+def test_an_instance_has_its_own_form() -> None:
+    with pytest.raises(ValueError, match=r"form='published' is for calibrators by name.*Platt"):
+        fitted(PlattCalibrator(), form="published")
+
+
+@pytest.mark.parametrize("name", ["platt", "isotonic", "histogram", "linear"])
+@pytest.mark.parametrize("folder", ["format_1", "format_2"])
+def test_names_in_older_files_stand_for_the_published_forms(
+    folder: str, name: str, tmp_path: Path
+) -> None:
+    files = Path(__file__).parents[2] / "files"
+    path = files / folder / f"detection_{name}.json"
+    assert json.loads(path.read_text())["parameters"]["calibrator"] == name
+    old = load(path)
+    assert old.form == "published"
+    assert old.calibrator == ("grid_histogram" if name == "histogram" else name)
+    wanted = fitted(**old.get_params(deep=False)).transform(DETECTIONS).scores
+    again = load(save(old, tmp_path / "cal.json"))
+    assert repr(again) == repr(old)
+    np.testing.assert_array_equal(again.fit(DETECTIONS, TRUTH).transform(DETECTIONS).scores, wanted)
+
+
 # ---------------------------------------------------------------------- features
 
 
-@pytest.mark.parametrize("name", ["histogram", "dependent_logistic", "split_point"])
+@pytest.mark.parametrize("name", ["grid_histogram", "dependent_logistic", "split_point"])
 @pytest.mark.parametrize("features", [("cx", "cy"), ("cx", "cy", "w", "h"), (1, "w"), (0, 1)])
 def test_features(name: str, features: Any) -> None:
     cal = fitted(name, features=features)
@@ -397,10 +463,10 @@ def test_features(name: str, features: Any) -> None:
 
 
 def test_features_that_are_missing() -> None:
-    cal = DetectionCalibrator("histogram", features=("cx",))
+    cal = DetectionCalibrator("grid_histogram", features=("cx",))
     with pytest.raises(ValueError, match="image_size"):
         cal.fit(DETECTIONS.replaced({"image_size": None}), TRUTH)
-    cal = fitted("histogram", features=(1,))
+    cal = fitted("grid_histogram", features=(1,))
     with pytest.raises(ValueError, match=r"column 1 of Detections\.features; it has none"):
         cal.transform(DETECTIONS.replaced({"features": None}))
 
@@ -621,8 +687,8 @@ def test_scores_of_exactly_zero_and_one() -> None:
         ({"prior_weight": -1}, "prior_weight"),
         ({"prior_weight": "weak"}, "prior_weight"),
         ({"features": "cx"}, "features must be a sequence"),
-        ({"features": ("x",), "calibrator": "histogram"}, "features must be names"),
-        ({"features": (-1,), "calibrator": "histogram"}, "features must be names"),
+        ({"features": ("x",), "calibrator": "grid_histogram"}, "features must be names"),
+        ({"features": (-1,), "calibrator": "grid_histogram"}, "features must be names"),
         ({"features": ("cx",)}, "reads scores alone"),
         ({"threshold": "best"}, "threshold"),
         ({"threshold": {1: "a"}}, "threshold"),
@@ -661,13 +727,13 @@ def jsonable() -> list[str]:
 
 CASES: list[dict[str, Any]] = [
     *({"calibrator": name} for name in ("platt", "isotonic", "venn_abers", "linear", "identity")),
-    {"calibrator": "histogram", "features": ("cx", 1), "per_class": True},
     {"calibrator": "grid_histogram", "features": ("cx", 1), "per_class": True},
     {"calibrator": "dependent_logistic", "features": ("w", "h"), "threshold": 0.4},
     {"calibrator": IsotonicCalibrator(centred=True), "threshold": {1: 0.5}, "target": "tp"},
     {"calibrator": LinearCalibrator(), "per_class": False, "threshold": None},
     {"threshold_folds": None},
     {"threshold_folds": 3},
+    {"form": "published"},
 ]
 
 
@@ -751,7 +817,7 @@ def test_torch_module_equals_transform(name: str, per_class: Any) -> None:
     torch = pytest.importorskip("torch")
     from calib.export import to_torch
 
-    with_features = "histogram", "grid_histogram", "dependent_logistic"
+    with_features = "grid_histogram", "dependent_logistic"
     features = ("cx", "cy") if name in with_features else ()
     cal = fitted(name, per_class=per_class, features=features)
     module = to_torch(cal)

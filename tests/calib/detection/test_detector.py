@@ -111,7 +111,9 @@ def test_own_reader_and_writer_and_class_numbers() -> None:
 
 
 def test_positions() -> None:
-    cal = DetectionCalibrator("histogram", features=("cx", "w"), threshold=None).fit(FOUND, TRUTH)
+    cal = DetectionCalibrator("grid_histogram", features=("cx", "w"), threshold=None).fit(
+        FOUND, TRUTH
+    )
     expected = cal.transform(IMAGE).scores
     detector = CalibratedDetector(
         same,

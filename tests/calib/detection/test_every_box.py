@@ -72,7 +72,9 @@ def test_a_match_evaluates_every_box() -> None:
 
 
 @pytest.mark.parametrize("target", ["iou", "tp"])
-@pytest.mark.parametrize("calibrator", ["platt", "isotonic", "temperature", "linear", "histogram"])
+@pytest.mark.parametrize(
+    "calibrator", ["platt", "isotonic", "temperature", "linear", "grid_histogram"]
+)
 @pytest.mark.parametrize("threshold", ["lrp", None, 0.3])
 def test_a_fit_reads_every_box(target: Any, calibrator: str, threshold: Any) -> None:
     cal = DetectionCalibrator(calibrator, target=target, threshold=threshold).fit(FOUND, TRUTH)

@@ -21,7 +21,7 @@ from calib.detection import (
 )
 from tests.support.fractions import sample
 
-WITH_FEATURES = ["histogram", "grid_histogram", "dependent_logistic"]
+WITH_FEATURES = ["grid_histogram", "dependent_logistic"]
 
 
 # ---------------------------------------------------------------------- linear

@@ -32,6 +32,7 @@ from calib.evaluation import (
 )
 
 PUBLISHED: dict[str, Any] = {
+    "form": "published",
     "zero_iou": "reference",
     "threshold_folds": None,
     "fallback": "keep",
@@ -111,7 +112,7 @@ def test_own_maps_keep_as_many_as_raw_scores(calibrator: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::calib.detection.NoOptimalThresholdWarning")
-@pytest.mark.parametrize("calibrator", ["linear", "platt", "isotonic", "histogram", "beta"])
+@pytest.mark.parametrize("calibrator", ["linear", "platt", "isotonic", "grid_histogram", "beta"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 @pytest.mark.parametrize("n", [1, 2, 40])
 def test_classes_of_one_target(calibrator: str, value: float, n: int) -> None:
@@ -133,7 +134,7 @@ def test_classes_of_one_target(calibrator: str, value: float, n: int) -> None:
         sizes=truth.sizes,
     )
     both = Detections.concat([found, more])
-    options: dict[str, Any] = {"threshold": None, "min_class_samples": 1}
+    options: dict[str, Any] = {"threshold": None, "min_class_samples": 1, "form": "published"}
     own = DetectionCalibrator(calibrator, per_class=True, single_target="own", **options)
     scores = own.fit(both, boxes).transform(more).scores
     assert 9 not in own.fallbacks_
