@@ -182,7 +182,8 @@ class Table:
     """Rows in groups under columns.
 
     A table of `kind` "comparison" is the answer's: things in rows, measures in columns, every cell
-    a number with its interval and what chance shows.
+    a number with its interval and what chance shows. `narrow` says, only where the columns that are
+    not essential are hidden, where to find them.
     """
 
     columns: Sequence[Column]
@@ -190,6 +191,7 @@ class Table:
     title: str = ""
     note: str = ""
     kind: Literal["plain", "comparison"] = "plain"
+    narrow: str = ""
 
     @property
     def n_rows(self) -> int:
