@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 #: Decimals beyond which numbers are shown in units of a power of ten.
 _MOST_DECIMALS = 4
+#: Decimals of numbers in such units.
+_MOST_SCALED = 2
 #: Leading digits up to which two digits are shown of an error or of an end.
 _TWO_DIGITS = 3.5
 
@@ -109,6 +111,8 @@ def digits_of(
         return (ends if error else _decimals(size * factor, 2)), ends
 
     if not percent and max(decimals(1.0)) > _MOST_DECIMALS:
-        power = 3 * math.ceil((1 - _place(size)) / 3)
+        power = 3
+        while max(decimals(10.0**power)) > _MOST_SCALED and power < 300:
+            power += 3
         factor, scale = 10.0**power, f"x 1e-{power}"
     return Digits(*decimals(factor), factor, unit, scale)

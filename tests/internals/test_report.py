@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from calib._documents.panels import STRETCHES
 from calib.evaluation import (
     binned_calibration_table,
     calibration_report,
     expected_calibration_error,
 )
 from calib.evaluation.proper.losses import zero_floor
-from calib.evaluation.report.answer import deviating_ranges
-from calib._documents.panels import STRETCHES, thinned
+from calib.evaluation.report.diagnosis import deviating_ranges
 from tests.support.reports import MEASURES, simulate, two_models
 
 

@@ -13,14 +13,12 @@ from calib._documents import document as doc
 from calib._documents.digits import Digits
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.answer import (
-    ACE,
-    ECE,
-    SHORT,
     Facts,
     p_text,
     percent,
     poisson_interval,
 )
+from calib.evaluation.report.diagnosis import ACE, ECE
 from calib.evaluation.report.records import ERRORS, MAIN, MeasureResult, ModelReport
 from calib.evaluation.sampling.intervals import Interval
 
@@ -542,24 +540,25 @@ def remarks(facts: Facts) -> list[doc.Block]:
 
 def remark(facts: Facts, name: str) -> str:
     """Say in a few sentences what the numbers of a model do and do not show."""
-    result, digits = facts.models[name], facts.digits
+    result = facts.models[name]
     measures = result.measures
     error, loss = measures[ECE], measures["log_loss"]
     claim, outcome = (
         ("predicts", "happened in") if facts.view == "binary" else ("claims", "right in")
     )
-    words = facts.diagnoses[name].words(facts.view)
-    starred = [SHORT[key] for key in facts.diagnoses[name].starred]
+    diagnosis = facts.diagnoses[name]
+    words = diagnosis.words(facts.view)
     sentences = [
-        f"{words[0].upper()}{words[1:]}; {claim} {percent(result.mean_prediction)} % on average, "
-        f"{outcome} {percent(result.mean_event)} %.",
-        f"ECE {digits[ECE].value(error.debiased)} ({digits[ECE].range(error.low, error.high)}) "
-        f"without the part of chance, {digits[ECE].value(error.value)} as usually computed; log "
-        f"loss {digits['log_loss'].value(loss.value)} where its own probabilities promise "
-        f"{digits['log_loss'].value(loss.floor)}.",
+        f"{words[0].upper()}{words[1:]}; {claim} {facts.share(result.mean_prediction)} on average, "
+        f"{outcome} {facts.share(result.mean_event)}.",
+        f"ECE {facts.number(ECE, error.debiased)} ({facts.end(ECE, error.low)} to "
+        f"{facts.end(ECE, error.high)}) without the part of chance, "
+        f"{facts.number(ECE, error.value)} as usually computed; log loss "
+        f"{facts.number('log_loss', loss.value)} where its own probabilities promise "
+        f"{facts.number('log_loss', loss.floor)}.",
     ]
-    if starred:
-        sentences.append(f"More than chance: {', '.join(starred)}.")
+    if diagnosis.starred:
+        sentences.append(f"More than chance: {diagnosis.measures(facts.view)}.")
     if result.n_impossible:
         sentences.append(
             f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss is in "

@@ -15,8 +15,9 @@ from calib._documents import latex
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import answer, figures, further_measures, measures, page
-from calib.evaluation.report.answer import Facts, diagnose, measure_digits
+from calib.evaluation.report.answer import Facts, measure_digits
 from calib.evaluation.report.comparison import difference
+from calib.evaluation.report.diagnosis import diagnose
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.records import (
     ERROR_NOTE,
