@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -57,6 +58,31 @@ def test_extras_named_in_error_texts_exist() -> None:
     for path in [*(ROOT / "calib").rglob("*.py"), *(ROOT / "uq").rglob("*.py")]:
         for extra in re.findall(r"extra=\"(\w+)\"", path.read_text(encoding="utf-8")):
             assert extra in EXTRAS, f"{path.name}: {extra}"
+
+
+#: Import names that every installation with the tests has; `calib.export` asks for torch.
+ALWAYS_THERE = {*sys.stdlib_module_names, "calib", "uq", "tests", "numpy", "scipy", "sklearn"}
+ALWAYS_THERE |= {"mapie", "array_api_compat", "narwhals", "jinja2", "pytest", "hypothesis"}
+
+
+def test_test_files_load_without_any_extra() -> None:
+    """What an extra brings is imported after `pytest.importorskip`, or inside functions."""
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        asked_for: set[str] = set()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            else:
+                asked_for.update(re.findall(r"importorskip\('([\w.]+)'", ast.unparse(node)))
+            for name in names:
+                needed = "torch" if name == "calib.export" else name.partition(".")[0]
+                if needed not in ALWAYS_THERE | asked_for:
+                    wrong.append(f"{path.name}:{node.lineno} imports {name}")
+    assert not wrong
 
 
 @pytest.mark.slow

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Decimals beyond which numbers are shown in units of a power of ten.
 _MOST_DECIMALS = 4
-#: Decimals of numbers in such units.
-_MOST_SCALED = 2
 #: Leading digits up to which two digits are shown of an error or of an end.
 _TWO_DIGITS = 3.5
 
@@ -111,8 +110,8 @@ def digits_of(
         return (ends if error else _decimals(size * factor, 2)), ends
 
     if not percent and max(decimals(1.0)) > _MOST_DECIMALS:
-        power = 3
-        while max(decimals(10.0**power)) > _MOST_SCALED and power < 300:
-            power += 3
+        power = next(
+            power for power in itertools.count(3, 3) if max(decimals(10.0**power)) < _MOST_DECIMALS
+        )
         factor, scale = 10.0**power, f"x 1e-{power}"
     return Digits(*decimals(factor), factor, unit, scale)

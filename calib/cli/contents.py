@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 #: Kind of file that belongs to the end of a file name; each may be followed by ``.gz``.
 FORMATS = {
@@ -116,22 +116,24 @@ def _kind_of_archive(path: Path) -> str:
 
 def open_binary(path: Path) -> BinaryIO:
     """Open a file for reading, decompressed where its first bytes say gzip, whatever its name."""
-    raw = path.open("rb")
-    packed = raw.read(2) == _GZIP
-    raw.seek(0)
-    return cast(BinaryIO, _Unpacked(raw)) if packed else raw
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
-class _Unpacked(gzip.GzipFile):
-    """A gzip stream that closes the file below it."""
+def open_for_arrow(path: Path) -> Any:
+    """Open a file for Arrow, as a file of its own unless it is compressed.
 
-    def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(fileobj=raw, mode="rb")
-        self._raw = raw
+    Its threads keep what they have read from; one that lets go of a file of Python while Python
+    ends aborts the process.
+    """
+    file: Any = open_binary(path)
+    if isinstance(file, gzip.GzipFile):
+        return file
+    file.close()
+    import pyarrow
 
-    def close(self) -> None:
-        super().close()
-        self._raw.close()
+    return pyarrow.OSFile(str(path))
 
 
 def open_text(path: Path, dialect: Dialect) -> TextIO:

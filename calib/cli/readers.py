@@ -8,7 +8,7 @@ import json
 import pickle
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from calib.cli.contents import (
     dialect_of,
     kind_of,
     open_binary,
+    open_for_arrow,
     open_text,
 )
 from calib.cli.tables import FileTable
@@ -67,7 +68,7 @@ def damage_named(path: Path) -> Iterator[None]:
 
 def _read_parquet(path: Path) -> FileTable:
     parquet = require("pyarrow.parquet", extra="cli", purpose=f"reading {path.name}")
-    with arrow_errors(path, "parquet file"), open_binary(path) as file:
+    with arrow_errors(path, "parquet file"), open_for_arrow(path) as file:
         native = parquet.ParquetFile(file).read()
     return _arrow_table(path, "parquet", native)
 
@@ -76,7 +77,7 @@ def _read_feather(path: Path) -> FileTable:
     feather = require("pyarrow.feather", extra="cli", purpose=f"reading {path.name}")
     import pyarrow
 
-    with arrow_errors(path, "Arrow file"), open_binary(path) as file:
+    with arrow_errors(path, "Arrow file"), open_for_arrow(path) as file:
         try:
             native = feather.read_table(file)
         except pyarrow.ArrowInvalid:  # a stream has no mark at its beginning
@@ -90,7 +91,7 @@ def _read_json_lines(path: Path) -> FileTable:
     pyarrow = require("pyarrow", extra="cli", purpose=f"reading {path.name}")
     from pyarrow import json as arrow_json
 
-    with arrow_errors(path, "file of JSON lines"), open_binary(path) as file:
+    with arrow_errors(path, "file of JSON lines"), open_for_arrow(path) as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
         file.seek(0)
         if start.startswith(b"["):
@@ -106,8 +107,8 @@ def _read_json_lines(path: Path) -> FileTable:
 
 
 @contextmanager
-def arrow_errors(path: Path, kind: str) -> Iterator[None]:
-    """Turn what pyarrow raises into one error that names the file."""
+def arrow_errors(path: Path, kind: str = "", fault: str | None = None) -> Iterator[None]:
+    """Turn what pyarrow raises into one error that names the file and what is wrong with it."""
     import pyarrow
 
     try:
@@ -115,7 +116,8 @@ def arrow_errors(path: Path, kind: str) -> Iterator[None]:
     except (ValueError, pyarrow.ArrowException, OSError, RecursionError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise ValueError(f"{path.name} is not a readable {kind}: {one_line(error)}") from None
+        fault = fault or f"is not a readable {kind}"
+        raise ValueError(f"{path.name} {fault}: {one_line(error)}") from None
 
 
 def _arrow_table(path: Path, kind: str, native: Any) -> FileTable:
@@ -152,7 +154,7 @@ def _read_csv(path: Path) -> FileTable:
         if not is_installed("pyarrow"):
             columns: Any = _columns_of(path, reader, names)
             return FileTable(path, "csv", columns, dialect=dialect)
-    with arrow_errors(path, "CSV file"), open_binary(path) as binary:
+    with arrow_errors(path, "CSV file"), open_for_arrow(path) as binary:
         from pyarrow import csv as arrow_csv
 
         table = arrow_csv.read_csv(binary, **csv_options(dialect, header))
@@ -206,9 +208,7 @@ def _read_npz(path: Path) -> FileTable:
     if not zipfile.is_zipfile(source):
         raise ValueError(f"{path.name} is not a NumPy archive (or only a part of one)")
     archive = np.load(source, allow_pickle=False)
-    if not archive.files:
-        raise ValueError(f"{path.name} holds no arrays")
-    return FileTable(path, "npz", archive)
+    return _array_table(path, "npz", archive)
 
 
 def _read_npy(path: Path) -> FileTable:
@@ -218,14 +218,12 @@ def _read_npy(path: Path) -> FileTable:
             array = np.load(file, allow_pickle=False)
         except ValueError as error:
             raise ValueError(f"{path.name} is not a readable array: {one_line(error)}") from None
-    return _array_table(path, "npy", {} if array.dtype.names else {_stem(path): array}, array)
+    fields = array.dtype.names
+    arrays = {_stem(path): array} if fields is None else {name: array[name] for name in fields}
+    return _array_table(path, "npy", arrays)
 
 
-def _array_table(
-    path: Path, kind: str, arrays: dict[str, LabelArray], record: LabelArray | None = None
-) -> FileTable:
-    if record is not None and record.dtype.names:
-        arrays = {name: record[name] for name in record.dtype.names}
+def _array_table(path: Path, kind: str, arrays: Mapping[str, LabelArray]) -> FileTable:
     if not arrays:
         raise ValueError(f"{path.name} holds no arrays")
     return FileTable(path, kind, arrays)

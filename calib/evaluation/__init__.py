@@ -43,6 +43,8 @@ from calib.evaluation.detection.sampling import (
     detection_metric_interval,
 )
 from calib.evaluation.detection.tables import DetectionTable
+from calib.evaluation.display.axes import save_figure
+from calib.evaluation.display.classwise import ClasswiseReliabilityDisplay
 from calib.evaluation.display.cumulative import (
     CumulativeCurve,
     CumulativeDisplay,
@@ -74,7 +76,11 @@ from calib.evaluation.regression.quantiles import (
 )
 from calib.evaluation.report.classification import calibration_report
 from calib.evaluation.report.measurements import Measurement, MeasurementTable, measurement_table
-from calib.evaluation.report.metric_intervals import consistency_interval, metric_interval
+from calib.evaluation.report.metric_intervals import (
+    consistency_interval,
+    metric_difference,
+    metric_interval,
+)
 from calib.evaluation.report.records import MeasureResult, ModelReport
 from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.intervals import Interval
@@ -113,6 +119,7 @@ __all__ = [
     "CalibrationTest",
     "CalibrationTests",
     "ClassTable",
+    "ClasswiseReliabilityDisplay",
     "CorrespondenceWarning",
     "CumulativeCurve",
     "CumulativeDisplay",
@@ -183,6 +190,7 @@ __all__ = [
     "maximum_mean_calibration_error",
     "mean_interval_width",
     "measurement_table",
+    "metric_difference",
     "metric_interval",
     "optimal_localization_recall_precision",
     "pit_uniformity",
@@ -190,6 +198,7 @@ __all__ = [
     "quantile_crps",
     "quantile_pit",
     "refinement_decomposition",
+    "save_figure",
     "score_decomposition",
     "score_iou_squared_error",
     "signed_calibration_error",

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -29,6 +28,8 @@ from calib.cli import main
 from calib.detection import DetectionCalibrator, Detections, GroundTruth
 from calib.evaluation import calibration_report
 from uq import ConformalClassifier, leave_one_out_study
+
+pd = pytest.importorskip("pandas")
 
 PAIR = np.array(["healthy", "ill"])
 FIVE = np.array(["ant", "bee", "cat", "dog", "elk"])

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import calib.evaluation as evaluation
@@ -18,6 +17,8 @@ from calib import (
     TemperatureCalibrator,
     make_calibrator,
 )
+
+pd = pytest.importorskip("pandas")
 
 CLASSES = np.array(["ant", "cat", "dog"])
 ORDERS = [[2, 0, 1], [1, 0, 2]]

@@ -11,9 +11,10 @@ from scipy.special import softmax
 from calib import CalibrationWarning, IsotonicCalibrator, PlattCalibrator, TemperatureCalibrator
 from calib.detection import Detections
 from calib.evaluation import brier_decomposition, expected_calibration_error, pit_uniformity
-from calib.export import to_torch
 
 torch = pytest.importorskip("torch")
+from calib.export import to_torch  # noqa: E402
+
 TYPES = ["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
-from scipy.stats import binom, poisson_binom
+from scipy.stats import binom
 
 from calib.evaluation import (
     calibration_tests,
@@ -62,7 +64,8 @@ def test_the_law_of_the_number_of_events_is_exact() -> None:
     test = calibration_tests(y, p, average="binary", n_resamples=19, random_state=0)["in_the_large"]
     counts = np.arange(201)
     far = np.abs(counts - p.sum()) >= abs(15 - p.sum()) - 1e-9
-    assert test.p_value == pytest.approx(poisson_binom.pmf(counts, p)[far].sum(), abs=1e-12)
+    law = functools.reduce(np.convolve, np.column_stack([1 - p, p]))
+    assert test.p_value == pytest.approx(law[far].sum(), abs=1e-12)
     assert test.law == "Poisson binomial, two-sided"
     equal = calibration_tests(
         np.r_[np.ones(4, dtype=int), np.zeros(96, dtype=int)],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
+import pytest
 
 from uq import certainty_curve, forced_prediction, mondrian_p_values
+
+pd = pytest.importorskip("pandas")
 
 
 def test_forced_prediction_reads_names() -> None:

@@ -7,40 +7,11 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
 from calib._border.typing import ArrayLike
-from calib._core.binning import BinTable, Norm, Strategy, check_edges, tabulate_classes
-from calib._core.predictions import check_predictions
-from calib.evaluation.views import views
+from calib._core.binning import Norm, Strategy, tabulate_classes
+from calib.evaluation.binned.tables import binned
+from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
-
-
-def tabulated(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
-    n_bins: int,
-    strategy: Strategy,
-    average: Average,
-    sample_weight: ArrayLike,
-    labels: ArrayLike,
-    pos_label: object,
-    bins: ArrayLike = None,
-) -> BinTable:
-    """Check all arguments of a binned metric and return its table."""
-    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
-    check_option("strategy", strategy, views.STRATEGIES)
-    check_option("average", average, views.AVERAGES)
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
-    return views.table(
-        proba,
-        codes,
-        weight,
-        n_bins=n_bins,
-        strategy=strategy,
-        average=average,
-        own_edges=None if bins is None else check_edges(bins),
-    )
 
 
 @measure
@@ -150,7 +121,7 @@ def expected_calibration_error(
     check_option("debias", debias, (True, False))
     if debias and norm == "max":
         raise ValueError("debias=True takes norm=1 or norm=2; the largest gap has no known bias")
-    table = tabulated(
+    _, table = binned(
         y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
     )
     if not debias:
@@ -230,11 +201,14 @@ def adaptive_calibration_error(
     if isinstance(threshold, (bool, str)) or not 0 <= threshold < 1:
         raise ValueError(f"threshold must be a number in [0, 1); got {threshold!r}")
     check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
+    predictions = checked(y_true, y_prob, sample_weight, labels, pos_label)
     table = tabulate_classes(
-        views.all_columns(proba), codes, weight, n_bins, "quantile", float(threshold)
+        predictions.columns,
+        predictions.codes,
+        predictions.weight,
+        n_bins,
+        "quantile",
+        float(threshold),
     )
     errors = table.mean_gap()
     counted = ~np.isnan(errors)
@@ -298,17 +272,10 @@ def classwise_calibration_error(
     >>> round(classwise_calibration_error([0, 1, 1, 1], y_prob, n_bins=5), 4)
     0.3625
     """
-    return expected_calibration_error(
-        y_true,
-        y_prob,
-        n_bins=n_bins,
-        strategy=strategy,
-        average="classwise",
-        bins=bins,
-        sample_weight=sample_weight,
-        labels=labels,
-        pos_label=pos_label,
+    _, table = binned(
+        y_true, y_prob, n_bins, strategy, "classwise", sample_weight, labels, pos_label, bins
     )
+    return float(table.error().mean())
 
 
 @measure
@@ -374,7 +341,7 @@ def average_calibration_error(
     >>> round(average_calibration_error([0, 1, 1, 1], y_prob, n_bins=5, average="top_label"), 3)
     0.433
     """
-    table = tabulated(
+    _, table = binned(
         y_true, y_prob, n_bins, "uniform", average, sample_weight, labels, pos_label, bins
     )
     return float(table.mean_gap().mean())
@@ -446,7 +413,7 @@ def maximum_calibration_error(
     """
     if isinstance(min_weight, (bool, str)) or not 0 <= min_weight < np.inf:
         raise ValueError(f"min_weight must be a number >= 0; got {min_weight!r}")
-    table = tabulated(
+    _, table = binned(
         y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
     )
     largest = table.largest_gap(float(min_weight))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
-from calib.evaluation.binned.errors import tabulated
+from calib.evaluation.binned.tables import binned
 from calib.evaluation.views.views import Average
 
 
@@ -84,7 +84,7 @@ def signed_calibration_error(
     >>> round(over, 4), round(under, 4)
     (0.025, 0.3375)
     """
-    table = tabulated(
+    _, table = binned(
         y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
     )
     over, under = table.signed_parts()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from calib._border.typing import ArrayLike
 from calib._core.binning import Strategy
-from calib.evaluation.binned.errors import tabulated
+from calib.evaluation.binned.tables import binned
 from calib.evaluation.views.views import Average
 
 
@@ -98,7 +98,7 @@ def squared_calibration_error(
     >>> bool(error.debiased < 0 < error.plugin)
     True
     """
-    table = tabulated(
+    _, table = binned(
         y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
     )
     return SquaredCalibrationError(

@@ -98,7 +98,7 @@ def sweep_calibration_error(
 def swept_error(scores: DistinctScores, norm: Norm = 1) -> float | Float64Array:
     """Return the error with the swept bins of every vector of labels."""
     if scores.label.ndim > 1:
-        return np.array([swept_error(scores._replace(label=one), norm) for one in scores.label])
+        return np.array([swept_error(scores._replace(label=label), norm) for label in scores.label])
     cuts = _Sweep(scores).cuts()[1]
     sums = np.array([scores.weight, scores.weight * scores.value, scores.label])
     binned = np.add.reduceat(sums, np.r_[0, cuts], axis=1)

@@ -13,8 +13,8 @@ from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable, Strategy
-from calib._core.predictions import check_predictions
 from calib.evaluation.views import views
+from calib.evaluation.views.predictions import Predictions, checked
 from calib.evaluation.views.views import Average
 
 _NUMBERS = (
@@ -170,22 +170,40 @@ def binned_calibration_table(
     >>> table.gap.round(2)
     array([ 0.15, -0.2 ])
     """
+    predictions, table = binned(
+        y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
+    )
+    if average == "classwise":
+        return rows_of(table, predictions.columns, predictions.weight, predictions.classes)
+    score, _ = predictions.pair(average)
+    view = views.resolved(average, predictions.proba.shape[1])
+    label = predictions.classes[1:2] if view == "binary" else np.array([None])
+    return rows_of(table, score[:, None], predictions.weight, label)
+
+
+def binned(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    n_bins: int,
+    strategy: Strategy,
+    average: Average,
+    sample_weight: ArrayLike,
+    labels: ArrayLike,
+    pos_label: object,
+    bins: ArrayLike = None,
+) -> tuple[Predictions, BinTable]:
+    """Check all arguments of a binned metric; return the predictions and the table of the view."""
     check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     check_option("strategy", strategy, views.STRATEGIES)
-    check_option("average", average, views.AVERAGES)
-    codes, proba, weight, classes = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
+    predictions = checked(y_true, y_prob, sample_weight, labels, pos_label, average)
+    codes, weight = predictions.codes, predictions.weight
     edges = None if bins is None else binning.check_edges(bins)
     if average == "classwise":
-        columns = views.all_columns(proba)
-        table = binning.tabulate_classes(columns, codes, weight, n_bins, strategy, own_edges=edges)
-        return rows_of(table, columns, weight, classes)
-    prediction, event = views.pairs(proba, codes, average)
-    table = binning.tabulate(prediction, event, weight, n_bins, strategy, edges)
-    view = views.resolved(average, proba.shape[1])
-    label = classes[1:2] if view == "binary" else np.array([None])
-    return rows_of(table, prediction[:, None], weight, label)
+        return predictions, binning.tabulate_classes(
+            predictions.columns, codes, weight, n_bins, strategy, own_edges=edges
+        )
+    score, event = predictions.pair(average)
+    return predictions, binning.tabulate(score, event, weight, n_bins, strategy, edges)
 
 
 def rows_of(

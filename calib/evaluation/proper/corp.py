@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from calib._border.checks import check_option
-from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core.isotonic import pool_adjacent_violators
-from calib._core.predictions import check_predictions
 from calib.evaluation.proper.losses import SCORES, Score, event_losses, least_loss
-from calib.evaluation.views import views
+from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.views import Average
 
 
@@ -111,31 +110,25 @@ def score_decomposition(
     [0.205, 0.08, 0.125, 0.25]
     """
     check_option("score", score, SCORES)
-    check_option("average", average, views.AVERAGES)
     if average == "classwise" and score == "log_loss":
         raise ValueError(
             "average='classwise' sums scores of one class against the rest, which is no "
             "decomposition of the log loss; pass score='brier', average='top_label', or use "
             "refinement_decomposition"
         )
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
-    if weight is not None:
-        kept = weight > 0
-        codes, proba, weight = codes[kept], proba[kept], weight[kept]
-    if average != "classwise":
-        return _decompose(*views.pairs(proba, codes, average), weight, score)
-    columns = views.all_columns(proba)
-    parts = [_decompose(columns[:, k], codes == k, weight, score) for k in range(columns.shape[1])]
-    return ScoreDecomposition(*(float(sum(terms)) for terms in zip(*parts, strict=True)))
+    predictions = checked(y_true, y_prob, sample_weight, labels, pos_label, average).positive()
+    terms = [
+        _decompose(prediction, event, predictions.weight, score)
+        for prediction, event in predictions.pairs(average)
+    ]
+    return ScoreDecomposition(*np.sum(terms, axis=0).tolist())
 
 
 def _decompose(
-    prediction: FloatArray, event: LabelArray, weight: Float64Array | None, score: Score
+    p: Float64Array, event: LabelArray, weight: Float64Array | None, score: Score
 ) -> ScoreDecomposition:
     """Decompose the score of probabilities of one event; weights are positive."""
-    p, y = prediction.astype(np.float64), event.astype(np.float64)
+    y = event.astype(np.float64)
     w = np.ones(len(p)) if weight is None else weight
     blocks = pool_adjacent_violators(p, y, weight)
     member = np.searchsorted(blocks.first, p, side="right") - 1
@@ -143,12 +136,12 @@ def _decompose(
     rate = np.minimum(np.bincount(member, w * y) / mass, 1.0)  # exactly 0 or 1 where all agree
     total = float(w.sum())
     overall = min(float(w @ y) / total, 1.0)
-    own = float(w @ event_losses(p, event, score)) / total
+    observed = float(w @ event_losses(p, event, score)) / total
     recalibrated = float(mass @ least_loss(rate, score)) / total
     uncertainty = float(least_loss(np.array([overall]), score)[0])
     return ScoreDecomposition(
-        score=own,
-        miscalibration=max(own - recalibrated, 0.0),  # rounding alone makes it negative
+        score=observed,
+        miscalibration=max(observed - recalibrated, 0.0),  # rounding alone makes it negative
         discrimination=max(uncertainty - recalibrated, 0.0),
         uncertainty=uncertainty,
     )

@@ -44,9 +44,9 @@ def sample_losses(proba: FloatArray, codes: IntArray, *, floor: float = 0.0) -> 
     losses = np.empty((len(columns), 2))
     for rows in row_blocks(*columns.shape):
         block = columns[rows].astype(np.float64)
-        own = np.maximum(block[np.arange(len(block)), codes[rows]], floor)
+        hit = np.maximum(block[np.arange(len(block)), codes[rows]], floor)
         with np.errstate(divide="ignore"):
-            losses[rows, 0] = np.abs(np.log(np.minimum(own, 1.0)))
+            losses[rows, 0] = np.abs(np.log(np.minimum(hit, 1.0)))
         block[np.arange(len(block)), codes[rows]] -= 1.0
         losses[rows, 1] = np.einsum("ij,ij->i", block, block)
     return losses

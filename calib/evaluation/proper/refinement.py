@@ -16,8 +16,8 @@ from calib._border.typing import (
     IntArray,
     RandomState,
 )
-from calib._core.predictions import check_predictions
 from calib.evaluation.proper.losses import SCORES, Score, sample_losses
+from calib.evaluation.views.predictions import checked
 from calib.registry import make_calibrator
 from calib.warnings import CalibrationWarning
 
@@ -128,12 +128,7 @@ def refinement_decomposition(
     """
     check_option("score", score, SCORES)
     check_integer("n_folds", n_folds, low=2)
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
-    if weight is not None:
-        kept = weight > 0
-        codes, proba, weight = codes[kept], proba[kept], weight[kept]
+    codes, proba, weight, _ = checked(y_true, y_prob, sample_weight, labels, pos_label).positive()
     if len(codes) < n_folds:
         raise ValueError(
             f"cross-fitting in n_folds={n_folds} parts needs as many samples (of positive weight); "
@@ -193,9 +188,9 @@ def _cross_fit(
     out = np.empty((len(codes), max(2, proba.shape[1])))
     for number in np.unique(fold):
         train, test = fold != number, fold == number
-        part = None if weight is None else weight[train]
+        mass = None if weight is None else weight[train]
         with warnings.catch_warnings():  # poor scores make a poor refinement: that is the answer
             warnings.simplefilter("ignore", CalibrationWarning)
-            fitted = clone(method).fit(proba[train], codes[train], sample_weight=part)
+            fitted = clone(method).fit(proba[train], codes[train], sample_weight=mass)
             out[test] = fitted.transform(proba[test])
     return out

@@ -6,14 +6,12 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option
-from calib._border.limits import MOST_BINS
-from calib._border.typing import ArrayLike, Float64Array, FloatArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._core import binning
-from calib._core.binning import Strategy
-from calib._core.predictions import check_predictions
+from calib._core.binning import BinTable, Strategy
+from calib.evaluation.binned.tables import binned
 from calib.evaluation.proper.losses import sample_losses, zero_floor
-from calib.evaluation.views import views
+from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -147,41 +145,28 @@ def brier_decomposition(
     ...       f"- {parts.within_bin_covariance:.4f}")
     0.2133 = 0.0178 - 0.0278 + 0.2500 + 0.0067 - 0.0333
     """
-    check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
-    check_option("strategy", strategy, views.STRATEGIES)
-    check_option("average", average, views.AVERAGES)
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
+    predictions, table = binned(
+        y_true, y_prob, n_bins, strategy, average, sample_weight, labels, pos_label, bins
     )
-    edges = None if bins is None else binning.check_edges(bins)
-    if average != "classwise":
-        prediction, event = views.pairs(proba, codes, average)
-        return _decompose(prediction, event, weight, n_bins, strategy, edges)
-    columns = views.all_columns(proba)
-    parts = [
-        astuple(_decompose(columns[:, k], codes == k, weight, n_bins, strategy, edges))
-        for k in range(columns.shape[1])
+    terms = [
+        astuple(_decompose(score, event, predictions.weight, table, row))
+        for row, (score, event) in enumerate(predictions.pairs(average))
     ]
-    return BrierDecomposition(*(float(sum(terms)) for terms in zip(*parts, strict=True)))
+    return BrierDecomposition(*np.sum(terms, axis=0).tolist())
 
 
 def _decompose(
-    prediction: FloatArray,
-    event: LabelArray,
-    weight: Float64Array | None,
-    n_bins: int,
-    strategy: Strategy,
-    edges: Float64Array | None,
+    p: Float64Array, event: LabelArray, weight: Float64Array | None, table: BinTable, row: int
 ) -> BrierDecomposition:
     """Decompose the Brier score of probabilities of one event."""
-    p, y = prediction.astype(np.float64), event.astype(np.float64)
+    y = event.astype(np.float64)
     w = np.ones(len(p)) if weight is None else weight
-    table = binning.tabulate(p, event, weight, n_bins, strategy, edges)
-    n_bins, cells = table.n_bins, binning.cells_between(p, table.edges[0])
+    cells = binning.cells_between(p, table.edges[row])
     total = float(w.sum())
-    share = table.weight[0] / total
+    mass = table.weight[row]
+    share = mass / total
     mean, rate, gap = (
-        np.nan_to_num(column[0])
+        np.nan_to_num(column[row])
         for column in (table.mean_prediction, table.observed_rate, table.gap)
     )
     overall = float(w @ y) / total
@@ -189,8 +174,8 @@ def _decompose(
     reliability = float(share @ gap**2)
     resolution = float(share @ (rate - overall) ** 2)
     uncertainty = overall * (1.0 - overall)
-    squares = np.bincount(cells, w**2, minlength=n_bins).astype(np.float64)
-    bin_noise = float(share @ _noise(rate, table.weight[0], squares))
+    squares = np.bincount(cells, w**2, minlength=len(mass)).astype(np.float64)
+    bin_noise = float(share @ _noise(rate, mass, squares))
     noise = float(_noise(np.array([overall]), np.array([total]), np.array([w @ w]))[0])
     return BrierDecomposition(
         score=float(w @ (p - y) ** 2) / total,
@@ -312,9 +297,7 @@ def _mean_losses(
     labels: ArrayLike,
     pos_label: object,
 ) -> tuple[float, float]:
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
+    codes, proba, weight, _ = checked(y_true, y_prob, sample_weight, labels, pos_label)
     losses = sample_losses(proba, codes, floor=zero_floor(proba.dtype))
     loss, score = np.average(losses, axis=0, weights=weight)
     return float(loss), float(score)

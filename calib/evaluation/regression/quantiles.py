@@ -329,8 +329,8 @@ def _lattice(values: Float64Array) -> int:
         return 0
     for spacing in (np.diff(distinct, prepend=0.0, append=1.0).min(), float(distinct[0])):
         # differences of a few samples may be multiples of the step only
-        for part in range(1, MOST_PARTS + 1):
-            steps = round(part / spacing)
+        for multiple in range(1, MOST_PARTS + 1):
+            steps = round(multiple / spacing)
             if steps > MOST_STEPS:
                 break
             multiples = distinct * steps

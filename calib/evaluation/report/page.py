@@ -76,7 +76,9 @@ def comparison_table(
                 f"Clearly behind in {facts.criterion}",
             ),
         ]
-    return doc.Table(columns, groups, kind="comparison")
+    hidden = [_HEADINGS[key][0] for key in MAIN if key not in (comparison.criterion, ECE)]
+    narrow = f'{", ".join(hidden)}: under "All numbers".'
+    return doc.Table(columns, groups, kind="comparison", narrow=narrow)
 
 
 def _model_row(
@@ -205,8 +207,8 @@ def measures_table(facts: Facts) -> doc.Table:
     columns = [
         doc.Column("Measure", kind="text"),
         doc.Column("Value"),
-        doc.Column(level),
-        doc.Column("If calibrated", "chance", short="chance if calibrated"),
+        doc.Column(level, essential=False),
+        doc.Column("If calibrated", "chance", essential=False, short="chance if calibrated"),
         doc.Column("In words", kind="text", terminal="none", essential=False),
     ]
     rows = [*_event_row(facts, result)]

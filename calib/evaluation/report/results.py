@@ -387,13 +387,16 @@ class CalibrationReport(Documented):
         table = page.comparison_table(self.facts, values, intervals=intervals)
         return latex.latex_of(doc.Document("Calibration report", self.heading, [table]))
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw the reliability diagrams of all models into one pair of axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
+        **options
+            As for `ReliabilityDisplay.plot`; without them the band is drawn for a single model
+            only, and no histogram.
 
         Returns
         -------
@@ -401,13 +404,15 @@ class CalibrationReport(Documented):
 
         Raises
         ------
+        ValueError
+            If an option is unknown.
         ImportError
             If matplotlib is not installed.
         """
         from calib.evaluation.display.reliability import ReliabilityDisplay
 
         require("matplotlib", extra="plot", purpose="CalibrationReport.plot")
-        alone = len(self.models) == 1
+        options = {"band": len(self.models) == 1, "histogram": False, **options}
         for name, result in self.models.items():
             display = ReliabilityDisplay(
                 result.table,
@@ -415,7 +420,7 @@ class CalibrationReport(Documented):
                 average=self.view,
                 confidence_level=self.confidence_level,
             )
-            ax = display.plot(ax, band=alone, histogram=False).ax_
+            ax = display.plot(ax, **options).ax_
         return ax
 
     # ----------------------------------------------------------------------------------- document

@@ -41,11 +41,11 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
     cumulative /= cumulative[:, -1:]
     row = np.arange(n_samples)
     cumulative += row[:, None]  # ascending as a whole, so that one search serves all rows
-    found: IntArray = (
+    label: IntArray = (
         np.searchsorted(cumulative.ravel(), uniform + row, side="right") - row * n_classes
     )
-    np.minimum(found, n_classes - 1, out=found)
-    return found
+    np.minimum(label, n_classes - 1, out=label)
+    return label
 
 
 def drawn_units(n_units: int, rng: np.random.Generator) -> IntArray:
@@ -133,10 +133,10 @@ def poisson_sums(
     ones, zeros = np.ones_like(weight), np.zeros_like(weight)
     unit = np.divide(square, weight, out=ones, where=weight > 0)
     mean = np.divide(prob, weight, out=zeros, where=weight > 0)
-    none, some = (
+    others, events = (
         unit[k] * rng.poisson(weight[k] / unit[k], size=(n, weight.shape[1])) for k in (0, 1)
     )
-    return np.stack([none + some, none * mean[0] + some * mean[1], some])
+    return np.stack([others + events, others * mean[0] + events * mean[1], events])
 
 
 def members(groups: ArrayLike, n_samples: int) -> list[IntArray]:

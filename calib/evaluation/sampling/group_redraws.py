@@ -275,7 +275,7 @@ def _products_beyond_other_groups(
         np.bincount(key, values, minlength=size).reshape(n_groups, N_RANGES)
         for values in (residual, w)
     )
-    own, own_mass = (
+    alone, alone_mass = (
         np.diag(np.bincount(cells, values * values, minlength=N_RANGES)) for values in (residual, w)
     )
     within, within_mass = sums.T @ sums, mass.T @ mass
@@ -283,5 +283,5 @@ def _products_beyond_other_groups(
     between_mass = np.outer(mass.sum(axis=0), mass.sum(axis=0)) - within_mass
     expected = np.zeros_like(between)
     known = between_mass > 1e-9 * within_mass.max()
-    np.divide(between * (within_mass - own_mass), between_mass, out=expected, where=known)
-    return 0.5 * float((within - own - expected).sum())
+    np.divide(between * (within_mass - alone_mass), between_mass, out=expected, where=known)
+    return 0.5 * float((within - alone - expected).sum())

@@ -152,12 +152,12 @@ def centred_interval(
 
     That is the value of the sample, unless the draws show a bias beyond their own noise.
     """
-    found = double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
-    error = found.standard_deviation / n_resamples**0.5
-    if abs(found.mean - value) <= 3.0 * error:
-        shift = found.mean - value  # of the draws alone
-        return replace(found, low=found.low + shift, high=found.high + shift)
-    return replace(found, value=2.0 * value - found.mean, usual=value)
+    interval = double_interval(value, value_of, n_units, n_resamples, confidence_level, rng)
+    error = interval.standard_deviation / n_resamples**0.5
+    if abs(interval.mean - value) <= 3.0 * error:
+        shift = interval.mean - value  # of the draws alone
+        return replace(interval, low=interval.low + shift, high=interval.high + shift)
+    return replace(interval, value=2.0 * value - interval.mean, usual=value)
 
 
 def double_interval(

@@ -12,8 +12,6 @@ samples, not numbers of copies, and the level of a test does not depend on their
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,48 +21,17 @@ from calib._core import binning
 from calib._core.logistic import Odds, binomial_loss, fit_logistic, separable
 from calib._core.newton import find_root
 from calib._core.rows import LocalRows
+from calib.evaluation.sampling.redrawn_labels import Outcome, Statistic
 
 #: Bracket of the intercept in log-odds: beyond it every probability is 0 or 1 in float64.
 LARGEST_INTERCEPT = 400.0
 #: Share of a weight by which rounding may move sums that should be equal.
 ROUNDING = 1e-12
 
-
-#: Largest Lyapunov ratio of a sum whose normal law is relied on: about 1 / sqrt(events in doubt),
-#: so that 16 events (or non-events) are expected.
-LARGEST_RATIO = 0.25
 #: Hosmer-Lemeshow has its chi-squared law if all expected counts are at least the first and four
 #: fifths of them at least the second (Cochran's rule).
 SMALLEST_EXPECTED, USUAL_EXPECTED, USUAL_SHARE = 1.0, 5.0, 0.8
 EXACT_LAW = "Poisson binomial, two-sided"
-
-#: ``statistic(events)`` of events of shape (n_replicates, n_samples).
-Statistic: TypeAlias = Callable[[Float64Array], Float64Array]
-
-
-class Outcome(NamedTuple):
-    """What a test found."""
-
-    statistic: float
-    p_value: float
-    law: str
-    estimates: dict[str, float]
-    note: str = ""
-
-
-def sum_is_normal(coefficient: Float64Array, p: Float64Array) -> bool:
-    """Return whether ``sum c (y - p)`` is near enough to normal: by its Lyapunov ratio.
-
-    ``sum |c|^3 E|y - p|^3 / (sum c^2 p (1 - p))^(3/2)``, which is about ``1 / sqrt(n p)`` for rare
-    events of equal weight and 0 for sums that do not vary.
-    """
-    largest = float(np.abs(coefficient).max())
-    if largest == 0:
-        return True
-    c, variance = np.abs(coefficient) / largest, p * (1.0 - p)
-    total = float(np.sum(c**2 * variance))
-    third = float(np.sum(c**3 * variance * (p**2 + (1.0 - p) ** 2)))
-    return bool(third <= LARGEST_RATIO * total**1.5)
 
 
 def poisson_binomial(p: Float64Array) -> Float64Array:
@@ -77,9 +44,8 @@ def poisson_binomial(p: Float64Array) -> Float64Array:
     rows = np.stack([1.0 - p, p], axis=1)
     while len(rows) > 1:
         if len(rows) % 2:
-            one = np.zeros((1, rows.shape[1]))
-            one[0, 0] = 1.0
-            rows = np.concatenate([rows, one])
+            rows = np.pad(rows, ((0, 1), (0, 0)))
+            rows[-1, 0] = 1.0
         length = 2 * rows.shape[1] - 1
         size = next_fast_len(length, real=True)
         spectrum = rfft(rows, size, axis=1)
@@ -308,12 +274,12 @@ def _separated_loss(s: Float64Array, event: LabelArray, w: Float64Array) -> floa
         return 0.0
     rising = s[~event].max() <= s[event].min()
     border = s[event].min() if rising else s[event].max()
-    here = s == border
-    rate = float(w[here & event].sum() / w[here].sum())
+    tied = s == border
+    rate = float(w[tied & event].sum() / w[tied].sum())
     if rate >= 1.0:
         return 0.0
     entropy = -rate * math.log(rate) - (1.0 - rate) * math.log(1.0 - rate)
-    return float(w[here].sum() / w.sum()) * entropy
+    return float(w[tied].sum() / w.sum()) * entropy
 
 
 def _design_effect(design: Float64Array, p: Float64Array, w: Float64Array) -> float:

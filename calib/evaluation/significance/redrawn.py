@@ -1,73 +1,14 @@
-"""Tests of calibration whose law is simulated: labels are redrawn from the predictions.
-
-All of them share one set of redrawn events. The observed statistics and those of N replicates are
-exchangeable under the null hypothesis, so ``(1 + number as large) / (N + 1)`` is an exact p-value
-at any sample size, for any weights and any ties.
-"""
+"""Tests of calibration that look at gaps, their laws simulated with one set of redrawn events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 import numpy as np
 
-from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.typing import Float64Array, IntArray
 from calib._core import binning
-from calib.evaluation.significance.moments import Outcome, Statistic
-
-#: Redrawn events held at a time (4 MB).
-BLOCK_EVENTS = 1 << 19
-#: Digits after which rounding, and not the data, would order two statistics.
-DIGITS = 12
-
-#: What the law of redrawn labels is called beside a p-value.
-REDRAWN, REDRAWN_BY_GROUP = "redrawn labels", "labels redrawn by group"
-
-#: ``draw(replicates)`` returns numbers in [0, 1), shape (n_replicates, n_samples).
-Draw: TypeAlias = Callable[[slice], Float64Array]
-
-
-def redrawn_statistics(
-    p: Float64Array,
-    y: Float64Array,
-    statistics: Mapping[str, Statistic],
-    *,
-    n_resamples: int,
-    draw: Draw,
-) -> dict[str, Float64Array]:
-    """Return statistics of the events (row 0) and of redrawn ones.
-
-    Parameters
-    ----------
-    p, y : ndarray of shape (n_samples,)
-        Probabilities of an event, and the events as 0 or 1.
-    statistics : dict of str to callable
-        Each takes events of shape (n_replicates, n_samples).
-    n_resamples : int
-    draw : callable
-        Source of the redrawn events.
-    """
-    parts = {name: [statistic(y[None, :])] for name, statistic in statistics.items()}
-    step = max(1, BLOCK_EVENTS // len(p))
-    for start in range(0, n_resamples, step):
-        events = (draw(slice(start, min(start + step, n_resamples))) < p).astype(np.float64)
-        for name, statistic in statistics.items():
-            parts[name].append(statistic(events))
-    return {name: np.concatenate(found) for name, found in parts.items()}
-
-
-def share_as_large(statistics: Float64Array) -> float:
-    """Return the share of statistics that are at least the first; ones alike but for rounding are.
-
-    Statistics are rounded in units of the largest, so that the scale of weights does not matter.
-    """
-    if np.isposinf(statistics[0]):
-        return 0.0  # something impossible has happened
-    largest = float(np.abs(statistics[np.isfinite(statistics)]).max(initial=0.0))
-    with np.errstate(invalid="ignore"):
-        rounded = np.round(statistics / largest, DIGITS) if largest > 0 else statistics
-    return float(np.mean(rounded >= rounded[0]))
+from calib.evaluation.sampling.redrawn_labels import DIGITS, Outcome, Statistic, blind
 
 
 def gap_statistics(p: Float64Array, w: Float64Array, n_bins: int) -> dict[str, Statistic]:
@@ -87,28 +28,6 @@ def gap_outcomes(
         "t_cal": _t_cal(statistics["t_cal"])._replace(law=law),
         "ece": _ece(statistics["ece"], n_bins)._replace(law=law),
     }
-
-
-class Walk:
-    """Excursions of the cumulative differences of events and predictions; `p` ascends."""
-
-    def __init__(self, p: Float64Array, w: Float64Array) -> None:
-        self.starts: LabelArray = np.flatnonzero(np.diff(p, prepend=-1.0))
-        self.w = w / w.sum()
-        self.expected = np.add.reduceat(self.w * p, self.starts)
-
-    def excursions(self, events: Float64Array, kind: str) -> Float64Array:
-        """Return the largest absolute sum ("mad"), or the largest minus the smallest ("range")."""
-        gap = np.add.reduceat(events * self.w, self.starts, axis=1) - self.expected
-        np.cumsum(gap, axis=1, out=gap)
-        high, low = np.maximum(gap.max(axis=1), 0.0), np.minimum(gap.min(axis=1), 0.0)
-        return np.asarray(np.maximum(high, -low) if kind == "mad" else high - low)
-
-
-def blind(name: str, statistics: Float64Array) -> str:
-    """Return a note if no redrawn label changes what a test looks at."""
-    constant = bool((statistics == statistics[0]).all())
-    return f"{name} cannot tell: no redrawn label changes its statistic" if constant else ""
 
 
 class _Levels:

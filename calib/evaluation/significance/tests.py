@@ -12,21 +12,21 @@ from calib._border.warn import warn
 from calib._core.predictions import check_predictions
 from calib.evaluation.sampling.draws import group_codes
 from calib.evaluation.sampling.group_redraws import GroupRedraws, group_correlation
-from calib.evaluation.significance import moments
-from calib.evaluation.significance.moments import Outcome, Statistic
-from calib.evaluation.significance.redrawn import (
+from calib.evaluation.sampling.redrawn_labels import (
     REDRAWN,
     REDRAWN_BY_GROUP,
     Draw,
-    Walk,
-    gap_outcomes,
-    gap_statistics,
+    Outcome,
+    Statistic,
     redrawn_statistics,
     share_as_large,
+    sum_is_normal,
 )
-from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
+from calib.evaluation.significance import moments
+from calib.evaluation.significance.redrawn import gap_outcomes, gap_statistics
 from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
-from calib.evaluation.unbinned.cumulative import Kind, brownian_test
+from calib.evaluation.unbinned.cumulative import Kind, Walk, brownian_test
+from calib.evaluation.unbinned.kernel_pairs import kernel_pairs_test
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 from calib.warnings import DegenerateScoresWarning
@@ -222,12 +222,12 @@ def calibration_tests(
     outcomes, simulated = _closed_forms(p, y, w, n_groups, fitted_on_same_data)
     if members is not None:
         simulated = _statistics(p, w, n_groups)
-    found = redrawn_statistics(
+    redrawn = redrawn_statistics(
         p, y, {**gap_statistics(p, w, n_bins), **simulated}, n_resamples=n_resamples, draw=draw
     )
     for name in simulated:
-        outcomes[name] = outcomes[name]._replace(p_value=share_as_large(found[name]), law=law)
-    outcomes |= gap_outcomes(found, n_bins, law)
+        outcomes[name] = outcomes[name]._replace(p_value=share_as_large(redrawn[name]), law=law)
+    outcomes |= gap_outcomes(redrawn, n_bins, law)
     outcomes["skce"] = kernel_pairs_test(
         views.all_columns(proba)[order],
         codes[order],
@@ -236,17 +236,14 @@ def calibration_tests(
         rng=rng,
         groups=members,
     )._replace(law=law)
-    notes = tuple(found.note for found in outcomes.values() if found.note)
+    notes = tuple(outcome.note for outcome in outcomes.values() if outcome.note)
     if notes:
-        warn(
-            "; ".join(notes),
-            DegenerateScoresWarning,
-        )
+        warn("; ".join(notes), DegenerateScoresWarning)
     tests = {
         name: CalibrationTest(
-            found.statistic, found.p_value, found.law, QUESTIONS[name], found.estimates
+            outcome.statistic, outcome.p_value, outcome.law, QUESTIONS[name], outcome.estimates
         )
-        for name, found in outcomes.items()
+        for name, outcome in outcomes.items()
     }
     n_members = None if members is None else int(members.max()) + 1
     return CalibrationTests(tests, len(p), view, notes, n_members)
@@ -300,13 +297,13 @@ def _closed_forms(
     outcomes["cox"] = moments.cox(p, y, w)
     outcomes["spiegelhalter"] = moments.spiegelhalter(p, y, w)
     outcomes["hosmer_lemeshow"] = moments.hosmer_lemeshow(p, y, w, n_groups, fitted=fitted)
-    total = moments.sum_is_normal(w, p)
+    total = sum_is_normal(w, p)
     rough = {
         "ecce_mad": not total,
         "ecce_range": not total,
         "in_the_large": not total,
         "cox": not total,  # likelihood ratios are less demanding than their score statistic
-        "spiegelhalter": not moments.sum_is_normal(w * (1.0 - 2.0 * p), p),
+        "spiegelhalter": not sum_is_normal(w * (1.0 - 2.0 * p), p),
         "hosmer_lemeshow": not fitted
         and not moments.hosmer_lemeshow_is_chi_squared(p, w, n_groups),
     }

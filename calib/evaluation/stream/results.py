@@ -44,9 +44,9 @@ class AccumulatedReport(CalibrationReport):
     @property
     def titles(self) -> dict[str, str]:
         """Heading of every measure, in reading order."""
-        found = super().titles
-        found["adaptive_calibration_error"] += " to within a cell of a fine grid"
-        return found
+        titles = super().titles
+        titles["adaptive_calibration_error"] += " to within a cell of a fine grid"
+        return titles
 
     @property
     def notes(self) -> list[str]:

@@ -10,9 +10,12 @@ import numpy as np
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, RandomState
-from calib.evaluation.significance.moments import sum_is_normal
-from calib.evaluation.significance.redrawn import Walk, redrawn_statistics, share_as_large
+from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
+from calib.evaluation.sampling.redrawn_labels import (
+    redrawn_statistics,
+    share_as_large,
+    sum_is_normal,
+)
 from calib.evaluation.unbinned import brownian
 from calib.evaluation.views.distinct import (
     DistinctScores,
@@ -181,14 +184,7 @@ def ks_calibration_error(
     >>> round(ks_calibration_error([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], average="binary"), 3)
     0.125
     """
-    return cumulative_calibration_error(
-        y_true,
-        y_prob,
-        average=average,
-        sample_weight=sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-    )
+    return measure_pairs(excursion, y_true, y_prob, average, sample_weight, labels, pos_label)
 
 
 @measure
@@ -233,14 +229,7 @@ def classwise_ks_calibration_error(
     >>> round(classwise_ks_calibration_error([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]), 3)
     0.125
     """
-    return ks_calibration_error(
-        y_true,
-        y_prob,
-        average="classwise",
-        sample_weight=sample_weight,
-        labels=labels,
-        pos_label=pos_label,
-    )
+    return measure_pairs(excursion, y_true, y_prob, "classwise", sample_weight, labels, pos_label)
 
 
 class SignedCumulativeError(NamedTuple):
@@ -441,14 +430,30 @@ def cumulative_calibration_test(
     if sum_is_normal(w, p):
         return test
     walk = Walk(p, w)
-    found = redrawn_statistics(
+    redrawn = redrawn_statistics(
         p,
         y,
         {kind: lambda events: walk.excursions(events, kind)},
         n_resamples=n_resamples,
         draw=lambda rows: rng.random((rows.stop - rows.start, len(p))),
     )
-    return test._replace(p_value=share_as_large(found[kind]))
+    return test._replace(p_value=share_as_large(redrawn[kind]))
+
+
+class Walk:
+    """Excursions of the cumulative differences of events and predictions; `p` ascends."""
+
+    def __init__(self, p: Float64Array, w: Float64Array) -> None:
+        self.starts: LabelArray = np.flatnonzero(np.diff(p, prepend=-1.0))
+        self.w = w / w.sum()
+        self.expected = np.add.reduceat(self.w * p, self.starts)
+
+    def excursions(self, events: Float64Array, kind: str) -> Float64Array:
+        """Return the largest absolute sum ("mad"), or the largest minus the smallest ("range")."""
+        gap = np.add.reduceat(events * self.w, self.starts, axis=1) - self.expected
+        np.cumsum(gap, axis=1, out=gap)
+        high, low = np.maximum(gap.max(axis=1), 0.0), np.minimum(gap.min(axis=1), 0.0)
+        return np.asarray(np.maximum(high, -low) if kind == "mad" else high - low)
 
 
 def brownian_test(p: Float64Array, y: Float64Array, w: Float64Array, kind: Kind) -> CumulativeTest:
@@ -456,10 +461,11 @@ def brownian_test(p: Float64Array, y: Float64Array, w: Float64Array, kind: Kind)
     statistic = float(Walk(p, w).excursions(y[None, :], kind)[0])
     scale = null_scale(p, w)
     tail = brownian.excursion_tail if kind == "mad" else brownian.range_tail
-    if scale == 0:
+    if scale > 0:
+        standardized = statistic / scale
+    else:
         standardized = 0.0 if statistic == 0 else np.inf
-        return CumulativeTest(statistic, tail(standardized), scale, standardized)
-    return CumulativeTest(statistic, tail(statistic / scale), scale, statistic / scale)
+    return CumulativeTest(statistic, tail(standardized), scale, standardized)
 
 
 def null_scale(score: Float64Array, weight: Float64Array | None) -> float:

@@ -10,12 +10,11 @@ import numpy as np
 from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._core.predictions import check_predictions
 from calib.evaluation.unbinned.kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
-from calib.evaluation.unbinned.smooth import check_bandwidth
-from calib.evaluation.views import views
+from calib.evaluation.unbinned.smooth import width_or_rule
 from calib.evaluation.views.distinct import DistinctScores, measure_pairs
+from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -101,9 +100,7 @@ def density_calibration_error(
     >>> round(density_calibration_error(y_true, y_prob, bandwidth=0.3, average="binary"), 3)
     0.222
     """
-    width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
-    if width is None:
-        check_option("bandwidth", bandwidth, ("normal",))
+    width = width_or_rule(bandwidth, "normal")
     return measure_pairs(
         partial(triweight_error, width=width),
         y_true, y_prob, average, sample_weight, labels, pos_label,
@@ -219,13 +216,12 @@ def dirichlet_calibration_error(
     0.788
     """
     check_option("norm", norm, (1, 2))
-    width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
-    if width is None:
-        check_option("bandwidth", bandwidth, ("likelihood",))
-    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
+    width = width_or_rule(bandwidth, "likelihood")
+    predictions = checked(y_true, y_prob, None, labels, pos_label)
+    codes = predictions.codes
     if len(codes) < 2:
         raise ValueError("dirichlet_calibration_error leaves one sample out and needs at least 2")
-    columns = views.all_columns(proba).astype(np.float64)
+    columns = predictions.columns.astype(np.float64)
     inside = np.clip(columns, FLOOR, 1 - FLOOR)
     inside /= inside.sum(axis=1, keepdims=True)
     width = _likeliest_bandwidth(inside) if width is None else width
@@ -247,9 +243,9 @@ def _likeliest_bandwidth(inside: Float64Array) -> float:
     normaliser = [_log_normaliser(inside, h) for h in GRID]
     likelihood = np.zeros(len(GRID))
     chosen = spaced_rows(inside, LIKELIHOOD_ROWS)
-    for part in np.array_split(chosen, -(-len(chosen) * len(inside) // BLOCK_ENTRIES)):
-        cross = np.log(inside[part]) @ inside.T
-        cross[np.arange(len(part)), part] = -np.inf
+    for rows in np.array_split(chosen, -(-len(chosen) * len(inside) // BLOCK_ENTRIES)):
+        cross = np.log(inside[rows]) @ inside.T
+        cross[np.arange(len(rows)), rows] = -np.inf
         for g, h in enumerate(GRID):
             likelihood[g] += _log_sum(cross / h + normaliser[g])[0].sum()
     return GRID[int(np.argmax(likelihood))]

@@ -11,8 +11,7 @@ from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, RandomState
-from calib._core.predictions import check_predictions
-from calib.evaluation.significance.redrawn_pairs import kernel_pairs_test
+from calib.evaluation.unbinned.kernel_pairs import kernel_pairs_test
 from calib.evaluation.unbinned.kernel_sums import (
     exponential_sum,
     median_distance,
@@ -21,9 +20,10 @@ from calib.evaluation.unbinned.kernel_sums import (
     scalar_error,
     sum_of_pairs,
 )
-from calib.evaluation.unbinned.smooth import check_bandwidth
+from calib.evaluation.unbinned.smooth import check_bandwidth, width_or_rule
 from calib.evaluation.views import views
 from calib.evaluation.views.distinct import DistinctScores, measure_pairs
+from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -200,23 +200,23 @@ def kernel_calibration_error(
     """
     check_option("estimator", estimator, ("biased", "unbiased", "linear"))
     check_option("average", average, KERNEL_VIEWS)
-    width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
-    if width is None:
-        check_option("bandwidth", bandwidth, ("median",))
-    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
-    if estimator != "biased":
-        _at_least_two(len(codes), estimator)
-    columns = views.all_columns(proba)
+    width = width_or_rule(bandwidth, "median")
+    predictions = checked(y_true, y_prob, None, labels, pos_label)
+    codes = predictions.codes
+    if estimator != "biased" and len(codes) < 2:
+        raise ValueError(
+            f"estimator={estimator!r} compares different samples and needs at least 2; got "
+            f"{len(codes)}; pass estimator='biased'"
+        )
     rng = generator(random_state)
     if average == "canonical":
-        return _canonical(columns, codes, estimator, width, rng)
-    pairs = (
-        [(columns[:, k].astype(np.float64), codes == k) for k in range(columns.shape[1])]
-        if average == "classwise"
-        else [views.pairs(proba, codes, average)]
-    )
+        return _canonical(predictions.columns, codes, estimator, width, rng)
     order = rng.permutation(len(codes)) if estimator == "linear" else None
-    return float(np.mean([scalar_error(p, y, estimator, width, order) for p, y in pairs]))
+    return float(
+        np.mean(
+            [scalar_error(p, y, estimator, width, order) for p, y in predictions.pairs(average)]
+        )
+    )
 
 
 class KernelTest(NamedTuple):
@@ -308,14 +308,13 @@ def kernel_calibration_test(
     """
     from scipy.special import ndtr
 
-    width = None if isinstance(bandwidth, str) else check_bandwidth(bandwidth)
-    if width is None:
-        check_option("bandwidth", bandwidth, ("median",))
+    width = width_or_rule(bandwidth, "median")
     check_integer("n_resamples", n_resamples, low=19, high=MOST_RESAMPLES)
-    codes, proba, _, _ = check_predictions(y_true, y_prob, labels=labels, pos_label=pos_label)
+    predictions = checked(y_true, y_prob, None, labels, pos_label)
+    codes = predictions.codes
     if len(codes) < 4:
         raise ValueError(f"kernel_calibration_test needs at least 4 samples; got {len(codes)}")
-    columns = views.all_columns(proba).astype(np.float64)
+    columns = predictions.columns.astype(np.float64)
     width = median_distance(columns) if width is None else width
     rng = generator(random_state)
     order = rng.permutation(len(codes))
@@ -351,14 +350,6 @@ def _expected_products(columns: Float64Array, order: IntArray) -> float:
     spread = float((variance[first] * variance[second]).sum())
     heavy = float((fourth[first] * fourth[second]).sum())
     return spread**2 / heavy if heavy > 0 else 0.0
-
-
-def _at_least_two(n_samples: int, estimator: str) -> None:
-    if n_samples < 2:
-        raise ValueError(
-            f"estimator={estimator!r} compares different samples and needs at least 2; got "
-            f"{n_samples}; pass estimator='biased'"
-        )
 
 
 def _canonical(

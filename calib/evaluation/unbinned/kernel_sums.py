@@ -58,8 +58,8 @@ def sum_of_pairs(proba: Float64Array, residual: Float64Array, width: float) -> f
         kernel *= -0.5 / width
         np.exp(kernel, out=kernel)
         kernel *= residual[start:stop] @ residual[start:].T
-        own = stop - start
-        total += float(kernel[:, own:].sum() + np.triu(kernel[:, :own], 1).sum())
+        size = stop - start
+        total += float(kernel[:, size:].sum() + np.triu(kernel[:, :size], 1).sum())
         start = stop
     return total
 

@@ -111,7 +111,7 @@ def _interpolation(n_cells: int) -> Float64Array:
     others = [np.delete(point, k) for k in range(len(point))]
     return np.array(
         [
-            np.prod((cell[:, None] - rest) / (here - rest), axis=1)
-            for here, rest in zip(point, others, strict=True)
+            np.prod((cell[:, None] - rest) / (at - rest), axis=1)
+            for at, rest in zip(point, others, strict=True)
         ]
     )

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from calib._border.checks import describe, is_number
+from calib._border.checks import check_option, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation.unbinned.mirrored_grid import cosines, gaussian_total, spread
 from calib.evaluation.views.distinct import DistinctScores, measure_pairs
@@ -32,6 +32,14 @@ def check_bandwidth(bandwidth: object, *, low: float = 0.0) -> float:
         rule = f">= {low:g}" if low else "> 0"
         raise ValueError(f"bandwidth must be finite and {rule}; got {value}")
     return value
+
+
+def width_or_rule(bandwidth: object, rule: str) -> float | None:
+    """Return the bandwidth that is asked for, or None for the named rule that chooses it."""
+    if isinstance(bandwidth, str):
+        check_option("bandwidth", bandwidth, (rule,))
+        return None
+    return check_bandwidth(bandwidth)
 
 
 @measure

@@ -7,11 +7,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.predictions import check_predictions
-from calib.evaluation.views import views
-from calib.evaluation.views.views import Average
+from calib.evaluation.views.predictions import checked
+from calib.evaluation.views.views import PAIR_VIEWS, Average
 
 
 class DistinctScores(NamedTuple):
@@ -128,16 +126,6 @@ def _run_starts(ordered: LabelArray) -> LabelArray:
     return np.flatnonzero(starts)
 
 
-def rows_of_positive_weight(
-    score: Float64Array, event: LabelArray, weight: Float64Array | None
-) -> tuple[Float64Array, LabelArray, Float64Array | None]:
-    """Leave out the samples whose weight is zero."""
-    if weight is None or weight.all():
-        return score, event, weight
-    kept = weight > 0
-    return score[kept], event[kept], weight[kept]
-
-
 def measure_pairs(
     measure: ScoreMeasure,
     y_true: ArrayLike,
@@ -148,16 +136,10 @@ def measure_pairs(
     pos_label: object,
 ) -> float:
     """Check the arguments of a metric and measure its view; the mean over classes if class-wise."""
-    check_option("average", average, views.AVERAGES)
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
-    if average != "classwise":
-        return float(measure(distinct_scores(*views.pairs(proba, codes, average), weight)))
-    columns = views.all_columns(proba)
+    predictions = checked(y_true, y_prob, sample_weight, labels, pos_label, average)
     values = [
-        float(measure(distinct_scores(columns[:, k].astype(np.float64), codes == k, weight)))
-        for k in range(columns.shape[1])
+        float(measure(distinct_scores(score, event, predictions.weight)))
+        for score, event in predictions.pairs(average)
     ]
     return float(np.mean(values))
 
@@ -171,8 +153,7 @@ def checked_pairs(
     pos_label: object,
 ) -> tuple[Float64Array, LabelArray, Float64Array | None]:
     """Check the arguments of a measure of one view; return score, event and positive weight."""
-    check_option("average", average, views.PAIR_VIEWS)
-    codes, proba, weight, _ = check_predictions(
-        y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-    )
-    return rows_of_positive_weight(*views.pairs(proba, codes, average), weight)
+    predictions = checked(
+        y_true, y_prob, sample_weight, labels, pos_label, average, PAIR_VIEWS
+    ).positive()
+    return *predictions.pair(average), predictions.weight

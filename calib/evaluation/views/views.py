@@ -8,7 +8,6 @@ import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
-from calib._core import binning
 from calib._core.links import both_columns
 
 Average: TypeAlias = Literal["auto", "top_label", "classwise", "binary"]
@@ -68,22 +67,3 @@ def pairs(proba: FloatArray, codes: IntArray, average: Average) -> tuple[Float64
         return positive_class(proba), codes == 1
     confidence, top = top_label(proba)
     return confidence, top == codes
-
-
-def table(
-    proba: FloatArray,
-    codes: IntArray,
-    weight: Float64Array | None,
-    *,
-    n_bins: int,
-    strategy: binning.Strategy,
-    average: Average,
-    own_edges: Float64Array | None = None,
-) -> binning.BinTable:
-    """Bin checked predictions: one table, or one per class for ``average="classwise"``."""
-    if average == "classwise":
-        return binning.tabulate_classes(
-            all_columns(proba), codes, weight, n_bins, strategy, own_edges=own_edges
-        )
-    prediction, event = pairs(proba, codes, average)
-    return binning.tabulate(prediction, event, weight, n_bins, strategy, own_edges)

@@ -24,7 +24,9 @@ from calib.cli import main
 from tests.support.texts import TEXTS, K, N, Y, Z, check_stream, text_of
 
 pyarrow = pytest.importorskip("pyarrow")
+from pyarrow import csv as arrow_csv  # noqa: E402
 from pyarrow import feather, parquet  # noqa: E402
+from pyarrow import json as arrow_json  # noqa: E402
 
 EXPECTED = TemperatureCalibrator(input="logits").fit(Z, Y).temperature_
 
@@ -122,6 +124,49 @@ def test_lists_that_are_no_matrix(tmp_path: Path, fails: Any) -> None:
         assert "no value in row 299" in fails(*base, "hole", *stream)
         assert "name one" in fails(*base, "ragged,gap", *stream) or stream == ()
     assert "labels" in fails("report", path, "--label", "gap", "--logits", "ragged")
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+@pytest.mark.parametrize("kind", ["parquet", "feather", "jsonl", "csv"])
+def test_threads_of_arrow_hold_no_file_of_python(
+    kind: str,
+    options: tuple[str, ...],
+    tmp_path: Path,
+    succeeds: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that lets go of such a file while Python ends aborts the process."""
+    columns = {"y": Y, **{f"z_{k}": Z[:, k] for k in range(K)}}
+    table, path = pyarrow.table(columns), tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    elif kind == "feather":
+        feather.write_feather(table, path)
+    elif kind == "csv":
+        path.write_text(text_of(), encoding="utf-8")
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    opened: list[Any] = []
+
+    def watch(module: Any, name: str) -> None:
+        original = getattr(module, name)
+
+        def call(source: Any, *args: Any, **kwargs: Any) -> Any:
+            opened.append(source)
+            return original(source, *args, **kwargs)
+
+        monkeypatch.setattr(module, name, call)
+
+    watch(parquet, "ParquetFile")
+    watch(feather, "read_table")
+    watch(pyarrow.ipc, "open_file")
+    for name in ("read_json", "open_json"):
+        watch(arrow_json, name)
+    for name in ("read_csv", "open_csv"):
+        watch(arrow_csv, name)
+    succeeds("report", path, "--label", "y", "--logits", "z_*", "--resamples", 5, *options)
+    assert opened
+    assert all(isinstance(source, (Path, pyarrow.NativeFile)) for source in opened), opened
 
 
 @pytest.mark.parametrize("shape", ["lines", "list", "lines of lists", "packed"])

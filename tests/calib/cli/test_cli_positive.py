@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from calib import TemperatureCalibrator, load
 from calib.cli import main
+
+pd = pytest.importorskip("pandas")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,8 @@ from calib.detection import (
     read_ground_truth,
     with_new_scores,
 )
+
+torch = pytest.importorskip("torch")
 
 SOURCES = ("torchvision", "ultralytics", "mmdet", "mmdet2", "detectron2", "supervision")
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

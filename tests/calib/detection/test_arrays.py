@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -36,7 +35,7 @@ def spoilt(row: int, value: list[float]) -> list[list[float]]:
 
 
 def test_arrays_of_any_container() -> None:
-    found = Detections(**some(boxes=torch.tensor(BOXES, requires_grad=True), labels=(1.0, 1, 2)))
+    found = Detections(**some(boxes=np.array(BOXES), labels=(1.0, 1, 2)))
     assert found.boxes.dtype == np.float64
     assert found.labels.dtype == np.int64
     np.testing.assert_array_equal(found.boxes, BOXES)
@@ -45,7 +44,18 @@ def test_arrays_of_any_container() -> None:
     assert found.image_size is None
 
 
-@pytest.mark.parametrize("boxes", [[], np.empty((0, 4)), torch.empty((0, 4))])
+def test_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    found = Detections(**some(boxes=torch.tensor(BOXES, requires_grad=True)))
+    assert found.boxes.dtype == np.float64
+    np.testing.assert_array_equal(found.boxes, BOXES)
+    assert found[torch.tensor([True, False, False])].scores.tolist() == [0.9]
+    new = found.with_scores(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
+    assert new.scores.tolist() == [0.1, 0.2, 0.3]
+    assert Detections(torch.empty((0, 4)), [], [], []).boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("boxes", [[], np.empty((0, 4))])
 def test_no_detections(boxes: Any) -> None:
     found = Detections(boxes, [], [], [])
     assert found.boxes.shape == (0, 4)
@@ -291,7 +301,7 @@ def test_selection() -> None:
     assert kept.features.tolist() == [[1.0], [2.0]]  # type: ignore[union-attr]
     assert found[[2, 0]].labels.tolist() == [2, 1]
     assert found[-1].labels.tolist() == found[np.array(2)].labels.tolist() == [2]
-    assert found[torch.tensor([True, False, False])].scores.tolist() == [0.9]
+    assert found[np.array([True, False, False])].scores.tolist() == [0.9]
     assert len(found[[]]) == 0
     assert [one.labels.tolist() for one in found] == [[1], [1], [2]]
 
@@ -345,7 +355,7 @@ def test_position() -> None:
 
 def test_with_scores() -> None:
     found = Detections(**some())
-    new = found.with_scores(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
+    new = found.with_scores([0.1, 0.2, 0.3])
     assert new.scores.tolist() == [0.1, 0.2, 0.3]
     assert found.scores.tolist() == [0.9, 0.4, 0.0]
     assert new.boxes is found.boxes

@@ -13,8 +13,7 @@ import numpy as np
 from calib._border.typing import Float64Array, FloatArray, IntArray
 from calib.evaluation.sampling.draws import draw_labels
 from calib.evaluation.sampling.group_redraws import GroupRedraws, from_the_top, group_correlation
-from calib.evaluation.significance.moments import Outcome
-from calib.evaluation.significance.redrawn import BLOCK_EVENTS, DIGITS, blind
+from calib.evaluation.sampling.redrawn_labels import BLOCK_EVENTS, DIGITS, Outcome, blind
 from calib.evaluation.unbinned.kernel_sums import median_distance
 from calib.evaluation.views import views
 
@@ -60,15 +59,15 @@ def kernel_pairs_test(
     step = max(1, BLOCK_EVENTS // max(1 + n_resamples, n_classes))
     for start in range(0, n_pairs, step):
         rows = slice(start, min(start + step, n_pairs))
-        one, two = (columns[part[rows]].astype(np.float64) for part in (first, second))
-        kernel = mass[rows] * np.exp(-0.5 * np.abs(one - two).sum(axis=1) / width)
-        both = np.einsum("ij,ij->i", one, two)
-        codes_one, codes_two = (
-            np.vstack([codes[part[rows]], draw(p, part[rows])])
-            for p, part in ((one, first), (two, second))
+        p, q = (columns[pair[rows]].astype(np.float64) for pair in (first, second))
+        kernel = mass[rows] * np.exp(-0.5 * np.abs(p - q).sum(axis=1) / width)
+        both = np.einsum("ij,ij->i", p, q)
+        labels_p, labels_q = (
+            np.vstack([codes[pair[rows]], draw(block, pair[rows])])
+            for block, pair in ((p, first), (q, second))
         )
-        row = np.arange(len(one))
-        products = (codes_one == codes_two) - one[row, codes_two] - two[row, codes_one] + both
+        row = np.arange(len(p))
+        products = (labels_p == labels_q) - p[row, labels_q] - q[row, labels_p] + both
         products *= kernel
         sums[0] += products.sum(axis=1)
         sums[1] += np.einsum("ri,ri->r", products, products)

@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from calib._documents import html
-from calib._documents.document import Cell, Column, Document, Glyph, Group, Table
 from tests.support.browser import Browser, executable
-from tests.support.documents import ARABIC, HEBREW, LONG, SAMPLES, SIXTEEN, of_methods
+from tests.support.internals.documents import (
+    ARABIC,
+    HEBREW,
+    LONG,
+    SAMPLES,
+    SIXTEEN,
+    doc,
+    html,
+    of_methods,
+)
 
 CSS = Path(html.__file__).with_name("templates") / "report.css"
 #: Least contrast with the background of every role, light and dark.
@@ -29,7 +36,7 @@ CONTRASTS = {
 }
 
 
-def parsed(document: Document) -> ET.Element:
+def parsed(document: doc.Document) -> ET.Element:
     return ET.fromstring(re.sub(r"<style>.*?</style>", "", html.fragment(document), flags=re.S))
 
 
@@ -81,16 +88,19 @@ def test_tables_name_their_rows_and_columns() -> None:
 @pytest.mark.parametrize(
     ("glyph", "parts"),
     [
-        (Glyph(0.5, (0.25, 0.75), (0.0, 1.0)), ["rect", "reach", "circle"]),
-        (Glyph(0.5, beyond=True), ["dot beyond"]),
-        (Glyph(1.5, (0.9, 2.0), (1.1, 2.0)), ["reach", "dot"]),
-        (Glyph(-0.5, beyond=True, hollow=True), ["dot beyond hollow"]),
-        (Glyph(float("nan"), (0.5, float("nan"))), ["reach"]),
+        (doc.Glyph(0.5, (0.25, 0.75), (0.0, 1.0)), ["rect", "reach", "circle"]),
+        (doc.Glyph(0.5, beyond=True), ["dot beyond"]),
+        (doc.Glyph(1.5, (0.9, 2.0), (1.1, 2.0)), ["reach", "dot"]),
+        (doc.Glyph(-0.5, beyond=True, hollow=True), ["dot beyond hollow"]),
+        (doc.Glyph(float("nan"), (0.5, float("nan"))), ["reach"]),
     ],
 )
-def test_glyph(glyph: Glyph, parts: list[str]) -> None:
-    table = Table([Column("a"), Column("b")], [Group([[Cell("x"), Cell("1", glyphs=[glyph])]])])
-    (svg,) = parsed(Document("T", "h", [table])).iter("svg")
+def test_glyph(glyph: doc.Glyph, parts: list[str]) -> None:
+    table = doc.Table(
+        [doc.Column("a"), doc.Column("b")],
+        [doc.Group([[doc.Cell("x"), doc.Cell("1", glyphs=[glyph])]])],
+    )
+    (svg,) = parsed(doc.Document("T", "h", [table])).iter("svg")
     names = [part.attrib.get("class", part.tag) if part.tag == "path" else part.tag for part in svg]
     assert names == parts
     numbers = [float(found) for part in svg for found in re.findall(r"[\d.]+", part.get("d", ""))]
