@@ -63,7 +63,7 @@ def test_differences_are_those_of_the_values_and_paired() -> None:
         assert back.standard_deviation == pytest.approx(
             report.differences["true"][key].standard_deviation, abs=1e-12
         )
-    with pytest.raises(ValueError, match="base must be .*'raw'.*got 'rwa'"):
+    with pytest.raises(ValueError, match=r"base must be .*'raw'.*got 'rwa'"):
         report.compare("true", "rwa")
 
 
@@ -116,9 +116,13 @@ def test_findings_name_the_range() -> None:
         n_bins=10,
         n_resamples=10,
     )
-    assert re.match(
-        r"Overconfident above 0\.8: claims 90\.\d %, right in 7[45]\.\d %\.", report.headline
+    found = re.match(
+        r"Overconfident above 0\.8: claims (\d+\.\d) %, right in (\d+\.\d) %\.", report.headline
     )
+    assert found
+    claimed, right = map(float, found.groups())
+    assert claimed == pytest.approx(90, abs=0.5)
+    assert claimed - right == pytest.approx(15, abs=1)
     assert report.headline in " ".join(str(report).split())
 
 
@@ -170,10 +174,11 @@ def test_tests_and_decompositions_on_request() -> None:
         found = report.decompositions["raw"][score]
         assert found == pytest.approx(score_decomposition(y, sharp, score=score))
     text = " ".join(report.details().split())
-    assert "raw: tests of calibration 600 samples, top label " in text
+    assert "raw 600 samples, top label " in text
     assert "Decomposition" in text
-    assert "Tests of calibration" not in plain.details()
-    assert "raw: tests of calibration" in report._repr_html_()
+    for one, there in ((report, True), (plain, False)):
+        assert ("Tests of calibration" in one.details()) == there
+        assert ("Tests of calibration" in one._repr_html_()) == there
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert content["tests"]["true"]["tests"]["cox"]["p_value"] > 0.001
     assert content["decompositions"]["raw"]["brier"]["miscalibration"] > 0
@@ -284,7 +289,7 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
     assert found.count("<svg") == found.count("</svg>") >= 2
     assert "<title>Calibration report" in found
     shown = " ".join(unescape(re.sub(r"<[^>]*>", "", found)).split())
-    for text in (*report.findings, "Changes against raw", "raw: tests of calibration"):
+    for text in (*report.findings, "Changes against raw", "Tests of calibration"):
         assert text in shown.replace("\N{NO-BREAK SPACE}", " ")
     subprocess.run(
         [
