@@ -10,12 +10,7 @@ import numpy as np
 from calib._documents.digits import Digits, digits_of
 from calib._documents.document import Verdict
 from calib.evaluation.report.diagnosis import ECE, SHORT, Diagnosis, directions, listed, some
-from calib.evaluation.report.records import (
-    ERRORS,
-    MAIN,
-    Comparison,
-    ModelReport,
-)
+from calib.evaluation.report.records import ERRORS, MAIN, Comparison, MeasureResult, ModelReport
 
 #: An error of a top label that would matter: a sample that cannot exclude it says too little.
 MATTERING = 0.05
@@ -23,6 +18,8 @@ MATTERING = 0.05
 _SMALL = 0.25
 #: Rate of events below which they are counted.
 _RARE = 0.01
+#: Widths below this share of a number are rounding.
+_NEGLIGIBLE = 1e-9
 #: Bullets below a headline.
 MOST_BULLETS = 4
 
@@ -150,12 +147,18 @@ def measure_digits(models: Mapping[str, ModelReport]) -> dict[str, Digits]:
     keys = next(iter(models.values())).measures
     return {
         key: digits_of(
-            ((m.high - m.low) / 2 for m in (result.measures[key] for result in models.values())),
+            (_half_width(result.measures[key]) for result in models.values()),
             error=key in ERRORS,
             percent=key == "accuracy",
         )
         for key in keys
     }
+
+
+def _half_width(measure: MeasureResult) -> float:
+    """Return half the width of an interval; 0 where it is rounding alone."""
+    width = measure.high - measure.low
+    return width / 2 if width > _NEGLIGIBLE * abs(measure.high) else 0.0
 
 
 # ---------------------------------------------------------------------------------------- headline

@@ -47,6 +47,7 @@ def some(names: Sequence[str]) -> list[str]:
 
 
 def directions(view: str) -> tuple[str, str]:
+    """Return what predictions are called that are above the rates, and below."""
     return ("too high", "too low") if view == "binary" else ("overconfident", "underconfident")
 
 

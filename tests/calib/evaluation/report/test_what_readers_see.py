@@ -15,6 +15,8 @@ from calib.evaluation import CalibrationReport, calibration_report
 from tests.support.answers import events, impossible, logits
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
+#: Signs that keep the direction of a name to itself.
+ISOLATES = dict.fromkeys(range(0x2066, 0x206A))
 VOID = {"meta", "br", "hr", "img", "col", "input", "link", "wbr"}
 
 
@@ -52,7 +54,7 @@ class _Page(HTMLParser):
 
 
 def flat(text: str) -> str:
-    return " ".join(text.replace(NO_BREAK, " ").split())
+    return " ".join(text.translate(ISOLATES).replace(NO_BREAK, " ").split())
 
 
 def seen(report: CalibrationReport) -> Seen:
@@ -66,7 +68,7 @@ def seen(report: CalibrationReport) -> Seen:
     for form in forms[:3]:
         for sentence in report.findings:
             assert flat(sentence) in form
-        assert not re.search(r"\b(nan|None|NaN)\b|\{\w+\}", form), form
+        assert not re.search(r"\b(nan|NaN|None(?! of))\b|\{[a-z_]{2,}\}", form), form
     for form in (*forms[:3], latex):
         assert not re.search(r"(?<![\d.,])0\.0+(?![\d])", form), "a number of zeros only"
         assert "-0 " not in form
@@ -177,12 +179,13 @@ def test_an_infinite_log_loss_is_said() -> None:
 
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_constant_predictions_are_measured(n_classes: int) -> None:
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, n_classes, 400)
+    y = np.arange(400) % n_classes
     report = calibration_report(y, np.full((400, n_classes), 1 / n_classes), n_resamples=40)
     forms = seen(report)
-    assert report.answer[0].case.startswith("nothing_seen")
-    assert forms.text.startswith("Calibration report") or "No sign of miscalibration" in forms.text
+    silent = ("nothing_seen", "nothing_seen_binary", "too_few_single")
+    assert report.answer[0].case in silent
+    assert f"{np.log(n_classes):.4f}" in forms.page
+    assert not re.search(r"\d,\d{3},\d{3}", forms.page)
     wrong = np.tile([0.9, *[0.1 / (n_classes - 1)] * (n_classes - 1)], (400, 1))
     off = seen(calibration_report(y, wrong, n_resamples=40))
     assert "on the whole scale: " in off.text
