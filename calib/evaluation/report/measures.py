@@ -283,11 +283,12 @@ class _Sums:
             losses = self.redrawn_losses[replicates]
             losses[:, 0] -= _total(log[chosen], ones)
             losses[:, 1] -= 2 * _total(columns[chosen], ones)
-            losses[:, 2] += _total(hit, ones)
+            losses[:, 2] += hit.sum(axis=1) if scale is None else _total(hit, scale)
             event = codes == 1 if model.view == "binary" else hit
-            # What is no event goes to a cell after the last one.
-            _count(self.redrawn_top[replicates], np.where(event, cells, model.n_bins), scale)
-            _count(self.redrawn_classes[replicates], class_cells.ravel()[chosen], scale)
+            weights = event if scale is None else event * scale
+            _count(self.redrawn_top[replicates], np.broadcast_to(cells, event.shape), weights)
+            weights = None if scale is None else np.broadcast_to(scale, event.shape)
+            _count(self.redrawn_classes[replicates], class_cells.ravel()[chosen], weights)
 
     def replicates(self) -> Replicates:
         """Turn the sums into values."""
@@ -408,10 +409,9 @@ def _total(values: LabelArray, scale: Float64Array) -> Float64Array:
     return total
 
 
-def _count(out: Float64Array, cells: IntArray, scale: Float64Array | None) -> None:
-    """Add ``scale[i]``, or 1, to ``out[r, cells[r, i]]``; the cell after the last is no cell."""
+def _count(out: Float64Array, cells: IntArray, weights: LabelArray | None) -> None:
+    """Add ``weights[r, i]``, or 1, to ``out[r, cells[r, i]]``."""
     n_replicates, size = out.shape
-    cells += np.arange(n_replicates)[:, None] * (size + 1)
-    weights = None if scale is None else np.broadcast_to(scale, cells.shape).ravel()
-    sums = np.bincount(cells.ravel(), weights, minlength=n_replicates * (size + 1))
-    out += sums.reshape(n_replicates, size + 1)[:, :-1]
+    flat = (cells + np.arange(n_replicates)[:, None] * size).ravel()
+    weights = None if weights is None else weights.ravel()
+    out += np.bincount(flat, weights, minlength=out.size).reshape(out.shape)
