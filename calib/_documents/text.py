@@ -225,9 +225,7 @@ def _lines_of(columns: Sequence[Sequence[str]], gap: int) -> list[str]:
 
 
 def _has_asides(table: doc.Table, shown: Sequence[bool]) -> bool:
-    return any(
-        column.aside and seen for column, seen in zip(table.columns, shown, strict=True)
-    )
+    return any(column.aside and seen for column, seen in zip(table.columns, shown, strict=True))
 
 
 def _beside(aside: str) -> str:
@@ -276,7 +274,7 @@ def _comparison(table: doc.Table) -> list[str]:
     few = len(rows) <= MOST_ROWS
     parts = _ranges_below(rows) if few else [""]
     names = _marked_names(rows, parts)
-    every = [place for place in range(1, len(table.columns))]
+    every = list(range(1, len(table.columns)))
     some = [place for place in every if table.columns[place].terminal != "none"]
     columns = {
         place: _measure(table.columns[place], [row[place] for row in rows], parts, few)
