@@ -173,11 +173,12 @@ def _right(text: str, width: int) -> str:
 def _table(table: doc.Table, everything: bool) -> list[str]:
     """Return title, header and rows of a table; it is told less where only that makes it fit."""
     brief = [column.terminal != "none" for column in table.columns]
-    forms = [[True] * len(brief)] if everything else []
+    every = [True] * len(brief)
+    forms = [(every, True), (every, False), (brief, True)] if everything else []
     lines: list[str] = []
-    for shown in [*forms, brief]:
+    for shown, asides in [*forms, (brief, False)]:
         for gap in (2, 1):
-            fitting = _aligned(table, shown, gap, everything)
+            fitting = _aligned(table, shown, gap, everything, asides)
             lines = fitting if gap == 2 else lines
             if _fits(fitting):
                 return _grouped(table, fitting)
@@ -197,8 +198,10 @@ def _grouped(table: doc.Table, aligned: list[str]) -> list[str]:
     return lines
 
 
-def _aligned(table: doc.Table, shown: Sequence[bool], gap: int, everything: bool) -> list[str]:
-    """Return the titles and the rows, in columns as wide as their cells."""
+def _aligned(
+    table: doc.Table, shown: Sequence[bool], gap: int, everything: bool, titled: bool
+) -> list[str]:
+    """Return the titles, what stands below them if asked for, and the rows, in columns as wide as their cells."""
     columns = []
     for place, column in enumerate(table.columns):
         if not shown[place]:
@@ -210,7 +213,7 @@ def _aligned(table: doc.Table, shown: Sequence[bool], gap: int, everything: bool
             texts = [_title(column), *(_clean(cell.text) for cell in cells)]
         else:
             texts = _numbers(column, cells, table.room(place)[0], everything)
-        asides = [column.aside] if everything and _has_asides(table, shown) else []
+        asides = [column.aside] if titled and _has_asides(table, shown) else []
         columns.append([texts[0], *map(_beside, asides), *texts[1:]])
     return _lines_of(columns, gap)
 
