@@ -60,7 +60,7 @@ def test_small_numbers_have_a_power_of_ten_in_the_heading() -> None:
     digits = digits_of([2e-5])
     assert digits.scale == "x 1e-6"
     assert digits.range(4.56e-5, 9.87e-5) == "46 to 99"
-    assert digits_of([0.002], percent=True).range(0.912, 0.934) == "91.2 to 93.4"
+    assert digits_of([0.002], percent=True).range(0.912, 0.934) == "91.20 to 93.40"
 
 
 @given(st.floats(1e-12, 10), st.booleans())

@@ -55,10 +55,10 @@ def test_four_rows_have_their_ranges_below() -> None:
 def test_more_rows_have_a_line_each() -> None:
     lines = printed(comparison(["a", "calibrated_resnet_50", *"cdefg"]))[3:]
     assert lines[:4] == [
-        "                  log loss   acc %   ECE              ACE x 1e-3   miscalibrated",
-        "> a                 0.1000*  10.01   0.003 (0-0.010)      0.0004   none seen",
+        "                    log loss   acc %  ECE              ACE x 1e-3  miscalibrated",
+        "> a                   0.1000*  10.01  0.003 (0-0.010)      0.0004  none seen",
         "-- clearly behind --------------------------------------------------------------",
-        "  calibrated_resn.  0.1010*  10.11   0.013 (0-0.010)      0.0014   over above...",
+        "  calibrated_resn.    0.1010*  10.11  0.013 (0-0.010)      0.0014  over above...",
     ]
     assert len(lines) == 9
 
@@ -143,6 +143,8 @@ def test_nothing_is_wider_than_a_terminal_and_no_number_is_lost(
     few = len(models) <= 4
     for row in (row for group in table.groups for row in group.rows):
         for column, cell in zip(COLUMNS[1:], row[1:], strict=True):
+            if column.terminal == "none" and not (few and column.short in whole.split()):
+                continue  # few rows leave it out only where their numbers are too wide
             if few or column.terminal != "none":
                 assert cell.text.removesuffix(" %") + cell.mark in whole
             if few or column.terminal == "all":
