@@ -201,7 +201,7 @@ def _grouped(table: doc.Table, aligned: list[str]) -> list[str]:
 def _aligned(
     table: doc.Table, shown: Sequence[bool], gap: int, everything: bool, titled: bool
 ) -> list[str]:
-    """Return the titles, what stands below them if asked for, and the rows, in columns as wide as their cells."""
+    """Return the titles, what is below them if `titled`, and the rows, in aligned columns."""
     columns = []
     for place, column in enumerate(table.columns):
         if not shown[place]:
