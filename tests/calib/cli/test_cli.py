@@ -226,7 +226,9 @@ def test_labels_may_lack_a_class_that_a_column_names(tmp_path, succeeds):
     text = succeeds("fit", path, "--label", "y", "--proba", "p_*", "--out", cal)
     assert "in-sample (optimistic)" in text
     assert load(cal).classes_.tolist() == ["a", "b", "c"]
-    assert "3 classes" in succeeds("report", path, "--label", "y", "--proba", "p_*")
+    numbers = tmp_path / "r.json"
+    succeeds("report", path, "--label", "y", "--proba", "p_*", "--json", numbers)
+    assert json.loads(numbers.read_text())["classes"] == ["a", "b", "c"]
 
 
 def test_columns_and_classes_are_listed_where_names_do_not_tell(tmp_path, succeeds):
@@ -357,8 +359,11 @@ def test_spellings_of_a_csv_file(tmp_path, succeeds):
     path = tmp_path / "odd.csv"
     text = 'y, p_0, p_1,note\r\n0, +0.75,2.5e-1,"a\nb"\r\n1, .25, 0.75,\r\n1, 0.5,0.5,x\r\n'
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    out = succeeds("report", path, "--label", "y", "--proba", "p_*", "--resamples", 5)
-    assert "3 samples, 2 classes" in out
+    numbers = tmp_path / "r.json"
+    report = ("report", path, "--label", "y", "--proba", "p_*", "--resamples", 5)
+    succeeds(*report, "--json", numbers)
+    content = json.loads(numbers.read_text())
+    assert (content["n_samples"], len(content["classes"])) == (3, 2)
     cal = tmp_path / "cal.json"
     succeeds("fit", path, "--label", "y", "--proba", "p_*", "--out", cal)
     succeeds("apply", cal, path, "--out", tmp_path / "o.csv")
@@ -428,8 +433,11 @@ def test_several_scores_in_one_report(data, tmp_path, succeeds):
 def test_globs_leave_out_labels_and_weights(tmp_path, succeeds):
     columns = {"w": [1.0, 2.0, 1.0], "a": [0.5, 0.2, 0.7], "b": [0.5, 0.8, 0.3], "y": [0, 1, 0]}
     path = write(tmp_path / "t.csv", columns)
-    text = succeeds("report", path, "--label", "y", "--weight", "w", "--proba", "*")
-    assert "3 samples, 2 classes" in text
+    numbers = tmp_path / "r.json"
+    report = ("report", path, "--label", "y", "--weight", "w", "--proba", "*")
+    succeeds(*report, "--json", numbers)
+    content = json.loads(numbers.read_text())
+    assert (content["n_samples"], len(content["classes"])) == (3, 2)
 
 
 def test_summary_of_a_fit_with_rare_classes_and_zero_weights(tmp_path, logits, y, succeeds):
@@ -469,7 +477,9 @@ def test_demo(tmp_path, monkeypatch, capsys):
     assert "wrote report.html" in out
     page = Path("report.html").read_text(encoding="utf-8")
     for name in ["raw", *CALIBRATORS]:
-        assert name == "missing" or (f"  {name}" in out and name in page)
+        assert name == "missing" or (name[:12] in out and name in page)  # long ones are cut
+    first = out.split("Use ")[1].split(":")[0]
+    assert first in CALIBRATORS
 
 
 def test_methods_lists_the_registry(succeeds):
@@ -810,11 +820,11 @@ def test_groups_come_from_a_column_or_a_file(
     alone.write_text("g\n" + "\n".join(map(str, g)) + "\n")
     np.save(array, g)
     command = ["report", str(data), "--label", "y", "--logits", "z"]
-    shown = []
+    shown, numbers = [], tmp_path / "r.json"
     for group in ("g", str(alone), str(array)):
-        assert main([*command, "--group", group]) == 0
-        shown.append(capsys.readouterr().out)
-    assert "20 groups" in shown[0]
+        assert main([*command, "--group", group, "--json", str(numbers)]) == 0
+        shown.append((capsys.readouterr().out, numbers.read_text()))
+        assert json.loads(numbers.read_text())["n_groups"] == 20
     assert len(set(shown)) == 1
     alone.write_text("g\n1\n2\n")
     assert main([*command, "--group", str(alone)]) == 2
