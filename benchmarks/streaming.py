@@ -21,8 +21,7 @@ import numpy as np
 ROW_GROUP = 1 << 20
 CHILD = """
 import resource, sys, time
-from calib.cli import stream
-from calib.cli import main
+from calib.cli import main, report
 import pyarrow.parquet
 import calib.evaluation.stream.accumulator
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -19,7 +19,7 @@ from uq.conformal.regressor import ConformalRegressor
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
-from uq.ood.report import OODMeasures, OODReport, ood_report
+from uq.ood.report import OODReport, ood_report
 from uq.ood.scores import (
     energy_score,
     margin_score,
@@ -36,20 +36,17 @@ from uq.selective.certainty import (
     interval_width_certainty,
     is_conformal_singleton,
 )
-from uq.selective.certainty_curves import CertaintyCurve, CertaintyPoints, certainty_curve
+from uq.selective.certainty_curves import CertaintyCurve, certainty_curve
 from uq.selective.classifier import SelectiveClassifier
 from uq.selective.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
 from uq.selective.risk_coverage import (
     RiskCoverageCurve,
-    SelectivePoint,
     area_under_risk_coverage,
     excess_area_under_risk_coverage,
     risk_coverage_curve,
 )
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
-from uq.study.methods import StudyPredictions
-from uq.study.metrics import StudyNumber, StudyRow
 from uq.study.models import load_study_stand_in, study_models
 from uq.study.results import StudyResult
 from uq.study.scores import Protocol
@@ -73,7 +70,6 @@ __all__ = [
     "AdaptiveConformal",
     "BiasedSplitPointWarning",
     "CertaintyCurve",
-    "CertaintyPoints",
     "ConformalBoxes",
     "ConformalClassifier",
     "ConformalRegressor",
@@ -88,7 +84,6 @@ __all__ = [
     "LikelihoodRatio",
     "MahalanobisDetector",
     "NothingKeptWarning",
-    "OODMeasures",
     "OODReport",
     "PooledCategoryWarning",
     "Protocol",
@@ -96,15 +91,11 @@ __all__ = [
     "RiskCoverageCurve",
     "RiskNotControlledWarning",
     "SelectiveClassifier",
-    "SelectivePoint",
     "SelectiveThreshold",
     "SideMeans",
     "SmallCalibrationSetWarning",
     "SplitPointRegressor",
-    "StudyNumber",
-    "StudyPredictions",
     "StudyResult",
-    "StudyRow",
     "UnmatchedBoxesWarning",
     "abstention_utility",
     "area_under_risk_coverage",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -84,38 +83,7 @@ def mapie_can(n_samples: int, codes: IntArray, kind: ConformityScore, level: flo
     return enough and (kind == "lac" or len(counts) > 2)
 
 
-def split_sets(
-    proba: Float64Array,
-    codes: IntArray,
-    test: Float64Array,
-    kind: ConformityScore,
-    levels: list[float],
-    *,
-    randomize: bool,
-    seed: int,
-) -> LabelArray:
-    """Return the sets of `SplitConformalClassifier`, shape (n_samples, n_classes, n_levels)."""
-    from mapie.classification import SplitConformalClassifier
-
-    n_classes = proba.shape[1]
-    stand_in = Replay(0, n_classes).fit(np.zeros((1, 1)), None)
-    engine = SplitConformalClassifier(
-        stand_in,
-        confidence_level=levels,
-        conformity_score=kind,
-        prefit=True,
-        random_state=seed,
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="WARNING: your conformalization dataset has less")
-        engine.conformalize(_rows(np.zeros(len(proba)), [proba]), codes)
-    sets = engine.predict_set(
-        _rows(np.zeros(len(test)), [test]), conformity_score_params=_last_label(randomize)
-    )[1]
-    return np.asarray(sets, dtype=bool)
-
-
-def cross_sets(
+def mapie_sets(
     proba: Float64Array,
     codes: IntArray,
     fold: IntArray,
@@ -127,29 +95,37 @@ def cross_sets(
     randomize: bool,
     seed: int,
 ) -> LabelArray:
-    """Return the sets of `CrossConformalClassifier`, shape (n_samples, n_classes, n_levels)."""
-    from mapie.classification import CrossConformalClassifier
+    """Return the sets of MAPIE's classifiers, shape (n_samples, n_classes, n_levels).
+
+    Those of `SplitConformalClassifier` for one fold, of `CrossConformalClassifier` for several.
+    """
+    from mapie.classification import CrossConformalClassifier, SplitConformalClassifier
 
     n_folds, n_classes = len(tests), proba.shape[1]
-    engine = CrossConformalClassifier(
-        Replay(n_folds, n_classes),
-        confidence_level=levels,
-        conformity_score=kind,
-        cv=PredefinedSplit(fold),
-        random_state=seed,
-    )
-    engine.fit_conformalize(_rows(fold, [proba] * (n_folds + 1)), codes)
-    blocks = [*tests, np.mean(tests, axis=0)]
-    sets = engine.predict_set(
-        _rows(np.zeros(len(tests[0])), blocks),
-        conformity_score_params=_last_label(randomize),
-        agg_scores=AGGREGATION[aggregation],
-    )[1]
+    options: dict[str, Any] = {
+        "confidence_level": levels,
+        "conformity_score": kind,
+        "random_state": seed,
+    }
+    asked: dict[str, Any] = {
+        "conformity_score_params": {"include_last_label": "randomized" if randomize else True}
+    }
+    if n_folds == 1:
+        stand_in = Replay(0, n_classes).fit(np.zeros((1, 1)), None)
+        engine = SplitConformalClassifier(stand_in, prefit=True, **options)
+        with warnings.catch_warnings():
+            start = "WARNING: your conformalization dataset has less"
+            warnings.filterwarnings("ignore", message=start)
+            engine.conformalize(_rows(fold, [proba]), codes)
+    else:
+        engine = CrossConformalClassifier(
+            Replay(n_folds, n_classes), cv=PredefinedSplit(fold), **options
+        )
+        engine.fit_conformalize(_rows(fold, [proba] * (n_folds + 1)), codes)
+        tests = [*tests, np.mean(tests, axis=0)]
+        asked["agg_scores"] = AGGREGATION[aggregation]
+    sets = engine.predict_set(_rows(np.zeros(len(tests[0])), tests), **asked)[1]
     return np.asarray(sets, dtype=bool)
-
-
-def _last_label(randomize: bool) -> dict[str, Any]:
-    return {"include_last_label": "randomized" if randomize else True}
 
 
 def _rows(fold: Any, blocks: list[Float64Array]) -> Float64Array:
@@ -221,10 +197,10 @@ def mapie_interval(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # crossing quantiles have been reported
         if est.method == "split":
-            made = _split(calibration, bands[0], level, est)
+            intervals = _split(calibration, bands[0], level, est)
         else:
-            made = _several(calibration, bands, level, est)
-    return np.asarray(made[:, :, 0])
+            intervals = _several(calibration, bands, level, est)
+    return np.asarray(intervals[:, :, 0])
 
 
 def _split(calibration: Calibration, ends: Ends, level: float, est: Any) -> Float64Array:
@@ -301,15 +277,6 @@ PROCEDURES = ("bonferroni_holm", "bonferroni", "fixed_sequence")
 MAPIE_NAMES = {"npv": "negative_predictive_value"}
 
 
-@dataclass(frozen=True)
-class ThresholdSearch:
-    """P-value of each threshold, the valid ones, and the best of them (NaN if there is none)."""
-
-    p_values: Float64Array
-    valid: Float64Array
-    best: float
-
-
 def risks_and_targets(risk: Any, target_level: Any) -> tuple[list[str], list[float]]:
     """Return both as lists of one length."""
     risks = list(risk) if isinstance(risk, (list, tuple)) else [risk]
@@ -349,40 +316,6 @@ def check_thresholds(thresholds: ArrayLike) -> Float64Array:
             f"thresholds must increase strictly inside [0, 1]; got {describe(values.tolist())}"
         )
     return values
-
-
-def search_thresholds(
-    positive: Float64Array,
-    codes: IntArray,
-    risks: list[str],
-    targets: list[float],
-    *,
-    confidence_level: float,
-    objective: str,
-    procedure: str,
-    thresholds: Float64Array,
-) -> ThresholdSearch:
-    """Test all thresholds with MAPIE on probabilities of the second class and codes 0 and 1."""
-    from mapie.risk_control import BinaryClassificationController
-
-    engine = BinaryClassificationController(
-        lambda proba: proba,
-        [MAPIE_NAMES.get(name, name) for name in risks],
-        targets,
-        confidence_level=confidence_level,
-        best_predict_param_choice=MAPIE_NAMES.get(objective, objective),
-        list_predict_params=thresholds,
-        fwer_method=_holm() if procedure == "bonferroni_holm" else procedure,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # hints on the choice of options; failure is in the result
-        engine.calibrate(np.column_stack([1 - positive, positive]), codes)
-    best = engine.best_predict_param
-    return ThresholdSearch(
-        p_values=np.nan_to_num(np.asarray(engine.p_values)[:, 0], nan=1.0),
-        valid=np.asarray(engine.valid_predict_params, dtype=np.float64),
-        best=float("nan") if best is None else float(best),
-    )
 
 
 def _holm() -> Any:
@@ -561,22 +494,27 @@ sequence of them, default="precision"
         proba = self._proba(X, classes)
         check_same_length(len(proba), len(codes), "predict_proba(X)", "y")
 
-        search = search_thresholds(
-            proba[:, 1],
-            codes,
-            risks,
+        from mapie.risk_control import BinaryClassificationController
+
+        engine = BinaryClassificationController(
+            lambda proba: proba,
+            [MAPIE_NAMES.get(name, name) for name in risks],
             targets,
             confidence_level=level,
-            objective=objective,
-            procedure=self.procedure,
-            thresholds=thresholds,
+            best_predict_param_choice=MAPIE_NAMES.get(objective, objective),
+            list_predict_params=thresholds,
+            fwer_method=_holm() if self.procedure == "bonferroni_holm" else self.procedure,
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # hints on the options; failure is in the result
+            engine.calibrate(np.column_stack([1 - proba[:, 1], proba[:, 1]]), codes)
+        best = engine.best_predict_param
         self.classes_ = classes
         self.thresholds_ = thresholds
-        self.p_values_ = search.p_values
-        self.valid_thresholds_ = search.valid
-        self.threshold_ = search.best
-        self.controlled_ = len(search.valid) > 0
+        self.p_values_ = np.nan_to_num(np.asarray(engine.p_values)[:, 0], nan=1.0)
+        self.valid_thresholds_ = np.asarray(engine.valid_predict_params, dtype=np.float64)
+        self.threshold_ = float("nan") if best is None else float(best)
+        self.controlled_ = len(self.valid_thresholds_) > 0
         if not self.controlled_:
             goals = ", ".join(f"{r} {t:g}" for r, t in zip(risks, targets, strict=True))
             warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def digits_of(
         return (ends if error else _decimals(size * factor, 2)), ends
 
     if not percent and max(decimals(1.0)) > _MOST_DECIMALS:
-        power = 3 * math.ceil((1 - _place(size)) / 3)
+        power = next(
+            power for power in itertools.count(3, 3) if max(decimals(10.0**power)) < _MOST_DECIMALS
+        )
         factor, scale = 10.0**power, f"x 1e-{power}"
     return Digits(*decimals(factor), factor, unit, scale)

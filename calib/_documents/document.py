@@ -139,6 +139,8 @@ class Cell:
         in brackets, and a paper prints in brackets.
     glyphs : sequence of Glyph
         Pictures of the number, below each other.
+    short : str
+        What a terminal says instead of `text`, such as a title with its unit.
     """
 
     text: str
@@ -148,6 +150,7 @@ class Cell:
     interval: str = ""
     chance: str = ""
     glyphs: Sequence[Glyph] = ()
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ class Table:
     """Rows in groups under columns.
 
     A table of `kind` "comparison" is the answer's: things in rows, measures in columns, every cell
-    a number with its interval and what chance shows.
+    a number with its interval and what chance shows. `narrow` says, only where the columns that are
+    not essential are hidden, where to find them.
     """
 
     columns: Sequence[Column]
@@ -190,6 +194,7 @@ class Table:
     title: str = ""
     note: str = ""
     kind: Literal["plain", "comparison"] = "plain"
+    narrow: str = ""
 
     @property
     def n_rows(self) -> int:

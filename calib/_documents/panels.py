@@ -24,7 +24,7 @@ from calib._documents.document import (
 
 #: Size of a panel, its margins, and the sheet of a sign in the key.
 WIDTH, HEIGHT = 470.0, 350.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 52.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 22.0, 12.0, 52.0
 #: Stretches of a long curve of which only the ends, the top and the bottom are drawn.
 STRETCHES = 250
 _PROBABILITY_TICKS = (

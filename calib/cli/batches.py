@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,16 @@ import numpy as np
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, FloatArray, LabelArray
-from calib.cli.columns import ColumnError, is_list, no_label, one_line, to_numbers, to_values
+from calib.cli.columns import (
+    ColumnError,
+    check_column_labels,
+    check_column_numbers,
+    holds_numbers,
+    is_list,
+    no_label,
+    to_numbers,
+    to_values,
+)
 from calib.cli.contents import check_header, kind_of, open_binary, open_for_arrow
 from calib.cli.readers import arrow_errors, csv_options, damage_named, read_header
 from calib.cli.tables import FileTable
@@ -59,11 +68,11 @@ class LargeFile(ABC):
     path : Path
     table : Table
         Its columns, without values.
-    is_text : bool
-        Whether values are text that may stand for numbers.
+    schema : pyarrow.Schema or None
+        Types of the columns; None where values are text that may stand for numbers.
     """
 
-    is_text = False
+    schema: Any = None
 
     def __init__(self, path: Path, kind: str, names: list[str]) -> None:
         check_header(path, names)
@@ -81,18 +90,14 @@ class LargeFile(ABC):
 
     def type_of(self, name: str) -> Any:
         """Return the Arrow type of a column, None where it is text of unknown meaning."""
-        return None
+        return None if self.schema is None else self.schema.field(name).type
 
     def check_numeric(self, name: str) -> None:
         """Raise unless the column can hold numbers."""
         kind = self.type_of(name)
         if kind is None:
             return
-        from pyarrow import types
-
-        plain = kind.value_type if is_list(kind) else kind
-        numeric = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
-        if not any(is_kind(plain) for is_kind in numeric):
+        if not holds_numbers(kind.value_type if is_list(kind) else kind):
             raise ValueError(f"column {name!r} of {self.path.name} is not numeric: it has {kind}s")
 
     def width(self, name: str) -> int:
@@ -118,11 +123,11 @@ class LargeFile(ABC):
             if column.null_count:
                 batch.labels(name)  # says in which row
             with batch.column_errors(name):
-                if self.is_text:
+                if self.schema is None:
                     values = np.array(compute.unique(column).to_pylist(), dtype=object)
                 else:
                     values = to_values(chunked_array([compute.unique(column)]), is_text=False)
-            if not self.is_text and no_label(values) is not None:
+            if self.schema is not None and no_label(values) is not None:
                 batch.labels(name)  # says in which row
             if known is None:
                 known, first = values, batch.path
@@ -140,7 +145,7 @@ class LargeFile(ABC):
                 )
         if known is None:
             raise ValueError(f"{self.path.name} has no rows")
-        if not self.is_text:
+        if self.schema is not None:
             return np.unique(known)
         values = to_values(known.tolist(), is_text=True)
         self._labels = dict(zip(known.tolist(), values.tolist(), strict=True))
@@ -170,25 +175,17 @@ class ParquetFile(LargeFile):
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
 
-        try:
+        with arrow_errors(path, "parquet file"):
             self._file = parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
-        except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{path.name} is not a readable parquet file: {one_line(error)}"
-            ) from None
         self.n_rows = int(self._file.metadata.num_rows)
-        self._schema = self._file.schema_arrow  # made anew at every look
-        super().__init__(path, "parquet", list(self._schema.names))
+        self.schema = self._file.schema_arrow  # made anew at every look
+        super().__init__(path, "parquet", list(self.schema.names))
 
     def n_batches(self, n_rows: int) -> int:
         """Return how many batches of that many rows the file gives."""
         metadata = self._file.metadata
         sizes = [metadata.row_group(k).num_rows for k in range(metadata.num_row_groups)]
         return sum(-(-size // n_rows) for size in sizes)
-
-    def type_of(self, name: str) -> Any:
-        """Return the Arrow type of a column."""
-        return self._schema.field(name).type
 
     def batches(self, columns: list[str], n_rows: int) -> Iterator[Batch]:
         """Yield columns of the file in batches of rows."""
@@ -198,15 +195,7 @@ class ParquetFile(LargeFile):
             reader = self._file.iter_batches(
                 batch_size=n_rows, row_groups=[group], columns=columns, use_threads=False
             )
-            while True:
-                try:
-                    native = next(reader, None)
-                except (ValueError, OSError) as error:
-                    raise ValueError(
-                        f"{self.path.name} is damaged in row group {group}: {one_line(error)}"
-                    ) from None
-                if native is None:
-                    break
+            for native in _each(reader, self.path, f"is damaged in row group {group}"):
                 if native.num_rows:
                     yield Batch(self.path, native, first + row, group, row)
                 row += native.num_rows
@@ -227,6 +216,7 @@ class Folder(LargeFile):
         for file in parts:
             check_source(file)
         self._parts = [ParquetFile(part) for part in parts]
+        self.schema = self._parts[0].schema
         super().__init__(path, "parquet", list(self._parts[0].table.columns))
         for part in self._parts[1:]:
             lost = [name for name in self.table.columns if name not in part.table.columns]
@@ -242,10 +232,6 @@ class Folder(LargeFile):
         """Return how many batches of that many rows the file gives."""
         return sum(part.n_batches(n_rows) for part in self._parts)
 
-    def type_of(self, name: str) -> Any:
-        """Return the Arrow type of a column."""
-        return self._parts[0].type_of(name)
-
     def check_numeric(self, name: str) -> None:
         """Raise a `ValueError` unless a column holds numbers."""
         for part in self._parts:
@@ -260,35 +246,46 @@ class Folder(LargeFile):
 class _Sequential(LargeFile):
     """A file whose batches come one after the other, of a size that its reader chooses."""
 
-    @abstractmethod
+    def _open(self, file: Any) -> tuple[Any, Iterable[Any]]:
+        """Return the schema and the record batches of an open file."""
+        raise NotImplementedError
+
+    def _read_schema(self, path: Path, meaning: str) -> list[str]:
+        with arrow_errors(path, meaning), open_for_arrow(path) as file:
+            self.schema = self._open(file)[0]
+        return list(self.schema.names)
+
     def _reader(self, columns: list[str]) -> Iterator[Any]:
         """Yield record batches of the named columns."""
+        with open_for_arrow(self.path) as file:
+            for native in self._open(file)[1]:
+                yield native.select(columns)
 
     def n_batches(self, n_rows: int) -> int:
         return 1 + self.path.stat().st_size // max(BLOCK_BYTES, 8 * BATCH_NUMBERS)
 
     def batches(self, columns: list[str], n_rows: int) -> Iterator[Batch]:
         first = 0
-        with damage_named(self.path), arrow_errors(self.path, f"{self.table.kind} file"):
-            reader = self._reader(columns)
-            native = next(reader, None)
-        while native is not None:
+        fault = f"is not a readable {self.table.kind} file"
+        for native in _each(self._reader(columns), self.path, fault):
             for start in range(0, native.num_rows, n_rows):
-                yield Batch(
-                    self.path,
-                    native.slice(start, n_rows),
-                    first + start,
-                    labels_of_text=self._labels,
-                )
+                rows, row = native.slice(start, n_rows), first + start
+                yield Batch(self.path, rows, row, labels_of_text=self._labels)
             first += native.num_rows
-            with damage_named(self.path), arrow_errors(self.path, f"{self.table.kind} file"):
-                native = next(reader, None)
+
+
+def _each(reader: Iterator[Any], path: Path, fault: str) -> Iterator[Any]:
+    """Yield what a reader yields; its errors say what is wrong with the file."""
+    while True:
+        with damage_named(path), arrow_errors(path, fault=fault):
+            native = next(reader, None)
+        if native is None:
+            return
+        yield native
 
 
 class CsvFile(_Sequential):
     """A CSV file, block by block; every value is text until it is asked for."""
-
-    is_text = True
 
     def __init__(self, path: Path) -> None:
         self._dialect, self._header = read_header(path)
@@ -316,36 +313,23 @@ class JsonLines(_Sequential):
                 raise ValueError(
                     f"--stream reads one object a line; {path.name} is one list of them"
                 )
-        with arrow_errors(path, "file of JSON lines"), open_for_arrow(path) as file:
-            self._schema = self._open(file).schema
-        super().__init__(path, "jsonl", list(self._schema.names))
+        super().__init__(path, "jsonl", self._read_schema(path, "file of JSON lines"))
 
-    def _open(self, file: Any) -> Any:
+    def _open(self, file: Any) -> tuple[Any, Iterable[Any]]:
         from pyarrow import json as arrow_json
 
         block = max(BLOCK_BYTES, 8 * BATCH_NUMBERS)
-        return arrow_json.open_json(file, read_options=arrow_json.ReadOptions(block_size=block))
-
-    def type_of(self, name: str) -> Any:
-        """Return the Arrow type of a column."""
-        return self._schema.field(name).type
-
-    def _reader(self, columns: list[str]) -> Iterator[Any]:
-        with open_for_arrow(self.path) as file:
-            for native in self._open(file):
-                yield native.select(columns)
+        reader = arrow_json.open_json(file, read_options=arrow_json.ReadOptions(block_size=block))
+        return reader.schema, reader
 
 
 class FeatherFile(_Sequential):
     """An Arrow file, in the batches that it was written in."""
 
     def __init__(self, path: Path) -> None:
-        with arrow_errors(path, "Arrow file"), open_for_arrow(path) as file:
-            self._schema = self._open(file)[0]
-        super().__init__(path, "feather", list(self._schema.names))
+        super().__init__(path, "feather", self._read_schema(path, "Arrow file"))
 
-    @staticmethod
-    def _open(file: Any) -> tuple[Any, Iterator[Any]]:
+    def _open(self, file: Any) -> tuple[Any, Iterable[Any]]:
         import pyarrow
 
         try:
@@ -353,18 +337,9 @@ class FeatherFile(_Sequential):
         except pyarrow.ArrowInvalid:  # a stream has no mark at its beginning
             file.seek(0)
             stream = pyarrow.ipc.open_stream(file)
-            return stream.schema, iter(stream)
+            return stream.schema, stream
         batches = (reader.get_batch(k) for k in range(reader.num_record_batches))
         return reader.schema, batches
-
-    def type_of(self, name: str) -> Any:
-        """Return the Arrow type of a column."""
-        return self._schema.field(name).type
-
-    def _reader(self, columns: list[str]) -> Iterator[Any]:
-        with open_for_arrow(self.path) as file:
-            for native in self._open(file)[1]:
-                yield native.select(columns)
 
 
 _KINDS: dict[str, Any] = {
@@ -418,16 +393,7 @@ class Batch:
 
         with self.column_errors(name):
             array = to_numbers(chunked_array([self.native.column(name)]))
-        bad = ~np.isfinite(array)
-        if masked:
-            bad &= array != -np.inf
-        if bad.any():
-            index = int(np.argwhere(bad)[0][0])
-            value = array[tuple(np.argwhere(bad)[0])]
-            raise ValueError(
-                f"column {name!r} of {self.path.name} has {value} in {self.place(index)}"
-            )
-        return array
+        return check_column_numbers(array, self._called(name), self.place, masked=masked)
 
     def weights(self, name: str) -> Float64Array:
         """Return a column of non-negative numbers."""
@@ -435,8 +401,7 @@ class Batch:
         if (weight < 0).any():
             index = int(np.argmax(weight < 0))
             raise ValueError(
-                f"column {name!r} of {self.path.name} (weights) has {weight[index]} in "
-                f"{self.place(index)}"
+                f"{self._called(name)} (weights) has {weight[index]} in {self.place(index)}"
             )
         return weight
 
@@ -450,11 +415,10 @@ class Batch:
                 values = to_values(column, is_text=False)
             else:
                 values = np.array([self.labels_of_text[text] for text in column.to_pylist()])
-        found = no_label(values)
-        if found is not None:
-            row, what = found
-            raise ValueError(f"column {name!r} of {self.path.name} has {what} in {self.place(row)}")
-        return values
+        return check_column_labels(values, self._called(name), self.place)
+
+    def _called(self, name: str) -> str:
+        return f"column {name!r} of {self.path.name}"
 
     @contextmanager
     def naming(self) -> Iterator[None]:

@@ -65,10 +65,17 @@ def _numbers_of_arrow(column: Any) -> LabelArray:
             column = compute.cast(compute.utf8_trim_whitespace(column), pyarrow.float64())
         except pyarrow.ArrowInvalid:  # it reads fewer spellings than Python, such as no "+1"
             return _numbers_of_text(column.to_pylist())
-    numeric = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
-    if not any(is_kind(column.type) for is_kind in numeric):
+    if not holds_numbers(column.type):
         raise TypeError(f"type {column.type}")
     return cast(LabelArray, column.to_numpy())
+
+
+def holds_numbers(kind: Any) -> bool:
+    """Return whether an Arrow type holds numbers."""
+    from pyarrow import types
+
+    numbers = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
+    return any(is_kind(kind) for is_kind in numbers)
 
 
 def is_list(kind: Any) -> bool:
@@ -190,8 +197,9 @@ def to_values(column: Any, *, is_text: bool) -> LabelArray:
     column = _plain(column)
     if is_list(column.type):
         return to_numbers(column)
-    kinds = (types.is_floating, types.is_integer, types.is_boolean, types.is_decimal)
-    if not any(is_kind(column.type) for is_kind in (*kinds, types.is_string, types.is_null)):
+    if not (
+        holds_numbers(column.type) or types.is_string(column.type) or types.is_null(column.type)
+    ):
         raise ColumnError(f"has type {column.type}; {_READABLE}")
     if column.null_count:
         return np.array(column.to_pylist(), dtype=object)
@@ -239,27 +247,45 @@ def _reads_floats(texts: list[str]) -> Callable[[str], float] | None:
     return read if any(finite) and not any(map(_LEADING_ZERO.match, texts)) else None
 
 
-def missing(array: LabelArray) -> LabelArray:
-    """Return which labels are missing."""
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype.kind == "O":
-        return np.array([value is None or value != value for value in array], dtype=bool)
-    return np.zeros(len(array), dtype=bool)
-
-
 def no_label(array: LabelArray) -> tuple[int, str] | None:
     """Return the first row that holds no label, and what it holds; None if there is none."""
-    gaps = missing(array)
-    if gaps.any():
-        return int(np.argmax(gaps)), "no value"
     if array.dtype.kind not in ("f", "O"):
         return None
+    gaps = array != array  # nan is not itself
+    if array.dtype.kind == "O":
+        gaps = gaps | np.array([value is None for value in array])
+    if gaps.any():
+        return int(np.argmax(gaps)), "no value"
     infinite = np.array([isinstance(value, float) and math.isinf(value) for value in array])
     if not infinite.any():
         return None
     row = int(np.argmax(infinite))
     return row, f"{array[row]} among numbers, which is no class or group,"
+
+
+def check_column_numbers(
+    array: FloatArray, column: str, place: Callable[[int], str], *, masked: bool
+) -> FloatArray:
+    """Return numbers that are finite, or minus infinity with `masked`; raise for all others.
+
+    `column` and `place` say what the column and its rows are called.
+    """
+    bad = ~np.isfinite(array)
+    if masked:
+        bad &= array != -np.inf
+    if bad.any():
+        row, *rest = (int(i) for i in np.argwhere(bad)[0])
+        where = f", column {rest[0]}" if rest else ""
+        raise ValueError(f"{column} has {array[(row, *rest)]} in {place(row)}{where}")
+    return array
+
+
+def check_column_labels(array: LabelArray, column: str, place: Callable[[int], str]) -> LabelArray:
+    """Return labels none of which is missing or infinite; raise for all others."""
+    gap = no_label(array)
+    if gap is not None:
+        raise ValueError(f"{column} has {gap[1]} in {place(gap[0])}")
+    return array
 
 
 def to_list(column: Any) -> list[Any]:

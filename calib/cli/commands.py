@@ -7,32 +7,29 @@ import ast
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from calib._border import labels
 from calib._border.advice import coming_through
-from calib._border.columns import class_name
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator
 from calib.cli.columns import shorten
-from calib.cli.contents import FORMATS
 from calib.cli.readers import read_table, single_column
 from calib.cli.saved_scores import (
     ADDED,
     DOOR,
-    SavedScores,
     calibrated_scores,
     class_names,
     labelled_scores,
     unlabelled_scores,
 )
 from calib.cli.tables import FileTable
-from calib.cli.targets import check_files, check_source
+from calib.cli.targets import beside, check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
-from calib.cli.writers import writable_format, write_report, write_table
+from calib.cli.writers import writable_format, write_calibrator, write_table
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
 #: Folds of the summary that `fit` prints, and samples below which it makes none.
@@ -83,89 +80,19 @@ def demo(args: argparse.Namespace) -> None:
     print(f"\nwrote {args.html}")
 
 
-def report_on_file(args: argparse.Namespace) -> None:
-    """Measure the probabilities of a file, as they are and calibrated."""
-    from calib.evaluation import calibration_report
-
-    if not args.scores:
-        raise ValueError("name the columns of scores with --proba or --logits")
-    names = args.name or default_names(args.scores, bool(args.calibrator))
-    if len(names) != len(args.scores) or len(set(names)) < len(names):
-        raise ValueError(
-            f"{len(args.scores)} sets of scores need as many different --name; got "
-            f"{', '.join(names)}"
-        )
-    check_report_targets(args)
-    with Progress(4) as progress:
-        progress.step(f"reading {args.file.name}")
-        table, y, weight = _read(args)
-        roles = {args.label, args.weight, args.group} - {None}
-        groups = None
-        if args.group is not None:
-            source, name = _column(table, args.group)
-            groups = source.labels(name)
-            if len(groups) != len(y):
-                raise ValueError(
-                    f"{source.path.name} has {len(groups):,} groups for {len(y):,} rows; one group "
-                    f"per row is needed"
-                )
-        scored, positive = [], args.positive
-        for kind, columns in args.scores:
-            scored.append(
-                labelled_scores(
-                    table, kind, columns, y, roles, positive=positive, kept=_kept(weight)
-                )
-            )
-            classes = cast(LabelArray, scored[0].classes)
-            positive = class_name(classes[1]) if len(classes) == 2 else None  # the same for all
-        probas = {name: one.probabilities() for name, one in zip(names, scored, strict=True)}
-        progress.step("calibrating")
-        for path in args.calibrator:
-            calibrator = _load(path)
-            name = path.stem if path.stem not in probas else str(path)
-            known, found = class_names(calibrator.classes_), class_names(classes)
-            if set(known) != set(found):
-                raise ValueError(
-                    f"{path.name} knows the classes {shorten(known)}, the columns are "
-                    f"{shorten(found)}"
-                )
-            probas[name] = calibrated_scores(calibrator, _matching(calibrator, scored, path))
-        progress.step("resampling")
-        with coming_through(DOOR):
-            result = calibration_report(
-                y,
-                probas,
-                labels=classes,
-                sample_weight=weight,
-                groups=groups,
-                **({"n_bins": args.bins} if isinstance(args.bins, int) else {"bins": args.bins}),
-                confidence_level=args.level,
-                n_resamples=args.resamples,
-                random_state=args.seed,
-            )
-        progress.step("writing")
-        write_report(result, args.html, args.json)
-    print(result)
-    for path in filter(None, (args.html, args.json)):
-        print(f"wrote {path}")
-
-
 def fit_file(args: argparse.Namespace) -> None:
     """Fit a calibrator on a file of scores and save it."""
-    from calib.persistence import save
-
     if len(args.scores) != 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
-    if args.out.suffix.lower() != ".json":
-        raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
     check_files({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
     with Progress(3 + N_FOLDS) as progress:
         progress.step(f"reading {args.file.name}")
-        table, y, weight = _read(args)
+        table = read_table(args.file)
+        y, weight = read_target(args, table)
         roles = {args.label, args.weight} - {None}
-        kept = _kept(weight)
+        kept = weighted_rows(weight)
         scored = labelled_scores(table, kind, columns, y, roles, positive=args.positive, kept=kept)
         classes, matrix = scored.classes, scored.matrix
         if kept is not None and weight is not None:  # rows of weight 0 are not there
@@ -179,10 +106,7 @@ def fit_file(args: argparse.Namespace) -> None:
         codes = labels.encode_labels(y, calibrator.classes_, args.label)
         after, how = _held_out(calibrator, scored.matrix, codes, weight, progress)
         progress.step("writing")
-        try:
-            save(calibrator, args.out)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        write_calibrator(calibrator, args.out)
     print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
     if not scored.told and len(scored.names) > 1:
         pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
@@ -198,14 +122,14 @@ def fit_file(args: argparse.Namespace) -> None:
 
 def apply_to_file(args: argparse.Namespace) -> None:
     """Add calibrated probabilities to a file of scores."""
-    out = args.out or _beside(args.file)
+    out = args.out or beside(args.file)
     if len(args.scores) > 1:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     writable_format(out)
     check_files({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
-        calibrator = _load(args.calibrator)
+        calibrator = load_calibrator(args.calibrator)
         table = read_table(args.file)
         scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None), args.positive)
         progress.step("calibrating")
@@ -239,23 +163,17 @@ def methods(args: argparse.Namespace) -> None:
 # ---------------------------------------------------------------------- reading
 
 
-def check_report_targets(args: argparse.Namespace) -> None:
-    """Raise unless the files of a report can be written and destroy nothing."""
-    check_files(
-        {"--html": (args.html, "html"), "--json": (args.json, "report")},
-        [args.file, *args.calibrator, *column_files(args)],
-    )
-
-
-def _read(args: argparse.Namespace) -> tuple[FileTable, LabelArray, Float64Array | None]:
-    table = read_table(args.file)
-    source, name = _column(table, args.label)
+def read_target(
+    args: argparse.Namespace, table: FileTable
+) -> tuple[LabelArray, Float64Array | None]:
+    """Return the labels and the weights of a table, or of files named in place of its columns."""
+    source, name = column_of(table, args.label)
     y = source.labels(name)
     weight = None
     if args.weight is not None:
-        source, name = _column(table, args.weight)
+        source, name = column_of(table, args.weight)
         weight = source.numbers(name)
-    return table, y, labels.check_weight(weight, len(y))
+    return y, labels.check_weight(weight, len(y))
 
 
 def column_files(args: argparse.Namespace) -> list[Path]:
@@ -271,7 +189,7 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _column(table: FileTable, name: str) -> tuple[FileTable, str]:
+def column_of(table: FileTable, name: str) -> tuple[FileTable, str]:
     """Return where a column is: in the table, or alone in a file of that name."""
     if name in table.columns or not _is_file(name):
         return table, name
@@ -279,32 +197,16 @@ def _column(table: FileTable, name: str) -> tuple[FileTable, str]:
     return source, only
 
 
-def _kept(weight: Float64Array | None) -> LabelArray | None:
+def weighted_rows(weight: Float64Array | None) -> LabelArray | None:
+    """Return which rows have a positive weight, None where all have."""
     return None if weight is None or weight.all() else weight > 0
-
-
-def _beside(path: Path) -> Path:
-    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``, ``.npz`` for one array."""
-    name = path.name.lower()
-    packed = ".gz" if name.endswith(".gz") else ""
-    ending = next((end for end in FORMATS if name.removesuffix(packed).endswith(end)), path.suffix)
-    length = len(ending) + len(packed)
-    stem, end = path.name[: len(name) - length], path.name[len(name) - length :]
-    if FORMATS.get(ending) in ("npy", "pt"):
-        end = ".npz"
-    return path.with_name(f"{stem}.calibrated{end}")
-
-
-def default_names(scores: list[tuple[str, str]], calibrated: bool) -> list[str]:
-    """Return the names of models for which no --name is given."""
-    only = "raw" if calibrated else "model"
-    return [only] if len(scores) == 1 else [columns for _, columns in scores]
 
 
 # ---------------------------------------------------------------------- calibrating
 
 
-def _load(path: Path) -> BaseCalibrator:
+def load_calibrator(path: Path) -> BaseCalibrator:
+    """Return the calibrator of a file, or say that it is one of a detector."""
     from calib.persistence import load
 
     check_source(path)
@@ -344,16 +246,6 @@ def _value(text: str) -> Any:
         return text  # the method says what it takes
 
 
-def _matching(calibrator: BaseCalibrator, scored: list[SavedScores], path: Path) -> SavedScores:
-    for one in scored:
-        if one.kind == calibrator.input:
-            return one
-    raise ValueError(
-        f"{path.name} was fitted with --{calibrator.input}; name such columns with "
-        f"--{calibrator.input}"
-    )
-
-
 def _held_out(
     calibrator: BaseCalibrator,
     matrix: FloatArray,
@@ -389,17 +281,12 @@ def _held_out(
     return proba, f"cross-fitted ({N_FOLDS} folds)"
 
 
-def _measures(
-    proba: FloatArray, codes: IntArray, weight: Float64Array | None
-) -> tuple[float, float, float, float]:
+def _measures(proba: FloatArray, codes: IntArray, weight: Float64Array | None) -> list[float]:
     """Return log loss, Brier score, expected calibration error and accuracy."""
     from calib.evaluation import brier_score, expected_calibration_error, log_loss
 
     columns = links.both_columns(proba, "proba", np) if proba.shape[1] == 1 else proba
-    labels = np.arange(columns.shape[1])
-    return (
-        log_loss(codes, columns, sample_weight=weight, labels=labels),
-        brier_score(codes, columns, sample_weight=weight, labels=labels),
-        expected_calibration_error(codes, columns, sample_weight=weight, labels=labels),
-        float(np.average(columns.argmax(axis=1) == codes, weights=weight)),
-    )
+    options = {"sample_weight": weight, "labels": np.arange(columns.shape[1])}
+    functions = (log_loss, brier_score, expected_calibration_error)
+    accuracy = float(np.average(columns.argmax(axis=1) == codes, weights=weight))
+    return [*(function(codes, columns, **options) for function in functions), accuracy]

@@ -116,10 +116,9 @@ def _kind_of_archive(path: Path) -> str:
 
 def open_binary(path: Path) -> BinaryIO:
     """Open a file for reading, decompressed where its first bytes say gzip, whatever its name."""
-    raw = path.open("rb")
-    packed = raw.read(2) == _GZIP
-    raw.seek(0)
-    return cast(BinaryIO, _Unpacked(raw)) if packed else raw
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
 def open_for_arrow(path: Path) -> Any:
@@ -129,24 +128,12 @@ def open_for_arrow(path: Path) -> Any:
     ends aborts the process.
     """
     file: Any = open_binary(path)
-    if isinstance(file, _Unpacked):
+    if isinstance(file, gzip.GzipFile):
         return file
     file.close()
     import pyarrow
 
     return pyarrow.OSFile(str(path))
-
-
-class _Unpacked(gzip.GzipFile):
-    """A gzip stream that closes the file below it."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(fileobj=raw, mode="rb")
-        self._raw = raw
-
-    def close(self) -> None:
-        super().close()
-        self._raw.close()
 
 
 def open_text(path: Path, dialect: Dialect) -> TextIO:

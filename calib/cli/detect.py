@@ -9,15 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
 from calib._border.random import fixed
-from calib.cli.detect_parser import PER_CLASS
-from calib.cli.targets import check_files, check_source
+from calib.cli.options import PER_CLASS
+from calib.cli.targets import beside, check_files, check_source
 from calib.cli.terminal import Progress, print_table, say
-from calib.cli.writers import write_report
+from calib.cli.writers import report_outputs, write_calibrator, write_report
 from calib.detection import (
     DetectionCalibrator,
     Detections,
@@ -55,10 +56,6 @@ _SPELLINGS = {
 
 def fit_detections(args: argparse.Namespace) -> None:
     """Fit the calibrator of a detector on two files and save it."""
-    from calib.persistence import save
-
-    if args.out.suffix.lower() != ".json":
-        raise ValueError(f"--out {args.out}: calibrators are saved as .json files")
     check_files(
         {"--out": (args.out, "calibrator")}, [args.truth, args.detections, args.category_map]
     )
@@ -83,10 +80,7 @@ def fit_detections(args: argparse.Namespace) -> None:
             calibrator.fit(found, truth)
         before, after, how = _held_out(calibrator, found, truth, progress)
         progress.step("writing")
-        try:
-            save(calibrator, args.out)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        write_calibrator(calibrator, args.out)
     _print_fit(calibrator, found, truth)
     names, first = _measures(calibrator, before, truth)
     _, second = _measures(calibrator, after, truth)
@@ -109,7 +103,7 @@ def fit_detections(args: argparse.Namespace) -> None:
 
 def apply_to_detections(args: argparse.Namespace) -> None:
     """Write a file of detections with calibrated scores and all else as it was."""
-    out = args.out or _beside(args.detections)
+    out = args.out or beside(args.detections)
     if not out.name.lower().endswith(ENDINGS):
         raise ValueError(f"--out {out}: detections are written as .json or .json.gz files")
     check_files(
@@ -152,11 +146,11 @@ def report_on_detections(args: argparse.Namespace) -> None:
     from calib.evaluation.detection.report.reporting import detection_report
 
     check_files(
-        {"--html": (args.html, "html"), "--json": (args.json, "report")},
+        report_outputs(args),
         [args.truth, args.detections, args.category_map, *args.calibrator],
     )
     calibrators: dict[str, DetectionCalibrator] = {}
-    with Progress(4) as progress:
+    with Progress(3) as progress:
         for path in args.calibrator:
             name = path.stem if path.stem not in calibrators else str(path)
             calibrators[name] = _load(path)
@@ -172,11 +166,7 @@ def report_on_detections(args: argparse.Namespace) -> None:
                 max_detections=args.max_detections,
                 random_state=args.seed,
             )
-        progress.step("writing")
-        write_report(result, args.html, args.json)
-    print(result)
-    for path in filter(None, (args.html, args.json)):
-        print(f"wrote {path}")
+    write_report(result, args)
 
 
 # ---------------------------------------------------------------------- reading
@@ -206,36 +196,35 @@ def _category_map(path: Path | None) -> dict[int, int] | None:
     """Read the category id of each class id; JSON has texts alone as keys."""
     if path is None:
         return None
-    document = read_json(path)
-    wanted = f'{path.name} must be an object of class ids and category ids, such as {{"0": 1}}'
-    if not isinstance(document, Mapping):
-        raise ValueError(wanted)
-    pairs: dict[int, int] = {}
-    for key, value in document.items():
-        if type(value) is not int or not key.removeprefix("-").isdecimal():
-            raise ValueError(f"{wanted}; got {json.dumps({key: value})[:80]}")
-        pairs[int(key)] = value
-    return pairs
+    pairs = _pairs(path, 'class ids and category ids, such as {"0": 1}', (int,), numbered=True)
+    return {int(key): value for key, value in pairs.items()}
 
 
 def _image_map(given: str | None) -> ImageMap | None:
     """Read the image id of the truth for each image id; digits also stand for a number."""
     if given is None or given == "file_name":
         return given  # type: ignore[return-value]
-    path = Path(given)
-    check_source(path)
+    check_source(Path(given))
+    pairs = _pairs(Path(given), 'image ids, such as {"street_01": 7}', (int, str))
+    return pairs | {int(key): value for key, value in pairs.items() if _is_integer(key)}
+
+
+def _pairs(
+    path: Path, content: str, kinds: tuple[type, ...], *, numbered: bool = False
+) -> dict[Any, Any]:
+    """Return the object that a file of JSON holds, or say what it should hold."""
     document = read_json(path)
-    wanted = f'{path.name} must be an object of image ids, such as {{"street_01": 7}}'
+    wanted = f"{path.name} must be an object of {content}"
     if not isinstance(document, Mapping):
         raise ValueError(wanted)
-    pairs: dict[str | int, str | int] = {}
     for key, value in document.items():
-        if type(value) not in (int, str):
+        if type(value) not in kinds or (numbered and not _is_integer(key)):
             raise ValueError(f"{wanted}; got {json.dumps({key: value})[:80]}")
-        pairs[key] = value
-        if key.removeprefix("-").isdecimal():
-            pairs[int(key)] = value
-    return pairs
+    return dict(document)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
 
 
 def _load(path: Path) -> DetectionCalibrator:
@@ -249,12 +238,6 @@ def _load(path: Path) -> DetectionCalibrator:
             f"what calib detect fit wrote"
         )
     return calibrator
-
-
-def _beside(path: Path) -> Path:
-    """Return ``dir/found.calibrated.json.gz`` for ``dir/found.json.gz``."""
-    ending = next((end for end in ENDINGS if path.name.lower().endswith(end)), path.suffix)
-    return path.with_name(f"{path.name[: len(path.name) - len(ending)]}.calibrated{ending}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import json
 import pickle
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,8 @@ def _read_json_lines(path: Path) -> FileTable:
 
 
 @contextmanager
-def arrow_errors(path: Path, kind: str) -> Iterator[None]:
-    """Turn what pyarrow raises into one error that names the file."""
+def arrow_errors(path: Path, kind: str = "", fault: str | None = None) -> Iterator[None]:
+    """Turn what pyarrow raises into one error that names the file and what is wrong with it."""
     import pyarrow
 
     try:
@@ -116,7 +116,8 @@ def arrow_errors(path: Path, kind: str) -> Iterator[None]:
     except (ValueError, pyarrow.ArrowException, OSError, RecursionError) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise ValueError(f"{path.name} is not a readable {kind}: {one_line(error)}") from None
+        fault = fault or f"is not a readable {kind}"
+        raise ValueError(f"{path.name} {fault}: {one_line(error)}") from None
 
 
 def _arrow_table(path: Path, kind: str, native: Any) -> FileTable:
@@ -207,9 +208,7 @@ def _read_npz(path: Path) -> FileTable:
     if not zipfile.is_zipfile(source):
         raise ValueError(f"{path.name} is not a NumPy archive (or only a part of one)")
     archive = np.load(source, allow_pickle=False)
-    if not archive.files:
-        raise ValueError(f"{path.name} holds no arrays")
-    return FileTable(path, "npz", archive)
+    return _array_table(path, "npz", archive)
 
 
 def _read_npy(path: Path) -> FileTable:
@@ -219,14 +218,12 @@ def _read_npy(path: Path) -> FileTable:
             array = np.load(file, allow_pickle=False)
         except ValueError as error:
             raise ValueError(f"{path.name} is not a readable array: {one_line(error)}") from None
-    return _array_table(path, "npy", {} if array.dtype.names else {_stem(path): array}, array)
+    fields = array.dtype.names
+    arrays = {_stem(path): array} if fields is None else {name: array[name] for name in fields}
+    return _array_table(path, "npy", arrays)
 
 
-def _array_table(
-    path: Path, kind: str, arrays: dict[str, LabelArray], record: LabelArray | None = None
-) -> FileTable:
-    if record is not None and record.dtype.names:
-        arrays = {name: record[name] for name in record.dtype.names}
+def _array_table(path: Path, kind: str, arrays: Mapping[str, LabelArray]) -> FileTable:
     if not arrays:
         raise ValueError(f"{path.name} holds no arrays")
     return FileTable(path, kind, arrays)

@@ -98,6 +98,8 @@ def labelled_scores(
     *,
     positive: str | None = None,
     kept: LabelArray | None = None,
+    rows: IntArray | None = None,
+    called: str | None = None,
 ) -> SavedScores:
     """Read scores, in the order of the classes where the names of their columns tell it.
 
@@ -115,17 +117,23 @@ def labelled_scores(
         The positive one of two classes, as ``--positive`` has it.
     kept : ndarray of bool, shape (n_samples,), default=None
         Rows of positive weight; None means all.
+    rows : ndarray of int, shape (n_samples,), default=None
+        Row of the table that belongs to each label; None means that they are in order.
+    called : str, default=None
+        What messages call the scores; None means `columns`.
     """
+    called = called or columns
     names = table.select(columns, exclude=other)
     matrix = table.scores(names, masked=kind == "logits")
     if len(matrix) != len(y):
-        raise ValueError(f"{columns} has {len(matrix)} rows, the label column {len(y)}")
+        raise ValueError(f"{called} has {len(matrix)} rows, the label column {len(y)}")
+    matrix = matrix if rows is None else matrix[rows]
     seen = y if kept is None else y[kept]
-    names, classes, order, told = settle(names, matrix.shape[1], seen, columns, positive)
+    names, classes, order, told = settle(names, matrix.shape[1], seen, called, positive)
     if order is not None:
         matrix = np.take(matrix, order, axis=1)
     scored = SavedScores(kind, names, matrix, classes, told)
-    _check(scored if kept is None else replace(scored, matrix=matrix[kept]), columns)
+    _check(scored if kept is None else replace(scored, matrix=matrix[kept]), called)
     return scored
 
 

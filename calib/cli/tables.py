@@ -16,8 +16,9 @@ from calib._border.typing import FloatArray, LabelArray
 from calib._border.words import nearest
 from calib.cli.columns import (
     ColumnError,
+    check_column_labels,
+    check_column_numbers,
     is_list,
-    no_label,
     one_line,
     row_text,
     shorten,
@@ -108,7 +109,7 @@ class FileTable:
     def widths(self) -> dict[str, int | None]:
         """Return the number of columns of every matrix, None of arrays of other dimensions."""
         if self.holds_arrays:
-            shapes = {name: np.shape(self.columns[name]) for name in self.columns}
+            shapes = {name: np.shape(self.column(name)) for name in self.columns}
             return {n: shape[1] if len(shape) == 2 else None for n, shape in shapes.items()}
         if self.native is None:
             return {}
@@ -124,22 +125,14 @@ class FileTable:
         try:
             array = to_numbers(column)
         except ColumnError as error:
-            raise ValueError(f"column {name!r} of {self.path.name} {error}") from None
+            raise ValueError(f"{self._called(name)} {error}") from None
         if array.ndim not in (1, 2):
             raise ValueError(
                 f"array {name!r} of {self.path.name} has shape {array.shape}; scores have one or "
                 f"two dimensions"
             )
         self._check_rows(name, array.size)
-        bad = ~np.isfinite(array)
-        if masked and bad.any():
-            bad &= array != -np.inf
-        if bad.any():
-            row, *rest = (int(i) for i in np.argwhere(bad)[0])
-            where = f"{row_text(row)}, column {rest[0]}" if rest else row_text(row)
-            value = array[(row, *rest)]
-            raise ValueError(f"column {name!r} of {self.path.name} has {value} in {where}")
-        return array
+        return check_column_numbers(array, self._called(name), row_text, masked=masked)
 
     def labels(self, name: str) -> LabelArray:
         """Return a column of labels: integers, floats, booleans or text, none of them missing."""
@@ -150,18 +143,14 @@ class FileTable:
                 f"have one dimension"
             )
         self._check_rows(name, array.size)
-        found = no_label(array)
-        if found is not None:
-            row, what = found
-            raise ValueError(f"column {name!r} of {self.path.name} has {what} in {row_text(row)}")
-        return array
+        return check_column_labels(array, self._called(name), row_text)
 
     def values(self, name: str) -> LabelArray:
         """Return a column as an array of its natural type."""
         try:
             return to_values(self.column(name), is_text=self.kind == "csv")
         except ColumnError as error:
-            raise ValueError(f"column {name!r} of {self.path.name} {error}") from None
+            raise ValueError(f"{self._called(name)} {error}") from None
 
     def column(self, name: str) -> Any:
         """Return a column as it was read."""
@@ -178,7 +167,10 @@ class FileTable:
 
     def _check_rows(self, name: str, n_rows: int) -> None:
         if not n_rows:
-            raise ValueError(f"column {name!r} of {self.path.name} has no rows")
+            raise ValueError(f"{self._called(name)} has no rows")
+
+    def _called(self, name: str) -> str:
+        return f"column {name!r} of {self.path.name}"
 
     def _listing(self) -> str:
         names = list(self.columns)

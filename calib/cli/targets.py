@@ -13,9 +13,12 @@ from calib.cli.contents import FORMATS, format_of, kind_of, open_binary
 _MEANING = {
     "html": "a web page",
     "report": "a report in JSON",
+    "latex": "a report in LaTeX",
     "calibrator": "a calibrator",
     "detections": "a file of detections",
 }
+#: Endings of the names of outputs, none of which takes that of another.
+_ENDINGS = {"html": (".html", ".htm"), "report": (".json",), "latex": (".tex",)}
 #: Bytes of an existing file that are looked at, and what a report has among them.
 _HEAD = 1 << 14
 _OF_REPORTS = ('"n_samples"', '"n_detections"', '"n_resamples"')
@@ -32,8 +35,8 @@ def check_files(
     Parameters
     ----------
     outputs : mapping of str to (Path or None, str)
-        Path and kind (``"html"``, ``"report"``, ``"calibrator"``, ``"detections"`` or
-        ``"table"``) of the file that each option names.
+        Path and kind (``"html"``, ``"report"``, ``"latex"``, ``"calibrator"``,
+        ``"detections"`` or ``"table"``) of the file that each option names.
     inputs : iterable of Path or None
         Files that the command reads.
     replaced : Path, default=None
@@ -60,9 +63,21 @@ def check_files(
                 raise ValueError(
                     f"{option} {path} would replace a file that is read; name another file"
                 )
+        if kind == "calibrator" and path.suffix.lower() != ".json":
+            raise ValueError(f"{option} {path}: calibrators are saved as .json files")
         check_file(path)
         if not is_special(path):
             _check_kind(option, path, kind)
+
+
+def beside(path: Path) -> Path:
+    """Return ``dir/scores.calibrated.csv`` for ``dir/scores.csv``, ``.npz`` for one array."""
+    packed = path.name[len(path.name.lower().removesuffix(".gz")) :]
+    plain = Path(path.name.removesuffix(packed))
+    ending = f"{plain.suffix}{packed}"
+    if FORMATS.get(plain.suffix.lower()) in ("npy", "pt"):
+        ending = ".npz"
+    return path.with_name(f"{plain.stem}.calibrated{ending}")
 
 
 def is_same_file(first: Path, second: Path) -> bool:
@@ -86,12 +101,12 @@ def is_special(path: Path) -> bool:
 def _check_kind(option: str, path: Path, kind: str) -> None:
     """Raise if the name, or what stands there already, is of another kind."""
     name = path.name.lower().removesuffix(".gz")
-    ending = next((ending for ending in FORMATS if name.endswith(ending)), None)
-    meant = _MEANING.get(kind, "a table")
-    if kind in ("html", "report") and ending is not None and (kind, ending) != ("report", ".json"):
+    endings = (
+        ending for ending in (*FORMATS, *sum(_ENDINGS.values(), ())) if name.endswith(ending)
+    )
+    ending, meant = next(endings, None), _MEANING.get(kind, "a table")
+    if kind in _ENDINGS and ending is not None and ending not in _ENDINGS[kind]:
         raise ValueError(f"{option} {path}: {meant} has another ending than {ending}")
-    if kind == "report" and name.endswith((".html", ".htm")):
-        raise ValueError(f"{option} {path}: {meant} has another ending than .html")
     if not path.exists() or not path.stat().st_size:
         return
     there = what_is_there(path)
@@ -113,6 +128,8 @@ def what_is_there(path: Path) -> str:
     start = head[:200].lower()
     if start.startswith(("<!doctype html", "<html")):
         return "html"
+    if start.startswith(("%", "\\begin{tabular}")) and "\\begin{tabular}" in head:
+        return "unknown" if "\\documentclass" in head else "latex"
     if start.startswith("{"):
         if '"kind": "calib ' in head[:200]:
             return "calibrator"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -16,15 +18,17 @@ import numpy as np
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import LabelArray
-from calib.cli.columns import DECIMAL_COMMA, is_list, to_list
+from calib.cli.columns import DECIMAL_COMMA, to_list
 from calib.cli.contents import FORMATS, format_of
 from calib.cli.tables import FileTable
 
+#: Further columns of a table by name.
+Added = Mapping[str, LabelArray]
 #: Rows that are turned into text at a time.
 ROWS_AT_A_TIME = 10_000
 
 
-def write_table(table: FileTable, added: Mapping[str, LabelArray], path: Path) -> None:
+def write_table(table: FileTable, added: Added, path: Path) -> None:
     """Write a table and further columns; an existing file is replaced when the new one is whole."""
     taken = [name for name in added if name in table.columns]
     if taken:
@@ -41,14 +45,38 @@ def write_table(table: FileTable, added: Mapping[str, LabelArray], path: Path) -
             writer(table, added, file, path)
 
 
-def write_report(result: Any, html: Path | None, numbers: Path | None) -> None:
-    """Write a report as a web page and its numbers as JSON, where a file is named."""
-    if html is not None:
-        result.to_html(html)
-    if numbers is not None:
-        text = json.dumps(result.to_dict(), indent=1) + "\n"
-        with atomic_write(numbers) as file:
-            file.write(text)
+def write_report(report: Any, args: argparse.Namespace) -> None:
+    """Write a report to the files that a command names, print it, and say what was written."""
+    if args.html is not None:
+        report.to_html(args.html)
+    if args.json is not None:
+        _write_text(json.dumps(report.to_dict(), indent=1) + "\n", args.json)
+    if args.latex is not None:
+        _write_text(report.to_latex(), args.latex)
+    print(report)
+    for path in filter(None, (args.html, args.json, args.latex)):
+        print(f"wrote {path}")
+
+
+def _write_text(text: str, path: Path) -> None:
+    with atomic_write(path) as file:
+        file.write(text)
+
+
+def report_outputs(args: argparse.Namespace) -> dict[str, tuple[Path | None, str]]:
+    """Return the files that a report is written to, for `check_files`."""
+    outputs = {"--html": "html", "--json": "report", "--latex": "latex"}
+    return {option: (getattr(args, option[2:]), kind) for option, kind in outputs.items()}
+
+
+def write_calibrator(calibrator: Any, path: Path) -> None:
+    """Save a calibrator, or say why it cannot be saved."""
+    from calib.persistence import save
+
+    try:
+        save(calibrator, path)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 def writable_format(path: Path) -> str:
@@ -60,31 +88,27 @@ def writable_format(path: Path) -> str:
     return kind
 
 
-def _native(table: FileTable, added: Mapping[str, LabelArray]) -> Any:
+def _native(table: FileTable, added: Added) -> Any:
     """Return an Arrow table: what was read, without loss, and the further columns."""
     pyarrow = require("pyarrow", extra="cli", purpose="writing parquet, Arrow and JSON files")
     native = table.native
     if native is None:
-        native = pyarrow.table(
-            {name: pyarrow.array(to_list(values)) for name, values in _flat(table, added)}
-        )
+        n_rows = len(next(iter(added.values())))
+        parts = chain.from_iterable(_parts(table, name, n_rows) for name in table.columns)
+        native = pyarrow.table({name: pyarrow.array(to_list(values)) for name, values in parts})
     for name, values in added.items():
         native = native.append_column(name, pyarrow.array(values))
     return native
 
 
-def _write_parquet(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_parquet(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     native = _native(table, added)
     from pyarrow import parquet
 
     parquet.write_table(native, file)
 
 
-def _write_feather(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_feather(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     native = _native(table, added)
     import pyarrow
 
@@ -92,9 +116,7 @@ def _write_feather(
         writer.write_table(native)
 
 
-def _write_json_lines(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_json_lines(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     for batch in _native(table, added).to_batches(max_chunksize=ROWS_AT_A_TIME):
         for row in batch.to_pylist():
             try:
@@ -107,12 +129,11 @@ def _write_json_lines(
             file.write(text.encode("utf-8") + b"\n")
 
 
-def _write_csv(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_csv(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     columns: dict[str, Any] = {}
+    matrices = table.widths()  # of all arrays, and of columns with a list in every row
     for name in table.columns:
-        if table.holds_arrays or is_matrix(table, name):
+        if name in matrices:
             columns.update(_parts(table, name, len(next(iter(added.values())))))
         else:
             columns[name] = table.columns[name]
@@ -145,9 +166,7 @@ def _has_decimal_commas(table: FileTable) -> bool:
     return False
 
 
-def _write_npz(
-    table: FileTable, added: Mapping[str, LabelArray], file: IO[bytes], path: Path
-) -> None:
+def _write_npz(table: FileTable, added: Added, file: IO[bytes], path: Path) -> None:
     arrays = {name: table.values(name) for name in table.columns}
     for name, array in arrays.items():
         if array.dtype.kind == "O":  # archives hold no Python objects
@@ -156,18 +175,6 @@ def _write_npz(
         for name, array in (arrays | dict(added)).items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-
-
-def is_matrix(table: FileTable, name: str) -> bool:
-    """Return whether a column of an Arrow table holds a list in every row."""
-    return table.native is not None and is_list(table.native.schema.field(name).type)
-
-
-def _flat(table: FileTable, added: Mapping[str, LabelArray]) -> Iterator[tuple[str, Any]]:
-    """Yield one-dimensional columns: text of a CSV file parsed, matrices taken apart."""
-    n_rows = len(next(iter(added.values())))
-    for name in table.columns:
-        yield from _parts(table, name, n_rows)
 
 
 def _parts(table: FileTable, name: str, n_rows: int) -> Iterator[tuple[str, Any]]:
@@ -184,7 +191,7 @@ def _parts(table: FileTable, name: str, n_rows: int) -> Iterator[tuple[str, Any]
         yield from ((f"{name}_{k}", values[:, k]) for k in range(values.shape[1]))
 
 
-_WRITERS: dict[str, Callable[[FileTable, Mapping[str, LabelArray], IO[bytes], Path], None]] = {
+_WRITERS: dict[str, Callable[[FileTable, Added, IO[bytes], Path], None]] = {
     "parquet": _write_parquet,
     "feather": _write_feather,
     "csv": _write_csv,

@@ -31,11 +31,9 @@ from calib.distributed.partitions import (
     meta_of,
     naming,
     naming_partitions,
-    numbered,
     numbers_in,
-    partitions_of,
     reduce,
-    weights_of,
+    weighted,
 )
 from calib.distributed.rows import read_rows
 from calib.evaluation.stream.accumulator import CalibrationAccumulator
@@ -113,8 +111,8 @@ def accumulate(
     with naming_partitions(frame, columns.names):
         columns, classes = _classes_in(frame, columns, labels, pos_label)
         empty = CalibrationAccumulator(len(classes), labels=classes, n_bins=n_bins)
-        parts = partitions_of(frame[columns.names])
-        (total,) = reduce(numbered(parts), _accumulate_part, columns, empty)
+        parts = list(enumerate(frame[columns.names].to_delayed()))
+        (total,) = reduce(parts, _accumulate_part, columns, empty)
     return cast(CalibrationAccumulator, total)
 
 
@@ -392,14 +390,11 @@ def _accumulate_part(
     """Return the accumulator of one partition."""
     number, frame = numbered
     total = empty.copy()
-    if len(frame):
-        with naming(number):
-            weight = None if columns.weight is None else weights_of(frame, columns.weight)
-            if weight is not None and not weight.all():
-                frame, weight = frame[weight > 0], weight[weight > 0]
-            if len(frame):
-                matrix = numbers_in(frame, columns.scores)
-                total.update(labels_of(frame, columns.label), matrix, weight)
+    with naming(number):
+        frame, weight = weighted(frame, columns.weight)
+        if len(frame):
+            matrix = numbers_in(frame, columns.scores)
+            total.update(labels_of(frame, columns.label), matrix, weight)
     return (total,)
 
 

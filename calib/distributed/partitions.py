@@ -77,11 +77,6 @@ def check_names(frame: Any, names: Sequence[str]) -> None:
             raise ValueError(f"ddf has no column {name!r}; it has {listed}")
 
 
-def partitions_of(frame: Any) -> list[Any]:
-    """Return the partitions as delayed pandas frames."""
-    return cast(list[Any], frame.to_delayed())
-
-
 def meta_of(frame: Any) -> Any:
     """Return a pandas frame without rows that has the columns of a collection."""
     make_meta = require("dask.dataframe.dispatch", extra="dask", purpose="calib.distributed")
@@ -123,26 +118,25 @@ def reduce(
     return cast(Sums, dask().compute(level[0])[0])
 
 
-def check_partitions(frame: Any, names: Sequence[str]) -> None:
-    """Raise, naming the partition, if one lacks a column that the collection announces."""
-    lacking = tasks_of(_lacking)
-    found = dask().compute(*[lacking(part, list(names)) for part in partitions_of(frame)])
-    for number, columns in enumerate(found):
-        if columns:
-            raise ValueError(
-                f"partition {number} (the first is 0) has no column {columns[0]!r}, although ddf "
-                f"announces it; make all partitions alike"
-            )
-
-
 @contextmanager
 def naming_partitions(frame: Any, names: Sequence[str]) -> Iterator[None]:
     """Say which partition lacks a column, where a computation inside fails for want of it."""
     try:
         yield
     except KeyError:
-        check_partitions(frame, names)
+        lacking = tasks_of(_lacking)
+        absent = dask().compute(*[lacking(part, list(names)) for part in frame.to_delayed()])
+        for number, columns in enumerate(absent):
+            if columns:
+                raise ValueError(_absent(number, repr(columns[0]))) from None
         raise
+
+
+def _absent(number: int, column: object) -> str:
+    return (
+        f"partition {number} (the first is 0) has no column {column}, although ddf announces it; "
+        f"make all partitions alike"
+    )
 
 
 def _lacking(frame: Any, names: list[str]) -> list[str]:
@@ -150,24 +144,14 @@ def _lacking(frame: Any, names: list[str]) -> list[str]:
     return [name for name in names if name not in known]
 
 
-def numbered(parts: Sequence[Any]) -> list[Any]:
-    """Return every delayed part with its number."""
-    pair = tasks_of(_pair)
-    return [pair(number, part) for number, part in enumerate(parts)]
-
-
-def _pair(number: int, part: Any) -> tuple[int, Any]:
-    return number, part
-
-
 # ---------------------------------------------------------------------- checking where the rows are
 
 
 def distinct_labels(frame: Any, label: str, weight: str | None = None) -> LabelArray:
     """Return the distinct labels of all rows of positive weight."""
-    parts = numbered(partitions_of(frame[[label, *([weight] if weight else [])]]))
-    found, kinds = reduce(parts, _distinct, label, weight, combine=listed)
-    if not found:
+    parts = list(enumerate(frame[[label, *([weight] if weight else [])]].to_delayed()))
+    labels_there, kinds = reduce(parts, _distinct, label, weight, combine=listed)
+    if not labels_there:
         raise ValueError("ddf has no rows" + (" of positive weight" if weight else ""))
     counted = Counter(kind for _, kind in kinds)
     (common, _), *others = counted.most_common()
@@ -177,16 +161,13 @@ def distinct_labels(frame: Any, label: str, weight: str | None = None) -> LabelA
             f"partition {number} (the first is 0): column {label!r} holds {kind}, where other "
             f"partitions hold {common}; make all partitions alike"
         )
-    return np.unique(np.array(found))
+    return np.unique(np.array(labels_there))
 
 
 def _distinct(numbered: tuple[int, Any], label: str, weight: str | None) -> Sums:
     number, frame = numbered
-    if not len(frame):
-        return [], []
     with naming(number):
-        if weight is not None:
-            frame = frame[weights_of(frame, weight) > 0]
+        frame, _ = weighted(frame, weight)
         if not len(frame):
             return [], []
         labels = np.unique(labels_of(frame, label))
@@ -194,22 +175,15 @@ def _distinct(numbered: tuple[int, Any], label: str, weight: str | None) -> Sums
         return labels.tolist(), [(number, kind.get(labels.dtype.kind, "numbers"))]
 
 
-class naming:
+@contextmanager
+def naming(number: int) -> Iterator[None]:
     """Say in which partition something was wrong."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, KeyError):
-            raise ValueError(
-                f"partition {self.number} (the first is 0) has no column {error}, although ddf "
-                f"announces it; make all partitions alike"
-            ) from error
-        if isinstance(error, (ValueError, TypeError)):
-            raise ValueError(f"partition {self.number} (the first is 0): {error}") from error
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(_absent(number, error)) from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"partition {number} (the first is 0): {error}") from error
 
 
 def labels_of(frame: Any, label: str) -> LabelArray:
@@ -256,16 +230,20 @@ def weights_of(frame: Any, name: str) -> Float64Array:
     return weight
 
 
+def weighted(frame: Any, name: str | None) -> tuple[Any, Float64Array | None]:
+    """Return the rows of positive weight and their weights, None where there are none to read."""
+    if name is None or not len(frame):
+        return frame, None
+    weight = weights_of(frame, name)
+    return (frame, weight) if weight.all() else (frame[weight > 0], weight[weight > 0])
+
+
 def check_part(
     number: int, frame: Any, columns: ColumnNames, classes: LabelArray, source: InputKind
 ) -> ScoredPart:
     """Check one partition and return its rows of positive weight."""
     with naming(number):
-        weight = None
-        if len(frame) and columns.weight is not None:
-            weight = weights_of(frame, columns.weight)
-            if not weight.all():
-                frame, weight = frame[weight > 0], weight[weight > 0]
+        frame, weight = weighted(frame, columns.weight)
         if not len(frame):
             empty = Scores(np.empty((0, len(columns.scores))), source, "logits")
             return ScoredPart(empty, np.empty(0, dtype=np.intp), weight)

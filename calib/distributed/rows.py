@@ -12,7 +12,6 @@ from calib.distributed.partitions import (
     ColumnNames,
     check_part,
     dask,
-    partitions_of,
     reduce,
     tasks_of,
 )
@@ -94,7 +93,7 @@ def read_rows(
 ) -> RemoteRows:
     """Check all partitions, keep their rows on the workers, and count them."""
     check = tasks_of(check_part)
-    pieces = partitions_of(frame[columns.names])
+    pieces = frame[columns.names].to_delayed()
     parts = dask().persist(*(check(k, p, columns, classes, source) for k, p in enumerate(pieces)))
     rows = RemoteRows(list(parts), [], 0.0, len(classes), source).counted()
     if rows.n_samples < 2:

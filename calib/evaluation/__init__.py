@@ -43,6 +43,8 @@ from calib.evaluation.detection.sampling import (
     detection_metric_interval,
 )
 from calib.evaluation.detection.tables import DetectionTable
+from calib.evaluation.display.axes import save_figure
+from calib.evaluation.display.classwise import ClasswiseReliabilityDisplay
 from calib.evaluation.display.cumulative import (
     CumulativeCurve,
     CumulativeDisplay,
@@ -117,6 +119,7 @@ __all__ = [
     "CalibrationTest",
     "CalibrationTests",
     "ClassTable",
+    "ClasswiseReliabilityDisplay",
     "CorrespondenceWarning",
     "CumulativeCurve",
     "CumulativeDisplay",
@@ -195,6 +198,7 @@ __all__ = [
     "quantile_crps",
     "quantile_pit",
     "refinement_decomposition",
+    "save_figure",
     "score_decomposition",
     "score_iou_squared_error",
     "signed_calibration_error",

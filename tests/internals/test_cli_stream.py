@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from calib import TemperatureCalibrator, save
-from calib.cli import batches, main, stream
+from calib.cli import batches, main, report
 from calib.evaluation import calibration_report
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -87,7 +87,7 @@ def test_large_files_are_streamed_by_themselves(columns, tmp_path, capsys, monke
     command = ["report", str(file), "--label", "y", "--proba", "p_*", "--resamples", "20"]
     assert main(command) == 0
     assert "Approximate" not in capsys.readouterr().out
-    monkeypatch.setattr(stream, "LARGE", N)
+    monkeypatch.setattr(report, "LARGE", N)
     assert main(command) == 0
     shown = capsys.readouterr()
     assert "Approximate" in shown.out

@@ -15,6 +15,7 @@ from calib._documents.document import (
     Cell,
     Circle,
     Column,
+    Definitions,
     Document,
     Drawing,
     Figure,
@@ -29,9 +30,9 @@ from calib._documents.document import (
     Polygon,
     Polyline,
     Rect,
+    Remark,
     Table,
     Text,
-    Verdict,
     plain_table,
 )
 
@@ -55,7 +56,8 @@ TABLE = Table(
 )
 BLOCKS = [
     Findings([NASTY, "second"]),
-    Verdict("raw", "is bad."),
+    Remark("raw", "is bad."),
+    Definitions([("word", "what it means")]),
     TABLE,
     Heading("More"),
     Paragraph("soft words", "soft"),
@@ -130,15 +132,18 @@ def test_page() -> None:
     assert figure.find("polyline").attrib["points"] == "0,0 1,2"
     assert figure.find("rect").attrib["fill"] == "#aabbcc"
     assert figure.find("circle").attrib["fill"] == "var(--first)"
-    assert root.find("details/summary").text == "closed"
+    assert root.find("details/summary/h2").text == "closed"
     assert "open" not in root.find("details").attrib
     assert [row.text for row in root.iter("th") if row.attrib["scope"] == "rowgroup"] == [
         "One", "Two",
     ]  # fmt: skip
-    assert [e.text for e in root.iter("th") if e.attrib["scope"] == "row"] == ["raw", "b | c", "p"]
+    rows = [row for row in root.iter("th") if row.attrib["scope"] == "row"]
+    assert ["".join(row.itertext()).strip() for row in rows] == ["raw", "b | c", "p"]
 
 
-@pytest.mark.parametrize("ink", sorted({"text", "muted", "grid", "bar", "band", *charts.INKS}))
+@pytest.mark.parametrize(
+    "ink", sorted({*"text muted line band edge alarm accent bg grid dot bar".split(), *charts.INKS})
+)
 def test_every_ink_has_a_colour(ink: str) -> None:
     assert f"--{ink}:" in html.fragment(Document("T", "h", []))
 

@@ -20,7 +20,8 @@ from uq import (
     leave_one_out_study,
     study_models,
 )
-from uq.study.metrics import STUDY_METRICS, draw_weights, study_numbers
+from uq.selective.kept_rows import METRICS, kept_metrics
+from uq.study.results import draw_weights
 from uq.study.scores import StudyTable, inner_folds_of, outer_splits, seeded
 
 
@@ -98,7 +99,7 @@ def test_values_equal_the_certainty_curve(study: StudyResult) -> None:
                         ("share", curve.by_share["certainty"]),
                     ):
                         for i, at in enumerate(points.at):
-                            metrics, kept = study_numbers(
+                            metrics, kept = kept_metrics(
                                 study.codes,
                                 found.y_prob,
                                 own[certainty],
@@ -109,7 +110,7 @@ def test_values_equal_the_certainty_curve(study: StudyResult) -> None:
                                 uniform=np.empty((0, 30)),
                             )
                             assert kept["n_kept"] == pytest.approx(points.n_kept[i])
-                            for name in STUDY_METRICS:
+                            for name in METRICS:
                                 expected = pytest.approx(
                                     points.metrics[name][i], abs=1e-12, nan_ok=True
                                 )
@@ -123,7 +124,7 @@ def test_draws_equal_repeated_rows(rng: np.random.Generator) -> None:
     weight = draw_weights(None, 60, 20, 0)
     assert (weight[0] == 1).all()
     assert (weight.sum(axis=1) == 60).all()
-    metrics, _ = study_numbers(
+    metrics, _ = kept_metrics(
         y, p, p, weight, cut="none", at=0, min_kept=10, uniform=np.empty((0, 60))
     )
     for line, counts in enumerate(weight.astype(int)):
@@ -140,7 +141,7 @@ def test_floor_and_interval_of_calibrated_probabilities(rng: np.random.Generator
     p = rng.random(400)
     y = (rng.random(400) < p).astype(int)
     weight = draw_weights(None, 400, 200, 0)
-    metrics, kept = study_numbers(
+    metrics, kept = kept_metrics(
         y, p, p, weight, cut="none", at=0, min_kept=10, uniform=rng.random((200, 400))
     )
     assert kept["ace_calibrated"] == pytest.approx(metrics["ace"][0], abs=0.03)

@@ -9,14 +9,19 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.arrays import to_numpy
 from calib._border.checks import check_option
 from calib._border.labels import check_same_length, unit_codes
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._border.validation import check_matrix, check_numbers
 from calib._border.warn import warn
-from uq.conformal.quantiles import check_level, quantile_of_sorted, samples_needed
-from uq.warnings import SmallCalibrationSetWarning, UnmatchedBoxesWarning
+from uq.conformal.quantiles import (
+    check_level,
+    join_passed,
+    number_matrix,
+    quantile_of_sorted,
+    report_small,
+    samples_needed,
+)
+from uq.warnings import UnmatchedBoxesWarning
 
 #: Signs that turn ``predicted - true`` into how far the true side lies outside the predicted one.
 OUTWARD = np.array([1.0, 1.0, -1.0, -1.0])
@@ -198,7 +203,9 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
                 margin = _sizes(predicted) * ratio
         else:
             margin = self._margins(self.errors_, level) * self._units(predicted)
-        return _ordered(predicted - OUTWARD * margin)
+        outer = predicted - OUTWARD * margin
+        join_passed(outer[:, :2], outer[:, 2:])
+        return outer
 
     def predict_inner(self, X: ArrayLike, confidence_level: float = 0.9) -> Float64Array:
         """Return boxes that the true ones hold.
@@ -339,17 +346,12 @@ class ConformalBoxes(BaseEstimator):  # type: ignore[misc]
             f"{self.n_calibration_} calibration pairs (or images) do not suffice for level "
             f"{level:g} of a margin, which takes {samples_needed(level)}: margins are infinite"
         )
-        if self.small == "raise":
-            raise ValueError(text + ". Lower the level or pass small='infinite'")
-        warn(
-            text,
-            SmallCalibrationSetWarning,
-        )
+        report_small(text, self.small, "Lower the level or pass small='infinite'")
 
 
 def _boxes(x: ArrayLike, name: str) -> Float64Array:
     """Return finite corners as float64."""
-    array = np.asarray(to_numpy(check_matrix(check_numbers(x, name), name)), dtype=np.float64)
+    array = number_matrix(x, name)
     if array.shape[1] != 4:
         raise ValueError(f"{name} must hold boxes x1, y1, x2, y2, shape (n, 4); got {array.shape}")
     wrong = (array[:, 2:] < array[:, :2]).any(axis=1)
@@ -384,12 +386,3 @@ def _worst(errors: Float64Array, image: IntArray) -> Float64Array:
     out = np.full((int(image.max()) + 1, errors.shape[1]), -np.inf)
     np.maximum.at(out, image, errors)
     return out
-
-
-def _ordered(boxes: Float64Array) -> Float64Array:
-    """Put sides that passed each other in their middle."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    passed = low > high
-    middle = 0.5 * low[passed] + 0.5 * high[passed]
-    low[passed], high[passed] = middle, middle
-    return boxes

@@ -8,19 +8,70 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.random import generator
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
-from uq.conformal.categories import CategoryTable, cells
-from uq.conformal.quantiles import conformal_rank, samples_needed
-from uq.warnings import (
-    EffectiveSampleSizeWarning,
-    PooledCategoryWarning,
-    SmallCalibrationSetWarning,
-)
+from uq.conformal.categories import CategoryTable, cells, known_categories
+from uq.conformal.quantiles import conformal_rank, report_small, samples_needed
+from uq.warnings import EffectiveSampleSizeWarning, PooledCategoryWarning
 
 SmallPolicy: TypeAlias = Literal["infinite", "raise"]
 #: Below this effective sample size the coverage of one calibration set may be far off.
 FEW_EFFECTIVE_SAMPLES = 30
+
+
+#: Share of the calibration samples that form the clusters and then calibrate nothing.
+CLUSTERING_SHARE = 0.3
+#: Quantiles of a class's scores by which classes are compared.
+QUANTILES = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+#: A class with fewer clustering samples than this has no usable quantiles.
+FEWEST = 10
+#: Classes per cluster that are aimed at.
+CLASSES_PER_CLUSTER = 4
+
+
+def cluster_labels(
+    scores: Float64Array, codes: IntArray, n_classes: int, rng: np.random.Generator
+) -> tuple[IntArray, LabelArray, int]:
+    """Group the classes by k-means on quantiles of their scores.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples,)
+        Nonconformity of the true classes.
+    codes : ndarray of shape (n_samples,)
+        True classes.
+    n_classes : int
+        Number of classes.
+    rng : Generator
+        Draws the samples that form the clusters.
+
+    Returns
+    -------
+    cluster : ndarray of shape (n_classes,)
+        Cluster of each class; `n_clusters` means too rare to be placed.
+    kept : ndarray of bool of shape (n_samples,)
+        Samples that did not take part and may calibrate.
+    n_clusters : int
+
+    Notes
+    -----
+    Because the clusters depend on other samples than those that calibrate, coverage holds inside
+    each cluster; inside a class it holds as far as the scores of its cluster are alike.
+    """
+    kept = rng.random(len(scores)) >= CLUSTERING_SHARE
+    used = ~kept
+    counts = np.bincount(codes[used], minlength=n_classes)
+    common = np.flatnonzero(counts >= FEWEST)
+    n_clusters = max(1, len(common) // CLASSES_PER_CLUSTER)
+    cluster = np.full(n_classes, n_clusters, dtype=np.intp)
+    if len(common):
+        profile = np.array([np.quantile(scores[used & (codes == k)], QUANTILES) for k in common])
+        from sklearn.cluster import KMeans  # slow to load
+
+        means = KMeans(n_clusters, n_init=10, random_state=int(rng.integers(2**31 - 1)))
+        cluster[common] = means.fit_predict(profile, sample_weight=np.sqrt(counts[common]))
+    return cluster, kept, n_clusters
 
 
 @dataclass(frozen=True)
@@ -59,41 +110,51 @@ class CalibratedScores:
     @classmethod
     def build(
         cls,
+        params: dict[str, Any],
+        classes: LabelArray,
         scores: Float64Array,
         codes: IntArray,
         *,
         fold: IntArray,
         n_folds: int,
-        row_codes: IntArray | None,
-        row_categories: LabelArray | None,
-        label_codes: IntArray | None,
-        labels: LabelArray | None,
+        names: LabelArray | None,
         weight: Float64Array | None,
-        pool_below: int,
-        pool_last_label: bool,
-        small: SmallPolicy,
+        seed: int,
     ) -> CalibratedScores:
-        """Sort the scores of calibration samples with classes `codes`."""
-        n_row_categories = 1 if row_categories is None else len(row_categories)
+        """Sort the scores of calibration samples with classes `codes` and categories `names`."""
+        label_codes = labels = row_categories = None
+        kept = np.ones(len(codes), dtype=bool)
+        if params["mondrian"] == "label":
+            label_codes, labels = np.arange(len(classes)), classes
+        elif params["mondrian"] == "cluster":
+            label_codes, kept, n_clusters = cluster_labels(
+                scores, codes, len(classes), generator(seed + 2)
+            )
+            labels = np.array([f"cluster {code}" for code in range(n_clusters)] + ["too rare"])
+        scores, codes, fold = scores[kept], codes[kept], fold[kept]
+        weight = None if weight is None else weight[kept]
         n_labels = 1 if labels is None else len(labels)
+        n_categories = n_labels
         category = np.zeros(len(scores), dtype=np.intp)
-        if row_codes is not None:
-            category += row_codes * n_labels
         if label_codes is not None:
             category += label_codes[codes]
-        n_categories = n_row_categories * n_labels
+        if names is not None:
+            row_categories, row_codes = known_categories(names[kept], "categories")
+            category += row_codes * n_labels
+            n_categories *= len(row_categories)
         table = CategoryTable.build(
             scores, category, n_categories + 1, fold=fold, n_folds=n_folds, weight=weight
         )
         everything = np.zeros(len(scores), dtype=np.intp)
         pool = CategoryTable.build(scores, everything, 1, fold=fold, n_folds=n_folds, weight=weight)
-        pooled = table.counts[:-1] < pool_below
-        names = cls(table, pool, pooled, pool_below > 0, row_categories, labels, label_codes, small)
+        fewest, small = params["pool_below"], params["small"]
+        pooled = table.counts[:-1] < fewest
+        built = cls(table, pool, pooled, fewest > 0, row_categories, labels, label_codes, small)
         if pooled.any():
-            names.warn_pooled(np.flatnonzero(pooled))
-        if pool_last_label:
+            built.warn_pooled(np.flatnonzero(pooled))
+        if params["mondrian"] == "cluster":
             pooled[n_labels - 1 :: n_labels] = True
-        return names
+        return built
 
     # ------------------------------------------------------------------ answers
 
@@ -196,13 +257,13 @@ class CalibratedScores:
         if category < 0:
             return "a category unseen at fit"
         n_labels = 1 if self.labels is None else len(self.labels)
-        parts = []
+        words = []
         if self.row_categories is not None:
-            parts.append(f"category {self.row_categories[category // n_labels]!s}")
+            words.append(f"category {self.row_categories[category // n_labels]!s}")
         if self.labels is not None:
-            parts.append(f"label {self.labels[category % n_labels]!s}")
+            words.append(f"label {self.labels[category % n_labels]!s}")
         count = self.table.counts[category]
-        return f"{', '.join(parts) or 'all samples'} ({count} calibration samples)"
+        return f"{', '.join(words) or 'all samples'} ({count} calibration samples)"
 
     def names_of(self, categories: Iterable[int]) -> str:
         """Describe categories in an error text."""
@@ -223,11 +284,9 @@ class CalibratedScores:
             f"confidence_level={level:g} needs {samples_needed(level)} calibration samples per "
             f"category; too few: {self.names_of(dict.fromkeys(categories))}"
         )
-        if self.small == "raise":
-            raise ValueError(f"{text}. Lower the level, add samples or pass small='infinite'")
-        warn(
-            f"{text}. Their labels are in every set, which keeps the coverage",
-            SmallCalibrationSetWarning,
+        advice = "Lower the level, add samples or pass small='infinite'"
+        report_small(
+            text, self.small, advice, ". Their labels are in every set, which keeps the coverage"
         )
 
     def _report_weights(self, level: float, outweighed: int) -> None:

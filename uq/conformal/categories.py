@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, TypeAlias
@@ -10,11 +10,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib._border.checks import describe
-from calib._border.typing import Float64Array, IntArray, LabelArray
+from calib._border.labels import check_same_length, check_vector
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from uq.conformal.quantiles import (
     RANK_TOLERANCE,
     conformal_rank,
     quantile_of_sorted,
+    ratio_vector,
     weighted_quantile,
 )
 
@@ -167,6 +169,40 @@ def cells(
             columns = np.flatnonzero(label_codes == code)
             index = (rows, columns) if row_codes is None else np.ix_(rows, columns)
             yield rows, index, group * n_codes + int(code)
+
+
+def function_or_array(
+    function: Callable[[Any], ArrayLike] | None, given: ArrayLike, X: Any, name: str
+) -> ArrayLike:
+    """Return what a function says of X, or the array that was passed; None without either."""
+    if function is None:
+        return given
+    if given is not None:
+        raise ValueError(
+            f"{name} came as a function and as an array; choose one (leave it out here if the "
+            f"function is meant)"
+        )
+    return function(X)
+
+
+def read_categories(
+    function: Callable[[Any], ArrayLike] | None, given: ArrayLike, X: Any, n_samples: int
+) -> LabelArray | None:
+    """Return the category of every sample, None without categories."""
+    given = function_or_array(function, given, X, "categories")
+    if given is None:
+        return None
+    names = check_vector(given, "categories")
+    check_same_length(n_samples, len(names), "X", "categories")
+    return names
+
+
+def read_ratios(
+    function: Callable[[Any], ArrayLike] | None, given: ArrayLike, X: Any, n_samples: int
+) -> Float64Array | None:
+    """Return the likelihood ratio of every sample, None without ratios."""
+    given = function_or_array(function, given, X, "likelihood_ratio")
+    return None if given is None else ratio_vector(given, n_samples, "likelihood_ratio")
 
 
 def known_categories(names: LabelArray, name: str) -> tuple[LabelArray, IntArray]:

@@ -9,25 +9,21 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib._border.checks import describe
-from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.bands import Ends
-from uq.conformal.categories import codes_of_known
-from uq.conformal.interval_fitting import Calibration, read_ratio
+from uq.conformal.categories import CategoryTable, codes_of_known, read_categories, read_ratios
+from uq.conformal.interval_fitting import Calibration
 from uq.conformal.quantiles import (
     conformal_rank,
     effective_size,
     in_words,
-    quantile_of_sorted,
+    join_passed,
+    report_small,
     samples_needed,
-    weighted_quantile,
+    scaled_test_ratio,
 )
-from uq.warnings import (
-    EffectiveSampleSizeWarning,
-    EmptyIntervalWarning,
-    SmallCalibrationSetWarning,
-)
+from uq.warnings import EffectiveSampleSizeWarning, EmptyIntervalWarning
 
 #: Numbers a block may hold (32 MB of float64).
 BLOCK_NUMBERS = 1 << 22
@@ -78,7 +74,7 @@ class ScoreLists:
             len(scores),
         )
 
-    def parts(self) -> list[Float64Array]:
+    def by_fold(self) -> list[Float64Array]:
         """Return the list of every fold."""
         return [self.values[a:b] for a, b in zip(self.start[:-1], self.start[1:], strict=True)]
 
@@ -134,7 +130,7 @@ def _bracket(
 ) -> tuple[IntArray, IntArray]:
     """Return, per row and list, the positions between which the wanted value stands."""
     n_rows, n_folds = centre.shape
-    parts = lists.parts()
+    fold_lists = lists.by_fold()
     pivot = lists.pooled[rank - 1]
     around = centre + pivot if scale is None else centre + scale * pivot
     bottom, top = around.min(axis=1), around.max(axis=1)
@@ -142,7 +138,7 @@ def _bracket(
     def positions(value: Float64Array, rows: IntArray) -> tuple[IntArray, IntArray]:
         place = np.empty((len(rows), n_folds), dtype=np.intp)
         count = np.zeros(len(rows), dtype=np.intp)
-        for k, fold_scores in enumerate(parts):
+        for k, fold_scores in enumerate(fold_lists):
             wanted = value - centre[rows, k]
             if scale is not None:
                 wanted /= scale[rows, k]
@@ -265,24 +261,25 @@ def interval_ends(
     calibration: Calibration,
     X: Any,
     levels: Float64Array,
-    names: LabelArray | None,
+    categories: ArrayLike,
     ratio: ArrayLike,
     est: Any,
 ) -> Float64Array:
     """Return intervals of shape (n_samples, 2, n_levels) with the options of `est`."""
     bands = [band.ends(X) for band in calibration.bands]
     n = len(bands[0].low)
-    codes = None
+    names, codes = read_categories(est.mondrian, categories, X, n), None
     if names is not None and calibration.categories is not None:
-        check_same_length(n, len(names), "X", "categories")
         codes = codes_of_known(names, calibration.categories, "categories")
-    new_weight = read_ratio(est, X, ratio, n)
+    new_weight = read_ratios(est.likelihood_ratio, ratio, X, n)
+    if new_weight is not None:
+        new_weight = scaled_test_ratio(new_weight, n, calibration.ratio_scale, "likelihood_ratio")
     if calibration.weight is not None:
         _warn_of_size(effective_size(calibration.weight), len(calibration.rows), levels)
     out = np.empty((n, 2, len(levels)))
     out[:, 0], out[:, 1] = -np.inf, np.inf
     for members, rows in _by_category(calibration, codes, n):
-        category = _Part(calibration, members, bands, rows, new_weight, est)
+        category = _CategoryIntervals(calibration, members, bands, rows, new_weight, est)
         for j, level in enumerate(levels):
             out[rows, :, j] = category.interval(float(level))
     _report_infinite(out, calibration, names, levels, est)
@@ -304,7 +301,7 @@ def _by_category(
     return pairs
 
 
-class _Part:
+class _CategoryIntervals:
     """Calibration and new samples of one category."""
 
     def __init__(
@@ -374,21 +371,16 @@ class _Part:
         )
 
     def _margin(self, side: int, level: float) -> Any:
-        scores = self.scores[:, side]
-        if self.new_weight is None or self.calibration.weight is None:
-            return quantile_of_sorted(np.sort(scores), level)
-        weight = self.calibration.weight[self.members]
-        largest = weight.max()
-        if largest == 0:
-            return np.inf
-        order = np.argsort(scores, kind="stable")
-        with np.errstate(over="ignore"):
-            new = self.new_weight / largest
-        return weighted_quantile(scores[order], np.cumsum(weight[order] / largest), new, level)
+        """Return what is added to the ends: one number, or one per sample under weights."""
+        weight = self.calibration.weight
+        weight = None if weight is None else weight[self.members]
+        category = np.zeros(len(self.members), dtype=np.intp)
+        table = CategoryTable.build(self.scores[:, side], category, 1, weight=weight)
+        return table.threshold(0, level, self.new_weight)
 
     def _widest(self, side: int, centre: list[Float64Array], level: float) -> Float64Array:
         """Return the highest end that any model gives with the pooled scores."""
-        margin = quantile_of_sorted(np.sort(self.scores[:, side]), level)
+        margin = self._margin(side, level)
         if self.est.method == "bootstrap":
             averaged = self._averaged(np.stack(centre, axis=1))
             step = max(1, BLOCK_NUMBERS // len(self.members))
@@ -447,21 +439,13 @@ def _report_infinite(
         f"{have} do not suffice for level {in_words(bad)}, which takes {needed}: "
         f"{int(np.any(infinite, axis=1).sum())} of {len(out)} intervals are infinite"
     )
-    if est.small == "raise":
-        raise ValueError(text + ". Lower the level or pass small='infinite'")
-    warn(
-        text,
-        SmallCalibrationSetWarning,
-    )
+    report_small(text, est.small, "Lower the level or pass small='infinite'")
 
 
 def _without_empty(out: Float64Array) -> Float64Array:
     """Put both ends of empty intervals in their middle, which covers no less than nothing."""
-    empty = out[:, 0] > out[:, 1]
+    empty = join_passed(out[:, 0], out[:, 1])
     if empty.any():
-        low, high = out[:, 0], out[:, 1]
-        middle = 0.5 * low[empty] + 0.5 * high[empty]
-        low[empty], high[empty] = middle, middle
         warn(
             f"{int(empty.any(axis=1).sum())} of {len(out)} intervals are empty because the margins "
             f"are negative and larger than the band; both ends were put in the middle",

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from calib._border.arrays import read_array, to_numpy
 from calib._border.labels import check_vector
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
@@ -24,7 +23,8 @@ from calib._core.estimators.out_of_fold import (
     split_rows,
 )
 from uq.conformal.bands import Band, fit_band, predictions, with_scale
-from uq.conformal.categories import known_categories
+from uq.conformal.categories import known_categories, read_ratios
+from uq.conformal.quantiles import scaled_calibration_ratio
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Calibration:
     averages : ndarray of shape (n_calibration, n_draws) or None
         Weights of the draws that have not seen the sample.
     weight : ndarray of shape (n_calibration,) or None
-        Density ratios.
+        Likelihood ratios, the largest being 1.
+    ratio_scale : float
+        The factor they were divided by.
     categories : ndarray of shape (n_categories,) or None
         Categories in sorted order.
     codes : ndarray of shape (n_calibration,)
@@ -64,6 +66,7 @@ class Calibration:
     fold: IntArray
     averages: Float64Array | None = None
     weight: Float64Array | None = None
+    ratio_scale: float = 1.0
     categories: LabelArray | None = None
     codes: IntArray | None = None
 
@@ -91,28 +94,6 @@ def calibrate(
     return _bootstrap(est, X, y, parameters)
 
 
-def read_ratio(est: Any, X: Any, given: ArrayLike, n_samples: int) -> Float64Array | None:
-    """Return likelihood ratios from the array or the function of the user, None without either."""
-    if given is not None and est.likelihood_ratio is not None:
-        raise ValueError(
-            "likelihood_ratio is given as a function and as an array; pass one of them"
-        )
-    if est.likelihood_ratio is not None:
-        given = est.likelihood_ratio(X)
-    if given is None:
-        return None
-    array = to_numpy(read_array(given, "likelihood_ratio")).astype(np.float64)
-    if array.shape != (n_samples,):
-        raise ValueError(
-            f"likelihood_ratio must give one number per sample, shape ({n_samples},); got "
-            f"{array.shape}"
-        )
-    if not np.isfinite(array).all() or (array < 0).any():
-        row = int(np.argmax(~np.isfinite(array) | (array < 0)))
-        raise ValueError(f"likelihood_ratio must be finite and >= 0; got {array[row]} in row {row}")
-    return array
-
-
 def check_target(y: ArrayLike) -> Float64Array:
     """Return labels as one finite number per sample."""
     if np.ndim(y) == 2 and np.shape(y)[1] != 1:
@@ -126,29 +107,25 @@ def check_target(y: ArrayLike) -> Float64Array:
 def _split(
     est: Any, X: Any, y: Float64Array, parameters: FitParameters, given: ArrayLike
 ) -> Calibration:
-    everything = np.arange(len(y))
-    scale = _scale_estimator(est)
+    scale_estimator = _scale_estimator(est)
     if is_frozen(est.estimator):
-        rows = everything
-        band = _fit_all(est, X, y, parameters, [None], scale if is_frozen(scale) else None)[0]
-        if est.conformity_score == "normalised" and not is_frozen(scale):
-            learn, rows = _parts(est, parameters)
+        rows = np.arange(len(y))
+        scale_model = scale_estimator if is_frozen(scale_estimator) else None
+        band = _fit_all(est, X, y, parameters, [None], scale_model)[0]
+        if est.conformity_score == "normalised" and scale_model is None:
+            learn, rows = _drawn_rows(est, parameters)
             residuals = y[learn] - predictions(band.point, take_rows(X, learn))
-            band = with_scale(band.point, scale, X, learn, residuals)
+            band = with_scale(band.point, scale_estimator, X, learn, residuals)
     else:
-        train, rows = _parts(est, parameters)
-        band = _fit_all(est, X, y, parameters, [train], scale)[0]
+        train, rows = _drawn_rows(est, parameters)
+        band = _fit_all(est, X, y, parameters, [train], scale_estimator)[0]
     scores, seen = _score(band, take_rows(X, rows), y[rows])
-    ratio = read_ratio(est, X, given, len(y))
-    if ratio is not None:
-        ratio = ratio[rows]
-        if not (ratio > 0).any():
-            raise ValueError(
-                "likelihood_ratio is zero for every calibration sample: new samples are where no "
-                "calibration samples are, and nothing can be said about them"
-            )
+    ratios = read_ratios(est.likelihood_ratio, given, X, len(y))
+    weight, scale = None, 1.0
+    if ratios is not None:
+        weight, scale = scaled_calibration_ratio(ratios[rows], None, "likelihood_ratio")
     fold = np.zeros(len(rows), dtype=np.intp)
-    return Calibration([band], rows, y[rows], scores, seen, fold, weight=ratio)
+    return Calibration([band], rows, y[rows], scores, seen, fold, weight=weight, ratio_scale=scale)
 
 
 def _cross(est: Any, X: Any, y: Float64Array, parameters: FitParameters) -> Calibration:
@@ -194,7 +171,7 @@ def _fit_all(
     X: Any,
     y: LabelArray,
     parameters: FitParameters,
-    parts: list[IntArray | None],
+    training_rows: list[IntArray | None],
     scale: Any,
 ) -> list[Band]:
     score = (
@@ -213,7 +190,7 @@ def _fit_all(
             quantiles=tuple(est.quantiles),
             scale_estimator=scale,
         )
-        for rows in parts
+        for rows in training_rows
     )
     return bands
 
@@ -240,7 +217,7 @@ def _scale_estimator(est: Any) -> Any:
     return est.estimator
 
 
-def _parts(est: Any, parameters: FitParameters) -> tuple[IntArray, IntArray]:
+def _drawn_rows(est: Any, parameters: FitParameters) -> tuple[IntArray, IntArray]:
     """Draw the calibration samples; return the others and them, both in the original order."""
     return split_rows(
         parameters.n_samples, est.calibration_size, est.random_state, groups=parameters.groups

@@ -10,12 +10,10 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.validation import check_is_fitted
 
 from calib import BaseCalibrator, CalibratedClassifier
-from calib._border.arrays import to_numpy
 from calib._border.checks import check_integer, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix, check_numbers
 from calib._border.warn import warn
-from uq.conformal.quantiles import effective_sample_size
+from uq.conformal.quantiles import effective_sample_size, number_matrix
 from uq.conformal.state import seed_of
 from uq.warnings import EffectiveSampleSizeWarning
 
@@ -126,7 +124,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
         if not is_number(top) or not top > 1:
             raise ValueError(f"max_ratio must be a number > 1; got {describe(top)}")
         self._names = None
-        self._names, old = names_of_columns(X), _features(X, "X")
+        self._names, old = names_of_columns(X), number_matrix(X, "X")
         new = self._read(X_new, "X_new")
         if old.shape[1] != new.shape[1]:
             raise ValueError(
@@ -184,7 +182,7 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: ArrayLike, name: str) -> Float64Array:
         """Return features in the order of the columns at fit, by name where there are names."""
-        features, names = _features(X, name), names_of_columns(X)
+        features, names = number_matrix(X, name), names_of_columns(X)
         if names is None or self._names is None or names == self._names:
             return features
         if sorted(names) != sorted(self._names) or len(set(names)) != len(names):
@@ -207,10 +205,6 @@ class LikelihoodRatio(BaseEstimator):  # type: ignore[misc]
 
     def _limited(self, ratio: Float64Array) -> Float64Array:
         return np.clip(ratio, 1 / self.max_ratio, self.max_ratio)
-
-
-def _features(X: ArrayLike, name: str) -> Float64Array:
-    return np.asarray(to_numpy(check_matrix(check_numbers(X, name), name)), dtype=np.float64)
 
 
 def names_of_columns(X: ArrayLike) -> list[str] | None:

@@ -16,8 +16,8 @@ from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._border.validation import check_matrix, check_numbers
-from uq.conformal.quantiles import score_vector
+from calib._border.validation import check_numbers
+from uq.conformal.quantiles import number_matrix, score_vector
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9
@@ -181,7 +181,7 @@ class AdaptiveConformal(BaseEstimator):  # type: ignore[misc]
                 f"scores must have shape (n_samples, n_classes), one score per label; got "
                 f"{tuple(given.shape)}; for true labels alone call update"
             )
-        return np.asarray(to_numpy(check_matrix(given, "scores")) <= self.threshold_)
+        return number_matrix(given, "scores") <= self.threshold_
 
     def update(self, scores: ArrayLike) -> Self:
         """Observe the nonconformity of true labels, one after the other.

@@ -12,10 +12,16 @@ from calib._border.columns import column_names, told_classes
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
-from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
+from calib._border.validation import check_numbers
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable, codes_of_known, known_categories
-from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio, score_vector
+from uq.conformal.quantiles import (
+    check_unit_range,
+    number_matrix,
+    scaled_calibration_ratio,
+    scaled_test_ratio,
+    score_vector,
+)
 from uq.warnings import SmallCalibrationSetWarning
 
 #: Test scores answered in one go (8 MB), so that memory stays bounded beside the result.
@@ -259,17 +265,7 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     (['no', 'yes'], [0.75, 0.4], [0.8, 0.75])
     """
     p_values = eager(p_values)
-    given = check_numbers(p_values, "p_values")
-    matrix = np.asarray(to_numpy(check_matrix(given, "p_values")), dtype=np.float64)
-    if matrix.shape[1] < 2:
-        raise ValueError(
-            f"p_values must have a column for each of two or more labels; got {matrix.shape}"
-        )
-    if matrix.min() < -RANGE_TOLERANCE or matrix.max() > 1 + RANGE_TOLERANCE:
-        raise ValueError(
-            f"p_values must lie in [0, 1]; got values from {matrix.min():.6g} to {matrix.max():.6g}"
-            f"{percent_hint(matrix)}"
-        )
+    matrix = check_p_values(p_values)
     n_classes = matrix.shape[1]
     columns = column_names(p_values)
     if labels is None and columns is not None:
@@ -284,6 +280,17 @@ def forced_prediction(p_values: ArrayLike, labels: ArrayLike = None) -> ForcedPr
     best = matrix.argmax(axis=1)
     top = np.partition(matrix, n_classes - 2, axis=1)
     return ForcedPrediction(names[best], top[:, -1].copy(), 1 - top[:, -2])
+
+
+def check_p_values(p_values: ArrayLike) -> Float64Array:
+    """Return p-values of two or more labels, shape (n_samples, n_labels)."""
+    matrix = number_matrix(p_values, "p_values")
+    if matrix.shape[1] < 2:
+        raise ValueError(
+            f"p_values must have one column per label, at least 2; got shape {matrix.shape}"
+        )
+    check_unit_range(matrix, "p_values")
+    return matrix
 
 
 def _p_values(
@@ -306,7 +313,7 @@ def _at(values: Float64Array | None, rows: slice | IntArray) -> Float64Array | N
 
 def _test_matrix(test_scores: ArrayLike) -> tuple[Float64Array, tuple[int, ...]]:
     given = to_numpy(check_numbers(test_scores, "test_scores"))
-    return np.asarray(to_numpy(check_matrix(given, "test_scores")), dtype=np.float64), given.shape
+    return number_matrix(given, "test_scores"), given.shape
 
 
 def _ratios(

@@ -10,8 +10,10 @@ import numpy as np
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe
 from calib._border.labels import check_same_length
-from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix, check_numbers
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
+from calib._border.warn import warn
+from uq.warnings import SmallCalibrationSetWarning
 
 #: Products of a level and a count this close (relatively) to an integer are that integer.
 RANK_TOLERANCE = 1e-12
@@ -95,6 +97,21 @@ def effective_size(weight: Float64Array) -> float:
     """Return ``(sum w)^2 / sum w^2``, the number of equal weights of the same precision."""
     scaled = weight / weight.max()
     return float(scaled.sum() ** 2 / (scaled * scaled).sum())
+
+
+def report_small(text: str, small: str, advice: str, note: str = "") -> None:
+    """Refuse (``small="raise"``) or warn of calibration samples that do not suffice."""
+    if small == "raise":
+        raise ValueError(f"{text}. {advice}")
+    warn(text + note, SmallCalibrationSetWarning)
+
+
+def join_passed(low: Float64Array, high: Float64Array) -> LabelArray:
+    """Put ends that passed each other in their middle, in place, and return which did."""
+    passed = low > high
+    middle = 0.5 * low[passed] + 0.5 * high[passed]
+    low[passed], high[passed] = middle, middle
+    return passed
 
 
 def in_words(levels: Sequence[float] | Float64Array) -> str:
@@ -240,17 +257,32 @@ def effective_sample_size(weight: ArrayLike) -> float:
 # ---------------------------------------------------------------------- checks
 
 
+def number_matrix(values: ArrayLike, name: str) -> Float64Array:
+    """Return finite numbers as a float64 matrix; a vector becomes one column."""
+    return np.asarray(to_numpy(check_matrix(check_numbers(values, name), name)), dtype=np.float64)
+
+
+def check_unit_range(values: Float64Array, name: str, hint: str = "") -> None:
+    """Raise for values outside [0, 1]."""
+    if values.min() < -RANGE_TOLERANCE or values.max() > 1 + RANGE_TOLERANCE:
+        raise ValueError(
+            f"{name} has values outside [0, 1] (min={values.min():.6g}, max={values.max():.6g})"
+            f"{hint}{percent_hint(values)}"
+        )
+
+
 def score_vector(scores: ArrayLike, name: str) -> Float64Array:
     """Return finite scores as a float64 vector."""
-    matrix = to_numpy(check_matrix(check_numbers(scores, name), name))
+    matrix = number_matrix(scores, name)
     if matrix.shape[1] != 1:
         raise ValueError(
             f"{name} must be one-dimensional, one score per sample; got {matrix.shape}"
         )
-    return np.asarray(matrix[:, 0], dtype=np.float64)
+    return matrix[:, 0]
 
 
-def _ratio_vector(ratio: ArrayLike, n_samples: int | None, name: str) -> Float64Array:
+def ratio_vector(ratio: ArrayLike, n_samples: int | None, name: str) -> Float64Array:
+    """Return likelihood ratios, finite and >= 0, one per sample."""
     values = score_vector(read_array(ratio, name), name)
     if n_samples is not None:
         check_same_length(n_samples, len(values), "X", name)
@@ -264,7 +296,7 @@ def scaled_calibration_ratio(
     ratio: ArrayLike, n_samples: int | None, name: str
 ) -> tuple[Float64Array, float]:
     """Return ratios with maximum 1 and the factor they were divided by."""
-    values = _ratio_vector(ratio, n_samples, name)
+    values = ratio_vector(ratio, n_samples, name)
     scale = float(values.max())
     if scale == 0:
         raise ValueError(
@@ -278,6 +310,6 @@ def scaled_test_ratio(
     ratio: ArrayLike, n_samples: int | None, scale: float, name: str
 ) -> Float64Array:
     """Return test ratios in units of the largest calibration ratio, finite."""
-    values = _ratio_vector(ratio, n_samples, name)
+    values = ratio_vector(ratio, n_samples, name)
     with np.errstate(over="ignore"):
         return np.minimum(values / scale, HUGE_RATIO)

@@ -9,42 +9,19 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border.checks import (
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-)
-from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.checks import check_fraction, check_integer, check_option, describe
+from calib._border.labels import check_weight
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.estimators.out_of_fold import (
-    check_estimator,
-    check_rows,
-    is_frozen,
-    members_of,
-)
+from calib._core.estimators.out_of_fold import check_estimator, check_rows, is_frozen, members_of
 from calib._core.estimators.renamed import renamed
 from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
 from uq.conformal.bands import Band, Score
+from uq.conformal.categories import read_categories
 from uq.conformal.ends import Tails, interval_ends
 from uq.conformal.interval_fitting import Calibration, calibrate, check_target
 from uq.conformal.quantiles import check_level, check_levels, effective_size
 from uq.mapie import check_supported
-
-
-def category_names(est: Any, X: Any, given: ArrayLike, n_samples: int | None) -> LabelArray | None:
-    """Return the categories of the samples, from the function or as given."""
-    if given is not None and est.mondrian is not None:
-        raise ValueError("categories were passed and mondrian is a function of X; choose one")
-    if est.mondrian is not None:
-        given = est.mondrian(X)
-    if given is None:
-        return None
-    names = check_vector(given, "categories")
-    if n_samples is not None:
-        check_same_length(n_samples, len(names), "X", "categories")
-    return names
 
 
 def check_interval_options(est: Any, weighted: bool) -> None:
@@ -331,7 +308,7 @@ class ConformalRegressor(ModelWrapper, RegressorMixin, BaseEstimator):  # type: 
         X, labels = check_rows(X, y)
         labels = check_target(labels)
         weight = check_weight(sample_weight, len(labels))
-        names = category_names(self, X, categories, len(labels))
+        names = read_categories(self.mondrian, categories, X, len(labels))
         if names is not None and self.backend == "mapie":
             raise ValueError("backend='mapie' takes no categories; pass backend='native'")
         parameters = read_fit_parameters(
@@ -459,9 +436,7 @@ class ConformalRegressor(ModelWrapper, RegressorMixin, BaseEstimator):  # type: 
                     "was given to fit; pass that" if at_fit else "was not given to fit; pass none"
                 )
                 raise ValueError(f"{name} {told} for the new samples")
-        return interval_ends(
-            self._calibration, X, levels, category_names(self, X, categories, None), ratio, self
-        )
+        return interval_ends(self._calibration, X, levels, categories, ratio, self)
 
     def _first_model(self) -> Any:
         band = self.bands_[0]

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from calib._border.checks import check_integer, check_option, describe, is_integer, is_number
-from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
@@ -22,79 +21,10 @@ from calib._core.estimators.responses import (
 )
 from calib._core.estimators.wrapper import ClassifierData, fit_folds
 from uq.conformal.calibrated_scores import CalibratedScores
-from uq.conformal.categories import codes_of_known, known_categories
+from uq.conformal.categories import codes_of_known, read_categories, read_ratios
 from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
-from uq.mapie import cross_sets, mapie_can, split_sets
-
-#: Share of the calibration samples that form the clusters and then calibrate nothing.
-CLUSTERING_SHARE = 0.3
-#: Quantiles of a class's scores by which classes are compared.
-QUANTILES = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
-#: A class with fewer clustering samples than this has no usable quantiles.
-FEWEST = 10
-#: Classes per cluster that are aimed at.
-CLASSES_PER_CLUSTER = 4
-
-
-@dataclass(frozen=True)
-class LabelClusters:
-    """Clusters of classes.
-
-    Attributes
-    ----------
-    cluster : ndarray of shape (n_classes,)
-        Cluster of each class; `n_clusters` means too rare to be placed.
-    n_clusters : int
-        Number of clusters.
-    kept : ndarray of bool of shape (n_samples,)
-        Samples that did not take part and may calibrate.
-    """
-
-    cluster: IntArray
-    n_clusters: int
-    kept: LabelArray
-
-
-def cluster_labels(
-    scores: Float64Array, codes: IntArray, n_classes: int, rng: np.random.Generator
-) -> LabelClusters:
-    """Group the classes by k-means on quantiles of their scores.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples,)
-        Nonconformity of the true classes.
-    codes : ndarray of shape (n_samples,)
-        True classes.
-    n_classes : int
-        Number of classes.
-    rng : Generator
-        Draws the samples that form the clusters.
-
-    Returns
-    -------
-    clusters : LabelClusters
-
-    Notes
-    -----
-    Because the clusters depend on other samples than those that calibrate, coverage holds inside
-    each cluster; inside a class it holds as far as the scores of its cluster are alike.
-    """
-    kept = rng.random(len(scores)) >= CLUSTERING_SHARE
-    used = ~kept
-    counts = np.bincount(codes[used], minlength=n_classes)
-    common = np.flatnonzero(counts >= FEWEST)
-    n_clusters = max(1, len(common) // CLASSES_PER_CLUSTER)
-    cluster = np.full(n_classes, n_clusters, dtype=np.intp)
-    if len(common):
-        profile = np.array([np.quantile(scores[used & (codes == k)], QUANTILES) for k in common])
-        from sklearn.cluster import KMeans  # slow to load
-
-        means = KMeans(n_clusters, n_init=10, random_state=int(rng.integers(2**31 - 1)))
-        cluster[common] = means.fit_predict(profile, sample_weight=np.sqrt(counts[common]))
-    return LabelClusters(cluster, n_clusters, kept)
-
+from uq.mapie import mapie_can, mapie_sets
 
 OPTIONS = {
     "method": ("split", "cross"),
@@ -269,36 +199,31 @@ class ConformalState:
         """Compute and sort calibration scores; the arrays belong to all rows of X."""
         mondrian, ratio_of = params["mondrian"], params["likelihood_ratio"]
         category_of = mondrian if callable(mondrian) else None
-        if category_of is not None and categories is not None:
-            raise ValueError("categories were passed and mondrian is a function of X; choose one")
-        if ratio_of is not None and ratio is not None:
-            raise ValueError(
-                "likelihood_ratio was passed to the constructor and to fit; choose one"
-            )
         if params["backend"] == "mapie" and (categories is not None or ratio is not None):
             raise ValueError("backend='mapie' takes neither categories nor likelihood_ratio")
-        n_samples = len(codes)
-        whole = len(held.rows) == n_samples
-        names = weight = scale = None
-        if category_of is not None:
-            categories = category_of(X)
-        if categories is not None:
-            names = check_vector(categories, "categories")
-            check_same_length(n_samples, len(names), "X", "categories")
-            names = names[held.rows]
-        if ratio_of is not None:
-            ratio = ratio_of(X if whole else take_rows(X, held.rows))
-        elif ratio is not None and not whole:
-            check_same_length(n_samples, len(np.asarray(ratio)), "X", "likelihood_ratio")
-            ratio = np.asarray(ratio)[held.rows]
-        if ratio is not None:
-            weight, scale = scaled_calibration_ratio(ratio, len(held.rows), "likelihood_ratio")
+        names = read_categories(category_of, categories, X, len(codes))
+        names = None if names is None else names[held.rows]
+        ratios = read_ratios(ratio_of, ratio, X, len(codes))
+        weight = scale = None
+        if ratios is not None:
+            weight, scale = scaled_calibration_ratio(ratios[held.rows], None, "likelihood_ratio")
         codes = codes[held.rows]
         uniform = check_random_state(seed).uniform(size=len(codes))
         scores = true_class_scores(
             held.proba, codes, params["conformity_score"], uniform=uniform, **_raps(params)
         )
-        calibrated = _sorted(params, classes, held, codes, scores, names, weight, seed)
+        several = params["aggregation"] == "cv_plus" and len(held.models) > 1
+        calibrated = CalibratedScores.build(
+            params,
+            classes,
+            scores,
+            codes,
+            fold=held.fold if several else np.zeros_like(held.fold),
+            n_folds=len(held.models) if several else 1,
+            names=names,
+            weight=weight,
+            seed=seed,
+        )
         return cls(
             params, classes, held, codes, seed, scores, calibrated, category_of, ratio_of, scale
         )
@@ -351,26 +276,18 @@ class ConformalState:
         self, X: Any, n_samples: int, categories: ArrayLike, ratio: ArrayLike
     ) -> tuple[IntArray | None, Float64Array | None]:
         """Return the category and the scaled likelihood ratio of each new sample."""
-        if self.category_of is not None and categories is None:
-            categories = self.category_of(X)
-        elif self.category_of is not None:
-            raise ValueError("categories were passed and mondrian is a function of X; choose one")
+        names = read_categories(self.category_of, categories, X, n_samples)
         known = self.calibrated.row_categories
-        if (categories is None) != (known is None):
+        if (names is None) != (known is None):
             told = "without categories"
             if known is not None:
                 told = "with categories; pass them here as well"
             raise ValueError(f"this classifier was fitted {told}")
         codes = None
-        if known is not None:
-            names = check_vector(categories, "categories")
-            check_same_length(n_samples, len(names), "X", "categories")
+        if names is not None and known is not None:
             codes = codes_of_known(names, known, "categories")
-        if self.ratio_of is not None and ratio is None:
-            ratio = self.ratio_of(X)
-        elif self.ratio_of is not None:
-            raise ValueError("likelihood_ratio was passed to the constructor; leave it out here")
-        if (ratio is None) != (self.ratio_scale is None):
+        ratios = read_ratios(self.ratio_of, ratio, X, n_samples)
+        if (ratios is None) != (self.ratio_scale is None):
             with_or = "without" if self.ratio_scale is None else "with"
             raise ValueError(
                 f"this classifier was fitted {with_or} likelihood_ratio, on which both fit and "
@@ -378,26 +295,25 @@ class ConformalState:
             )
         if self.ratio_scale is None:
             return codes, None
-        return codes, scaled_test_ratio(ratio, n_samples, self.ratio_scale, "likelihood_ratio")
+        return codes, scaled_test_ratio(ratios, n_samples, self.ratio_scale, "likelihood_ratio")
 
     def _sets_of_mapie(self, probas: list[Float64Array], levels: list[float]) -> LabelArray:
         """Ask MAPIE, and the own code for levels that MAPIE refuses."""
         kind, n_samples = self.params["conformity_score"], len(self.codes)
         able = np.array([mapie_can(n_samples, self.codes, kind, level) for level in levels])
         out = np.empty((*probas[0].shape, len(levels)), dtype=bool)
-        asked = np.array(levels)[able].tolist()
-        if asked:
-            options: dict[str, Any] = {"randomize": self.params["randomize"], "seed": self.seed}
-            if len(probas) == 1:
-                out[:, :, able] = split_sets(
-                    self.held.proba, self.codes, probas[0], kind, asked, **options
-                )
-            else:
-                options["aggregation"] = self.params["aggregation"]
-                held = self.held
-                out[:, :, able] = cross_sets(
-                    held.proba, self.codes, held.fold, probas, kind, asked, **options
-                )
+        if able.any():
+            out[:, :, able] = mapie_sets(
+                self.held.proba,
+                self.codes,
+                self.held.fold,
+                probas,
+                kind,
+                np.array(levels)[able].tolist(),
+                aggregation=self.params["aggregation"],
+                randomize=self.params["randomize"],
+                seed=self.seed,
+            )
         if not able.all():
             refused = np.array(levels)[~able].tolist()
             out[:, :, ~able] = self.calibrated.sets(self.score_folds(probas), None, None, refused)
@@ -406,42 +322,3 @@ class ConformalState:
 
 def _raps(params: dict[str, Any]) -> dict[str, Any]:
     return {"rank": params["raps_rank"], "weight": params["raps_weight"]}
-
-
-def _sorted(
-    params: dict[str, Any],
-    classes: LabelArray,
-    held: HeldOut,
-    codes: IntArray,
-    scores: Float64Array,
-    names: LabelArray | None,
-    weight: Float64Array | None,
-    seed: int,
-) -> CalibratedScores:
-    """Return the calibration scores by category and fold."""
-    label_codes = labels = None
-    kept = np.ones(len(codes), dtype=bool)
-    if params["mondrian"] == "label":
-        label_codes, labels = np.arange(len(classes)), classes
-    elif params["mondrian"] == "cluster":
-        clusters = cluster_labels(scores, codes, len(classes), generator(seed + 2))
-        label_codes, kept = clusters.cluster, clusters.kept
-        labels = np.array([f"cluster {code}" for code in range(clusters.n_clusters)] + ["too rare"])
-    categories = row_codes = None
-    if names is not None:
-        categories, row_codes = known_categories(names[kept], "categories")
-    several = params["aggregation"] == "cv_plus" and len(held.models) > 1
-    return CalibratedScores.build(
-        scores[kept],
-        codes[kept],
-        fold=held.fold[kept] if several else np.zeros(int(kept.sum()), dtype=np.intp),
-        n_folds=len(held.models) if several else 1,
-        row_codes=row_codes,
-        row_categories=categories,
-        label_codes=label_codes,
-        labels=labels,
-        weight=None if weight is None else weight[kept],
-        pool_below=params["pool_below"],
-        pool_last_label=params["mondrian"] == "cluster",
-        small=params["small"],
-    )

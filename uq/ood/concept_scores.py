@@ -10,14 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from calib._border.arrays import (
-    array_namespace,
-    is_half,
-    read_array,
-    row_blocks,
-    to_numpy,
-    without_gradient,
-)
+from calib._border.arrays import array_namespace, is_half, read_array, to_numpy, without_gradient
 from calib._border.checks import check_fraction, check_integer
 from calib._border.labels import unit_codes
 from calib._border.limits import MOST_BINS
@@ -25,7 +18,7 @@ from calib._border.random import generator
 from calib._border.typing import Array, ArrayLike, IntArray, RandomState
 from calib._border.validation import check_matrix
 from calib._core.links import expit
-from uq.ood.scores import check_temperature, log_sum_exp
+from uq.ood.scores import check_temperature, in_blocks, joined, log_sum_exp
 
 #: Rows of a block at least, so that matrix products with thousands of texts stay efficient.
 ROWS_AT_LEAST = 256
@@ -82,12 +75,12 @@ def concept_matching_score(
     texts = _unit_rows(text_embeddings, "text_embeddings")
     _check_same_space(images, texts, "text_embeddings")
     xp = array_namespace(images)
-    parts = []
-    for rows in _blocks(images, len(texts)):
+    blocks = []
+    for rows in in_blocks(images, len(texts), ROWS_AT_LEAST):
         cosine = xp.astype(images[rows] @ texts.T, xp.float64)
         best = xp.max(cosine, axis=1)
-        parts.append(xp.exp((best - log_sum_exp(cosine, xp, temperature)) / temperature))
-    return parts[0] if len(parts) == 1 else xp.concat(parts)
+        blocks.append(xp.exp((best - log_sum_exp(cosine, xp, temperature)) / temperature))
+    return joined(blocks, xp)
 
 
 def negative_label_score(
@@ -171,8 +164,8 @@ def negative_label_score(
         order = generator(random_state).permutation(n_negatives)
         negatives = negatives[order.tolist()]
         starts = np.linspace(0, n_negatives, n_groups + 1).round().astype(int).tolist()
-    parts = []
-    for rows in _blocks(images, len(texts) + n_negatives):
+    blocks = []
+    for rows in in_blocks(images, len(texts) + n_negatives, ROWS_AT_LEAST):
         block = images[rows]
         positive = log_sum_exp(xp.astype(block @ texts.T, xp.float64), xp, temperature)
         cosine = xp.astype(block @ negatives.T, xp.float64)
@@ -180,8 +173,8 @@ def negative_label_score(
         for left, right in pairwise(starts):
             negative = log_sum_exp(cosine[:, left:right], xp, temperature)
             total = total + expit((positive - negative) / temperature, xp)
-        parts.append(total / (len(starts) - 1))
-    return parts[0] if len(parts) == 1 else xp.concat(parts)
+        blocks.append(total / (len(starts) - 1))
+    return joined(blocks, xp)
 
 
 def select_negatives(
@@ -244,7 +237,7 @@ def select_negatives(
     texts = to_numpy(without_gradient(_unit_rows(text_embeddings, "text_embeddings")))
     _check_same_space(candidates, texts, "text_embeddings", "candidate_embeddings")
     closeness = np.empty(len(candidates))
-    for rows in _blocks(candidates, len(texts)):
+    for rows in in_blocks(candidates, len(texts), ROWS_AT_LEAST):
         closeness[rows] = np.quantile(candidates[rows] @ texts.T, quantile, axis=1)
     if categories is None:
         codes = np.zeros(len(candidates), dtype=np.intp)
@@ -292,9 +285,3 @@ def _check_same_space(
         )
     if images.dtype != others.dtype and not isinstance(images, np.ndarray):
         raise ValueError(f"{first} and {name} have types {images.dtype} and {others.dtype}")
-
-
-def _blocks(array: Array, n_columns: int) -> list[slice]:
-    if not isinstance(array, np.ndarray):
-        return [slice(None)]
-    return list(row_blocks(array.shape[0], n_columns, at_least=ROWS_AT_LEAST))

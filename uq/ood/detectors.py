@@ -192,11 +192,7 @@ class MahalanobisDetector(_Detector):
     shrinkage_: float
 
     def __init__(
-        self,
-        *,
-        relative: bool = False,
-        shrinkage: Shrinkage = "auto",
-        contamination: float = 0.05,
+        self, *, relative: bool = False, shrinkage: Shrinkage = "auto", contamination: float = 0.05
     ) -> None:
         self.relative = relative
         self.shrinkage = shrinkage

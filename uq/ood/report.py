@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from calib.evaluation.sampling.draws import unit_counts
 from calib.evaluation.sampling.intervals import summarized
 from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, false_positive_rate, precision_area, threshold_index
-
-if TYPE_CHECKING:
-    from calib.evaluation import Interval
 
 MEASURES = ("auroc", "aupr_in", "aupr_out", "fpr_at_tpr")
 

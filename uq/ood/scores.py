@@ -60,17 +60,22 @@ def by_rows(array: Array, function: Callable[[Array, Any], Array]) -> Array:
     """Apply a function to blocks of rows and join the results."""
     xp = array_namespace(array)
     with np.errstate(over="ignore"):  # a difference beyond the largest number is that of certainty
-        parts = [
+        blocks = [
             function(working(array[rows], xp), xp) for rows in in_blocks(array, array.shape[1])
         ]
-    return parts[0] if len(parts) == 1 else xp.concat(parts)
+    return joined(blocks, xp)
 
 
-def in_blocks(array: Array, n_columns: int) -> list[slice]:
+def joined(blocks: list[Array], xp: Any) -> Array:
+    """Return the results of several blocks of rows as one array."""
+    return blocks[0] if len(blocks) == 1 else xp.concat(blocks)
+
+
+def in_blocks(array: Array, n_columns: int, at_least: int = 1) -> list[slice]:
     """Return row blocks that fit a core's cache; tensors of other libraries go in one piece."""
     if not isinstance(array, np.ndarray):
         return [slice(None)]
-    return list(row_blocks(array.shape[0], n_columns))
+    return list(row_blocks(array.shape[0], n_columns, at_least=at_least))
 
 
 def working(block: Array, xp: Any) -> Array:
@@ -276,15 +281,15 @@ def negative_mutual_information_score(
     check_scores(flat, input, "scores")
     members = flat.reshape(n_members, n_samples, n_classes)
     xp = array_namespace(members)
-    parts = []
+    blocks = []
     for rows in in_blocks(members[0], n_members * n_classes):
-        block = working(members[:, rows], xp).reshape(-1, n_classes)
-        proba = _probabilities(block, input, temperature, xp).reshape(n_members, -1, n_classes)
+        flat = working(members[:, rows], xp).reshape(-1, n_classes)
+        proba = _probabilities(flat, input, temperature, xp).reshape(n_members, -1, n_classes)
         mean = xp.mean(proba, axis=0)
         ratio = xp.clip(proba, PROBA_FLOOR, None) / xp.clip(mean, PROBA_FLOOR, None)[None]
         gain = xp.sum(xp.mean(proba * xp.log(ratio), axis=0), axis=1)
-        parts.append(-xp.clip(gain, 0.0, None))
-    return parts[0] if len(parts) == 1 else xp.concat(parts)
+        blocks.append(-xp.clip(gain, 0.0, None))
+    return joined(blocks, xp)
 
 
 # ---------------------------------------------------------------------------- private parts

@@ -8,7 +8,9 @@ import numpy.typing as npt
 from calib._border.arrays import to_numpy
 from calib._border.checks import check_fraction
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
+from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers
+from uq.conformal.p_values import check_p_values
+from uq.conformal.quantiles import check_unit_range
 
 
 def interval_width_certainty(interval: ArrayLike) -> Float64Array:
@@ -125,7 +127,7 @@ def conformal_confidence(p_values: ArrayLike) -> Float64Array:
     >>> conformal_confidence([[0.75, 0.25], [0.25, 0.5]])
     array([0.75, 0.75])
     """
-    return np.asarray(1 - np.partition(_check_p_values(p_values), -2, axis=1)[:, -2])
+    return np.asarray(1 - np.partition(check_p_values(p_values), -2, axis=1)[:, -2])
 
 
 def conformal_credibility(p_values: ArrayLike) -> Float64Array:
@@ -160,7 +162,7 @@ def conformal_credibility(p_values: ArrayLike) -> Float64Array:
     >>> conformal_credibility([[0.75, 0.25], [0.25, 0.5]])
     array([0.75, 0.5 ])
     """
-    return np.asarray(_check_p_values(p_values).max(axis=1))
+    return np.asarray(check_p_values(p_values).max(axis=1))
 
 
 def is_conformal_singleton(
@@ -201,7 +203,7 @@ def is_conformal_singleton(
     array([ True, False, False])
     """
     limit = 1 - check_fraction("confidence_level", confidence_level)
-    return np.asarray((_check_p_values(p_values) > limit + 1e-12).sum(axis=1) == 1)
+    return np.asarray((check_p_values(p_values) > limit + 1e-12).sum(axis=1) == 1)
 
 
 def _ends(interval: ArrayLike) -> tuple[Float64Array, Float64Array]:
@@ -213,7 +215,7 @@ def _ends(interval: ArrayLike) -> tuple[Float64Array, Float64Array]:
             f"{array.shape}"
         )
     flat = check_matrix(array.reshape(-1, 2), "interval").astype(np.float64)
-    _check_range(flat, "interval")
+    check_unit_range(flat, "interval")
     if (flat[:, 0] > flat[:, 1] + RANGE_TOLERANCE).any():
         row = int(np.argmax(flat[:, 0] > flat[:, 1] + RANGE_TOLERANCE))
         raise ValueError(
@@ -225,22 +227,3 @@ def _ends(interval: ArrayLike) -> tuple[Float64Array, Float64Array]:
         return ends[..., 0], ends[..., 1]
     low, high = flat.T
     return np.stack([1 - high, low], axis=1), np.stack([1 - low, high], axis=1)
-
-
-def _check_p_values(p_values: ArrayLike) -> Float64Array:
-    given = check_numbers(p_values, "p_values")
-    array: Float64Array = to_numpy(check_matrix(given, "p_values")).astype(np.float64)
-    if array.shape[1] < 2:
-        raise ValueError(
-            f"p_values must have one column per label, at least 2; got shape {array.shape}"
-        )
-    _check_range(array, "p_values")
-    return array
-
-
-def _check_range(array: Float64Array, name: str) -> None:
-    if array.min() < -RANGE_TOLERANCE or array.max() > 1 + RANGE_TOLERANCE:
-        raise ValueError(
-            f"{name} has values outside [0, 1] (min={array.min():.6g}, max={array.max():.6g})"
-            f"{percent_hint(array)}"
-        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from calib._border.validation import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
 from calib._documents import text
 from calib._documents.document import Document, Notes, plain_table
-from uq.ood.ranking import auroc, precision_area
+from uq.selective.kept_rows import MAX_BINS, PER_BIN, Cut, kept_metrics, kept_weight
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
 TITLES = {
@@ -220,11 +220,6 @@ def _shown(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.4f}"
 
 
-Cut: TypeAlias = Literal["none", "threshold", "share"]
-#: Bins of the adaptive calibration error at most, and samples of all per bin at least.
-MAX_BINS, PER_BIN = 10, 10
-#: Rounding allowed when a certainty is compared with a threshold, or a count with a share.
-ROUNDING = 1e-9
 THRESHOLDS = tuple(np.round(np.arange(0.5, 0.96, 0.05), 2).tolist())
 SHARES = tuple(np.round(np.arange(0.1, 1.01, 0.1), 1).tolist())
 
@@ -320,11 +315,11 @@ def certainty_curve(
     if check_integer("n_simulations", n_simulations, low=0, high=MOST_RESAMPLES) == 1:
         raise ValueError("n_simulations must be 0 or >= 2; got 1")
     cuts = check_score_vector(thresholds, "thresholds")
-    parts = check_score_vector(shares, "shares")
-    if parts.min() <= 0 or parts.max() > 1:
+    fractions = check_score_vector(shares, "shares")
+    if fractions.min() <= 0 or fractions.max() > 1:
         raise ValueError(
-            f"shares must lie in (0, 1]; got {parts.min():g} to {parts.max():g}"
-            f"{percent_hint(parts)}"
+            f"shares must lie in (0, 1]; got {fractions.min():g} to {fractions.max():g}"
+            f"{percent_hint(fractions)}"
         )
     named = dict(certainty) if isinstance(certainty, Mapping) else {"certainty": certainty}
     if not named:
@@ -359,13 +354,17 @@ def certainty_curve(
         n_samples = len(codes)
         check_same_length(n_samples, len(order), "y_true", "certainty")
         measure = partial(
-            _metrics, codes, positive, min_kept=min_kept, n_simulations=n_simulations, rng=seed
+            _metrics,
+            codes,
+            positive,
+            order,
+            min_kept=min_kept,
+            n_simulations=n_simulations,
+            rng=seed,
         )
-        drawn = np.ones((1, n_samples))
-        points: tuple[tuple[Cut, Float64Array], ...] = (("threshold", cuts), ("share", parts))
+        points: tuple[tuple[Cut, Float64Array], ...] = (("threshold", cuts), ("share", fractions))
         for cut, at in points:
-            kept = [kept_weight(order, drawn, cut, value)[0] for value in at]
-            curves[cut][name] = _points(at, [measure(weight) for weight in kept])
+            curves[cut][name] = _points(at, [measure(cut=cut, at=value) for value in at])
     return CertaintyCurve(
         by_threshold=curves["threshold"],
         by_share=curves["share"],
@@ -375,43 +374,13 @@ def certainty_curve(
     )
 
 
-def kept_weight(certainty: Float64Array, weight: Float64Array, cut: Cut, at: float) -> Float64Array:
-    """Return the weight with which every row of every draw is kept; ties in equal parts.
-
-    Parameters
-    ----------
-    certainty : ndarray of shape (n_samples,)
-    weight : ndarray of shape (n_draws, n_samples)
-        How often each row is drawn.
-    cut : {"none", "threshold", "share"}
-    at : float
-        Certainty or share that is kept.
-
-    Returns
-    -------
-    kept : ndarray of shape (n_draws, n_samples)
-    """
-    if cut == "none":
-        return weight
-    if cut == "threshold":
-        return weight * (certainty >= at - ROUNDING)
-    values, codes = np.unique(-certainty, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    start = np.searchsorted(codes[order], np.arange(len(values)))
-    count = np.add.reduceat(weight[:, order], start, axis=1)
-    before = np.cumsum(count, axis=1) - count
-    wanted = at * weight.sum(axis=1, keepdims=True)
-    share = np.clip((wanted - before) / np.maximum(count, 1e-300), 0.0, 1.0)
-    share[share < ROUNDING] = 0.0
-    share[share > 1 - ROUNDING] = 1.0
-    return np.asarray(weight * share[:, codes])
-
-
 def _metrics(
     codes: IntArray,
     positive: Float64Array,
-    weight: Float64Array,
+    certainty: Float64Array,
     *,
+    cut: Cut,
+    at: float,
     min_kept: int,
     n_simulations: int,
     rng: np.random.Generator,
@@ -419,33 +388,19 @@ def _metrics(
     """Return all metrics of what is kept."""
     from calib.evaluation import adaptive_calibration_error, consistency_interval
 
-    n_kept = float(weight.sum())
-    out = dict.fromkeys((*METRICS, "prevalence"), np.nan)
-    out.update(share=n_kept / len(weight), n_kept=n_kept)
-    rows = weight > 0
-    y, p, w = codes[rows], positive[rows], weight[rows]
-    if n_kept:
-        out["prevalence"] = float(w @ y / n_kept)
-    if n_kept < min_kept - ROUNDING or not 0 < out["prevalence"] < 1:
-        return out
-    values, level = np.unique(p, return_inverse=True)
-    ones = np.bincount(level, w * y, minlength=len(values)).astype(np.float64)
-    zeros = np.bincount(level, w * (1 - y), minlength=len(values)).astype(np.float64)
-    n_bins = max(1, min(MAX_BINS, len(weight) // PER_BIN))
-    partial_weight = None if (w == 1).all() else w
-    error = partial(adaptive_calibration_error, n_bins=n_bins, labels=[0, 1])
-    out["auroc"] = float(auroc(ones, zeros))
-    out["auprc"] = float(precision_area(ones, zeros))
-    out["auprc_gain"] = out["auprc"] - out["prevalence"]
-    right = np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1))
-    out["accuracy"] = float(w @ right / n_kept)
-    out["brier"] = float(w @ (p - y) ** 2 / n_kept)
-    out["ace"] = error(y, p, sample_weight=partial_weight)
-    if n_simulations:
+    weight, no_draws = np.ones((1, len(codes))), np.empty((0, len(codes)))
+    values, out = kept_metrics(
+        codes, positive, certainty, weight, cut=cut, at=at, min_kept=min_kept, uniform=no_draws
+    )
+    out.update({name: float(value[0]) for name, value in values.items()})
+    if n_simulations and np.isfinite(out["auroc"]):
+        kept = kept_weight(certainty, weight, cut, at)[0]
+        rows = kept > 0
+        n_bins = max(1, min(MAX_BINS, len(codes) // PER_BIN))
         out["ace_calibrated"] = consistency_interval(
-            error,
-            p,
-            sample_weight=partial_weight,
+            partial(adaptive_calibration_error, n_bins=n_bins, labels=[0, 1]),
+            positive[rows],
+            sample_weight=None if (kept[rows] == 1).all() else kept[rows],
             n_resamples=n_simulations,
             random_state=rng,
         ).mean

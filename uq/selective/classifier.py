@@ -16,15 +16,8 @@ from calib._border.random import generator
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, LabelArray, RandomState
 from calib._border.validation import check_score_vector
-from calib._core.estimators.out_of_fold import (
-    draw_held_out,
-    fit_on_rows,
-    is_frozen,
-)
-from calib._core.estimators.responses import (
-    classes_of_models,
-    predicted_codes,
-)
+from calib._core.estimators.out_of_fold import draw_held_out, fit_on_rows, is_frozen
+from calib._core.estimators.responses import classes_of_models, predicted_codes
 from calib._core.estimators.wrapper import ModelWrapper, read_classifier_data
 from uq.ood.scores import margin_score, max_probability_score, negative_entropy_score
 from uq.selective.risk_control import Procedure, SelectiveThreshold, control_selective_risk

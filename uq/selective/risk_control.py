@@ -9,18 +9,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.stats import beta, binom
 
-from calib._border.checks import (
-    check_fraction,
-    check_integer,
-    check_option,
-    describe,
-    is_number,
-)
+from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._border.validation import RANGE_TOLERANCE, check_score_vector, percent_hint
+from calib._border.validation import check_score_vector
 from calib._border.warn import warn
+from uq.conformal.quantiles import check_unit_range
 from uq.selective.tied_risk import warn_if_reversed
 from uq.warnings import NothingKeptWarning
 
@@ -230,11 +225,7 @@ def control_selective_risk(
 
 
 def abstention_utility(
-    error: ArrayLike,
-    confidence: ArrayLike,
-    *,
-    penalty: float = 1.0,
-    threshold: float | None = None,
+    error: ArrayLike, confidence: ArrayLike, *, penalty: float = 1.0, threshold: float | None = None
 ) -> float:
     """Compute the mean gain per query: 1 for a right answer, minus a penalty for a wrong one.
 
@@ -283,12 +274,7 @@ def abstention_utility(
     if not is_number(penalty) or not 0 < penalty < math.inf:
         raise ValueError(f"penalty must be a finite number > 0; got {describe(penalty)}")
     if threshold is None:
-        if ranks.min() < -RANGE_TOLERANCE or ranks.max() > 1 + RANGE_TOLERANCE:
-            raise ValueError(
-                f"confidence has values outside [0, 1] (min={ranks.min():.6g}, "
-                f"max={ranks.max():.6g}); pass probabilities of being right, or a threshold"
-                f"{percent_hint(ranks)}"
-            )
+        check_unit_range(ranks, "confidence", "; pass probabilities of being right, or a threshold")
         threshold = penalty / (1 + penalty)
     elif not is_number(threshold):
         raise ValueError(f"threshold must be a number or None; got {describe(threshold)}")

@@ -163,10 +163,7 @@ class RiskCoverageCurve:
         if index < 0:
             return SelectivePoint(threshold, 0.0, math.nan, 0)
         return SelectivePoint(
-            threshold,
-            float(self.coverage[index]),
-            float(self.risk[index]),
-            int(self.n_kept[index]),
+            threshold, float(self.coverage[index]), float(self.risk[index]), int(self.n_kept[index])
         )
 
     def __str__(self) -> str:

@@ -57,8 +57,8 @@ class MeanHeads:
 
     def means(self, inputs: Float64Array) -> SideMeans:
         """Return the means as learned; off the data they may be negative or contradictory."""
-        parts = (self.total, self.upper, self.lower)
-        return SideMeans(*(head.predict(inputs)[:, 0] * self.scale for head in parts))
+        sides = (self.total, self.upper, self.lower)
+        return SideMeans(*(head.predict(inputs)[:, 0] * self.scale for head in sides))
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class IntervalHeads:
     def means(self, inputs: Float64Array) -> SideMeans:
         """Return the means, at least `FLOOR` of the scale."""
         learned, floor = self.mean_heads.means(inputs), FLOOR * self.mean_heads.scale
-        parts = (learned.total, learned.upper, learned.lower)
-        return SideMeans(*(np.maximum(side, floor) for side in parts))
+        sides = (learned.total, learned.upper, learned.lower)
+        return SideMeans(*(np.maximum(side, floor) for side in sides))
 
     def widths(self, inputs: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Return the quantiles of the upper and the lower side, at least `FLOOR` of the scale."""
@@ -180,10 +180,7 @@ def _scale(residual: Float64Array, weight: Float64Array | None) -> float:
 
 
 def _fit_mlp(
-    inputs: Float64Array,
-    target: Float64Array,
-    weight: Float64Array | None,
-    random: RandomState,
+    inputs: Float64Array, target: Float64Array, weight: Float64Array | None, random: RandomState
 ) -> Heads:
     """Fit scikit-learn's network for a fixed number of steps and keep its arrays."""
     if len(inputs) < FEWEST_ROWS:

@@ -64,10 +64,7 @@ def capped_inflation(
     value has a pole at ``m = 2 d`` (or ``2 u``); beyond the pole, where it is negative, the
     inconsistency is maximal and the factor is the cap.
     """
-    return (
-        _ratio(total, lower, upper, cap),
-        _ratio(total, upper, lower, cap),
-    )
+    return (_ratio(total, lower, upper, cap), _ratio(total, upper, lower, cap))
 
 
 def _ratio(

@@ -9,6 +9,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._border.warn import warn
+from uq.conformal.categories import CategoryTable
 from uq.conformal.quantiles import RANK_TOLERANCE, samples_needed
 from uq.warnings import PooledCategoryWarning, SmallCalibrationSetWarning
 
@@ -17,53 +18,15 @@ CONFORMAL_MODES: tuple[ConformalMode, ...] = ("side", "joint", "none")
 
 
 @dataclass(frozen=True)
-class RankedScores:
-    """Conformal scores in ascending order with the weight up to each.
+class SideScores:
+    """Scores of the calibration rows: below (0) and above (1) their split points, and of all.
 
-    Attributes
-    ----------
-    values : ndarray of shape (n_scores,)
-        Ascending; inf where a learned width of zero met a residual.
-    mass : ndarray of shape (n_scores,)
-        Cumulative weight; integer weights count as repetitions.
+    Integer weights count as repetitions. Scores are inf where a learned width of zero met a
+    residual.
     """
 
-    values: Float64Array
-    mass: Float64Array
-
-    @classmethod
-    def of(cls, scores: Float64Array, weight: Float64Array | None) -> RankedScores:
-        """Sort scores of shape (n_scores,)."""
-        order = np.argsort(scores, kind="stable")
-        each = np.ones(len(scores)) if weight is None else weight[order]
-        return cls(scores[order], np.cumsum(each))
-
-    @property
-    def total(self) -> float:
-        """Weight of all scores."""
-        return float(self.mass[-1]) if len(self.mass) else 0.0
-
-    def suffices(self, level: float) -> bool:
-        """Return whether the quantile at the level exists."""
-        return self._rank(level) <= self.total
-
-    def quantile(self, level: float) -> float:
-        """Return the ``ceil((n + 1) level)``-th smallest score, inf if there are fewer."""
-        if not self.suffices(level):
-            return float("inf")
-        return float(self.values[np.searchsorted(self.mass, self._rank(level))])
-
-    def _rank(self, level: float) -> float:
-        return level * (self.total + 1.0) * (1.0 - RANK_TOLERANCE)
-
-
-@dataclass(frozen=True)
-class SideScores:
-    """Scores of the calibration rows above and below their split points."""
-
-    upper: RankedScores
-    lower: RankedScores
-    both: RankedScores
+    sides: CategoryTable
+    both: CategoryTable
 
     @classmethod
     def of(
@@ -89,11 +52,10 @@ class SideScores:
         scores = np.where(size > 0, np.inf, 0.0)
         with np.errstate(over="ignore"):
             np.divide(size, width, out=scores, where=width > 0)
-        up, down = (None, None) if weight is None else (weight[above], weight[~above])
+        side, everything = above.astype(np.intp), np.zeros(len(scores), dtype=np.intp)
         return cls(
-            RankedScores.of(scores[above], up),
-            RankedScores.of(scores[~above], down),
-            RankedScores.of(scores, weight),
+            CategoryTable.build(scores, side, 2, weight=weight),
+            CategoryTable.build(scores, everything, 1, weight=weight),
         )
 
     def factors(self, level: float, mode: ConformalMode) -> tuple[float, float]:
@@ -110,14 +72,15 @@ class SideScores:
         """
         if mode == "none":
             return 1.0, 1.0
-        enough = [side.suffices(level) for side in (self.upper, self.lower, self.both)]
-        if mode == "side" and all(enough[:2]):
-            factors = self.upper.quantile(level), self.lower.quantile(level)
+        (n_below, n_above), n_rows = self.sides.totals, self.both.totals[0]
+        sides_suffice = _suffices(n_above, level) and _suffices(n_below, level)
+        if mode == "side" and sides_suffice:
+            factors = _factor(self.sides, 1, level), _factor(self.sides, 0, level)
         else:
-            factors = (self.both.quantile(level),) * 2
-        if not enough[2]:
+            factors = (_factor(self.both, 0, level),) * 2
+        if not _suffices(n_rows, level):
             warn(
-                f"{self.both.total:g} calibration rows, {samples_needed(level)} are needed for "
+                f"{n_rows:g} calibration rows, {samples_needed(level)} are needed for "
                 f"confidence_level={level}: the intervals are infinite. Use more calibration rows "
                 f"or a lower level",
                 SmallCalibrationSetWarning,
@@ -129,15 +92,25 @@ class SideScores:
                 "trained on the rows passed to fit?",
                 SmallCalibrationSetWarning,
             )
-        elif mode == "side" and not all(enough[:2]):
+        elif mode == "side" and not sides_suffice:
             warn(
-                f"{self.upper.total:g} calibration rows above and {self.lower.total:g} below their "
+                f"{n_above:g} calibration rows above and {n_below:g} below their "
                 f"prediction: a side needs {samples_needed(level)} for confidence_level={level}. "
                 f"One factor serves both sides, which promises coverage overall but not on each "
                 f"side; use more calibration rows or a lower level",
                 PooledCategoryWarning,
             )
         return factors
+
+
+def _suffices(n_rows: float, level: float) -> bool:
+    """Return whether scores of this weight have a quantile at the level."""
+    return level * (n_rows + 1) * (1 - RANK_TOLERANCE) <= n_rows
+
+
+def _factor(table: CategoryTable, category: int, level: float) -> float:
+    """Return the quantile of a category that covers a new row of weight 1."""
+    return float(np.squeeze(table.threshold(category, level, np.ones(1))))
 
 
 def scaled(width: Float64Array, factor: float) -> Float64Array:

@@ -99,10 +99,7 @@ class SideModel:
 
 
 def fit_side_models(
-    options: SideOptions,
-    rows: RowSet,
-    held: RowSet | None,
-    random: np.random.RandomState,
+    options: SideOptions, rows: RowSet, held: RowSet | None, random: np.random.RandomState
 ) -> tuple[SideModel, ...]:
     """Fit one model for each target; see `_fit_side_model`."""
     return tuple(

@@ -15,17 +15,10 @@ from calib._border.labels import check_weight
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._core.estimators.fit_parameters import routing_of
-from calib._core.estimators.out_of_fold import (
-    check_estimator,
-    check_rows,
-)
+from calib._core.estimators.out_of_fold import check_estimator, check_rows
 from calib._core.estimators.wrapper import read_fit_parameters
 from uq.split_point.head_inputs import HeadInputs, check_head_inputs, head_inputs, read_inputs
-from uq.split_point.heads import (
-    ConsistencyKind,
-    IntervalKind,
-    SideMeans,
-)
+from uq.split_point.heads import ConsistencyKind, IntervalKind, SideMeans
 from uq.split_point.identities import CONSISTENCY_FORMS, ConsistencyForm, self_consistency
 from uq.split_point.intervals import ConformalMode
 from uq.split_point.model import SideModel, SideOptions, fit_side_models
@@ -339,8 +332,8 @@ class SplitPointRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):  #
         """
         inputs = self._read(X)[1]
         means = [model.interval.means(inputs) for model in self.models_]
-        parts = ([getattr(m, side) for m in means] for side in ("total", "upper", "lower"))
-        return SideMeans(*(self._shaped(np.stack(side, axis=1)) for side in parts))
+        sides = ([getattr(m, side) for m in means] for side in ("total", "upper", "lower"))
+        return SideMeans(*(self._shaped(np.stack(side, axis=1)) for side in sides))
 
     def side_probability(self, X: ArrayLike) -> Float64Array:
         """Return the probability that the label lies above the prediction.

@@ -16,9 +16,10 @@ from calib._border.validation import check_score_vector
 from calib._documents import document as doc
 from calib._documents.charts import LineChart
 from calib._documents.documented import Documented
-from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES, Cut
+from calib.evaluation.sampling.draws import multinomial_counts
+from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES
+from uq.selective.kept_rows import METRICS, Cut, kept_metrics
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY, StudyPredictions
-from uq.study.metrics import STUDY_METRICS, StudyRow, draw_weights, study_numbers, summarise
 from uq.study.scores import Protocol
 
 #: The method whose probabilities, and the one whose certainty, the recommended pair takes.
@@ -34,6 +35,63 @@ SHOWN = {
     "ace": "ACE",
     "brier": "Brier",
 }
+
+
+@dataclass(frozen=True)
+class StudyNumber:
+    """A metric of one method.
+
+    Attributes
+    ----------
+    value : float
+        Mean over repetitions; NaN where too few rows or one class only are kept.
+    deviation : float
+        Standard deviation over repetitions, that is over seeds, not over patients; NaN for one.
+    low, high : float
+        Bootstrap interval over patients (or groups), of the mean over repetitions. For ACE it is
+        reflected about the value, because draws repeat its upward bias.
+    """
+
+    value: float
+    deviation: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One model and method, on all rows or on those it is certain about.
+
+    Attributes
+    ----------
+    model, method, certainty : str
+        Who predicts, how probabilities are made, and what decides which rows are kept.
+    cut : {"none", "threshold", "share"}
+        Keep everything, rows with at least a certainty, or a share of them, most certain first.
+    at : float
+        The threshold or share asked for; 0 for ``"none"``.
+    share, n_kept, prevalence : float
+        Share and number of rows kept, and share of the second class among them; means over
+        repetitions.
+    n_repeats : int
+        Repetitions in which enough rows of both classes were kept; metrics average over these.
+    metrics : dict of str to StudyNumber
+        ``auroc``, ``auprc``, ``auprc_gain`` (minus prevalence), ``ace``, ``brier``, ``accuracy``.
+    ace_calibrated : float
+        Mean ACE of a perfectly calibrated model with these probabilities: the floor of ``ace``.
+    """
+
+    model: str
+    method: str
+    certainty: str
+    cut: Cut
+    at: float
+    share: float
+    n_kept: float
+    prevalence: float
+    n_repeats: int
+    metrics: dict[str, StudyNumber]
+    ace_calibrated: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,9 +167,9 @@ class StudyResult(Documented):
             confidence and credibility, which every method may borrow.
         """
         check_option("method", method, self.methods)
-        own = self.predictions[self.models[0], method][0].certainties()
+        scales = self.predictions[self.models[0], method][0].certainties()
         borrowed = (CONFIDENCE, "conformal_credibility") if "conformal" in self.methods else ()
-        return tuple(dict.fromkeys((*own, *borrowed)))
+        return tuple(dict.fromkeys((*scales, *borrowed)))
 
     def evaluate(
         self,
@@ -150,11 +208,11 @@ class StudyResult(Documented):
         check_option("model", model, self.models)
         check_option("certainty", certainty, self.certainties_of(method))
         cuts = _vector(thresholds, "thresholds")
-        parts = _vector(shares, "shares")
-        if any(not 0 < share <= 1 for share in parts):
-            raise ValueError(f"shares must lie in (0, 1]; got {describe(parts)}")
+        fractions = _vector(shares, "shares")
+        if any(not 0 < share <= 1 for share in fractions):
+            raise ValueError(f"shares must lie in (0, 1]; got {describe(fractions)}")
         wanted: list[tuple[Cut, float]] = [("none", 0.0)]
-        wanted += [("threshold", cut) for cut in cuts] + [("share", share) for share in parts]
+        wanted += [("threshold", cut) for cut in cuts] + [("share", share) for share in fractions]
         return [self._row(model, method, certainty, cut, at) for cut, at in wanted]
 
     def _row(self, model: str, method: str, certainty: str, cut: Cut, at: float) -> StudyRow:
@@ -168,10 +226,10 @@ class StudyResult(Documented):
         weight = draw_weights(self.groups, n_samples, self.n_resamples, seed)
         rng = stream(seed, 0xF1)
         draws, kept = [], []
-        for repeat, found in enumerate(self.predictions[model, method]):
-            metrics, what = study_numbers(
+        for repeat, predictions in enumerate(self.predictions[model, method]):
+            metrics, counts = kept_metrics(
                 self.codes,
-                found.y_prob,
+                predictions.y_prob,
                 self._certainty(model, method, certainty, repeat),
                 weight,
                 cut=cut,
@@ -180,23 +238,23 @@ class StudyResult(Documented):
                 uniform=rng.random((self.n_simulations, n_samples)),
             )
             draws.append(metrics)
-            kept.append(what)
-        mean = {name: _mean([one[name] for one in kept]) for name in kept[0]}
+            kept.append(counts)
+        mean = {name: _mean([counts[name] for counts in kept]) for name in kept[0]}
         return StudyRow(
             model,
             method,
             certainty,
             cut,
             at,
-            n_repeats=sum(not np.isnan(one["auroc"][0]) for one in draws),
+            n_repeats=sum(not np.isnan(metrics["auroc"][0]) for metrics in draws),
             metrics=summarise(draws, self.confidence_level),
             **mean,
         )
 
     def _certainty(self, model: str, method: str, certainty: str, repeat: int) -> Float64Array:
-        own = self.predictions[model, method][repeat].certainties()
-        if certainty in own:
-            return own[certainty]
+        scales = self.predictions[model, method][repeat].certainties()
+        if certainty in scales:
+            return scales[certainty]
         return self.predictions[model, "conformal"][repeat].certainties()[certainty]
 
     def rows(self) -> list[StudyRow]:
@@ -208,7 +266,7 @@ class StudyResult(Documented):
             By certainty ``"max_probability"``; conformal p-values and the recommended pair by
             ``"conformal_confidence"`` as well.
         """
-        found = []
+        rows = []
         for model in self.models:
             pairs = [(method, MAX_PROBABILITY) for method in self.methods]
             if "conformal" in self.methods:
@@ -216,18 +274,18 @@ class StudyResult(Documented):
             if self.recommended is not None:
                 pairs.append(self.recommended)
             for method, certainty in pairs:
-                found += self.evaluate(model, method, certainty, thresholds=self.thresholds)
-        return found
+                rows += self.evaluate(model, method, certainty, thresholds=self.thresholds)
+        return rows
 
     def findings(self) -> list[str]:
         """Return what the numbers of this study say about the methods, one statement each."""
-        return [found for found in (_calibration(self), _scale(self), _pair(self)) if found]
+        return [text for text in (_calibration(self), _scale(self), _pair(self)) if text]
 
     @property
     def notes(self) -> list[str]:
         """How to read the tables, and what they cannot show."""
         unit = "patients (rows)" if self.groups is None else "groups"
-        found = [
+        notes = [
             f"Interval: bootstrap over {unit} of the left-out predictions, models as they are; - "
             f"where fewer than {self.min_kept} rows or one class only are kept. AUROC of few kept "
             f"rows is unstable, and AUPRC depends on the prevalence among them, so read it minus "
@@ -236,24 +294,24 @@ class StudyResult(Documented):
             "on as many rows. It is far from 0 and rises where few rows are kept.",
         ]
         if any(method.startswith("conformal") for method in self.methods):
-            found.append(
+            notes.append(
                 "Conformal: p = P1 / (P0 + P1) of label-conditional p-values ranks rows; it is no "
                 "calibrated probability and acts as if both classes were equally frequent. "
                 "| confidence: rows are kept by conformal confidence, 1 - min(P0, P1)."
             )
         if self.protocol.outer_folds is None:
-            found.append(
+            notes.append(
                 "Leaving out a row shifts the share of its class among the others the opposite "
                 "way, which pulls the pooled AUROC down (a model that knows nothing shows 0, not "
                 "0.5). Repeat with outer_folds=10 to see by how much."
             )
         if self.protocol.scheme == "pooled":
-            found.append(
+            notes.append(
                 f"Calibrators are fitted on scores of models trained on "
                 f"{1 - 1 / self.protocol.inner_folds:.0%} of the rows and applied to one trained "
                 f"on all, so guarantees that need exchangeable scores hold approximately."
             )
-        return found
+        return notes
 
     @property
     def heading(self) -> str:
@@ -298,7 +356,7 @@ class StudyResult(Documented):
                     *("prevalence", "n_repeats", "ace_calibrated"),
                 )
             }
-            for name in STUDY_METRICS:
+            for name in METRICS:
                 number = row.metrics[name]
                 record[name], record[f"{name}_sd"] = number.value, number.deviation
                 record[f"{name}_low"], record[f"{name}_high"] = number.low, number.high
@@ -339,7 +397,7 @@ class StudyResult(Documented):
             If matplotlib is not installed.
         """
         check_option("model", model, self.models)
-        check_option("metric", metric, STUDY_METRICS)
+        check_option("metric", metric, METRICS)
         check_option("against", against, ("share", "threshold"))
         plt = require("matplotlib.pyplot", extra="plot", purpose="StudyResult.plot")
         if ax is None:
@@ -451,8 +509,8 @@ def _table(title: str, rows: list[StudyRow]) -> doc.Table:
         columns += [doc.Column("floor")] * (metric == "ace")
     groups: dict[str, list[list[doc.Cell]]] = {}
     for row in rows:
-        own = row.certainty == MAX_PROBABILITY
-        label = row.method if own else f"{row.method} | {row.certainty.rpartition('_')[2]}"
+        own_scale = row.certainty == MAX_PROBABILITY
+        label = row.method if own_scale else f"{row.method} | {row.certainty.rpartition('_')[2]}"
         cells = [doc.Cell(label), doc.Cell(f"{row.n_kept:.4g}", f"({row.share:.0%})")]
         for metric in SHOWN:
             number = row.metrics[metric]
@@ -463,7 +521,7 @@ def _table(title: str, rows: list[StudyRow]) -> doc.Table:
             if metric == "ace":
                 cells.append(doc.Cell(_shown(row.ace_calibrated)))
         groups.setdefault(row.model, []).append(cells)
-    return doc.Table(columns, [doc.Group(found, model) for model, found in groups.items()], title)
+    return doc.Table(columns, [doc.Group(cells, model) for model, cells in groups.items()], title)
 
 
 def _shown(value: float, digits: int = 3) -> str:
@@ -491,7 +549,7 @@ def _average(
 
 
 def _listed(methods: list[str], value: Callable[[str], float], form: str) -> str:
-    return ", ".join(f"{_NAMES.get(one, one)} {format(value(one), form)}" for one in methods)
+    return ", ".join(f"{_NAMES.get(name, name)} {format(value(name), form)}" for name in methods)
 
 
 def _calibration(study: StudyResult) -> str:
@@ -512,7 +570,7 @@ def _calibration(study: StudyResult) -> str:
 
 
 def _scale(study: StudyResult) -> str:
-    others = [one for one in ("raw", "platt", "venn_abers") if one in study.methods]
+    others = [name for name in ("raw", "platt", "venn_abers") if name in study.methods]
     if "conformal" not in study.methods or not others:
         return ""
 
@@ -536,12 +594,12 @@ def _pair(study: StudyResult) -> str:
     gains = []
     for metric, name in (("auroc", "AUROC"), ("accuracy", "accuracy"), ("brier", "Brier score")):
         pair = at_half(method, certainty, metric)
-        own = at_half(method, MAX_PROBABILITY, metric)
-        other = at_half("conformal", CONFIDENCE, metric)
-        if np.isfinite([pair, own, other]).all():
+        by_probability = at_half(method, MAX_PROBABILITY, metric)
+        conformal = at_half("conformal", CONFIDENCE, metric)
+        if np.isfinite([pair, by_probability, conformal]).all():
             gains.append(
-                f"{name} {pair:.3f} against {own:.3f} by its own and {other:.3f} for conformal p "
-                f"by confidence"
+                f"{name} {pair:.3f} against {by_probability:.3f} by its own and {conformal:.3f} "
+                f"for conformal p by confidence"
             )
     measured = f" With the more certain half kept: {'; '.join(gains)}." if gains else ""
     prevalence = float(study.codes.mean())
@@ -556,6 +614,49 @@ def _pair(study: StudyResult) -> str:
 # ------------------------------------------------------------------------------------------ numbers
 
 
+def draw_weights(
+    groups: IntArray | None, n_samples: int, n_resamples: int, seed: int
+) -> Float64Array:
+    """Return how often every row is drawn: once in the first line, at random in the others.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_resamples + 1, n_samples)
+        Rows of a group are drawn together.
+    """
+    n_units = n_samples if groups is None else int(groups.max()) + 1
+    rng = stream(seed, 0x57D7)
+    units = np.vstack([np.ones((1, n_units)), multinomial_counts(n_units, n_resamples, rng)])
+    return units if groups is None else units[:, groups]
+
+
+def summarise(
+    draws: list[dict[str, Float64Array]], confidence_level: float
+) -> dict[str, StudyNumber]:
+    """Return mean and deviation over repetitions, and the interval over the draws."""
+    out = {}
+    for name in METRICS:
+        table = np.array([repeat[name] for repeat in draws])
+        table = table[~np.isnan(table[:, 0])]
+        if not len(table):
+            out[name] = StudyNumber(np.nan, np.nan, np.nan, np.nan)
+            continue
+        value = float(table[:, 0].mean())
+        deviation = float(table[:, 0].std(ddof=1)) if len(table) > 1 else np.nan
+        defined = ~np.isnan(table[:, 1:])
+        count = defined.sum(axis=0)
+        sums = np.where(defined, table[:, 1:], 0.0).sum(axis=0)
+        replicates = sums[count > 0] / count[count > 0]
+        low = high = np.nan
+        if 2 * len(replicates) > table.shape[1] - 1:
+            tail = (1 - confidence_level) / 2
+            low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
+            if name == "ace":
+                low, high = max(2 * value - high, 0.0), min(2 * value - low, 1.0)
+        out[name] = StudyNumber(value, deviation, low, high)
+    return out
+
+
 def _mean(values: list[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else np.nan
@@ -564,5 +665,5 @@ def _mean(values: list[float]) -> float:
 def _vector(values: ArrayLike, name: str) -> list[float]:
     if values is None or not np.size(values):
         return []
-    found: list[float] = check_score_vector(np.atleast_1d(values), name).tolist()
-    return found
+    numbers: list[float] = check_score_vector(np.atleast_1d(values), name).tolist()
+    return numbers

@@ -13,17 +13,13 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 import sklearn
 from sklearn.base import clone
-from sklearn.model_selection import (
-    LeaveOneGroupOut,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.parallel import Parallel, delayed
 
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.sklearn_compat import take_rows
-from calib._border.typing import Float64Array, InputKind, IntArray
+from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
 from calib._core.estimators.responses import choose_response, columns_by_class, positive_score
 
 Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
@@ -185,57 +181,108 @@ def check_model(name: str, estimator: Any, table: StudyTable, protocol: Protocol
         ) from error
 
 
-def _score_piece(
-    estimator: Any,
-    response: str,
-    table: StudyTable,
-    protocol: Protocol,
-    seed: int,
-    split: IntArray,
-    numbers: IntArray,
-) -> list[tuple[IntArray, Float64Array, Float64Array]]:
-    """Score some outer splits: fold and calibration score of every row, scores of those left out.
+#: What a file of the cache holds.
+CELL_FIELDS = ("kind", "split", "fold", "calibration", "final")
+#: Folds and calibration scores of all rows, and the scores of the rows left out.
+SplitScores: TypeAlias = tuple[IntArray, Float64Array, Float64Array]
 
-    Parameters of scikit-learn's estimators were checked once, so checking is switched off.
+
+@dataclass(frozen=True, eq=False)
+class StudyRun:
+    """One model and one repetition, before its scores are known.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model.
+    estimator : estimator
+    response : str
+        Method of the model that gives scores.
+    table : StudyTable
+    protocol : Protocol
+    repeat : int
+        Number of the repetition, from 0.
     """
-    settings = {"skip_parameter_validation": True, "assume_finite": table.finite}
-    with sklearn.config_context(**settings):
-        return [
-            _score_split(estimator, response, table, protocol, seed, split, int(number))
-            for number in numbers
-        ]
 
+    name: str
+    estimator: Any
+    response: str
+    table: StudyTable
+    protocol: Protocol
+    repeat: int
 
-def _score_split(
-    estimator: Any,
-    response: str,
-    table: StudyTable,
-    protocol: Protocol,
-    seed: int,
-    split: IntArray,
-    number: int,
-) -> tuple[IntArray, Float64Array, Float64Array]:
-    n_samples = len(table.codes)
-    train, test = np.flatnonzero(split != number), np.flatnonzero(split == number)
-    inner = inner_folds_of(table, train, protocol.inner_folds, seed)
-    calibration, fold = np.full(n_samples, np.nan), np.full(n_samples, -1, dtype=np.intp)
-    finals = []
-    classes = np.arange(2)
+    @property
+    def seed(self) -> int:
+        """Seed of the repetition."""
+        return self.protocol.random_state + self.repeat
 
-    def scores(model: Any, rows: IntArray) -> Float64Array:
-        answer = columns_by_class(model, take_rows(table.X, rows), response, classes)
-        return positive_score(answer, logits=response == "decision_function")
+    def split(self) -> IntArray:
+        """Return the outer split that leaves each row out."""
+        return outer_splits(self.table, self.protocol, self.repeat)
 
-    for k in range(protocol.inner_folds if protocol.scheme != "split" else 1):
-        rest, held = train[inner != k], train[inner == k]
-        model = seeded(estimator, seed).fit(take_rows(table.X, rest), table.codes[rest])
-        calibration[held], fold[held] = scores(model, held), k
-        if protocol.scheme != "pooled":
-            finals.append(scores(model, test))
-    if protocol.scheme == "pooled":
-        model = seeded(estimator, seed).fit(take_rows(table.X, train), table.codes[train])
-        finals.append(scores(model, test))
-    return fold, calibration, np.stack(finals)
+    def score(self, numbers: IntArray) -> list[SplitScores]:
+        """Score some outer splits.
+
+        Parameters of scikit-learn's estimators were checked once, so checking is switched off.
+        """
+        settings = {"skip_parameter_validation": True, "assume_finite": self.table.finite}
+        split = self.split()
+        with sklearn.config_context(**settings):
+            return [self._score_split(split == number) for number in numbers]
+
+    def _fitted(self, rows: IntArray) -> Any:
+        model = seeded(self.estimator, self.seed)
+        return model.fit(take_rows(self.table.X, rows), self.table.codes[rows])
+
+    def _scores(self, model: Any, rows: IntArray) -> Float64Array:
+        inputs = take_rows(self.table.X, rows)
+        answer = columns_by_class(model, inputs, self.response, np.arange(2))
+        return positive_score(answer, logits=self.response == "decision_function")
+
+    def _score_split(self, left_out: LabelArray) -> SplitScores:
+        protocol, n_samples = self.protocol, len(left_out)
+        train, test = np.flatnonzero(~left_out), np.flatnonzero(left_out)
+        inner = inner_folds_of(self.table, train, protocol.inner_folds, self.seed)
+        calibration, fold = np.full(n_samples, np.nan), np.full(n_samples, -1, dtype=np.intp)
+        finals = []
+        for k in range(protocol.inner_folds if protocol.scheme != "split" else 1):
+            held = train[inner == k]
+            model = self._fitted(train[inner != k])
+            calibration[held], fold[held] = self._scores(model, held), k
+            if protocol.scheme != "pooled":
+                finals.append(self._scores(model, test))
+        if protocol.scheme == "pooled":
+            finals.append(self._scores(self._fitted(train), test))
+        return fold, calibration, np.stack(finals)
+
+    def cell(self, scores: list[SplitScores]) -> StudyCell:
+        """Return the scores of all outer splits, in their order, as one record."""
+        split = self.split()
+        final = np.empty((len(scores[0][2]), len(split)))
+        for number, (_, _, left_out) in enumerate(scores):
+            final[:, split == number] = left_out
+        fold = np.stack([folds for folds, _, _ in scores])
+        calibration = np.stack([inner for _, inner, _ in scores])
+        if not np.isfinite(final).all() or not np.isfinite(calibration[fold >= 0]).all():
+            raise ValueError(f"models[{self.name!r}] gives scores that are NaN or inf")
+        kind: InputKind = "logits" if self.response == "decision_function" else "proba"
+        return StudyCell(kind, split, fold, calibration, final)
+
+    def file_name(self, data: str) -> str:
+        """Return a name that changes with anything the scores depend on; `data`: with the table."""
+        protocol = self.protocol
+        folds = (protocol.inner_folds, protocol.outer_folds)
+        rules = (protocol.scheme, *folds, self.seed, self.response)
+        versions = (CACHE_VERSION, sklearn.__version__, np.__version__)
+        try:
+            key = _fingerprint((data, clone(self.estimator), rules, versions))
+        except Exception as error:  # whatever pickling it raises
+            raise ValueError(
+                f"cache: models[{self.name!r}] cannot be fingerprinted ({error}); define its "
+                f"functions in a module, or pass cache=None"
+            ) from error
+        readable = re.sub(r"\W+", "_", self.name)[:40]
+        return f"{readable}-seed{self.seed}-{key}.npz"
 
 
 def held_out_cells(
@@ -246,7 +293,7 @@ def held_out_cells(
     n_jobs: int | None,
     cache: str | os.PathLike[str] | None,
     progress: bool,
-) -> Iterator[tuple[str, int, StudyCell]]:
+) -> Iterator[tuple[str, StudyCell]]:
     """Yield the scores of every model and repetition, read from the cache where they are known.
 
     Raises
@@ -255,77 +302,46 @@ def held_out_cells(
         If a model cannot be trained, gives scores that are not finite, or a file of the cache is
         damaged.
     """
-    folder = None if cache is None else Path(cache)
-    base = None if folder is None else _fingerprint((table.X, table.codes, table.groups))
-    cells = []
-    for name, estimator in models.items():
-        response = check_model(name, estimator, table, protocol)
-        for repeat in range(protocol.n_repeats):
-            file = None
-            if folder is not None:
-                file = folder / _file_name(name, estimator, response, base, protocol, repeat)
-            cells.append((name, estimator, response, repeat, file))
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    todo = [cell for cell in cells if cell[4] is None or not cell[4].is_file()]
-    pieces = []
-    for name, estimator, response, repeat, _ in todo:
-        split = outer_splits(table, protocol, repeat)
-        for numbers in np.array_split(np.arange(split.max() + 1), PIECES):
-            if len(numbers):
-                pieces.append((name, estimator, response, repeat, split, numbers))
+    runs = [
+        StudyRun(name, estimator, response, table, protocol, repeat)
+        for name, estimator in models.items()
+        for response in [check_model(name, estimator, table, protocol)]
+        for repeat in range(protocol.n_repeats)
+    ]
+    files: list[Path | None] = [None] * len(runs)
+    if cache is not None:
+        data = _fingerprint((table.X, table.codes, table.groups))
+        files = [Path(cache) / run.file_name(data) for run in runs]
+        Path(cache).mkdir(parents=True, exist_ok=True)
+    pieces: list[list[IntArray]] = []
+    for run, file in zip(runs, files, strict=True):
+        known = file is not None and file.is_file()
+        numbers = np.arange(0 if known else run.split().max() + 1)
+        pieces.append([piece for piece in np.array_split(numbers, PIECES) if len(piece)])
     results = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_score_piece)(
-            estimator, response, table, protocol, protocol.random_state + repeat, split, numbers
-        )
-        for _, estimator, response, repeat, split, numbers in pieces
+        delayed(run.score)(piece)
+        for run, run_pieces in zip(runs, pieces, strict=True)
+        for piece in run_pieces
     )
     bar = None
     if progress:
         tqdm = require("tqdm", extra="cli", purpose="progress=True")
-        bar = tqdm.tqdm(total=len(pieces), desc="study", unit="piece")
-    position = 0
-    for name, _, response, repeat, file in cells:
-        if file is not None and file.is_file():
-            yield name, repeat, _read(file)
+        bar = tqdm.tqdm(total=sum(map(len, pieces)), desc="study", unit="piece")
+    for run, file, run_pieces in zip(runs, files, pieces, strict=True):
+        if file is not None and not run_pieces:
+            yield run.name, _read(file)
             continue
-        mine = []
-        while position < len(pieces) and (pieces[position][0], pieces[position][3]) == (
-            name,
-            repeat,
-        ):
-            mine += next(results)
-            position += 1
+        scores: list[SplitScores] = []
+        for _ in run_pieces:
+            scores += next(results)
             if bar is not None:
                 bar.update()
-        cell = _assemble(outer_splits(table, protocol, repeat), mine, response)
-        if (
-            not np.isfinite(cell.final).all()
-            or not np.isfinite(cell.calibration[cell.fold >= 0]).all()
-        ):
-            raise ValueError(f"models[{name!r}] gives scores that are NaN or inf")
+        cell = run.cell(scores)
         if file is not None:
             _write(file, cell)
-        yield name, repeat, cell
+        yield run.name, cell
     if bar is not None:
         bar.close()
-
-
-def _assemble(
-    split: IntArray,
-    parts: list[tuple[IntArray, Float64Array, Float64Array]],
-    response: str,
-) -> StudyCell:
-    final = np.empty((len(parts[0][2]), len(split)))
-    for number, (_, _, scores) in enumerate(parts):
-        final[:, split == number] = scores
-    return StudyCell(
-        kind="logits" if response == "decision_function" else "proba",
-        split=split,
-        fold=np.stack([fold for fold, _, _ in parts]),
-        calibration=np.stack([calibration for _, calibration, _ in parts]),
-        final=final,
-    )
 
 
 # ------------------------------------------------------------------------------------------- cache
@@ -336,46 +352,16 @@ def _fingerprint(what: object) -> str:
     return str(import_module("joblib").hash(what))  # comes with scikit-learn
 
 
-def _file_name(
-    name: str, estimator: Any, response: str, base: str | None, protocol: Protocol, repeat: int
-) -> str:
-    """Return a name that changes with anything the scores of a cell depend on."""
-    seed = protocol.random_state + repeat
-    rules = (protocol.scheme, protocol.inner_folds, protocol.outer_folds, seed, response)
-    versions = (CACHE_VERSION, sklearn.__version__, np.__version__)
-    try:
-        key = _fingerprint((base, clone(estimator), rules, versions))
-    except Exception as error:  # whatever pickling it raises
-        raise ValueError(
-            f"cache: models[{name!r}] cannot be fingerprinted ({error}); define its functions in "
-            f"a module, or pass cache=None"
-        ) from error
-    readable = re.sub(r"\W+", "_", name)[:40]
-    return f"{readable}-seed{seed}-{key}.npz"
-
-
 def _write(file: Path, cell: StudyCell) -> None:
     """Write a cell so that a file of its name is always whole."""
     with atomic_write(file, "wb") as stream:
-        np.savez_compressed(
-            stream,
-            kind=np.array(cell.kind),
-            split=cell.split,
-            fold=cell.fold,
-            calibration=cell.calibration,
-            final=cell.final,
-        )
+        np.savez_compressed(stream, **{name: getattr(cell, name) for name in CELL_FIELDS})
 
 
 def _read(file: Path) -> StudyCell:
     try:
         with np.load(file, allow_pickle=False) as stored:
-            return StudyCell(
-                kind=cast(InputKind, str(stored["kind"])),
-                split=stored["split"],
-                fold=stored["fold"],
-                calibration=stored["calibration"],
-                final=stored["final"],
-            )
+            kind = cast(InputKind, str(stored["kind"]))
+            return StudyCell(kind, *(stored[name] for name in CELL_FIELDS[1:]))
     except Exception as error:  # zip, key and value errors alike
         raise ValueError(f"the cache file {file.name} is damaged ({error}); delete it") from error

@@ -203,17 +203,14 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
         cells = held_out_cells(
             chosen, table, protocol, n_jobs=n_jobs, cache=cache, progress=progress
         )
-        for name, _, cell in cells:
+        for name, cell in cells:
             for method, calibrator in methods.items():
                 predictions: StudyPredictions = apply_method(calibrator, cell, table.codes)
                 result.predictions[name, method].append(predictions)
     for category, text in dict.fromkeys(
         (warning.category, str(warning.message)) for warning in caught
     ):
-        warn(
-            text,
-            category,
-        )
+        warn(text, category)
     return result
 
 

@@ -7,15 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from calib._border.arrays import eager
-from calib._border.checks import check_fraction, check_option
-from calib._border.optional import require
+from calib._border.checks import check_fraction
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_matrix
-from calib.evaluation.display.reliability import probabilities_of
+from calib.evaluation.display import axes
 from calib.evaluation.unbinned import brownian
 from calib.evaluation.unbinned.cumulative import null_scale, walk_of
-from calib.evaluation.views import views
 from calib.evaluation.views.distinct import checked_pairs, distinct_scores
 from calib.evaluation.views.views import PairView
 
@@ -115,7 +111,7 @@ def cumulative_calibration_curve(
     return CumulativeCurve(share, value, walk_of(scores), null_scale(pairs[0], pairs[2]))
 
 
-class CumulativeDisplay:
+class CumulativeDisplay(axes.PairDisplay):
     """Cumulative diagram: events minus predictions, added up in the order of the predictions.
 
     The slope of the curve between two shares of the sample is the mean gap there: flat where
@@ -189,6 +185,7 @@ class CumulativeDisplay:
         name: str | None = None,
         ax: Any = None,
         band: bool = True,
+        **line_kwargs: Any,
     ) -> Self:
         """Draw the diagram of saved probabilities.
 
@@ -215,6 +212,8 @@ class CumulativeDisplay:
             Axes to draw on; None makes a new figure.
         band : bool, default=True
             Whether to draw the band.
+        **line_kwargs
+            Passed to ``ax.plot`` for the curve.
 
         Returns
         -------
@@ -227,11 +226,7 @@ class CumulativeDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, views.PAIR_VIEWS)
-        check_fraction("confidence_level", confidence_level)
-        table = eager(y_prob)
-        n_columns = check_matrix(table, "y_prob").shape[1]
-        view = views.natural_view(n_columns) if average == "auto" else average
+        table, view = axes.table_and_view(y_prob, average, confidence_level)
         curve = cumulative_calibration_curve(
             y_true,
             table,
@@ -241,59 +236,7 @@ class CumulativeDisplay:
             pos_label=pos_label,
         )
         display = cls(curve, name=name, average=view, confidence_level=confidence_level)
-        return display.plot(ax, band=band)
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        average: PairView = "auto",
-        confidence_level: float = 0.95,
-        sample_weight: ArrayLike = None,
-        name: str | None = None,
-        ax: Any = None,
-        band: bool = True,
-    ) -> Self:
-        """Draw the diagram of a fitted classifier or calibrator.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted, with ``predict_proba`` and ``classes_``.
-        X : array-like of shape (n_samples, n_features)
-            What the estimator takes.
-        y : array-like of shape (n_samples,)
-            True labels.
-        average, confidence_level, sample_weight, ax, band
-            As for `from_predictions`.
-        name : str or None, default=None
-            Name in the legend; None means the class of the estimator.
-
-        Returns
-        -------
-        display : CumulativeDisplay
-
-        Raises
-        ------
-        ValueError
-            As `from_predictions`, and if the estimator has no ``predict_proba``.
-        ImportError
-            If matplotlib is not installed.
-        """
-        return cls.from_predictions(
-            y,
-            probabilities_of(estimator, X),
-            average=average,
-            confidence_level=confidence_level,
-            sample_weight=sample_weight,
-            labels=getattr(estimator, "classes_", None),
-            name=type(estimator).__name__ if name is None else name,
-            ax=ax,
-            band=band,
-        )
+        return display.plot(ax, band=band, **line_kwargs)
 
     def plot(self, ax: Any = None, *, band: bool = True, **line_kwargs: Any) -> Self:
         """Draw the diagram.
@@ -316,24 +259,23 @@ class CumulativeDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        plt = require("matplotlib.pyplot", extra="plot", purpose="CumulativeDisplay.plot")
-        if ax is None:
-            _, ax = plt.subplots(figsize=(5.6, 4.2), layout="constrained")
-        if not any(line.get_gid() == "calib-zero" for line in ax.lines):
-            ax.axhline(0.0, linestyle=":", color="black", linewidth=1, gid="calib-zero")
-        options = {"linewidth": 1.2, "label": self.name, **line_kwargs}
-        (self.line_,) = ax.plot(self.curve.share, self.curve.difference, **options)
+        ax = axes.axes_or_new(ax, (5.6, 4.2), "CumulativeDisplay.plot")
+        axes.draw_reference(ax, [0, 1], [0, 0])
+        hatch = axes.HATCHES[axes.n_curves(ax) % len(axes.HATCHES)]
+        x, y = self.curve.share, self.curve.difference
+        self.line_ = axes.draw_curve(ax, x, y, line_kwargs, linewidth=1.2, label=self.name)
         if band:
-            half = self.curve.band(self.confidence_level)
-            ax.axhspan(-half, half, color=self.line_.get_color(), alpha=0.12, linewidth=0)
+            half, colour = self.curve.band(self.confidence_level), self.line_.get_color()
+            ax.axhspan(-half, half, color=colour, alpha=0.12, linewidth=0, hatch=hatch)
         binary = self.average == "binary"
         score = "predicted probability" if binary else "confidence"
-        ax.set(
-            xlabel=f"Share of samples, by {score}",
-            ylabel=f"Cumulative {'event' if binary else 'accuracy'} minus {score}",
-            xlim=(0, 1),
+        ax.set_xlim(0, 1)
+        axes.label_axes(
+            ax,
+            f"Share of samples, by {score}",
+            f"Cumulative {'event' if binary else 'accuracy'} minus {score}",
         )
-        if self.name is not None:
-            ax.legend(loc="best")
+        axes.draw_key(ax)
+        axes.make_room(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self

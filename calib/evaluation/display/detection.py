@@ -8,7 +8,6 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
-from calib._border.optional import require
 from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections
@@ -16,11 +15,15 @@ from calib.detection.tables.ground_truth import GroundTruth
 from calib.evaluation.detection.outcomes import collect
 from calib.evaluation.detection.report.measures import position_map
 from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
+from calib.evaluation.display import axes
+from calib.evaluation.display.axes import ProbabilityScale
 
 #: Name of the vertical axis, by target.
 OUTCOMES = {"iou": "Mean overlap, 0 for false positives", "tp": "Precision"}
 #: Least range of colours: smaller gaps stay pale.
 LEAST_RANGE = 0.1
+#: Smaller numbers, in points, cannot be read: cells then show the sign of their gap alone.
+LEAST_LETTERS = 4.5
 
 
 class DetectionHeatmapDisplay:
@@ -179,11 +182,9 @@ class DetectionHeatmapDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        plt = require("matplotlib.pyplot", extra="plot", purpose="DetectionHeatmapDisplay.plot")
         if limit is not None and not limit > 0:
             raise ValueError(f"limit must be > 0; got {limit!r}")
-        if ax is None:
-            _, ax = plt.subplots(figsize=(4.8, 4.0), layout="constrained")
+        ax = axes.axes_or_new(ax, (4.8, 4.0), "DetectionHeatmapDisplay.plot")
         enough = self.position_map.n_detections >= self.min_samples
         gap = np.where(enough, self.position_map.gap, np.nan)
         if limit is None:
@@ -191,25 +192,40 @@ class DetectionHeatmapDisplay:
         self.image_ = ax.imshow(
             gap, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=(0, 1, 1, 0), aspect="auto"
         )
-        ax.set_facecolor("0.85")
+        ax.patch.set(facecolor="0.85", hatch="////", edgecolor="0.7")
+        if self.name is not None:
+            axes.draw_title(ax, self.name)
+        size = axes.text_size(ax)
+        if colorbar:
+            outcome = "overlap" if self.position_map.target == "iou" else "precision"
+            bar = ax.figure.colorbar(self.image_, ax=ax)
+            text = axes.wrapped(f"Mean score minus {outcome}", axes.inches(ax)[1], size)
+            bar.set_label(text, fontsize=size)
+            bar.ax.tick_params(labelsize=size)
+        axes.label_axes(ax, "Centre, left to right", "Centre, top to bottom")
+        axes.make_room(ax)
         n = len(gap)
+        cell = 72 * axes.inches(ax)[0] / n
+        letters = min(8.0, cell / (6 * axes.LETTER))
         for row, column in zip(*np.nonzero(enough), strict=True):
             value = gap[row, column]
             colour = "white" if abs(value) > 0.65 * limit else "black"
             place = ((column + 0.5) / n, (row + 0.5) / n)
-            ax.annotate(f"{value:+.2f}", place, ha="center", va="center", color=colour, fontsize=8)
-        ax.set(xlabel="Centre, left to right", ylabel="Centre, top to bottom")
-        if self.name is not None:
-            ax.set_title(self.name)
-        if colorbar:
-            what = "overlap" if self.position_map.target == "iou" else "precision"
-            ax.figure.colorbar(self.image_, ax=ax, label=f"Mean score minus {what}")
+            text = f"{value:+.2f}" if letters >= LEAST_LETTERS else f"{value:+.0f}"[0]
+            points = max(letters, LEAST_LETTERS)
+            ax.annotate(text, place, ha="center", va="center", color=colour, fontsize=points)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
 def draw_reliability(
-    bins: ReliabilityBins, target: Literal["iou", "tp"], name: str, ax: Any = None
+    bins: ReliabilityBins,
+    target: Literal["iou", "tp"],
+    name: str,
+    ax: Any = None,
+    *,
+    scale: ProbabilityScale = "linear",
+    **line_kwargs: Any,
 ) -> Any:
     """Draw mean outcome against mean score, with intervals, and return the axes.
 
@@ -223,6 +239,10 @@ def draw_reliability(
         Name in the legend.
     ax : matplotlib Axes, default=None
         Axes to draw on; None makes a new figure.
+    scale : {"linear", "logit"}, default="linear"
+        Scale of both axes.
+    **line_kwargs
+        Passed to ``ax.plot`` for the curve.
 
     Returns
     -------
@@ -230,24 +250,21 @@ def draw_reliability(
 
     Raises
     ------
+    ValueError
+        If `scale` is unknown.
     ImportError
         If matplotlib is not installed.
     """
-    plt = require("matplotlib.pyplot", extra="plot", purpose="DetectionReport.plot")
-    if ax is None:
-        _, ax = plt.subplots(figsize=(4.8, 4.8), layout="constrained")
-    if not any(line.get_gid() == "calib-diagonal" for line in ax.lines):
-        ax.plot([0, 1], [0, 1], ":", color="black", linewidth=1, gid="calib-diagonal")
+    ax = axes.axes_or_new(ax, (4.8, 4.8), "DetectionReport.plot")
     filled = bins.n_detections > 0
-    x, y = bins.mean_score[filled], bins.mean_target[filled]
-    (line,) = ax.plot(x, y, marker="o", markersize=4, label=name)
-    ax.vlines(x, bins.low[filled], bins.high[filled], color=line.get_color(), alpha=0.5)
-    ax.set(
-        xlabel="Mean score",
-        ylabel=OUTCOMES[target],
-        xlim=(-0.02, 1.02),
-        ylim=(-0.02, 1.02),
-        aspect="equal",
+    edge = axes.edge_of(scale, bins.n_detections.sum())
+    x, y, low, high = (
+        np.clip(column[filled], edge, 1 - edge)
+        for column in (bins.mean_score, bins.mean_target, bins.low, bins.high)
     )
-    ax.legend(loc="upper left")
+    axes.draw_reference(ax, [edge, 1 - edge], [edge, 1 - edge])
+    line = axes.draw_curve(ax, x, y, line_kwargs, markersize=4, label=name)
+    axes.draw_beyond(ax, line, x, y, edge)
+    ax.vlines(x, low, high, color=line.get_color(), alpha=0.5)
+    axes.finish_probability_axes(ax, scale, "Mean score", OUTCOMES[target])
     return ax

@@ -6,18 +6,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.arrays import eager
-from calib._border.checks import check_fraction, check_option
-from calib._border.optional import require
 from calib._border.typing import ArrayLike
-from calib._border.validation import check_matrix
 from calib._core.binning import Strategy
 from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
-from calib.evaluation.views import views
+from calib.evaluation.display import axes
+from calib.evaluation.display.axes import ProbabilityScale
 from calib.evaluation.views.views import PairView
 
 
-class ReliabilityDisplay:
+class ReliabilityDisplay(axes.PairDisplay):
     """Reliability diagram: observed rate against mean prediction, bin by bin.
 
     A calibrated model follows the diagonal up to chance; the band shows how far chance reaches. Use
@@ -96,6 +93,8 @@ class ReliabilityDisplay:
         ax: Any = None,
         band: bool = True,
         histogram: bool = True,
+        scale: ProbabilityScale = "linear",
+        **line_kwargs: Any,
     ) -> Self:
         """Draw the diagram of saved probabilities.
 
@@ -132,6 +131,10 @@ class ReliabilityDisplay:
             Whether to draw the consistency band.
         histogram : bool, default=True
             Whether to draw the histogram of predictions below.
+        scale : {"linear", "logit"}, default="linear"
+            As for `plot`.
+        **line_kwargs
+            Passed to ``ax.plot`` for the curve.
 
         Returns
         -------
@@ -144,11 +147,7 @@ class ReliabilityDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_option("average", average, views.PAIR_VIEWS)
-        confidence_level = check_fraction("confidence_level", confidence_level)
-        table = eager(y_prob)
-        n_columns = check_matrix(table, "y_prob").shape[1]
-        view = views.natural_view(n_columns) if average == "auto" else average
+        table, view = axes.table_and_view(y_prob, average, confidence_level)
         table = binned_calibration_table(
             y_true,
             table,
@@ -161,81 +160,32 @@ class ReliabilityDisplay:
             pos_label=pos_label,
         )
         display = cls(table, name=name, average=view, confidence_level=confidence_level)
-        return display.plot(ax, band=band, histogram=histogram)
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: ArrayLike,
-        y: ArrayLike,
-        *,
-        n_bins: int = 15,
-        strategy: Strategy = "uniform",
-        bins: ArrayLike = None,
-        average: PairView = "auto",
-        confidence_level: float = 0.95,
-        sample_weight: ArrayLike = None,
-        name: str | None = None,
-        ax: Any = None,
-        band: bool = True,
-        histogram: bool = True,
-    ) -> Self:
-        """Draw the diagram of a fitted classifier or calibrator.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted, with ``predict_proba`` and ``classes_``.
-        X : array-like of shape (n_samples, n_features)
-            What the estimator takes.
-        y : array-like of shape (n_samples,)
-            True labels.
-        n_bins, strategy, bins, average, confidence_level, sample_weight, ax, band, histogram
-            As for `from_predictions`.
-        name : str or None, default=None
-            Name in the legend; None means the class of the estimator.
-
-        Returns
-        -------
-        display : ReliabilityDisplay
-
-        Raises
-        ------
-        ValueError
-            As `from_predictions`, and if the estimator has no ``predict_proba``.
-        ImportError
-            If matplotlib is not installed.
-        """
-        return cls.from_predictions(
-            y,
-            probabilities_of(estimator, X),
-            n_bins=n_bins,
-            strategy=strategy,
-            bins=bins,
-            average=average,
-            confidence_level=confidence_level,
-            sample_weight=sample_weight,
-            labels=getattr(estimator, "classes_", None),
-            name=type(estimator).__name__ if name is None else name,
-            ax=ax,
-            band=band,
-            histogram=histogram,
-        )
+        return display.plot(ax, band=band, histogram=histogram, scale=scale, **line_kwargs)
 
     def plot(
-        self, ax: Any = None, *, band: bool = True, histogram: bool = True, **line_kwargs: Any
+        self,
+        ax: Any = None,
+        *,
+        band: bool = True,
+        histogram: bool = True,
+        scale: ProbabilityScale = "linear",
+        **line_kwargs: Any,
     ) -> Self:
         """Draw the diagram.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; None makes a new figure. Several displays may share axes.
+            Axes to draw on; None makes a new figure. Several displays may share axes. In a figure
+            without a layout engine, ``tight_layout`` is called if a label would be cut.
         band : bool, default=True
             Whether to shade where a calibrated model would lie.
         histogram : bool, default=True
-            Whether to draw the share of samples per bin below.
+            Whether to draw the share of samples per bin, at the bottom of the axes; the number at
+            its left is the height of its top.
+        scale : {"linear", "logit"}, default="linear"
+            Scale of both axes. ``"logit"`` shows predictions near 0 and 1; rates that it cannot
+            show (0, 1, or beyond 0.3 events of all samples) are hollow dots at its end.
         **line_kwargs
             Passed to ``ax.plot`` for the curve.
 
@@ -245,54 +195,41 @@ class ReliabilityDisplay:
 
         Raises
         ------
+        ValueError
+            If `scale` is unknown.
         ImportError
             If matplotlib is not installed.
         """
-        plt = require("matplotlib.pyplot", extra="plot", purpose="ReliabilityDisplay.plot")
-        if ax is None:
-            _, ax = plt.subplots(figsize=(4.8, 5.6 if histogram else 4.8), layout="constrained")
-        if not any(line.get_gid() == "calib-diagonal" for line in ax.lines):
-            ax.plot([0, 1], [0, 1], ":", color="black", linewidth=1, gid="calib-diagonal")
-        filled = self.table.weight > 0
-        x, y = self.table.mean_prediction[filled], self.table.observed_rate[filled]
-        options = {"marker": "o", "markersize": 4, "label": self.name, **line_kwargs}
-        (self.line_,) = ax.plot(x, y, **options)
-        colour = self.line_.get_color()
-        if band:
-            low, high = (end[filled] for end in self.table.consistency_band(self.confidence_level))
-            width = self.table.right[filled] - self.table.left[filled]
-            left = self.table.left[filled]
-            ax.bar(left, high - low, width, low, align="edge", color=colour, alpha=0.15)
-        binary = self.average == "binary"
-        ax.set(
-            xlabel="Predicted probability" if binary else "Confidence",
-            ylabel="Observed rate" if binary else "Accuracy",
-            xlim=(-0.02, 1.02),
-            ylim=(-0.02, 1.02),
-            aspect="equal",
-        )
-        if self.name is not None:
-            ax.legend(loc="upper left")
-        self.ax_, self.figure_, self.histogram_ax_ = ax, ax.figure, None
-        if histogram:
-            self._plot_histogram(ax, colour)
-        return self
-
-    def _plot_histogram(self, ax: Any, colour: Any) -> None:
-        below = ax.inset_axes((0.0, -0.36, 1.0, 0.18), sharex=ax)
+        ax = axes.axes_or_new(ax, (4.8, 5.6 if histogram else 4.8), "ReliabilityDisplay.plot")
         table = self.table
-        share = table.weight / table.weight.sum()
-        width = table.right - table.left
-        below.bar(table.left, share, width, align="edge", color=colour, alpha=0.6)
-        below.set(ylabel="Share", ylim=(0, 1.05 * float(np.max(share))))
-        self.histogram_ax_ = below
-
-
-def probabilities_of(estimator: Any, X: Any) -> Any:
-    """Return what ``predict_proba`` says, or an error that tells what to do without it."""
-    if not hasattr(estimator, "predict_proba"):
-        raise ValueError(
-            f"estimator {type(estimator).__name__} has no predict_proba; wrap it in "
-            f"CalibratedClassifier or pass probabilities to from_predictions"
+        edge = axes.edge_of(scale, table.effective_count.sum())
+        filled = table.weight > 0
+        x, y, left, right = (
+            np.clip(column[filled], edge, 1 - edge)
+            for column in (table.mean_prediction, table.observed_rate, table.left, table.right)
         )
-    return estimator.predict_proba(X)
+        axes.draw_reference(ax, [edge, 1 - edge], [edge, 1 - edge])
+        hatch = axes.HATCHES[axes.n_curves(ax) % len(axes.HATCHES)]
+        line = axes.draw_curve(ax, x, y, line_kwargs, markersize=4, label=self.name)
+        axes.draw_beyond(ax, line, x, y, edge)
+        if band:
+            low, high = (
+                np.clip(end[filled], edge, 1 - edge)
+                for end in table.consistency_band(self.confidence_level)
+            )
+            colour = line.get_color()
+            bars = ax.bar(left, high - low, right - left, low, align="edge", linewidth=0)
+            for bar in bars:
+                bar.set(facecolor=colour, edgecolor=colour, alpha=0.15, hatch=hatch)
+        if histogram:
+            edges = np.clip([*table.left, table.right[-1]], edge, 1 - edge)
+            axes.draw_histogram(ax, edges, table.weight / table.weight.sum(), line)
+        binary = self.average == "binary"
+        self.histogram_ax_ = axes.finish_probability_axes(
+            ax,
+            scale,
+            "Predicted probability" if binary else "Confidence",
+            "Observed rate" if binary else "Accuracy",
+        )
+        self.ax_, self.figure_, self.line_ = ax, ax.figure, line
+        return self

@@ -15,8 +15,9 @@ from calib._documents import latex
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import answer, figures, further_measures, measures, page
-from calib.evaluation.report.answer import Facts, diagnose, measure_digits
+from calib.evaluation.report.answer import Facts, measure_digits
 from calib.evaluation.report.comparison import difference
+from calib.evaluation.report.diagnosis import diagnose
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.records import (
     ERROR_NOTE,
@@ -386,13 +387,16 @@ class CalibrationReport(Documented):
         table = page.comparison_table(self.facts, values, intervals=intervals)
         return latex.latex_of(doc.Document("Calibration report", self.heading, [table]))
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw the reliability diagrams of all models into one pair of axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
+        **options
+            As for `ReliabilityDisplay.plot`; without them the band is drawn for a single model
+            only, and no histogram.
 
         Returns
         -------
@@ -400,13 +404,15 @@ class CalibrationReport(Documented):
 
         Raises
         ------
+        ValueError
+            If an option is unknown.
         ImportError
             If matplotlib is not installed.
         """
         from calib.evaluation.display.reliability import ReliabilityDisplay
 
         require("matplotlib", extra="plot", purpose="CalibrationReport.plot")
-        alone = len(self.models) == 1
+        options = {"band": len(self.models) == 1, "histogram": False, **options}
         for name, result in self.models.items():
             display = ReliabilityDisplay(
                 result.table,
@@ -414,7 +420,7 @@ class CalibrationReport(Documented):
                 average=self.view,
                 confidence_level=self.confidence_level,
             )
-            ax = display.plot(ax, band=alone, histogram=False).ax_
+            ax = display.plot(ax, **options).ax_
         return ax
 
     # ----------------------------------------------------------------------------------- document
@@ -451,11 +457,11 @@ class CalibrationReport(Documented):
             doc.Fold("Method by method" if not alone else "In words", page.remarks(facts))
         )
         chosen = self.models[self.recommended]
-        ranges = page.ranges_table(chosen.table, self.view, self.confidence_level)
+        ranges = figures.ranges_table(chosen.table, self.view, self.confidence_level)
         blocks.append(doc.Fold(f"Ranges of {self.recommended}", [ranges]))
         if chosen.class_table is not None and len(self.classes) > 2:
             blocks.append(
-                page.classes_fold(
+                figures.classes_fold(
                     chosen.class_table,
                     self.classes,
                     self.n_bins,

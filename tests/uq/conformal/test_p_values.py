@@ -129,9 +129,9 @@ def test_bad_categories_and_p_values() -> None:
         mondrian_p_values([1, 2], [0], [1, 2], [0, 1])
     with pytest.raises(ValueError, match="another type"):
         mondrian_p_values([1, 2], [0, 1], [1, 2], ["a", "b"])
-    with pytest.raises(ValueError, match="two or more labels"):
+    with pytest.raises(ValueError, match="one column per label, at least 2"):
         forced_prediction([[0.5]])
-    with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"p_values has values outside \[0, 1\]"):
         forced_prediction([[0.5, 1.5]])
     with pytest.raises(ValueError, match="labels must name"):
         forced_prediction([[0.5, 0.2]], labels=["a"])

@@ -59,6 +59,8 @@ class DetectionMeasure(DetectionMetricInterval):
         As in `DetectionMetricInterval`.
     calibrated : Interval
         As there; what chance explains is decided for all measures of the report together.
+    p_value, debiased_limit : float
+        NaN.
     change : Interval or None
         Value minus that of the raw scores, on the same draws of images; None for raw scores.
     """

@@ -257,13 +257,16 @@ class DetectionReport(Documented):
             parts.append(pandas.DataFrame({"model": [model] * len(table), **columns}))
         return pandas.concat(parts, ignore_index=True).set_index(["model", "label"])
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw score against outcome of all models into one pair of axes.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
+        **options
+            ``scale="logit"`` stretches both axes near 0 and 1; the others are passed to ``ax.plot``
+            for the curves.
 
         Returns
         -------
@@ -271,6 +274,8 @@ class DetectionReport(Documented):
 
         Raises
         ------
+        ValueError
+            If `scale` is unknown.
         ImportError
             If matplotlib is not installed.
 
@@ -281,7 +286,8 @@ class DetectionReport(Documented):
         from calib.evaluation.display.detection import draw_reliability
 
         for name, model in self.models.items():
-            ax = draw_reliability(model.reliability[model.target], model.target, name, ax)
+            bins = model.reliability[model.target]
+            ax = draw_reliability(bins, model.target, name, ax, **options)
         return ax
 
     # ----------------------------------------------------------------------------------- document

@@ -357,7 +357,7 @@ def test_html_is_self_contained_and_escaped(tmp_path: Path) -> None:
     assert report._repr_html_() in page
     assert "nan" not in page
     body = re.sub(r"<style>.*?</style>|&[#\w]+;", "", page, flags=re.DOTALL)
-    body = body[body.index("<div class='calib-report'>") : body.index("</body>")]
+    body = body[body.index("<div class='calib-report'>") : body.index("</main>")]
     ET.fromstring(body)  # every element is closed
 
 

@@ -1,98 +1,59 @@
-"""Metrics of the rows that are kept, on the sample and on bootstrap draws of its patients."""
+"""Which rows a cut keeps, and their metrics: on the sample and on draws of its rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.random import stream
 from calib._border.typing import Float64Array, IntArray
 from calib._core.binning import cells_between, quantile_edges
-from calib.evaluation.sampling.draws import multinomial_counts
 from uq.ood.ranking import auroc, precision_area
-from uq.selective.certainty_curves import MAX_BINS, PER_BIN, ROUNDING, Cut, kept_weight
 
-#: Metrics of a row of the study, in reading order.
-STUDY_METRICS = ("auroc", "auprc", "auprc_gain", "ace", "brier", "accuracy")
+Cut: TypeAlias = Literal["none", "threshold", "share"]
+#: Bins of the adaptive calibration error at most, and samples of all per bin at least.
+MAX_BINS, PER_BIN = 10, 10
+#: Rounding allowed when a certainty is compared with a threshold, or a count with a share.
+ROUNDING = 1e-9
+#: Metrics of what is kept.
+METRICS = ("auroc", "auprc", "auprc_gain", "ace", "brier", "accuracy")
 #: Numbers in a block of draws (32 MB).
 BLOCK = 1 << 22
 
 
-@dataclass(frozen=True)
-class StudyNumber:
-    """A metric of one method.
+def kept_weight(certainty: Float64Array, weight: Float64Array, cut: Cut, at: float) -> Float64Array:
+    """Return the weight with which every row of every draw is kept; ties in equal parts.
 
-    Attributes
+    Parameters
     ----------
-    value : float
-        Mean over repetitions; NaN where too few rows or one class only are kept.
-    deviation : float
-        Standard deviation over repetitions, that is over seeds, not over patients; NaN for one.
-    low, high : float
-        Bootstrap interval over patients (or groups), of the mean over repetitions. For ACE it is
-        reflected about the value, because draws repeat its upward bias.
-    """
-
-    value: float
-    deviation: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """One model and method, on all rows or on those it is certain about.
-
-    Attributes
-    ----------
-    model, method, certainty : str
-        Who predicts, how probabilities are made, and what decides which rows are kept.
+    certainty : ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_draws, n_samples)
+        How often each row is drawn.
     cut : {"none", "threshold", "share"}
-        Keep everything, rows with at least a certainty, or a share of them, most certain first.
     at : float
-        The threshold or share asked for; 0 for ``"none"``.
-    share, n_kept, prevalence : float
-        Share and number of rows kept, and share of the second class among them; means over
-        repetitions.
-    n_repeats : int
-        Repetitions in which enough rows of both classes were kept; metrics average over these.
-    metrics : dict of str to StudyNumber
-        ``auroc``, ``auprc``, ``auprc_gain`` (minus prevalence), ``ace``, ``brier``, ``accuracy``.
-    ace_calibrated : float
-        Mean ACE of a perfectly calibrated model with these probabilities: the floor of ``ace``.
-    """
-
-    model: str
-    method: str
-    certainty: str
-    cut: Cut
-    at: float
-    share: float
-    n_kept: float
-    prevalence: float
-    n_repeats: int
-    metrics: dict[str, StudyNumber]
-    ace_calibrated: float
-
-
-def draw_weights(
-    groups: IntArray | None, n_samples: int, n_resamples: int, seed: int
-) -> Float64Array:
-    """Return how often every row is drawn: once in the first line, at random in the others.
+        Certainty or share that is kept.
 
     Returns
     -------
-    weight : ndarray of shape (n_resamples + 1, n_samples)
-        Rows of a group are drawn together.
+    kept : ndarray of shape (n_draws, n_samples)
     """
-    n_units = n_samples if groups is None else int(groups.max()) + 1
-    rng = stream(seed, 0x57D7)
-    units = np.vstack([np.ones((1, n_units)), multinomial_counts(n_units, n_resamples, rng)])
-    return units if groups is None else units[:, groups]
+    if cut == "none":
+        return weight
+    if cut == "threshold":
+        return weight * (certainty >= at - ROUNDING)
+    values, codes = np.unique(-certainty, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    start = np.searchsorted(codes[order], np.arange(len(values)))
+    count = np.add.reduceat(weight[:, order], start, axis=1)
+    before = np.cumsum(count, axis=1) - count
+    wanted = at * weight.sum(axis=1, keepdims=True)
+    share = np.clip((wanted - before) / np.maximum(count, 1e-300), 0.0, 1.0)
+    share[share < ROUNDING] = 0.0
+    share[share > 1 - ROUNDING] = 1.0
+    return np.asarray(weight * share[:, codes])
 
 
-def study_numbers(
+def kept_metrics(
     codes: IntArray,
     y_prob: Float64Array,
     certainty: Float64Array,
@@ -132,7 +93,7 @@ def study_numbers(
     if n_kept:
         kept["prevalence"] = float(first @ codes / n_kept)
     if n_kept < min_kept - ROUNDING or not 0 < kept["prevalence"] < 1:
-        return {name: np.full(len(weight), np.nan) for name in STUDY_METRICS}, kept
+        return {name: np.full(len(weight), np.nan) for name in METRICS}, kept
     n_bins = max(1, min(MAX_BINS, len(codes) // PER_BIN))
     cells = [_cells(p, first, n_bins) for p in (y_prob, 1 - y_prob)]
     step = max(1, BLOCK // len(codes))
@@ -140,7 +101,7 @@ def study_numbers(
         _metrics(codes, y_prob, kept_weight(certainty, weight[rows : rows + step], cut, at), cells)
         for rows in range(0, len(weight), step)
     ]
-    metrics = {name: np.concatenate([block[name] for block in blocks]) for name in STUDY_METRICS}
+    metrics = {name: np.concatenate([block[name] for block in blocks]) for name in METRICS}
     if len(uniform):
         gap = first * (y_prob - (uniform < y_prob))
         kept["ace_calibrated"] = float(_ace(gap, first[None], cells).mean())
@@ -192,30 +153,3 @@ def _metrics(
         "brier": weight @ (p - codes) ** 2 / total,
         "accuracy": weight @ right / total,
     }
-
-
-def summarise(
-    draws: list[dict[str, Float64Array]], confidence_level: float
-) -> dict[str, StudyNumber]:
-    """Return mean and deviation over repetitions, and the interval over the draws."""
-    out = {}
-    for name in STUDY_METRICS:
-        table = np.array([repeat[name] for repeat in draws])
-        table = table[~np.isnan(table[:, 0])]
-        if not len(table):
-            out[name] = StudyNumber(np.nan, np.nan, np.nan, np.nan)
-            continue
-        value = float(table[:, 0].mean())
-        deviation = float(table[:, 0].std(ddof=1)) if len(table) > 1 else np.nan
-        defined = ~np.isnan(table[:, 1:])
-        count = defined.sum(axis=0)
-        sums = np.where(defined, table[:, 1:], 0.0).sum(axis=0)
-        replicates = sums[count > 0] / count[count > 0]
-        low = high = np.nan
-        if 2 * len(replicates) > table.shape[1] - 1:
-            tail = (1 - confidence_level) / 2
-            low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
-            if name == "ace":
-                low, high = max(2 * value - high, 0.0), min(2 * value - low, 1.0)
-        out[name] = StudyNumber(value, deviation, low, high)
-    return out

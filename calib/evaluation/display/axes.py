@@ -1,0 +1,424 @@
+"""What all pictures share: axes of the user, scales, key, histogram, room for labels, files."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+from scipy.special import expit, logit
+
+from calib._border.arrays import eager
+from calib._border.checks import check_fraction, check_option
+from calib._border.files import atomic_write
+from calib._border.optional import require
+from calib._border.typing import ArrayLike, Float64Array
+from calib._border.validation import check_matrix
+from calib.evaluation.views import views
+from calib.evaluation.views.views import PairView
+
+ProbabilityScale: TypeAlias = Literal["linear", "logit"]
+SCALES = ("linear", "logit")
+#: How later displays find what earlier ones drew on the same axes.
+REFERENCE, CURVE, HISTOGRAM = "calib-reference", "calib-curve", "calib-histogram"
+#: Models differ by shape and dash, so that pictures work without colour.
+SHAPES = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+HATCHES = (None, "////", "....", "\\\\\\\\")
+#: Share of the axes that the histogram takes, and the share below the least probability.
+STRIP, BELOW = 0.16, 0.2
+#: A logit scale ends where this many events would be expected.
+LEAST_EVENTS = 0.3
+#: Width of a letter and of a key's handle, in sizes of the letters.
+LETTER, HANDLE = 0.6, 4.5
+#: Share of the width that a layout engine leaves to a panel beside its labels, at least.
+KEPT = 0.8
+
+
+class PairDisplay:
+    """What pictures of one prediction and one event per sample have in common."""
+
+    @classmethod
+    @abstractmethod
+    def from_predictions(cls, y_true: ArrayLike, y_prob: ArrayLike, **options: Any) -> Self:
+        """Draw the diagram of saved probabilities."""
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, name: str | None = None, **options: Any
+    ) -> Self:
+        """Draw the diagram of a fitted classifier or calibrator.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with ``predict_proba`` and ``classes_``.
+        X : array-like of shape (n_samples, n_features)
+            What the estimator takes.
+        y : array-like of shape (n_samples,)
+            True labels.
+        name : str or None, default=None
+            Name in the legend; None means the class of the estimator.
+        **options
+            As for `from_predictions`.
+
+        Returns
+        -------
+        display : display of this class
+
+        Raises
+        ------
+        ValueError
+            As `from_predictions`, and if the estimator has no ``predict_proba``.
+        ImportError
+            If matplotlib is not installed.
+        """
+        if not hasattr(estimator, "predict_proba"):
+            raise ValueError(
+                f"estimator {type(estimator).__name__} has no predict_proba; wrap it in "
+                f"CalibratedClassifier or pass probabilities to from_predictions"
+            )
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            labels=getattr(estimator, "classes_", None),
+            name=type(estimator).__name__ if name is None else name,
+            **options,
+        )
+
+
+def table_and_view(
+    y_prob: ArrayLike, average: PairView, confidence_level: float
+) -> tuple[Any, Literal["binary", "top_label"]]:
+    """Check what all pictures of pairs take, and return the probabilities and their view."""
+    check_option("average", average, views.PAIR_VIEWS)
+    check_fraction("confidence_level", confidence_level)
+    table = eager(y_prob)
+    n_columns = check_matrix(table, "y_prob").shape[1]
+    return table, views.natural_view(n_columns) if average == "auto" else average
+
+
+# ----------------------------------------------------------------------------------- axes and text
+
+
+def axes_or_new(ax: Any, figsize: tuple[float, float], purpose: str) -> Any:
+    """Return the axes of the user, or those of a new figure."""
+    plt = require("matplotlib.pyplot", extra="plot", purpose=purpose)
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+
+
+def inches(ax: Any) -> Float64Array:
+    """Return width and height that the figure has given to the axes."""
+    size: Float64Array = ax.get_position(original=True).size * ax.figure.bbox.size / ax.figure.dpi
+    return size
+
+
+def text_size(ax: Any) -> float:
+    """Return the size of letters in points: that of the user's settings, less in small panels."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    usual = FontProperties(size=rcParams["axes.labelsize"]).get_size_in_points()
+    return float(min(usual, max(6.0, 4.8 + 1.7 * inches(ax).min())))
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Break a text into lines that fit `width` inches in letters of `size` points."""
+    letters = max(6, int(width * 72 / (LETTER * size)))
+    return textwrap.fill(text, letters)
+
+
+def is_outer(ax: Any) -> tuple[bool, bool]:
+    """Return whether the axes are the last of their column, and the first of their row.
+
+    Only panels that share a scale count: the others have labels of their own.
+    """
+    spec = ax.get_subplotspec()
+    if spec is None:
+        return True, True
+
+    def others(group: Any) -> list[Any]:
+        specs = [panel.get_subplotspec() for panel in group.get_siblings(ax) if panel is not ax]
+        grid = spec.get_gridspec()
+        return [one for one in specs if one is not None and one.get_gridspec() is grid]
+
+    row, column = spec.rowspan, spec.colspan
+    below = (
+        panel.colspan.start == column.start and panel.rowspan.start > row.start
+        for panel in others(ax.get_shared_x_axes())
+    )
+    left = (
+        panel.rowspan.start == row.start and panel.colspan.start < column.start
+        for panel in others(ax.get_shared_y_axes())
+    )
+    return not any(below), not any(left)
+
+
+def label_axes(ax: Any, x: str, y: str) -> None:
+    """Write the names of both axes, where no panel that shares the scale has them already."""
+    size, (width, height) = text_size(ax), inches(ax)
+    bottom, left = is_outer(ax)
+    ax.set_xlabel(wrapped(x, width, size) if bottom else "", fontsize=size)
+    ax.set_ylabel(wrapped(y, height, size) if left else "", fontsize=size)
+    ax.tick_params(axis="x", labelsize=size, labelbottom=bottom)
+    ax.tick_params(axis="y", labelsize=size, labelleft=left)
+
+
+def draw_title(ax: Any, text: str) -> None:
+    """Write a title that is no wider than the panel."""
+    size = text_size(ax)
+    ax.set_title(wrapped(text, inches(ax)[0], size), fontsize=size)
+
+
+def draw_key(ax: Any, floor: float = 0.0) -> None:
+    """Name the curves behind the data, above `floor`, where there are names."""
+    handles, names = ax.get_legend_handles_labels()
+    if not handles:
+        return
+    size = text_size(ax)
+    width, height = inches(ax)
+    if ax.get_aspect() != "auto":
+        width = min(width, height * (1 - floor))
+    room = KEPT * width - HANDLE * size / 72
+    legend = ax.legend(
+        handles,
+        [wrapped(name, room, size) for name in names],
+        loc="best",
+        bbox_to_anchor=(0.0, floor, 1.0, 1.0 - floor),
+        fontsize=size,
+        handlelength=2.2,
+        frameon=False,
+    )
+    legend.set_zorder(1)
+
+
+def make_room(ax: Any) -> None:
+    """Move the panels of a figure without a layout engine, if a label is cut or meets another.
+
+    One ``tight_layout`` as the user would call it; any later layout of the user's replaces it.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    figure = ax.figure
+    if not isinstance(figure, Figure) or any(
+        panel.get_subplotspec() is None for panel in figure.axes
+    ):
+        return
+    engine = figure.get_layout_engine()
+    if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
+        return
+    page, taken = figure.bbox, ax.get_tightbbox()
+    inside = (page.min <= taken.min).all() and (taken.max <= page.max).all()
+    others = (panel.get_tightbbox() for panel in figure.axes if panel is not ax)
+    if not inside or any(taken.overlaps(box) for box in others if box is not None):
+        figure.tight_layout()
+
+
+# ----------------------------------------------------------------------------------------- curves
+
+
+def draw_reference(ax: Any, x: ArrayLike, y: ArrayLike) -> None:
+    """Draw the line of a calibrated model, once on the same axes."""
+    if not any(line.get_gid() == REFERENCE for line in ax.lines):
+        ax.plot(x, y, linestyle=":", color="black", linewidth=1, gid=REFERENCE)
+
+
+def n_curves(ax: Any) -> int:
+    """Return the number of curves that displays have drawn."""
+    return sum(line.get_gid() == CURVE for line in ax.lines)
+
+
+def draw_curve(
+    ax: Any, x: Float64Array, y: Float64Array, line_kwargs: dict[str, Any], **defaults: Any
+) -> Any:
+    """Draw a curve in the next dash, and shape if it has markers; what the user passes wins."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+
+    order = n_curves(ax)
+    if "markersize" in defaults:
+        defaults["marker"] = SHAPES[order % len(SHAPES)]
+    own = normalize_kwargs(line_kwargs, Line2D)
+    dash = DASHES[order % len(DASHES)]
+    (line,) = ax.plot(x, y, **{"gid": CURVE, "linestyle": dash, **defaults, **own})
+    return line
+
+
+# ----------------------------------------------------------------------------- probability scales
+
+
+def edge_of(scale: ProbabilityScale, n: float) -> float:
+    """Return the least probability that a scale shows for `n` samples."""
+    check_option("scale", scale, SCALES)
+    return 0.0 if scale == "linear" else min(LEAST_EVENTS / n, 0.25)
+
+
+def draw_beyond(ax: Any, line: Any, x: Float64Array, y: Float64Array, edge: float) -> None:
+    """Draw the points that lie at the edge of a logit scale, or beyond it, hollow."""
+    beyond = (np.minimum(x, y) <= edge) | (np.maximum(x, y) >= 1 - edge)
+    if edge > 0 and beyond.any():
+        (dots,) = ax.plot(x[beyond], y[beyond], linestyle="none", zorder=line.get_zorder() + 0.1)
+        dots.update_from(line)
+        dots.set(linestyle="none", markerfacecolor="white", label="_beyond", gid=None)
+
+
+def finish_probability_axes(ax: Any, scale: ProbabilityScale, x: str, y: str) -> Any:
+    """Scale and label both axes, add the key, make room, and return the axes of the histogram."""
+    strip = histogram_of(ax)
+    set_probability_axes(ax, scale, strip=strip is not None)
+    label_axes(ax, x, y)
+    draw_key(ax, 0.0 if strip is None else BELOW)
+    make_room(ax)
+    return strip
+
+
+def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> None:
+    """Scale both axes alike, with room for a histogram below the least probability."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    low, high = 0.0, 1.0
+    if scale == "logit":
+        panels = {
+            *ax.get_shared_x_axes().get_siblings(ax),
+            *ax.get_shared_y_axes().get_siblings(ax),
+        }
+        curves = (line for panel in panels for line in panel.lines if line.get_gid() == CURVE)
+        values = np.concatenate([np.ravel(line.get_data()) for line in curves])
+        low, high = 0.8 * values.min(), 1 - 0.8 * (1 - values.max())
+    forward, back = (logit, expit) if scale == "logit" else (np.asarray, np.asarray)
+    start, stop = forward(low), forward(high)
+    pad = 0.02 * (stop - start)
+    start, stop = start - pad, stop + pad
+    floor = (start - BELOW * stop) / (1 - BELOW) if strip else start
+    ax.set(
+        xscale=scale,
+        yscale=scale,
+        xlim=back([start, stop]),
+        ylim=back([floor, stop]),
+        aspect="equal",
+    )
+    ticks = probability_ticks(low, high) if scale == "logit" else None
+    letters = text_size(ax)
+    width, height = 72 * inches(ax)
+    length = min(width, height * (stop - start) / (stop - floor))
+    for axis, breadth in ((ax.xaxis, None), (ax.yaxis, 1.5 * letters)):
+        if ticks is None:
+            chosen = np.linspace(0, 1, 6 if length > 14 * letters else 3)
+        else:
+            places = length * (logit(ticks) - start) / (stop - start)
+            chosen = apart(ticks, places, letters, breadth)
+        axis.set_major_locator(FixedLocator(chosen.tolist()))
+        axis.set_major_formatter(FixedFormatter([tick_label(tick) for tick in chosen]))
+        axis.set_minor_locator(NullLocator())
+
+
+def probability_ticks(low: float, high: float) -> Float64Array:
+    """Return the powers of ten, a half, and what the powers leave to 1, between two ends."""
+    powers = 10.0 ** -np.arange(1, 16)
+    ticks = np.concatenate([powers[::-1], [0.5], 1 - powers])
+    return ticks[(ticks >= low) & (ticks <= high)]
+
+
+def tick_label(tick: float) -> str:
+    """Write a probability: 0.001, 0.5, 0.999, and powers of ten where zeros are many."""
+    return f"1e{round(np.log10(tick))}" if 0 < tick < 1e-4 else f"{tick:.12g}"
+
+
+def apart(
+    ticks: Float64Array, places: Float64Array, letters: float, breadth: float | None
+) -> Float64Array:
+    """Return the ticks whose labels do not meet; each is `breadth` points, or as its text."""
+    chosen, end = [], -np.inf
+    for tick, place in zip(ticks, places, strict=True):
+        half = (breadth or (len(tick_label(tick)) + 1.5) * LETTER * letters) / 2
+        if place - half >= end:
+            chosen.append(tick)
+            end = place + half
+    return np.array(chosen)
+
+
+def draw_histogram(ax: Any, edges: Float64Array, share: Float64Array, line: Any) -> Any:
+    """Draw the share of samples per bin inside the axes, below the least probability.
+
+    The first histogram is filled, those of further models are outlines in the dash of their curve.
+    Panels that share their vertical scale share that of the histograms.
+    """
+    strip = histogram_of(ax)
+    if strip is None:
+        strip = ax.inset_axes((0.0, 0.0, 1.0, STRIP), sharex=ax, gid=HISTOGRAM)
+        strip.xaxis.set_visible(False)
+        strip.patch.set_visible(False)
+        strip.spines[["left", "right", "bottom"]].set_visible(False)
+        strip.spines["top"].set(color="0.6", linewidth=0.6)
+    first = not strip.patches
+    strip.stairs(
+        share,
+        edges,
+        fill=first,
+        color=line.get_color(),
+        alpha=0.45 if first else 0.9,
+        linestyle="-" if first else line.get_linestyle(),
+        linewidth=0 if first else 1,
+    )
+    panels = ax.get_shared_y_axes().get_siblings(ax)
+    strips = [other for panel in panels if (other := histogram_of(panel)) is not None]
+    top = max(patch.get_data().values.max() for other in strips for patch in other.patches)
+    for other in strips:
+        other.set(ylim=(0, 1.05 * top), yticks=[top])
+    _, left = is_outer(ax)
+    strip.set_yticklabels([f"{top:.0%}" if top >= 0.1 else f"{top:.1%}"], va="top")
+    strip.tick_params(axis="y", length=0, labelleft=left, labelsize=0.85 * text_size(ax))
+    return strip
+
+
+def histogram_of(ax: Any) -> Any:
+    """Return the axes of the histogram inside these axes, or None."""
+    return next((child for child in ax.child_axes if child.get_gid() == HISTOGRAM), None)
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+def save_figure(figure: Any, path: str | os.PathLike[str], **savefig_kwargs: Any) -> None:
+    """Write a figure to a file in which text is text, ready for a paper.
+
+    Letters in PDF, PostScript and SVG files stay letters, which readers can search and editors can
+    change, whatever the settings of matplotlib; these are as before afterwards. The file is there
+    in full, or the old one stays.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+        What to write, for instance ``display.figure_``.
+    path : path-like
+        File to write; its ending names the format, for instance ``.pdf``, ``.svg`` or ``.png``.
+    **savefig_kwargs : keyword arguments
+        Passed to ``figure.savefig``, for instance ``dpi``.
+
+    Raises
+    ------
+    ValueError
+        If `path` has no ending, or one that matplotlib does not write.
+    OSError
+        If the file cannot be written.
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from calib.evaluation import ReliabilityDisplay, save_figure
+    >>> display = ReliabilityDisplay.from_predictions([0, 0, 1, 1], [0.1, 0.2, 0.7, 0.9])
+    >>> save_figure(display.figure_, "reliability.pdf")  # doctest: +SKIP
+    """
+    matplotlib = require("matplotlib", extra="plot", purpose="save_figure")
+    kind = savefig_kwargs.pop("format", Path(path).suffix.lstrip("."))
+    kinds = figure.canvas.get_supported_filetypes()
+    if kind.lower() not in kinds:
+        raise ValueError(f"path must end in one of {', '.join(sorted(kinds))}; got {str(path)!r}")
+    letters = {"svg.fonttype": "none", "pdf.fonttype": 42, "ps.fonttype": 42}
+    with matplotlib.rc_context(letters), atomic_write(path, "wb") as file:
+        figure.savefig(file, format=kind, **savefig_kwargs)
