@@ -25,7 +25,7 @@ MOST_COMPARED = 32
 COMPARED_SAMPLES = 1 << 12
 
 
-def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
+def draw_labels(proba: FloatArray, uniform: Float64Array) -> LabelArray:
     """Draw labels by inverting the cumulative probabilities.
 
     Parameters
