@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calib._documents.digits import digits_of, printed
+from tests.support.internals.documents import digits as form
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ from calib._documents.digits import digits_of, printed
     ],
 )
 def test_printed(number: float, decimals: int, text: str) -> None:
-    assert printed(number, decimals) == text
+    assert form.printed(number, decimals) == text
 
 
 @given(st.floats(-1e300, 1e300), st.integers(0, 4))
 def test_numbers_are_short_and_only_zero_is_zero(number: float, decimals: int) -> None:
-    text = printed(number, decimals)
+    text = form.printed(number, decimals)
     assert len(text) <= 18
     value = float(text.replace(",", ""))
     assert (value == 0) == (number == 0)
@@ -52,20 +52,20 @@ def test_numbers_are_short_and_only_zero_is_zero(number: float, decimals: int) -
     ],
 )
 def test_digits_by_half_width(half_width: float, error: bool, value: str, end: str) -> None:
-    digits = digits_of([half_width], error=error)
+    digits = form.digits_of([half_width], error=error)
     assert (digits.value(0.12345), digits.end(0.12345)) == (value, end)
 
 
 def test_small_numbers_have_a_power_of_ten_in_the_heading() -> None:
-    digits = digits_of([2e-5])
+    digits = form.digits_of([2e-5])
     assert digits.scale == "x 1e-6"
     assert digits.range(4.56e-5, 9.87e-5) == "46 to 99"
-    assert digits_of([0.002], percent=True).range(0.912, 0.934) == "91.20 to 93.40"
+    assert form.digits_of([0.002], percent=True).range(0.912, 0.934) == "91.20 to 93.40"
 
 
 @given(st.floats(1e-12, 10), st.booleans())
 def test_a_half_width_shows_at_least_a_digit(size: float, error: bool) -> None:
-    digits = digits_of([size], error=error)
+    digits = form.digits_of([size], error=error)
     assert digits.decimals <= 4
     shown = float(digits.end(size).replace(",", "")) / digits.factor
     assert shown == pytest.approx(size, rel=0.15)

@@ -10,8 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from calib._documents import charts, document, html, latex, text
-from calib._documents.document import (
+from tests.support.internals.documents import (
     Cell,
     Circle,
     Column,
@@ -33,7 +32,12 @@ from calib._documents.document import (
     Remark,
     Table,
     Text,
+    charts,
+    document,
+    html,
+    latex,
     plain_table,
+    text,
 )
 
 NASTY = "<script>alert('x')</script> & \"co\" 50 % _{}"

@@ -7,9 +7,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib._documents import latex
-from calib._documents.document import Cell, Column, Document, Group, Table
 from tests.support.comparisons import COLUMNS, comparison, names
+from tests.support.internals.documents import Cell, Column, Document, Group, Table, latex
 
 
 def lines_of(table: Table) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib._documents.panels import STRETCHES, thinned
 from calib.evaluation import (
     binned_calibration_table,
     calibration_report,
 )
 from calib.evaluation.report.diagnosis import deviating_ranges
+from tests.support.internals.documents import panels
 from tests.support.reports import MEASURES, simulate, two_models
 
 
@@ -77,8 +77,8 @@ def test_worst_classes_of_many() -> None:
 
 def test_thinning_keeps_the_extremes() -> None:
     walk = np.cumsum(np.random.default_rng(0).normal(size=50000))
-    shown = thinned(walk)
-    assert len(shown) <= 3 * STRETCHES + 1
+    shown = panels.thinned(walk)
+    assert len(shown) <= 3 * panels.STRETCHES + 1
     assert walk[shown].max() == walk.max()
     assert walk[shown].min() == walk.min()
     assert shown[0] == 0

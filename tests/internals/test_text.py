@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib._documents import text
-from calib._documents.document import (
+from tests.support.comparisons import COLUMNS, comparison, names
+from tests.support.internals.documents import (
     Cell,
     Column,
     Definitions,
@@ -22,8 +22,8 @@ from calib._documents.document import (
     Paragraph,
     Table,
     Verdict,
+    text,
 )
-from tests.support.comparisons import COLUMNS, comparison, names
 
 HEADLINE = Verdict("clean", "Use b: it leaves nothing.")
 BULLETS = [Verdict("one", "Error 0.05 before."), Verdict("two", "The other is behind.")]
