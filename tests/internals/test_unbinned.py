@@ -12,8 +12,7 @@ from calib.evaluation import (
     integrated_calibration_index,
     kernel_calibration_error,
 )
-from calib.evaluation.unbinned import brownian, density, kernel_sums, loess, mirrored_grid
-from calib.evaluation.unbinned.smooth import smooth_error
+from calib.evaluation.unbinned import brownian, density, kernel_sums, loess, mirrored_grid, smooth
 from calib.evaluation.views.distinct import distinct_scores, single_scores
 from tests.support.bin_free import (
     all_pairs,
@@ -64,7 +63,7 @@ def test_measures_on_a_grid_take_single_samples_as_well(
     single = single_scores(p, y, weight[weights])
     assert (single.n_rows, single.whole) == (merged.n_rows, merged.whole)
     assert single.size == pytest.approx(merged.size, rel=1e-14)
-    for error in (smooth_error, density.triweight_error):
+    for error in (smooth.smooth_error, density.triweight_error):
         assert error(single) == pytest.approx(error(merged), abs=1e-14)
     tied = np.full(303, 0.3)
     gap = density.triweight_error(single_scores(tied, y, weight[weights]))
