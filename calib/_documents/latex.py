@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from calib._documents.document import Cell, Column, Document, Table
-from calib._documents.text import unit_of
+from calib._documents.text import common_unit
 
 _SPECIAL = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -77,7 +77,7 @@ def _cell(cell: Cell) -> str:
 def _comparison(table: Table) -> str:
     """Return a comparison as one body of rows, with what its signs mean in comments."""
     rows = [row for group in table.groups for row in group.rows]
-    units = [unit_of([row[place] for row in rows]) for place in range(len(table.columns))]
+    units = [common_unit([row[place] for row in rows]) for place in range(len(table.columns))]
     titles = [_heading(column, unit) for column, unit in zip(table.columns, units, strict=True)]
     shown = [_ended([_escaped(row[0].text), *map(_measured, row[1:], units[1:])]) for row in rows]
     return _tabular(table, _ended(titles), [shown], _signs(table, rows))

@@ -335,7 +335,7 @@ def _measure(
     column: doc.Column, cells: Sequence[doc.Cell], parts: Sequence[str], few: bool
 ) -> list[str]:
     """Return the title and the numbers of a column, with its unit in the title."""
-    unit = unit_of(cells)
+    unit = common_unit(cells)
     title = _title(column)
     title = f"{title}{unit}" if unit.strip() not in title else title
     numbers = [cell.text.removesuffix(unit) for cell in cells]
@@ -366,7 +366,7 @@ def _measure(
     ]
 
 
-def unit_of(cells: Sequence[doc.Cell]) -> str:
+def common_unit(cells: Sequence[doc.Cell]) -> str:
     """Return the unit that all numbers of a column share, as it stands behind them."""
     numbers = [cell.text for cell in cells if any(sign.isdigit() for sign in cell.text)]
     return " %" if numbers and all(text.endswith(" %") for text in numbers) else ""

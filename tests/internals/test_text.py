@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.comparisons import COLUMNS, comparison, names
+from tests.support.internals.comparisons import COLUMNS, comparison, names
 from tests.support.internals.documents import (
     Cell,
     Column,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from calib._documents.document import Cell, Column, Group, Table
+from tests.support.internals.documents import Cell, Column, Group, Table
 
 COLUMNS = [
     Column("Method", "ranked by log loss", kind="text"),
