@@ -1,4 +1,4 @@
-"""The answer of a detection report in sentences: what calibration does, at what cost, what to do."""
+"""The answer of a detection report in sentences: what to do, why, and at what cost."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ TARGETS = {"iou": "overlap", "tp": "chance of being right"}
 MATTERING = 0.05
 
 SENTENCES = {
-    "closer": "Calibration brings scores closer to the {target}: it removes {share} % of the error "
+    "closer": "{who} brings scores closer to the {target}{link} removes {share} % of the error "
     "beyond chance.{design}",
-    "closer_clean": "Calibration brings scores to the {target}: no error beyond chance is left "
-    "that {n} detections can show.{design}",
-    "closer_score": "Calibration brings scores closer to the {target}: {changes}.{design}",
+    "closer_clean": "{who} brings scores to the {target}; no error beyond chance is left that {n} "
+    "detections can show.{design}",
+    "closer_score": "{who} brings scores closer to the {target} ({changes}).{design}",
     "mixed": "Calibration is no clear gain as {article} {target}: {changes}.",
     "worse": "Keep the raw scores: calibration takes them away from the {target} ({changes}).",
     "no_change": "Calibration makes no difference that {n} detections can show: scores stay {left} "
@@ -68,25 +68,25 @@ SENTENCES = {
     "too_few": "Too few detections to judge: {n} show no error beyond chance, but any up to {high} "
     "points would fit.{design}",
     "one_image": "One image is too few to judge: nothing is known of chance between images.",
-    "nothing": "Nothing to judge: calibration errors cannot be measured, as no detection of a class "
-    "with boxes counts at the operating point.",
+    "nothing": "Nothing to judge: calibration errors cannot be measured, as no detection of a "
+    "class with boxes counts at the operating point.",
     "off": "Scores are off as {article} {target}, by {left} points beyond chance: {means}. "
     "Calibrate them.",
     "nothing_seen": "No sign of miscalibration as {article} {target}: {means}, on {n} detections.",
     "by_design": " As {article} {other} they are worse, by design.",
-    "effect": "{error} {before} % before, {after} % after (change {low} to {high} points); perfectly "
-    "calibrated scores would still show {floor} % on {n} detections, {rest}.",
+    "effect": "{error} {before} % before, {after} % after (change {low} to {high} points); "
+    "perfectly calibrated scores would still show {floor} % on {n} detections, {rest}.",
     "effect_unknown": "{error} {before} % before, {after} % after; perfectly calibrated scores "
     "would still show {floor} % on {n} detections.",
     "single": "{error} {after} %; perfectly calibrated scores would still show {floor} % on {n} "
     "detections, {rest}.",
-    "rises_overlap": "{changes}: a score now means \"expected overlap\"{than}. If scores shall be "
+    "rises_overlap": '{changes}: a score now means "expected overlap"{than}. If scores shall be '
     'the chance of being right, fit with target="tp".',
-    "rises_right": "{changes}: a score now means \"chance of being right at {overlap}\"{than}. If "
+    "rises_right": '{changes}: a score now means "chance of being right at {overlap}"{than}. If '
     'scores shall be the overlap, fit with target="iou".',
     "worse_too": "Worse than before: {changes}.",
-    "kept": "{lost}; {precision}.{skipped}",
-    "thresholds": "Use them with the thresholds of the fit, {thresholds}{pooled}.",
+    "kept": "{lost}, {precision}.{left_out}",
+    "thresholds": "Thresholds of the fit: {thresholds}{pooled}.",
     "group": "Also {names}: not distinguishable by {score}.",
     "behind": "Clearly behind by {score}: {names}.",
     "elsewhere": "{name}, with raw scores of its own: {text}",
@@ -180,7 +180,7 @@ class Facts:
 def is_unchanged(measure: DetectionMeasure) -> bool:
     """Return whether a measure is the same number as before, in every draw."""
     change = measure.change
-    return change is None or change.value == 0 and (not abs(change.low) > 0 < abs(change.high))
+    return change is None or (change.value == 0 and not (change.low < 0 or change.high > 0))
 
 
 def direction(measure: DetectionMeasure) -> int:
@@ -198,8 +198,9 @@ def left(measure: DetectionMeasure) -> float:
 
 def measure_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
     """Return how a measure is printed: digits that the narrowest of its intervals allows."""
-    ranges = [*measures, *(one.change for one in measures if one.change is not None)]
-    halves = [(part.high - part.low) / 2 for part in ranges]
+    halves = [(one.high - one.low) / 2 for one in measures]
+    changes = [one.change for one in measures if one.change is not None]
+    halves += [(change.high - change.low) / 2 for change in changes]
     known = [half for half in halves if half > 0]
     if not known:
         return Digits(4, 4) if key in PLAIN else Digits(1, 1, 100.0, " %")
@@ -209,11 +210,14 @@ def measure_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
 # ---------------------------------------------------------------------------------------- headline
 
 
-def headline(facts: Facts) -> Verdict:
-    """Say in one sentence what to do with the scores."""
+def headline(facts: Facts, n_calibrators: int = 1) -> Verdict:
+    """Say in one sentence what to do with the scores, naming the calibrator among several."""
     after, error = facts.after, facts.error
     target = TARGETS[after.target]
     parameters = {"n": facts.n, "target": target, "article": _article(after.target)}
+    parameters |= {"who": "Calibration", "link": ": it"}
+    if n_calibrators > 1:
+        parameters |= {"who": f"Use {facts.name}: it", "link": " and"}
     case = _case(facts)
     design = ""
     if facts.before is not None and any(map(facts.by_design, facts.risen)):
@@ -309,8 +313,8 @@ def _effect(facts: Facts) -> Verdict:
     change = error.change
     if change is None or math.isnan(change.low):
         return _verdict("effect_unknown", **parameters)
-    ends = {"low": digits.change(change.low), "high": digits.change(change.high)}
-    return _verdict("effect", rest=rest, **parameters, **ends)
+    parameters |= {"low": digits.change(change.low), "high": digits.change(change.high)}
+    return _verdict("effect", rest=rest, **parameters)
 
 
 def _worse(facts: Facts) -> list[Verdict]:
@@ -335,7 +339,7 @@ def _worse(facts: Facts) -> list[Verdict]:
     if others:
         changes = listed([facts.change(key) for key in others])
         found.append(_verdict("worse_too", changes=changes))
-    return found
+    return [joined("worse", found)] if len(found) > 1 else found
 
 
 def _kept(facts: Facts) -> Verdict:
@@ -347,19 +351,20 @@ def _kept(facts: Facts) -> Verdict:
         lost = f"Nothing is lost: all {after.n_kept:,} detections are kept"
     else:
         lost = f"{after.n_kept:,} of {before.n_kept:,} detections are kept"
-    ignored = f"{after.n_ignored:,} that match ignored boxes are neither right nor wrong"
-    lost += f", {ignored}" if after.n_ignored else ""
-    lrp = [model.measures[LRP].value for model in (before, after)]
-    pairs = [("AP", before.ap, after.ap), ("LRP", *lrp)]
-    parts = [_moved(*pair, single=facts.before is None) for pair in pairs]
-    skipped = (
-        f" {after.n_skipped:,} of them are of classes without an annotated box and left out of the "
-        "errors."
-        if after.n_skipped
-        else ""
-    )
+    old, new = before.measures[LRP].value, after.measures[LRP].value
+    parts = [
+        _moved("AP", before.ap, after.ap, single=facts.before is None),
+        _moved("LRP", old, new, single=facts.before is None),
+    ]
     precision = ", ".join(part for part in parts if part) or "AP and LRP are not defined"
-    return _verdict("kept", lost=lost, precision=precision, skipped=skipped)
+    precision = precision.replace(", LRP stays", ", LRP") if "AP stays" in precision else precision
+    counts = (
+        (after.n_ignored, "on ignored boxes"),
+        (after.n_skipped, "of classes without an annotated box"),
+    )
+    without = ", ".join(f"{count:,} {which}" for count, which in counts if count)
+    left_out = f" Left out: {without}." if without else ""
+    return _verdict("kept", lost=lost, precision=precision, left_out=left_out)
 
 
 def _moved(name: str, old: float, new: float, *, single: bool) -> str:
@@ -383,7 +388,7 @@ def thresholds(table: ClassTable) -> Verdict:
     maps = sum(1 for reason in table.map_fallback if reason)
     pooled = int(table.threshold_fallback.sum())
     parts = [
-        f"{count} of {len(table)} classes take the pooled {kind}"
+        f"{count} of {len(table)} classes {'takes' if count == 1 else 'take'} the pooled {kind}"
         for count, kind in ((maps, "map"), (pooled, "threshold"))
         if count
     ]
@@ -398,14 +403,17 @@ def others(
     if ranking is None or len(names) < 2:
         return []
     known = {
-        name: bool(ranking.may_be_best[place])
-        for place, name in enumerate(names)
-        if name != chosen
+        name: bool(ranking.may_be_best[place]) for place, name in enumerate(names) if name != chosen
     }
     level = [name for name, may in known.items() if may]
     behind = [name for name, may in known.items() if not may]
     found = [_verdict("group", names=listed(level), score=score)] if level else []
     return found + ([_verdict("behind", names=listed(behind), score=score)] if behind else [])
+
+
+def elsewhere(facts: Facts) -> Verdict:
+    """Say what a calibrator does to raw scores of its own."""
+    return _verdict("elsewhere", name=facts.name, text=headline(facts).text)
 
 
 def joined(case: str, verdicts: Sequence[Verdict]) -> Verdict:
