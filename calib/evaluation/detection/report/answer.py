@@ -56,8 +56,10 @@ MATTERING = 0.05
 SENTENCES = {
     "closer": "{who} brings scores closer to the {target}{link} removes {share} % of the error "
     "beyond chance.{design}",
-    "closer_clean": "{who} brings scores to the {target}; no error beyond chance is left that {n} "
+    "closer_clean": "{who} brings scores closer to the {target}{link} leaves no error that {n} "
     "detections can show.{design}",
+    "closer_left": "{who} brings scores closer to the {target}; {starred} {still} more error "
+    "than chance.{design}",
     "closer_score": "{who} brings scores closer to the {target} ({changes}).{design}",
     "mixed": "Calibration is no clear gain as {article} {target}: {changes}.",
     "worse": "Keep the raw scores: calibration takes them away from the {target} ({changes}).",
@@ -74,6 +76,9 @@ SENTENCES = {
     "Calibrate them.",
     "nothing_seen": "No sign of miscalibration as {article} {target}: {means}, on {n} detections.",
     "by_design": " As {article} {other} they are worse, by design.",
+    "also": "Also more than chance: {measures}.",
+    "also_by_design": "Also more than chance: {measures}; by design {designed}.",
+    "only_by_design": "More than chance by design: {designed}.",
     "effect": "{error} {before} % before, {after} % after (change {low} to {high} points); "
     "perfectly calibrated scores would still show {floor} % on {n} detections, {rest}.",
     "effect_unknown": "{error} {before} % before, {after} % after; perfectly calibrated scores "
@@ -81,7 +86,7 @@ SENTENCES = {
     "single": "{error} {after} %; perfectly calibrated scores would still show {floor} % on {n} "
     "detections, {rest}.",
     "rises_overlap": '{changes}: a score now means "expected overlap"{than}. If scores shall be '
-    'the chance of being right, fit with target="tp".',
+    'that chance, fit with target="tp".',
     "rises_right": '{changes}: a score now means "chance of being right at {overlap}"{than}. If '
     'scores shall be the overlap, fit with target="iou".',
     "worse_too": "Worse than before: {changes}.",
@@ -89,7 +94,7 @@ SENTENCES = {
     "thresholds": "Thresholds of the fit: {thresholds}{pooled}.",
     "group": "Also {names}: not distinguishable by {score}.",
     "behind": "Clearly behind by {score}: {names}.",
-    "elsewhere": "{name}, with raw scores of its own: {text}",
+    "elsewhere": "{name}, against raw scores of its own: {text}",
 }
 
 
@@ -154,6 +159,18 @@ class Facts:
         return key in OF_TARGET[other] and not self.worse
 
     @property
+    def stars(self) -> list[str]:
+        """Measures beyond chance other than the leading error."""
+        leading = LEADING[self.after.target][0]
+        measures = self.after.measures
+        return [key for key, one in measures.items() if one.is_beyond_floor and key != leading]
+
+    @property
+    def own_stars(self) -> list[str]:
+        """Those among them that speak about the target of the scores."""
+        return [key for key in self.stars if key in OF_TARGET[self.after.target]]
+
+    @property
     def risen(self) -> list[str]:
         """Measures that are larger than before, beyond noise."""
         return [key for key, one in self.after.measures.items() if direction(one) > 0]
@@ -197,14 +214,14 @@ def left(measure: DetectionMeasure) -> float:
 
 
 def measure_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
-    """Return how a measure is printed: digits that the narrowest of its intervals allows."""
-    halves = [(one.high - one.low) / 2 for one in measures]
+    """Return how a measure is printed: digits that its changes allow, else its intervals."""
     changes = [one.change for one in measures if one.change is not None]
-    halves += [(change.high - change.low) / 2 for change in changes]
-    known = [half for half in halves if half > 0]
-    if not known:
+    halves = [(change.high - change.low) / 2 for change in changes]
+    if not any(half > 0 for half in halves):
+        halves = [(one.high - one.low) / 2 for one in measures]
+    if not any(half > 0 for half in halves):
         return Digits(4, 4) if key in PLAIN else Digits(1, 1, 100.0, " %")
-    return digits_of([min(known)], error=key not in PLAIN, percent=key not in PLAIN)
+    return digits_of(halves, error=key not in PLAIN, percent=key not in PLAIN)
 
 
 # ---------------------------------------------------------------------------------------- headline
@@ -232,6 +249,9 @@ def headline(facts: Facts, n_calibrators: int = 1) -> Verdict:
         begun = left(facts.before.measures[LEADING[after.target][0]])
         share = 100 * (1 - left(error) / begun)
         parameters["share"] = f"{min(max(share, 0.0), 100.0):.0f}"
+    if case == "closer_left":
+        parameters["starred"] = listed([SHORT[key] for key in facts.own_stars])
+        parameters["still"] = "still shows" if len(facts.own_stars) == 1 else "still show"
     if case in ("closer_score", "mixed", "worse"):
         moved = [key for key in LEADING[after.target] if direction(after.measures[key])]
         parameters["changes"] = listed([facts.change(key) for key in moved])
@@ -246,14 +266,14 @@ def _case(facts: Facts) -> str:
     if math.isnan(error.high):
         return "one_image"
     starred = error.is_beyond_floor
-    unclear = not starred and error.high > MATTERING
+    unclear = error.high > MATTERING
     if facts.before is None or change is None:
-        return "off" if starred else "too_few" if unclear else "nothing_seen"
+        return "off" if starred or facts.own_stars else "too_few" if unclear else "nothing_seen"
     before = facts.before.measures[LEADING[facts.after.target][0]]
     if facts.better:
         if direction(error) < 0 and before.is_beyond_floor:
             if not starred:
-                return "closer_clean"
+                return "closer_left" if facts.own_stars else "closer_clean"
             if 0 < left(error) < left(before):
                 return "closer"
         return "closer_score"
@@ -261,7 +281,7 @@ def _case(facts: Facts) -> str:
         return "worse"
     if direction(error) or direction(facts.score):
         return "mixed"
-    if starred:
+    if starred or facts.own_stars:
         return "no_change"
     return "too_few" if unclear else "keep"
 
@@ -285,6 +305,8 @@ def bullets(facts: Facts) -> list[Verdict]:
     if math.isnan(facts.error.value):
         return [_kept(facts)]
     found = [_effect(facts)]
+    if facts.stars:
+        found = [joined(found[0].case, [*found, _also(facts)])]
     if facts.before is not None:
         found += _worse(facts)
     return [*found, _kept(facts)]
@@ -304,10 +326,10 @@ def _effect(facts: Facts) -> Verdict:
         rest = "and a single image tells nothing of their spread"
     elif error.is_beyond_floor:
         ends = digits.range(error.low, error.high)
-        rest = f"so {digits.value(left(error))} points are left without the part of chance ({ends})"
+        rest = f"without the part of chance {digits.value(left(error))} points are left ({ends})"
     else:
         rest = f"so what is left may be chance; at most {digits.value(error.high)} points fit"
-    if facts.before is None:
+    if facts.before is None or facts.unchanged:
         return _verdict("single", rest=rest, **parameters)
     parameters["before"] = digits.value(facts.before.measures[key].value)
     change = error.change
@@ -315,6 +337,18 @@ def _effect(facts: Facts) -> Verdict:
         return _verdict("effect_unknown", **parameters)
     parameters |= {"low": digits.change(change.low), "high": digits.change(change.high)}
     return _verdict("effect", rest=rest, **parameters)
+
+
+def _also(facts: Facts) -> Verdict:
+    """Give a voice to every other measure beyond chance."""
+    designed = [key for key in facts.stars if key not in facts.own_stars]
+    if facts.unchanged or facts.worse:
+        return _verdict("also", measures=listed([SHORT[key] for key in facts.stars]))
+    names = {"designed": listed([SHORT[key] for key in designed])} if designed else {}
+    if not facts.own_stars:
+        return _verdict("only_by_design", **names)
+    case = "also_by_design" if designed else "also"
+    return _verdict(case, measures=listed([SHORT[key] for key in facts.own_stars]), **names)
 
 
 def _worse(facts: Facts) -> list[Verdict]:
@@ -326,14 +360,12 @@ def _worse(facts: Facts) -> list[Verdict]:
     if designed:
         changes = listed([_capital(facts.change(designed[0])), *map(facts.change, designed[1:])])
         case, than = "rises_right", ""
-        lower, higher = after.mean_iou, after.precision
-        if lower < higher:
-            means = f"({after.mean_iou:.3f} against {after.precision:.3f})"
-            than = ", which is higher than the overlap " + means
-            if after.target == "iou":
-                than = ", which is lower than the chance of a true positive " + means
         if after.target == "iou":
             case = "rises_overlap"
+        if after.mean_iou < after.precision:
+            than = ", which is higher than the overlap"
+            if after.target == "iou":
+                than = ", which is lower than the chance of being right"
         overlap = f"overlap {after.precision_iou:g}"
         found.append(_verdict(case, changes=changes, than=than, overlap=overlap))
     if others:
@@ -383,7 +415,7 @@ def thresholds(table: ClassTable) -> Verdict:
     if not limits.any() and not table.threshold_raw.any():
         return Verdict("thresholds", "No threshold was fitted: every detection is kept.")
     single = "{low} for all classes"
-    ends = {"low": f"{limits[0]:.3g}", "high": f"{limits[-1]:.3g}"} if limits.size else {}
+    ends = {"low": f"{limits[0]:.2g}", "high": f"{limits[-1]:.2g}"} if limits.size else {}
     text = (single if limits.size == 1 else "{low} to {high} by class").format(**ends)
     maps = sum(1 for reason in table.map_fallback if reason)
     pooled = int(table.threshold_fallback.sum())
@@ -412,8 +444,10 @@ def others(
 
 
 def elsewhere(facts: Facts) -> Verdict:
-    """Say what a calibrator does to raw scores of its own."""
-    return _verdict("elsewhere", name=facts.name, text=headline(facts).text)
+    """Say what a calibrator of another target or operating point does to its raw scores."""
+    found = headline(facts)
+    text = Verdict(found.case, found.template, {**found.parameters, "design": ""}).text
+    return _verdict("elsewhere", name=facts.name, text=text[:1].lower() + text[1:])
 
 
 def joined(case: str, verdicts: Sequence[Verdict]) -> Verdict:

@@ -59,9 +59,9 @@ def answer_table(facts: Facts) -> doc.Table:
     columns += [
         doc.Column(after, "chance"),
         doc.Column(
-            "Chance and value" if single else "\N{WHITE SQUARE} before \N{BLACK CIRCLE} after",
+            "Picture" if single else "Before, after",
+            "" if single else "hollow, filled",
             terminal="none",
-            essential=single,
         ),
     ]
     if not single:
@@ -267,7 +267,8 @@ def definitions(facts: Facts) -> doc.Definitions:
         (
             "Chance",
             "What perfectly calibrated scores would show with as many detections. With few boxes "
-            "per class it is most of the number.",
+            "per class it is most of the number, and it hides part of an error: what is left "
+            "without it is more than the difference of the two.",
         ),
         (
             "LRP, AP",

@@ -371,15 +371,22 @@ class DetectionReport(Documented):
             blocks.append(doc.Fold("In words", remarks))
         counts = page.counts(self.models, self.per_class, self.n_detections)
         blocks.append(doc.Fold("Counts and average precision", counts))
-        for name, classes in self.per_class.items():
-            target = self.models[name].target
-            blocks.append(page.classes_fold(name, classes, target))
-            blocks.append(page.thresholds_fold(name, classes))
+        by_class = {name: self._class_folds(name) for name in self.per_class}
+        blocks += by_class.pop(chosen, [])
+        rest: list[doc.Block] = [fold for folds in by_class.values() for fold in folds]
+        blocks += [doc.Fold("Classes and thresholds of the others", rest)] if rest else []
         maps = {name: m.position for name, m in self.models.items() if m.position is not None}
         if maps:
             blocks.append(doc.Fold("Gap by position", [figures.position_maps(maps)]))
         blocks.append(doc.Fold("How this was computed", [doc.Notes(self.notes)]))
         return doc.Document("Detection report", self.heading, blocks, headline, bullets)
+
+    def _class_folds(self, name: str) -> list[doc.Fold]:
+        classes = self.per_class[name]
+        return [
+            page.classes_fold(name, classes, self.models[name].target),
+            page.thresholds_fold(name, classes),
+        ]
 
 
 def _overlaps(thresholds: list[float]) -> str:
