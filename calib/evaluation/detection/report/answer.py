@@ -25,8 +25,10 @@ LEADING = {
     "iou": ("localization_aware_calibration_error", "score_iou_squared_error"),
     "tp": ("detection_calibration_error", "brier"),
 }
+#: The target that a score cannot announce too.
+OTHER = {"iou": "tp", "tp": "iou"}
 LRP = "localization_recall_precision"
-#: Measures of the other target, which a score cannot announce too.
+#: Measures that speak about a target.
 OF_TARGET = {
     "iou": (
         "localization_aware_calibration_error",
@@ -155,8 +157,7 @@ class Facts:
 
     def by_design(self, key: str) -> bool:
         """Return whether scores that announce one target cannot but be worse in a measure."""
-        other = "tp" if self.after.target == "iou" else "iou"
-        return key in OF_TARGET[other] and not self.worse
+        return key in OF_TARGET[OTHER[self.after.target]] and not self.worse
 
     @property
     def stars(self) -> list[str]:
@@ -238,7 +239,7 @@ def headline(facts: Facts, n_calibrators: int = 1) -> Verdict:
     case = _case(facts)
     design = ""
     if facts.before is not None and any(map(facts.by_design, facts.risen)):
-        other = "tp" if after.target == "iou" else "iou"
+        other = OTHER[after.target]
         design = SENTENCES["by_design"].format(article=_article(other), other=TARGETS[other])
     points = facts.digits(LEADING[after.target][0])
     parameters |= {"design": design, "left": points.value(left(error)), "means": _means(after)}

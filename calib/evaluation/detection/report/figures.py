@@ -99,7 +99,6 @@ def position_maps(maps: dict[str, PositionMap]) -> doc.Figures:
         "too much, minus and blue where too little. A star marks more than chance, all cells of a "
         f"map together, as if detections were independent. Grey: fewer than {MIN_SAMPLES} "
         "detections.",
-        small=True,
     )
 
 
@@ -129,7 +128,7 @@ def _position_map(name: str, found: PositionMap, limit: float) -> Drawing:
         star = "*" if beyond[row, column] else ""
         marks += [
             Rect(x, y, side, side, fill, "#ffffff"),
-            Text(x + side / 2, y + side / 2 + 4, f"{100 * gap:+.0f}{star}", ink=ink),
+            Text(x + side / 2, y + side / 2 + 4, f"{_points_text(gap)}{star}", ink=ink),
         ]
     bottom = _TOP + _SIDE
     marks += [
@@ -138,6 +137,11 @@ def _position_map(name: str, found: PositionMap, limit: float) -> Drawing:
     ]
     size = (_LEFT + _SIDE + 6, bottom + 24)
     return Drawing(f"Gap by position of {name}", _words(found), *size, marks)
+
+
+def _points_text(gap: float) -> str:
+    text = f"{100 * gap:+.0f}"
+    return "0" if text in ("-0", "+0") else text
 
 
 def _words(found: PositionMap) -> str:

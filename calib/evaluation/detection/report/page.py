@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from calib.evaluation.detection.report.answer import (
     LEADING,
     LRP,
     OF_TARGET,
+    OTHER,
     SHORT,
     Facts,
     direction,
@@ -53,7 +55,7 @@ def answer_table(facts: Facts) -> doc.Table:
     """Return measures in rows, before and after; of one set of scores its numbers alone."""
     level = f"{100 * facts.confidence_level:g} % interval"
     single = facts.unchanged
-    after = "Raw" if facts.before is None else _title(facts.name)
+    after = "Raw" if facts.before is None else facts.name
     columns = [doc.Column("Measure", kind="text")]
     columns += [] if single else [doc.Column("Raw", "chance", essential=False)]
     columns += [
@@ -92,10 +94,6 @@ def legend(facts: Facts) -> list[doc.Block]:
             "terminal",
         ),
     ]
-
-
-def _title(name: str) -> str:
-    return name[:1].upper() + name[1:] if name == "calibrated" else name
 
 
 def _measure_row(facts: Facts, key: str) -> list[doc.Cell]:
@@ -186,6 +184,20 @@ def _glyphs(measures: Sequence[DetectionMeasure]) -> list[doc.Glyph]:
     ]
 
 
+def without_pictures(table: doc.Table) -> doc.Table:
+    """Return a table without the columns that hold nothing but pictures."""
+    shown = [
+        place
+        for place in range(len(table.columns))
+        if not any(row[place].glyphs for group in table.groups for row in group.rows)
+    ]
+    groups = [
+        replace(group, rows=[[row[place] for place in shown] for row in group.rows])
+        for group in table.groups
+    ]
+    return replace(table, columns=[table.columns[place] for place in shown], groups=groups)
+
+
 def calibrators_table(
     models: Mapping[str, DetectionModelReport],
     groups: Mapping[str, Sequence[str]],
@@ -193,9 +205,8 @@ def calibrators_table(
     chosen: str,
 ) -> doc.Table:
     """Return sets of scores in rows, raw ones first, each group with its own raw scores."""
-    first = models[chosen].target
-    other = "tp" if first == "iou" else "iou"
-    keys = (LEADING[first][1], LEADING[first][0], LEADING[other][0])
+    target = models[chosen].target
+    keys = (LEADING[target][1], *(LEADING[one][0] for one in (target, OTHER[target])))
     shown = [key for key in keys if all(key in model.measures for model in models.values())]
     every = {key: [model.measures[key] for model in models.values()] for key in shown}
     digits = {key: measure_digits(key, found) for key, found in every.items()}
@@ -212,16 +223,13 @@ def calibrators_table(
             model = models[name]
             cells = [value_cell(model.measures[key], digits[key]) for key in shown]
             ap = "n/a" if math.isnan(model.ap) else f"{100 * model.ap:.1f}"
-            ink = "recommended" if name == chosen else "plain"
-            rows.append(
-                [
-                    doc.Cell(name, "" if name == raw else _level(rankings.get(raw), names, name),
-                             ink=ink),  # type: ignore[arg-type]
-                    *cells,
-                    doc.Cell(f"{model.n_kept:,}"),
-                    doc.Cell(ap),
-                ]
-            )  # fmt: skip
+            level = "" if name == raw else _level(rankings.get(raw), names, name)
+            first = doc.Cell(
+                "raw" if name == raw else name,
+                level,
+                ink="recommended" if name == chosen else "plain",
+            )
+            rows.append([first, *cells, doc.Cell(f"{model.n_kept:,}"), doc.Cell(ap)])
         title = f'target "{models[raw].target}"' if len(groups) > 1 else ""
         blocks.append(doc.Group(rows, title))
     return doc.Table(columns, blocks)
@@ -389,8 +397,8 @@ def _listed_classes(table: ClassTable) -> tuple[list[int], str]:
     )
 
 
-def classes_fold(name: str, table: ClassTable, target: str) -> doc.Fold:
-    """Return mean scores and outcomes class by class, before and after."""
+def classes_fold(of: str, table: ClassTable, target: str) -> doc.Fold:
+    """Return mean scores and outcomes class by class, before and after; `of` ends the title."""
     listed, said = _listed_classes(table)
     outcome, title = (
         (table.mean_iou, "Mean overlap") if target == "iou" else (table.precision, "Share right")
@@ -426,7 +434,7 @@ def classes_fold(name: str, table: ClassTable, target: str) -> doc.Fold:
         doc.Column("Map", kind="text", essential=False),
     ]
     return doc.Fold(
-        f"Classes of {name}",
+        f"Classes{of}",
         [
             doc.Paragraph(
                 f"{said} Means over the kept detections: a score that can be taken at its word has "
@@ -439,8 +447,8 @@ def classes_fold(name: str, table: ClassTable, target: str) -> doc.Fold:
     )
 
 
-def thresholds_fold(name: str, table: ClassTable) -> doc.Fold:
-    """Return which scores reach the operating point."""
+def thresholds_fold(of: str, table: ClassTable) -> doc.Fold:
+    """Return which scores reach the operating point; `of` ends the title."""
     listed, said = _listed_classes(table)
     blocks: list[doc.Block] = [
         doc.Paragraph(thresholds(table).text),
@@ -455,8 +463,7 @@ def thresholds_fold(name: str, table: ClassTable) -> doc.Fold:
         rows = [
             (
                 table.name[k],
-                f"{table.threshold_raw[k]:.3g}",
-                f"{table.threshold_calibrated[k]:.3g}",
+                *map(_threshold, (table.threshold_raw[k], table.threshold_calibrated[k])),
                 f"{table.n_raw[k]:,}",
                 f"{table.n_kept[k]:,}",
                 "pooled" if table.threshold_fallback[k] else "own",
@@ -474,11 +481,15 @@ def thresholds_fold(name: str, table: ClassTable) -> doc.Fold:
         blocks += [doc.Paragraph(said, "soft"), _table(columns, rows)]
     pooled = int(table.threshold_fallback.sum())
     note = f"{pooled} of {len(table)} take the pooled one" if pooled else ""
-    return doc.Fold(f"Thresholds of {name}", blocks, note)
+    return doc.Fold(f"Thresholds{of}", blocks, note)
 
 
 def _table(columns: Sequence[doc.Column], rows: Sequence[Sequence[str]]) -> doc.Table:
     return doc.Table(columns, [doc.Group([[doc.Cell(text) for text in row] for row in rows])])
+
+
+def _threshold(value: float) -> str:
+    return f"{value:.3f}" if value == 0 or value >= 0.01 else f"{value:.2g}"
 
 
 def _share(value: float) -> str:

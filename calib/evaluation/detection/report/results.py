@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 from calib._border.optional import require
 from calib._documents import document as doc
+from calib._documents import latex
 from calib._documents.documented import Documented
 from calib.evaluation.detection.report import answer, figures, page
 from calib.evaluation.detection.report.answer import Facts
@@ -266,6 +267,10 @@ class DetectionReport(Documented):
             }
             for name, model in self.models.items()
         }
+        out["answer"] = [
+            {"case": verdict.case, "text": verdict.text, **verdict.parameters}
+            for verdict in self.answer
+        ]
         out["per_class"] = {name: plain_fields(table) for name, table in self.per_class.items()}
         return out
 
@@ -315,6 +320,18 @@ class DetectionReport(Documented):
             columns = {one.name: getattr(table, one.name) for one in fields(table)}
             parts.append(pandas.DataFrame({"model": [model] * len(table), **columns}))
         return pandas.concat(parts, ignore_index=True).set_index(["model", "label"])
+
+    def to_latex(self) -> str:
+        """Return the tables of the report for LaTeX, all of them.
+
+        Returns
+        -------
+        tables : str
+            Each a ``tabular`` with the rules of the package booktabs.
+        """
+        document = self.document()
+        tables = [page.without_pictures(table) for table in document.tables()]
+        return latex.latex_of(replace(document, blocks=tables))
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw score against outcome of all models into one pair of axes.
@@ -382,10 +399,10 @@ class DetectionReport(Documented):
         return doc.Document("Detection report", self.heading, blocks, headline, bullets)
 
     def _class_folds(self, name: str) -> list[doc.Fold]:
-        classes = self.per_class[name]
+        classes, of = self.per_class[name], f" of {name}" if len(self.per_class) > 1 else ""
         return [
-            page.classes_fold(name, classes, self.models[name].target),
-            page.thresholds_fold(name, classes),
+            page.classes_fold(of, classes, self.models[name].target),
+            page.thresholds_fold(of, classes),
         ]
 
 
