@@ -62,9 +62,9 @@ SENTENCES = {
     "detections can show.{design}",
     "closer_left": "{who} brings scores closer to the {target}; {starred} {still} more error "
     "than chance.{design}",
-    "closer_score": "{who} brings scores closer to the {target} ({changes}).{design}",
+    "closer_score": "{who} brings scores closer to the {target}; {changes}.{design}",
     "mixed": "Calibration is no clear gain as {article} {target}: {changes}.",
-    "worse": "Keep the raw scores: calibration takes them away from the {target} ({changes}).",
+    "worse": "Keep the raw scores: calibration takes them away from the {target}; {changes}.",
     "no_change": "Calibration makes no difference that {n} detections can show: scores stay {left} "
     "points beyond chance away from the {target}.{design}",
     "keep": "Keep the raw scores: they show no error beyond chance, and calibration makes no "

@@ -86,8 +86,8 @@ def detection_report(
     Returns
     -------
     report : DetectionReport
-        Prints as a table; ``to_frame()``, ``per_class_frame()``, ``to_dict()``, ``to_html(path)``
-        and ``plot()`` give it in other forms.
+        Prints what to do and why; ``details()``, ``to_frame()``, ``per_class_frame()``,
+        ``to_dict()``, ``to_html(path)``, ``to_latex()`` and ``plot()`` give it in other forms.
 
     Raises
     ------
@@ -163,8 +163,8 @@ def detection_report(
     >>> error = report.models["platt"].measures["score_iou_squared_error"]
     >>> error.is_changed, error.change.value < 0
     (True, True)
-    >>> print(report.verdict("platt").split(" (")[0])
-    LaECE_0 falls from 25.3 % to 11.9 %
+    >>> print(report.headline.split(": ")[0])
+    Calibration brings scores closer to the overlap
     """
     check_tables(detections, ground_truth)
     confidence_level = check_fraction("confidence_level", confidence_level)

@@ -28,7 +28,7 @@ _NUMBERS = ("coverage", "ap", "ap50", "ap75", "n_kept", "n_ignored", "n_skipped"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DetectionReport(Documented):
-    """Result of `detection_report`; printing it shows the table.
+    """Result of `detection_report`; printing it says what to do and shows why.
 
     Attributes
     ----------

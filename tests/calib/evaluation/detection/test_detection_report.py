@@ -204,8 +204,8 @@ def test_calibration_is_recognised(report) -> None:
     assert platt.measures[LAECE].excess < 0.5 * raw.measures[LAECE].excess
     assert "Calibrate them." in report.verdict("raw")
     assert re.search(
-        r"LaECE \d+\.\d % before, \d+\.\d % after \(change -\d+\.\d to -\d+\.\d points\); perfectly "
-        r"calibrated scores would still show \d+\.\d % on \d+ detections",
+        r"LaECE \d+\.\d % before, \d+\.\d % after \(change -\d+\.\d to -\d+\.\d points\); "
+        r"perfectly calibrated scores would still show \d+\.\d % on \d+ detections",
         report.verdict("platt"),
     )
     assert report.headline.startswith("Use platt: it brings scores closer to the overlap")
@@ -538,7 +538,12 @@ def test_text_ids(report) -> None:
 @pytest.mark.shared_data
 def test_published_protocol_on_a_real_detector(yolox) -> None:
     """Values of the published code; its bins close on the other side, hence the tolerance."""
-    options = {"zero_iou": "reference", "per_class": False, "threshold_folds": None}
+    options = {
+        "zero_iou": "reference",
+        "per_class": False,
+        "threshold_folds": None,
+        "form": "published",
+    }
     cals = {
         name: DetectionCalibrator(name, **options).fit(*yolox.minival)
         for name in ("isotonic", "linear", "platt", "temperature")

@@ -1,0 +1,301 @@
+"""The page of a detection report inside: the headline of every case, stars and their voices."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calib._documents import document as doc
+from calib.detection import DetectionCalibrator
+from calib.evaluation import detection_report
+from calib.evaluation.detection.report.answer import (
+    LEADING,
+    SENTENCES,
+    Facts,
+    bullets,
+    headline,
+    others,
+)
+from calib.evaluation.detection.report.figures import _colours
+from calib.evaluation.detection.report.page import answer_table, without_pictures
+from calib.evaluation.detection.report.records import (
+    DetectionMeasure,
+    DetectionModelReport,
+    ReliabilityBins,
+)
+from calib.evaluation.report.ranking import Ranking
+from calib.evaluation.sampling.intervals import Interval
+from tests.support.detector_reports import CALIBRATORS, FIT, TEST, report_of_two_maps
+
+LAECE, DECE = "localization_aware_calibration_error", "detection_calibration_error"
+SQUARED = "score_iou_squared_error"
+LRP = "localization_recall_precision"
+NAN = float("nan")
+
+
+def interval(value: float, low: float, high: float, usual: float = NAN) -> Interval:
+    return Interval(value, low, high, 0.95, value, value, 0.01, 100, usual)
+
+
+def measure(
+    value: float,
+    *,
+    star: bool = False,
+    left: float = 0.0,
+    high: float = 0.03,
+    change: tuple[float, float, float] | None = None,
+) -> DetectionMeasure:
+    limit = value - 0.01 if star else value + 0.01
+    return DetectionMeasure(
+        interval(left, 0.01 if star else 0.0, high, value),
+        interval(limit - 0.01, limit - 0.02, limit),
+        change=None if change is None else interval(*change),
+    )
+
+
+def bins() -> ReliabilityBins:
+    edges = np.linspace(0, 1, 11)
+    middle = (edges[:-1] + edges[1:]) / 2
+    counts = np.full(10, 10)
+    return ReliabilityBins(
+        edges[:-1], edges[1:], counts, middle, middle, middle - 0.1, middle + 0.1
+    )
+
+
+def model(target: str, baseline: str | None, **measures: DetectionMeasure) -> DetectionModelReport:
+    step = None if baseline is None else (0.0, 0.0, 0.0)
+    lrp = DetectionMeasure(
+        interval(0.7, 0.6, 0.8),
+        interval(NAN, NAN, NAN),
+        change=None if step is None else interval(*step),
+    )
+    return DetectionModelReport(
+        baseline=baseline,
+        target=target,  # type: ignore[arg-type]
+        iou_threshold=0.0,
+        precision_iou=0.5,
+        measures={**measures, LRP: lrp},
+        n_kept=2557,
+        n_ignored=0,
+        n_skipped=0,
+        coverage=NAN,
+        ap=0.263,
+        ap50=0.418,
+        ap75=0.272,
+        mean_score=0.543,
+        mean_iou=0.48,
+        precision=0.576,
+        reliability={"iou": bins(), "tp": bins()},
+        position=None,
+    )
+
+
+def facts(
+    error: DetectionMeasure,
+    score: DetectionMeasure,
+    other: DetectionMeasure,
+    *,
+    was: DetectionMeasure | None = None,
+    target: str = "iou",
+) -> Facts:
+    keys = (*LEADING[target], DECE if target == "iou" else LAECE)
+    after = model(target, "raw", **dict(zip(keys, (error, score, other), strict=True)))
+    before = model(
+        target,
+        None,
+        **{key: measure(0.177, star=True, left=0.032) for key in keys[1:]},
+        **{keys[0]: was or measure(0.177, star=True, left=0.032)},
+    )
+    return Facts("calibrated", after, before, None, 0.95)
+
+
+DOWN, UP = (-0.013, -0.023, -0.009), (0.038, 0.023, 0.061)
+NOISE, SAME = (0.001, -0.01, 0.012), (0.0, 0.0, 0.0)
+RISEN = measure(0.09, star=True, left=0.08, change=UP)
+STILL = measure(0.05, change=NOISE)
+CASES = {
+    "closer": facts(
+        measure(0.164, star=True, left=0.017, change=DOWN), measure(0.08, change=DOWN), RISEN
+    ),
+    "closer_clean": facts(measure(0.164, change=DOWN), measure(0.08, change=DOWN), STILL),
+    "closer_left": facts(measure(0.164, change=DOWN), measure(0.08, star=True, change=DOWN), STILL),
+    "closer_score": facts(measure(0.164, change=NOISE), measure(0.08, change=DOWN), STILL),
+    "mixed": facts(measure(0.2, star=True, change=UP), measure(0.08, change=DOWN), STILL),
+    "worse": facts(measure(0.2, star=True, left=0.06, change=UP), STILL, STILL),
+    "no_change": facts(measure(0.17, star=True, left=0.032, change=NOISE), STILL, STILL),
+    "keep": facts(STILL, STILL, STILL, was=measure(0.05)),
+    "too_few": facts(measure(0.05, high=0.12, change=NOISE), STILL, STILL, was=measure(0.05)),
+    "one_image": facts(measure(0.05, high=NAN, change=(0.01, NAN, NAN)), STILL, STILL),
+    "nothing": facts(measure(NAN, left=NAN, change=(NAN, NAN, NAN)), STILL, STILL),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_case_of_the_headline(case: str) -> None:
+    found = headline(CASES[case])
+    assert found.case == case
+    assert "{" not in found.text
+    assert "nan" not in found.text
+
+
+def test_the_sentence_of_the_design() -> None:
+    found = headline(CASES["closer"])
+    assert found.text == (
+        "Calibration brings scores closer to the overlap: it removes 47 % of the error beyond "
+        "chance. As a chance of being right they are worse, by design."
+    )
+    effect, rise, kept = (one.text for one in bullets(CASES["closer"]))
+    assert effect.startswith("LaECE 17.7 % before, 16.4 % after (change -2.3 to -0.9 points); ")
+    assert rise == (
+        'D-ECE rises by 3.8 points (+2.3 to +6.1): a score now means "expected overlap", which '
+        "is lower than the chance of being right. If scores shall be that chance, fit with "
+        'target="tp".'
+    )
+    assert kept == (
+        "Nothing is lost: all 2,557 detections are kept, AP stays at 26.3 %, LRP at 70.0 %."
+    )
+    several = headline(CASES["closer"], n_calibrators=3).text
+    assert several.startswith("Use calibrated: it brings scores closer to the overlap and removes")
+
+
+def test_the_other_target_has_its_own_words() -> None:
+    error = measure(0.03, star=True, left=0.016, change=DOWN)
+    one = facts(error, measure(0.08, change=DOWN), RISEN, target="tp")
+    assert headline(one).text.endswith("As an overlap they are worse, by design.")
+    assert 'fit with target="iou"' in bullets(one)[1].text
+    assert "which is higher than the overlap" in bullets(one)[1].text
+
+
+def test_raw_scores_by_themselves() -> None:
+    raw = CASES["closer"].before
+    assert raw is not None
+    alone = Facts("raw", raw, None, None, 0.95)
+    assert headline(alone).case == "off"
+    assert headline(alone).text == (
+        "Scores are off as an overlap, by 3.2 points beyond chance: mean score 0.543, mean overlap "
+        "0.480. Calibrate them."
+    )
+    columns = [column.title for column in answer_table(alone).columns]
+    assert columns == ["Measure", "Raw", "Picture"]
+    for high, case in ((0.03, "nothing_seen"), (0.2, "too_few")):
+        quiet = model("iou", None, **{key: measure(0.05, high=high) for key in (LAECE, SQUARED)})
+        found = headline(Facts("raw", quiet, None, None, 0.95))
+        assert found.case == case
+        assert "nan" not in found.text
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "nothing"])
+def test_stars_and_worsenings_have_a_voice(case: str) -> None:
+    one = CASES[case]
+    said = " ".join([headline(one).text, *(found.text for found in bullets(one))])
+    short = {LAECE: "LaECE", SQUARED: "squared error", DECE: "D-ECE"}
+    for key, name in short.items():
+        if one.after.measures[key].is_beyond_floor or key in one.risen:
+            assert name in said, (key, said)
+    assert len(bullets(one)) <= 4
+    by_design = "worse, by design" in headline(one).text
+    assert by_design == (DECE in one.risen and not one.worse and case != "mixed")
+
+
+def test_the_table_says_what_a_change_means() -> None:
+    words = {
+        case: [row[-1].text for row in answer_table(CASES[case]).groups[0].rows]
+        for case in ("closer", "worse", "closer_score")
+    }
+    assert words["closer"] == ["better", "better", "worse, by design", "unchanged"]
+    assert words["worse"] == ["worse", "no clear change", "no clear change", "unchanged"]
+    assert words["closer_score"][0] == "no clear change"
+    table = answer_table(CASES["closer"])
+    (first, *_), titles = table.groups[0].rows, [column.title for column in table.columns]
+    assert titles == ["Measure", "Raw", "calibrated", "Before, after", "Change", "So"]
+    assert (first[1].text, first[1].mark, first[1].chance) == ("17.7", "*", "15.7")
+    before, after = first[3].glyphs
+    assert before.hollow and not after.hollow
+    assert before.beyond and after.beyond
+    assert 0 < after.dot < before.dot < 1
+    assert first[4].interval == "-2.3 to -0.9"
+    assert [column.title for column in without_pictures(table).columns] == [
+        title for title in titles if title != "Before, after"
+    ]
+
+
+def test_others_are_level_or_behind() -> None:
+    ranking = Ranking(np.array([0, 1, 2]), np.array([True, True, False]), np.zeros(3), np.ones(3))
+    level, behind = others(ranking, ["a", "b", "c"], "a", "iou")
+    assert level.text == "Also b: not distinguishable by squared error."
+    assert behind.text == "Clearly behind by squared error: c."
+    assert others(None, ["a", "b"], "a", "iou") == []
+
+
+def test_no_sentence_is_unused() -> None:
+    used = {headline(one).case for one in CASES.values()}
+    assert used <= set(SENTENCES)
+
+
+# ----------------------------------------------------------------------------------------- reports
+
+
+def lines(report: Any) -> int:
+    """Return how many lines of 80 columns headline, bullets and table need."""
+    headline, *rest = report.findings
+    texts = [headline, *(f"  {text}" for text in rest)]
+    tables = [block for block in report.document().blocks if isinstance(block, doc.Table)]
+    legend = 2
+    blank, header = 1, 1
+    groups = sum(1 for table in tables for group in table.groups if group.title)
+    rows = sum(table.n_rows for table in tables) + groups
+    return sum(len(textwrap.wrap(text, 80)) for text in texts) + blank + header + rows + legend
+
+
+def test_a_terminal_needs_25_lines_at_most() -> None:
+    assert lines(report_of_two_maps()) <= 25
+    one = detection_report(*TEST, calibrator=CALIBRATORS["platt"], n_resamples=60, n_floor=20)
+    assert lines(one) <= 25
+
+
+def test_folds_hold_classes_thresholds_and_counts() -> None:
+    report = report_of_two_maps()
+    folds = {
+        block.title: block for block in report.document().blocks if isinstance(block, doc.Fold)
+    }
+    chosen = report.recommended
+    assert list(folds) == [
+        f"{chosen} against raw", "How to read this", "All numbers", "In words",
+        "Counts and average precision", f"Classes of {chosen}", f"Thresholds of {chosen}",
+        "Classes and thresholds of the others", "Gap by position", "How this was computed",
+    ]  # fmt: skip
+    _, classes = folds[f"Classes of {chosen}"].blocks
+    boxes = [int(row[1].text.replace(",", "")) for row in classes.groups[0].rows]
+    assert boxes == sorted(boxes, reverse=True)
+    assert folds["Thresholds of " + chosen].blocks[0].text.startswith("Thresholds of the fit: ")
+    counts = folds["Counts and average precision"].blocks[1].groups[0].rows[0]
+    given, below, ignored, counted = (int(cell.text.replace(",", "")) for cell in counts[1:5])
+    assert given == below + ignored + counted == report.n_detections
+    assert report.to_dict()["answer"][0]["text"] == report.headline
+    assert "hollow, filled" not in report.to_latex()
+
+
+def test_one_threshold_for_all_classes_needs_no_table() -> None:
+    one = DetectionCalibrator("platt", threshold=0.3).fit(*FIT)
+    report = detection_report(*TEST, calibrator=one, n_resamples=5, n_floor=2)
+    folds = [block for block in report.document().blocks if isinstance(block, doc.Fold)]
+    blocks = next(fold for fold in folds if fold.title == "Thresholds").blocks
+    assert blocks[0].text.startswith("Thresholds of the fit: 0.3 for all classes")
+    assert not any(isinstance(block, doc.Table) for block in blocks)
+    every = DetectionCalibrator("platt", threshold=None).fit(*FIT)
+    report = detection_report(*TEST, calibrator=every, n_resamples=5, n_floor=2)
+    assert "No threshold was fitted: every detection is kept." in report.findings[-1]
+
+
+@pytest.mark.parametrize("strength", np.linspace(-1, 1, 41))
+def test_numbers_on_colours_can_be_read(strength: float) -> None:
+    def luminance(colour: str) -> float:
+        part = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+        linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+        return float(linear @ (0.2126, 0.7152, 0.0722))
+
+    fill, ink = map(luminance, _colours(strength))
+    assert (max(fill, ink) + 0.05) / (min(fill, ink) + 0.05) >= 4.5
