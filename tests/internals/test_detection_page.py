@@ -19,7 +19,7 @@ from calib.evaluation.detection.report.answer import (
     headline,
     others,
 )
-from calib.evaluation.detection.report.figures import _colours
+from calib.evaluation.detection.report.figures import colours
 from calib.evaluation.detection.report.page import answer_table, without_pictures
 from calib.evaluation.detection.report.records import (
     DetectionMeasure,
@@ -213,8 +213,8 @@ def test_the_table_says_what_a_change_means() -> None:
     assert titles == ["Measure", "Raw", "calibrated", "Before, after", "Change", "So"]
     assert (first[1].text, first[1].mark, first[1].chance) == ("17.7", "*", "15.7")
     before, after = first[3].glyphs
-    assert before.hollow and not after.hollow
-    assert before.beyond and after.beyond
+    assert (before.hollow, after.hollow) == (True, False)
+    assert (before.beyond, after.beyond) == (True, True)
     assert 0 < after.dot < before.dot < 1
     assert first[4].interval == "-2.3 to -0.9"
     assert [column.title for column in without_pictures(table).columns] == [
@@ -291,11 +291,11 @@ def test_one_threshold_for_all_classes_needs_no_table() -> None:
 
 
 @pytest.mark.parametrize("strength", np.linspace(-1, 1, 41))
-def test_numbers_on_colours_can_be_read(strength: float) -> None:
+def test_numbers_oncolours_can_be_read(strength: float) -> None:
     def luminance(colour: str) -> float:
         part = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
         linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
         return float(linear @ (0.2126, 0.7152, 0.0722))
 
-    fill, ink = map(luminance, _colours(strength))
+    fill, ink = map(luminance, colours(strength))
     assert (max(fill, ink) + 0.05) / (min(fill, ink) + 0.05) >= 4.5

@@ -124,7 +124,7 @@ def _position_map(name: str, found: PositionMap, limit: float) -> Drawing:
         if found.n_detections[row, column] < MIN_SAMPLES:
             marks.append(Rect(x, y, side, side, "#eaeef2", "#ffffff"))
             continue
-        fill, ink = _colours(gap / limit)
+        fill, ink = colours(gap / limit)
         star = "*" if beyond[row, column] else ""
         marks += [
             Rect(x, y, side, side, fill, "#ffffff"),
@@ -160,7 +160,7 @@ def _words(found: PositionMap) -> str:
     )
 
 
-def _colours(strength: float) -> tuple[str, str]:
+def colours(strength: float) -> tuple[str, str]:
     """Return a fill between white and red (too high) or blue (too low), and an ink to read on."""
     end = _OVER if strength > 0 else _UNDER
     share = min(abs(strength), 1.0)
