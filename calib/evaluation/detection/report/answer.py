@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from calib.evaluation.detection.report.records import (
     DetectionMeasure,
     DetectionModelReport,
 )
-from calib.evaluation.report.answer import listed
+from calib.evaluation.report.diagnosis import listed
 from calib.evaluation.report.ranking import Ranking
 
 #: Measures that are shown as they are; all others in per cent.
@@ -101,7 +101,7 @@ SENTENCES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class DetectorFacts:
     """A set of scores, what it was before, and what the sentences about it are made of.
 
     Attributes
@@ -179,7 +179,7 @@ class Facts:
     def digits(self, key: str) -> Digits:
         """Return how a measure is printed, alike before and after."""
         models = [model for model in (self.before, self.after) if model is not None]
-        return measure_digits(key, [model.measures[key] for model in models])
+        return detector_digits(key, [model.measures[key] for model in models])
 
     def change(self, key: str) -> str:
         """Return a change with its interval, in words."""
@@ -214,7 +214,7 @@ def left(measure: DetectionMeasure) -> float:
     return measure.excess if math.isnan(measure.debiased) else measure.debiased
 
 
-def measure_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
+def detector_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
     """Return how a measure is printed: digits that its changes allow, else its intervals."""
     changes = [one.change for one in measures if one.change is not None]
     halves = [(change.high - change.low) / 2 for change in changes]
@@ -222,13 +222,17 @@ def measure_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
         halves = [(one.high - one.low) / 2 for one in measures]
     if not any(half > 0 for half in halves):
         return Digits(4, 4) if key in PLAIN else Digits(1, 1, 100.0, " %")
-    return digits_of(halves, error=key not in PLAIN, percent=key not in PLAIN)
+    if key in PLAIN:
+        return digits_of(halves)
+    digits = digits_of(halves, error=True, percent=True)
+    decimals = max(digits.decimals, 1)
+    return replace(digits, decimals=decimals, end_decimals=max(digits.end_decimals, 1))
 
 
 # ---------------------------------------------------------------------------------------- headline
 
 
-def headline(facts: Facts, n_calibrators: int = 1) -> Verdict:
+def detector_headline(facts: DetectorFacts, n_calibrators: int = 1) -> Verdict:
     """Say in one sentence what to do with the scores, naming the calibrator among several."""
     after, error = facts.after, facts.error
     target = TARGETS[after.target]
@@ -259,7 +263,7 @@ def headline(facts: Facts, n_calibrators: int = 1) -> Verdict:
     return _verdict(case, **parameters)
 
 
-def _case(facts: Facts) -> str:
+def _case(facts: DetectorFacts) -> str:
     """Return which of the headlines the numbers call for."""
     error, change = facts.error, facts.error.change
     if math.isnan(error.value):
@@ -301,19 +305,19 @@ def _means(model: DetectionModelReport) -> str:
 # ----------------------------------------------------------------------------------------- bullets
 
 
-def bullets(facts: Facts) -> list[Verdict]:
+def detector_bullets(facts: DetectorFacts) -> list[Verdict]:
     """Say what the headline rests on, what got worse, and what was left out."""
     if math.isnan(facts.error.value):
         return [_kept(facts)]
     found = [_effect(facts)]
     if facts.stars:
-        found = [joined(found[0].case, [*found, _also(facts)])]
+        found = [as_one(found[0].case, [*found, _also(facts)])]
     if facts.before is not None:
         found += _worse(facts)
     return [*found, _kept(facts)]
 
 
-def _effect(facts: Facts) -> Verdict:
+def _effect(facts: DetectorFacts) -> Verdict:
     """Say what the calibration error was, is, and would be by chance."""
     key = LEADING[facts.after.target][0]
     error, digits = facts.error, facts.digits(key)
@@ -340,7 +344,7 @@ def _effect(facts: Facts) -> Verdict:
     return _verdict("effect", rest=rest, **parameters)
 
 
-def _also(facts: Facts) -> Verdict:
+def _also(facts: DetectorFacts) -> Verdict:
     """Give a voice to every other measure beyond chance."""
     designed = [key for key in facts.stars if key not in facts.own_stars]
     if facts.unchanged or facts.worse:
@@ -352,7 +356,7 @@ def _also(facts: Facts) -> Verdict:
     return _verdict(case, measures=listed([SHORT[key] for key in facts.own_stars]), **names)
 
 
-def _worse(facts: Facts) -> list[Verdict]:
+def _worse(facts: DetectorFacts) -> list[Verdict]:
     """Say what rose beyond noise, by design and else."""
     after = facts.after
     designed = [key for key in facts.risen if facts.by_design(key)]
@@ -372,10 +376,10 @@ def _worse(facts: Facts) -> list[Verdict]:
     if others:
         changes = listed([facts.change(key) for key in others])
         found.append(_verdict("worse_too", changes=changes))
-    return [joined("worse", found)] if len(found) > 1 else found
+    return [as_one("worse", found)] if len(found) > 1 else found
 
 
-def _kept(facts: Facts) -> Verdict:
+def _kept(facts: DetectorFacts) -> Verdict:
     """Say what was left out, and what became of the accuracy."""
     after, before = facts.after, facts.before or facts.after
     if facts.before is None:
@@ -444,14 +448,14 @@ def others(
     return found + ([_verdict("behind", names=listed(behind), score=score)] if behind else [])
 
 
-def elsewhere(facts: Facts) -> Verdict:
+def elsewhere(facts: DetectorFacts) -> Verdict:
     """Say what a calibrator of another target or operating point does to its raw scores."""
-    found = headline(facts)
+    found = detector_headline(facts)
     text = Verdict(found.case, found.template, {**found.parameters, "design": ""}).text
     return _verdict("elsewhere", name=facts.name, text=text[:1].lower() + text[1:])
 
 
-def joined(case: str, verdicts: Sequence[Verdict]) -> Verdict:
+def as_one(case: str, verdicts: Sequence[Verdict]) -> Verdict:
     """Return several sentences as one."""
     return Verdict(case, "{text}", {"text": " ".join(one.text for one in verdicts)})
 

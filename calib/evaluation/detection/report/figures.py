@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from calib._documents import document as doc
 from calib._documents.document import Drawing, Line, Mark, Rect, Text
 from calib._documents.panels import Panel, Scale, sign
-from calib.evaluation.detection.report.answer import Facts
+from calib.evaluation.detection.report.answer import DetectorFacts
 from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
 
 #: Cells with fewer detections stay grey.
@@ -20,7 +20,7 @@ _SIDE, _LEFT, _TOP = 200.0, 26.0, 6.0
 _OVER, _UNDER = np.array([178, 24, 43]), np.array([33, 102, 172])
 
 
-def figure_pair(facts: Facts) -> doc.Figures | None:
+def outcome_panels(facts: DetectorFacts) -> doc.Figures | None:
     """Return score against overlap and against being right; nothing without detections."""
     after, before = facts.after, None if facts.unchanged else facts.before
     models = [model for model in (before, after) if model is not None]

@@ -16,10 +16,10 @@ from calib.evaluation.detection.report.answer import (
     OF_TARGET,
     OTHER,
     SHORT,
-    Facts,
+    DetectorFacts,
+    detector_digits,
     direction,
     is_unchanged,
-    measure_digits,
     thresholds,
 )
 from calib.evaluation.detection.report.records import (
@@ -45,21 +45,25 @@ _ASIDES = {
     "position_calibration_error": "the same over score, centre and size",
     LRP: "localisation, false and missed boxes",
 }
+_SHORT = {"position_calibration_error": "D-ECE place"}
+#: Room on both sides of the numbers of a picture, in their range.
 _MARGIN = 0.08
 
 
 # ------------------------------------------------------------------------------ table of the answer
 
 
-def answer_table(facts: Facts) -> doc.Table:
+def answer_table(facts: DetectorFacts) -> doc.Table:
     """Return measures in rows, before and after; of one set of scores its numbers alone."""
     level = f"{100 * facts.confidence_level:g} % interval"
     single = facts.unchanged
     after = "Raw" if facts.before is None else facts.name
     columns = [doc.Column("Measure", kind="text")]
-    columns += [] if single else [doc.Column("Raw", "chance", essential=False)]
+    columns += (
+        [] if single else [doc.Column("Raw", "chance", essential=False, short="Raw (chance)")]
+    )
     columns += [
-        doc.Column(after, "chance"),
+        doc.Column(after, "chance", short="Value (chance)" if single else "After (chance)"),
         doc.Column(
             "Picture" if single else "Before, after",
             "" if single else "hollow, filled",
@@ -77,7 +81,7 @@ def answer_table(facts: Facts) -> doc.Table:
     return doc.Table(columns, [doc.Group(rows)])
 
 
-def legend(facts: Facts) -> list[doc.Block]:
+def signs_of(facts: DetectorFacts) -> list[doc.Block]:
     """Return what the signs of the table mean, for a page and for a terminal."""
     bars = "" if facts.unchanged else ", upper bar before, lower bar after"
     return [
@@ -96,12 +100,14 @@ def legend(facts: Facts) -> list[doc.Block]:
     ]
 
 
-def _measure_row(facts: Facts, key: str) -> list[doc.Cell]:
+def _measure_row(facts: DetectorFacts, key: str) -> list[doc.Cell]:
     """Return a measure before and after, its picture, its change and what that means."""
     after, digits = facts.after.measures[key], facts.digits(key)
     aside = _ASIDES[key].format(right=f"overlap {facts.after.precision_iou:g}")
     unit = digits.unit.strip() or digits.scale
-    first = doc.Cell(SHORT[key][:1].upper() + SHORT[key][1:], f"{aside}, {unit}" if unit else aside)
+    title = SHORT[key][:1].upper() + SHORT[key][1:]
+    short = f"{_SHORT.get(key, title)} {unit}".strip()
+    first = doc.Cell(title, f"{aside}, {unit}" if unit else aside, short=short)
     last = value_cell(after, digits)
     if facts.before is None or facts.unchanged:
         return [first, last, doc.Cell("", glyphs=_glyphs([after]))]
@@ -138,7 +144,7 @@ def _change_cell(measure: DetectionMeasure, digits: Digits) -> doc.Cell:
     return doc.Cell(digits.change(change.value), interval=ends)
 
 
-def _so(facts: Facts, key: str) -> doc.Cell:
+def _so(facts: DetectorFacts, key: str) -> doc.Cell:
     """Return a change in words."""
     measure = facts.after.measures[key]
     if measure.change is None or math.isnan(measure.change.value):
@@ -209,7 +215,7 @@ def calibrators_table(
     keys = (LEADING[target][1], *(LEADING[one][0] for one in (target, OTHER[target])))
     shown = [key for key in keys if all(key in model.measures for model in models.values())]
     every = {key: [model.measures[key] for model in models.values()] for key in shown}
-    digits = {key: measure_digits(key, found) for key, found in every.items()}
+    digits = {key: detector_digits(key, found) for key, found in every.items()}
     columns = [doc.Column("Scores", kind="text")]
     for key in shown:
         title = SHORT[key][:1].upper() + SHORT[key][1:]
@@ -248,7 +254,7 @@ def _level(ranking: Ranking | None, names: Sequence[str], name: str) -> str:
 # ------------------------------------------------------------------------------------------- folds
 
 
-def definitions(facts: Facts) -> doc.Definitions:
+def words_of(facts: DetectorFacts) -> doc.Definitions:
     """Return what the words and the signs of a report mean."""
     right = f"overlap {facts.after.precision_iou:g}"
     pairs = [
@@ -287,7 +293,7 @@ def definitions(facts: Facts) -> doc.Definitions:
     return doc.Definitions(pairs)
 
 
-def all_numbers(
+def numbers_table(
     titles: Mapping[str, str], models: Mapping[str, DetectionModelReport], confidence_level: float
 ) -> doc.Table:
     """Return every number of every set of scores."""
@@ -303,7 +309,7 @@ def all_numbers(
     groups = []
     for key, title in titles.items():
         of = {name: model.measures[key] for name, model in models.items() if key in model.measures}
-        digits = measure_digits(key, list(of.values()))
+        digits = detector_digits(key, list(of.values()))
         rows = [_number_row(name, one, digits) for name, one in of.items()]
         groups.append(doc.Group(rows, f"{title}, {digits.scale}" if digits.scale else title))
     return doc.Table(columns, groups)
@@ -397,7 +403,7 @@ def _listed_classes(table: ClassTable) -> tuple[list[int], str]:
     )
 
 
-def classes_fold(of: str, table: ClassTable, target: str) -> doc.Fold:
+def score_gaps_fold(of: str, table: ClassTable, target: str) -> doc.Fold:
     """Return mean scores and outcomes class by class, before and after; `of` ends the title."""
     listed, said = _listed_classes(table)
     outcome, title = (

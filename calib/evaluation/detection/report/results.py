@@ -11,7 +11,7 @@ from calib._documents import document as doc
 from calib._documents import latex
 from calib._documents.documented import Documented
 from calib.evaluation.detection.report import answer, figures, page
-from calib.evaluation.detection.report.answer import Facts
+from calib.evaluation.detection.report.answer import DetectorFacts
 from calib.evaluation.detection.report.records import (
     ClassTable,
     DetectionModelReport,
@@ -195,10 +195,10 @@ class DetectionReport(Documented):
         clean = [name for name in ranked if not self._facts(name).error.is_beyond_floor]
         return next(iter(clean), ranked[0])
 
-    def _facts(self, name: str) -> Facts:
+    def _facts(self, name: str) -> DetectorFacts:
         after = self.models[name]
         before = None if after.baseline is None else self.models[after.baseline]
-        return Facts(name, after, before, self.per_class.get(name), self.confidence_level)
+        return DetectorFacts(name, after, before, self.per_class.get(name), self.confidence_level)
 
     @property
     def answer(self) -> list[doc.Verdict]:
@@ -206,16 +206,16 @@ class DetectionReport(Documented):
         first, *rest = self.groups
         chosen = self._best_of(first)
         facts = self._facts(chosen)
-        headline = answer.headline(facts, len(self.groups[first]))
-        found = answer.bullets(facts)
+        headline = answer.detector_headline(facts, len(self.groups[first]))
+        found = answer.detector_bullets(facts)
         if facts.classes is not None:
-            found[-1] = answer.joined("kept", [found[-1], answer.thresholds(facts.classes)])
+            found[-1] = answer.as_one("kept", [found[-1], answer.thresholds(facts.classes)])
         beside = answer.others(
             self.rankings.get(first), self.groups[first], chosen, facts.after.target
         )
         beside += [answer.elsewhere(self._facts(self._best_of(raw))) for raw in rest]
         if beside:
-            found.append(answer.joined("others", beside))
+            found.append(answer.as_one("others", beside))
         return [headline, *found]
 
     @property
@@ -236,7 +236,9 @@ class DetectionReport(Documented):
         text : str
         """
         facts = self._facts(model)
-        return " ".join(one.text for one in [answer.headline(facts), *answer.bullets(facts)])
+        return " ".join(
+            one.text for one in [answer.detector_headline(facts), *answer.detector_bullets(facts)]
+        )
 
     # ------------------------------------------------------------------------------------ outputs
 
@@ -373,15 +375,15 @@ class DetectionReport(Documented):
         chosen = self.recommended
         facts = self._facts(chosen)
         headline, *bullets = self.answer
-        table: list[doc.Block] = [page.answer_table(facts), *page.legend(facts)]
+        table: list[doc.Block] = [page.answer_table(facts), *page.signs_of(facts)]
         several = len(self.per_class) > 1
         if several:
             ranked = page.calibrators_table(self.models, self.groups, self.rankings, chosen)
-            table = [ranked, *page.legend(facts)[1:], doc.Fold(f"{chosen} against raw", table)]
-        pair = figures.figure_pair(facts)
+            table = [ranked, *page.signs_of(facts)[1:], doc.Fold(f"{chosen} against raw", table)]
+        pair = figures.outcome_panels(facts)
         blocks = [*table, *([] if pair is None else [pair])]
-        blocks.append(doc.Fold("How to read this", [page.definitions(facts)]))
-        numbers = page.all_numbers(self.titles, self.models, self.confidence_level)
+        blocks.append(doc.Fold("How to read this", [page.words_of(facts)]))
+        numbers = page.numbers_table(self.titles, self.models, self.confidence_level)
         blocks.append(doc.Fold("All numbers", [numbers], "debiased, intervals, changes"))
         if several:
             remarks = [doc.Remark(name, self.verdict(name)) for name in self.models]
@@ -401,7 +403,7 @@ class DetectionReport(Documented):
     def _class_folds(self, name: str) -> list[doc.Fold]:
         classes, of = self.per_class[name], f" of {name}" if len(self.per_class) > 1 else ""
         return [
-            page.classes_fold(of, classes, self.models[name].target),
+            page.score_gaps_fold(of, classes, self.models[name].target),
             page.thresholds_fold(of, classes),
         ]
 
