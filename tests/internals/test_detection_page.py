@@ -207,7 +207,7 @@ def test_the_table_says_what_a_change_means() -> None:
     assert (before.beyond, after.beyond) == (True, True)
     assert 0 < after.dot < before.dot < 1
     assert first[4].interval == "-2.3 to -0.9"
-    assert [column.title for column in page.without_pictures(table).columns] == [
+    assert [column.title for column in page.paper_table(table).columns] == [
         title for title in titles if title != "Before, after"
     ]
 
@@ -264,7 +264,9 @@ def test_folds_hold_classes_thresholds_and_counts() -> None:
     given, below, ignored, counted = (int(cell.text.replace(",", "")) for cell in counts[1:5])
     assert given == below + ignored + counted == report.n_detections
     assert report.to_dict()["answer"][0]["text"] == report.headline
-    assert "hollow, filled" not in report.to_latex()
+    latex = report.to_latex()
+    assert "hollow, filled" not in latex
+    assert r"{\scriptsize (" in latex
 
 
 def test_one_threshold_for_all_classes_needs_no_table() -> None:

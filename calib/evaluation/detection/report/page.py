@@ -190,18 +190,23 @@ def _glyphs(measures: Sequence[DetectionMeasure]) -> list[doc.Glyph]:
     ]
 
 
-def without_pictures(table: doc.Table) -> doc.Table:
-    """Return a table without the columns that hold nothing but pictures."""
+def paper_table(table: doc.Table) -> doc.Table:
+    """Return a table without its pictures, what they show in brackets beside the numbers."""
     shown = [
         place
         for place in range(len(table.columns))
         if not any(row[place].glyphs for group in table.groups for row in group.rows)
     ]
     groups = [
-        replace(group, rows=[[row[place] for place in shown] for row in group.rows])
+        replace(group, rows=[[_in_brackets(row[place]) for place in shown] for row in group.rows])
         for group in table.groups
     ]
     return replace(table, columns=[table.columns[place] for place in shown], groups=groups)
+
+
+def _in_brackets(cell: doc.Cell) -> doc.Cell:
+    beside = cell.interval or cell.chance
+    return replace(cell, aside=f"({beside})", interval="", chance="") if beside else cell
 
 
 def calibrators_table(
@@ -345,10 +350,18 @@ def counts(
     n_detections: int,
 ) -> list[doc.Block]:
     """Return what was left out and what counts, and average precision."""
-    columns = (
-        "Scores", "Given", "Below thresholds", "Neither right nor wrong", "Count",
-        "Of classes without a box", "In cells %", "Mean score", "Mean overlap", "Right %",
-    )  # fmt: skip
+    columns = [
+        doc.Column("Scores", kind="text"),
+        doc.Column("Given"),
+        doc.Column("Below thresholds", short="Below"),
+        doc.Column("Neither right nor wrong", short="Ignored"),
+        doc.Column("Count"),
+        doc.Column("Of classes without a box", short="No box"),
+        doc.Column("In cells %", short="Cells %"),
+        doc.Column("Mean score", short="Score"),
+        doc.Column("Mean overlap", short="Overlap"),
+        doc.Column("Right %"),
+    ]
     rows, precision = [], []
     for name, model in models.items():
         below = n_detections - model.n_kept - model.n_ignored
@@ -379,7 +392,7 @@ def counts(
             f"share in cells of score, centre and size that hold enough. {lost}",
             "soft",
         ),
-        doc.plain_table(columns, {"": rows}),
+        _table(columns, rows),
         doc.plain_table(
             ("Scores", "AP", "AP50", "AP75"),
             {"": precision},
@@ -429,13 +442,13 @@ def score_gaps_fold(of: str, table: ClassTable, target: str) -> doc.Fold:
     columns = [
         doc.Column("Class", kind="text"),
         doc.Column("Boxes"),
-        doc.Column("Kept", essential=False),
-        doc.Column(title),
-        doc.Column("Score before", essential=False),
-        doc.Column("Score after", essential=False),
-        doc.Column("Gap before", "points"),
+        doc.Column("Kept", essential=False, terminal="none"),
+        doc.Column(title, short=title.removeprefix("Mean ")),
+        doc.Column("Score before", essential=False, short="Raw"),
+        doc.Column("Score after", essential=False, short="After"),
+        doc.Column("Gap before", "points", short="Gap raw"),
         doc.Column("Gap after", "points"),
-        doc.Column("LRP before", essential=False),
+        doc.Column("LRP before", essential=False, terminal="none"),
         doc.Column("LRP after", essential=False),
         doc.Column("Map", kind="text", essential=False),
     ]

@@ -332,7 +332,7 @@ class DetectionReport(Documented):
             Each a ``tabular`` with the rules of the package booktabs.
         """
         document = self.document()
-        tables = [page.without_pictures(table) for table in document.tables()]
+        tables = [page.paper_table(table) for table in document.tables()]
         return latex.latex_of(replace(document, blocks=tables))
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
