@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 #: Decimals beyond which numbers are shown in units of a power of ten.
 _MOST_DECIMALS = 4
+#: From here on, and below its inverse, numbers are printed with an exponent.
+_LARGE = 1e9
 #: Leading digits up to which two digits are shown of an error or of an end.
 _TWO_DIGITS = 3.5
 
@@ -61,6 +63,8 @@ def printed(number: float, decimals: int) -> str:
         return "inf" if number > 0 else "-inf"
     if number == 0:
         return "0"
+    if not 1 / _LARGE < abs(number) < _LARGE:
+        return f"{number:.3g}"
     text = f"{number:,.{max(decimals, 0)}f}"
     if not text.strip("-0.,"):
         return f"{number:.{1 - _place(abs(number))}f}"

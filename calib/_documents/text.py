@@ -173,13 +173,14 @@ def _right(text: str, width: int) -> str:
 def _table(table: doc.Table, everything: bool) -> list[str]:
     """Return title, header and rows of a table; it is told less where only that makes it fit."""
     brief = [column.terminal != "none" for column in table.columns]
-    forms = [[True] * len(brief)] if everything else []
+    every = [True] * len(brief)
+    forms = [(every, True), (every, False), (brief, True)] if everything else []
     lines: list[str] = []
-    for shown in [*forms, brief]:
+    for shown, asides in [*forms, (brief, False)]:
         for gap in (2, 1):
-            fitting = _aligned(table, shown, gap, everything)
+            fitting = _aligned(table, shown, gap, everything, asides)
             lines = fitting if gap == 2 else lines
-            if max(map(columns_of, fitting)) <= WIDTH:
+            if _fits(fitting):
                 return _grouped(table, fitting)
     return _grouped(table, lines)
 
@@ -197,8 +198,10 @@ def _grouped(table: doc.Table, aligned: list[str]) -> list[str]:
     return lines
 
 
-def _aligned(table: doc.Table, shown: Sequence[bool], gap: int, everything: bool) -> list[str]:
-    """Return the titles and the rows, in columns as wide as their cells."""
+def _aligned(
+    table: doc.Table, shown: Sequence[bool], gap: int, everything: bool, titled: bool
+) -> list[str]:
+    """Return the titles, what is below them if `titled`, and the rows, in aligned columns."""
     columns = []
     for place, column in enumerate(table.columns):
         if not shown[place]:
@@ -210,7 +213,7 @@ def _aligned(table: doc.Table, shown: Sequence[bool], gap: int, everything: bool
             texts = [_title(column), *(_clean(cell.text) for cell in cells)]
         else:
             texts = _numbers(column, cells, table.room(place)[0], everything)
-        asides = [column.aside] if everything and _has_asides(table, shown) else []
+        asides = [column.aside] if titled and _has_asides(table, shown) else []
         columns.append([texts[0], *map(_beside, asides), *texts[1:]])
     return _lines_of(columns, gap)
 
@@ -225,9 +228,7 @@ def _lines_of(columns: Sequence[Sequence[str]], gap: int) -> list[str]:
 
 
 def _has_asides(table: doc.Table, shown: Sequence[bool]) -> bool:
-    return any(
-        column.aside and seen for column, seen in zip(table.columns, shown, strict=True)
-    )
+    return any(column.aside and seen for column, seen in zip(table.columns, shown, strict=True))
 
 
 def _beside(aside: str) -> str:
@@ -276,25 +277,23 @@ def _comparison(table: doc.Table) -> list[str]:
     few = len(rows) <= MOST_ROWS
     parts = _ranges_below(rows) if few else [""]
     names = _marked_names(rows, parts)
-    every = [place for place in range(1, len(table.columns))]
+    every = list(range(1, len(table.columns)))
     some = [place for place in every if table.columns[place].terminal != "none"]
     columns = {
         place: _measure(table.columns[place], [row[place] for row in rows], parts, few)
         for place in every
     }
-    for places in [every, some] if few else [some]:
-        lines = next(
-            (
-                lines
-                for gap in (2, 1)
-                if max(map(columns_of, lines := _beside_names(names, columns, places, gap)))
-                <= WIDTH
-            ),
-            None,
-        )
-        if lines is not None:
-            words = [] if few else [_brief(row[0].aside) for row in rows]
-            return _divided(table, _with_words(lines, words), len(parts))
+    words = [] if few else [_brief(row[0].aside) for row in rows]
+    fitting = [
+        lines
+        for places in ([every, some] if few else [some])
+        for gap in (2, 1)
+        if _fits(lines := _beside_names(names, columns, places, gap))
+    ]
+    if fitting:
+        worded = (_with_words(lines, words) for lines in fitting)
+        lines = next((lines for lines in worded if lines), fitting[0])
+        return _divided(table, lines, len(parts))
     blocks_below = _pieces(names, columns, some)
     return [line for lines in blocks_below for line in _divided(table, lines, len(parts))]
 
@@ -385,17 +384,17 @@ def _beside_names(
 
 
 def _with_words(lines: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return the lines with words behind them, if there is room for their title."""
-    if not any(words):
-        return list(lines)
-    wanted = max(map(columns_of, [_WORDS, *words]))
-    width = max(map(columns_of, lines))
-    gap = 2 if width + 2 + wanted <= WIDTH else 1
-    room = WIDTH - width - gap
-    if room < len(_WORDS):
-        return list(lines)
+    """Return the lines with words behind them; nothing if there is no room for their title."""
+    room = WIDTH - max(map(columns_of, lines)) - 1
+    if not any(words) or room < len(_WORDS):
+        return []
     texts = [_WORDS, *(_cut(text, room, "...") for text in words)]
-    return _lines_of([lines, texts], gap)
+    return _lines_of([lines, texts], 2 if _fits(_lines_of([lines, texts], 2)) else 1)
+
+
+def _fits(lines: Sequence[str]) -> bool:
+    """Return whether no line is wider than a terminal."""
+    return max(map(columns_of, lines)) <= WIDTH
 
 
 def _brief(words: str) -> str:
@@ -413,7 +412,7 @@ def _pieces(
     for place in places:
         together = [*pieces[-1], place] if pieces else []
         lines = _beside_names(names, columns, together, 1) if together else []
-        if lines and max(map(columns_of, lines)) <= WIDTH:
+        if lines and _fits(lines):
             pieces[-1] = together
         else:
             pieces.append([place])

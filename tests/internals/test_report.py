@@ -10,7 +10,6 @@ from calib.evaluation import (
     binned_calibration_table,
     calibration_report,
 )
-from calib.evaluation.proper.losses import zero_floor
 from calib.evaluation.report.diagnosis import deviating_ranges
 from tests.support.reports import MEASURES, simulate, two_models
 
@@ -29,12 +28,16 @@ def test_blocks_do_not_matter(rng: np.random.Generator, monkeypatch: pytest.Monk
 def test_probability_zero_on_the_label_is_cut_and_reported() -> None:
     p = np.array([[1.0, 0.0], [1e-30, 1 - 1e-30], [0.5, 0.5]])
     report = calibration_report([1, 0, 0], p, n_resamples=10)
-    expected = -(np.log(zero_floor(p.dtype)) + np.log(1e-30) + np.log(0.5)) / 3
+    expected = -(np.log(np.finfo(np.float32).tiny) + np.log(1e-30) + np.log(0.5)) / 3
     assert report.models["model"].measures["log_loss"].value == pytest.approx(expected)
     assert report.models["model"].n_impossible == 1
     assert "Samples whose label had probability 0: 1;" in report.verdict("model")
-    assert zero_floor(np.dtype(np.float64)) == zero_floor(np.dtype(np.float32))
-    assert zero_floor(np.dtype(np.float16)) == pytest.approx(6e-8, rel=0.01)
+    for dtype, floor in ((np.float32, np.finfo(np.float32).tiny), (np.float16, 6e-8)):
+        halves = np.array([[1.0, 0.0], [0.5, 0.5]], dtype=dtype)
+        found = calibration_report([1, 0], halves, n_resamples=2).models["model"].measures
+        assert found["log_loss"].value == pytest.approx(
+            -(np.log(floor) + np.log(0.5)) / 2, rel=1e-3
+        )
 
 
 def test_calibrated_samples_seldom_yield_a_range() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._documents.digits import Digits, digits_of
 from calib._documents.document import Verdict
-from calib.evaluation.report.diagnosis import ECE, SHORT, Diagnosis, directions, listed, some
+from calib.evaluation.report.diagnosis import ECE, SHORT, Diagnosis, directions, enumerated, some
 from calib.evaluation.report.records import ERRORS, MAIN, Comparison, MeasureResult, ModelReport
 
 #: An error of a top label that would matter: a sample that cannot exclude it says too little.
@@ -257,7 +257,7 @@ def _alone(facts: Facts) -> Verdict:
         )
         return _verdict(
             "off_binary" if binary else "off",
-            phrase=f"{subject} {listed([found.place for found in largest])}",
+            phrase=f"{subject} {enumerated([found.place for found in largest])}",
             claimed=facts.share(claimed),
             observed=facts.share(observed),
         )
@@ -288,7 +288,7 @@ def bullets(facts: Facts) -> list[Verdict]:
     out = [_effect(facts)]
     impossible = [name for name, result in models.items() if result.n_impossible]
     if impossible:
-        out.append(_verdict("impossible", names=listed(some(impossible))))
+        out.append(_verdict("impossible", names=enumerated(some(impossible))))
     if facts.starred(chosen):
         out.append(_rest(facts))
     behind = [name for name in comparison.order if name not in comparison.candidates]
@@ -378,7 +378,7 @@ def _worse(comparison: Comparison) -> str:
         if shown:
             groups.setdefault(shown, []).append(name)
     return "; ".join(
-        f"{listed(some(names))} ({', '.join(SHORT[key] for key in keys)})"
+        f"{enumerated(some(names))} ({', '.join(SHORT[key] for key in keys)})"
         for keys, names in groups.items()
     )
 
@@ -468,7 +468,7 @@ def _ties(facts: Facts, names: Sequence[str], chosen: str) -> str:
     differ = any(facts.starred(name) != facts.starred(chosen) for name in names)
     where = f" in {facts.criterion}" if differ else ""
     verb = "is" if len(names) == 1 else "are"
-    return f"; {listed(some(names))} {verb} not distinguishable from it{where}"
+    return f"; {enumerated(some(names))} {verb} not distinguishable from it{where}"
 
 
 def _verdict(case: str, **parameters: str) -> Verdict:

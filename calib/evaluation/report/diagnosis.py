@@ -34,7 +34,7 @@ _OF_CLASSES = (ACE, *(name for name, measure in FURTHER.items() if measure.class
 MOST_NAMES = 3
 
 
-def listed(parts: Sequence[str]) -> str:
+def enumerated(parts: Sequence[str]) -> str:
     """Return words in a row."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
@@ -175,7 +175,7 @@ class Diagnosis(NamedTuple):
     def measures(self, view: str) -> str:
         """Return the starred measures as words in a row."""
         names = SHORT | _OF_EVENTS if view == "binary" else SHORT
-        return listed([names[key] for key in self.starred])
+        return enumerated([names[key] for key in self.starred])
 
 
 #: Directions without a place, of confidences and of probabilities of an event.

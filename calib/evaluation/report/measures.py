@@ -400,6 +400,8 @@ def _scatter(
     data = np.ones(cells.size) if values is None else values.ravel().astype(np.float64)
     pointer = np.arange(0, cells.size + 1, n_columns)
     matrix = csc_array((data, cells.ravel(), pointer), shape=(len(out), n_rows))
+    if len(out) > 2 * n_rows:  # a cache does not hold all sums: finish one after the other
+        matrix = matrix.tocsr()
     out += matrix @ counts
 
 

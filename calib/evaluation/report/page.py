@@ -209,11 +209,11 @@ def measures_table(facts: Facts) -> doc.Table:
         title, aside = _HEADINGS[key]
         digits, measure = facts.digits[key], result.measures[key]
         cell = measure_cell(key, measure, digits, _scale(facts, key))
-        asides = [text for text in (aside, digits.scale) if text]
+        name = f"{title}, {digits.scale}" if digits.scale else title
         unit = digits.unit
         rows.append(
             [
-                doc.Cell(title, ", ".join(asides)),
+                doc.Cell(name, aside),
                 doc.Cell(cell.text, mark=cell.mark, glyphs=cell.glyphs),
                 doc.Cell(f"{cell.interval}{unit}" if cell.interval else "unknown"),
                 doc.Cell(f"{cell.chance}{unit}"),

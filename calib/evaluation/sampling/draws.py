@@ -13,6 +13,7 @@ from calib._border.typing import (
     Float64Array,
     FloatArray,
     IntArray,
+    LabelArray,
 )
 
 #: What `uq` draws with, too.
@@ -24,7 +25,7 @@ MOST_COMPARED = 32
 COMPARED_SAMPLES = 1 << 12
 
 
-def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
+def draw_labels(proba: FloatArray, uniform: Float64Array) -> LabelArray:
     """Draw labels by inverting the cumulative probabilities.
 
     Parameters
@@ -47,7 +48,7 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
     return columns_passed(cumulative, uniform)
 
 
-def columns_passed(cumulative: Float64Array, number: Float64Array) -> IntArray:
+def columns_passed(cumulative: Float64Array, number: Float64Array) -> LabelArray:
     """Return how many columns, the last one left out, are at most a number.
 
     Parameters
@@ -66,7 +67,7 @@ def columns_passed(cumulative: Float64Array, number: Float64Array) -> IntArray:
         row = np.arange(n_samples)
         ascending = cumulative + row[:, None]  # as a whole, so that one search serves all rows
         found = np.searchsorted(ascending.ravel(), number + row, side="right") - row * n_columns
-        return np.minimum(found, n_columns - 1)
+        return np.asarray(np.minimum(found, n_columns - 1))
     passed = np.zeros(number.shape, dtype=np.uint8)
     for start in range(0, n_samples, COMPARED_SAMPLES):
         samples = slice(start, start + COMPARED_SAMPLES)

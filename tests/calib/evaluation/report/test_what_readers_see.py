@@ -249,6 +249,8 @@ def test_rare_events_are_counted_per_100_000() -> None:
     for form in forms[:3]:
         assert "per 100,000" in form
         assert not re.search(r"\d\.\d+e\+\d", form)
+    for form in forms[:3]:  # numbers beyond four decimals name their unit
+        assert "Brier score, x 1e-3" in form
     high = report.models["model"].measures["expected_calibration_error"].high
     assert f"is at most {1e5 * high:.0f} per 100,000" in forms.text
 
