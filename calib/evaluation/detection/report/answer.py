@@ -15,7 +15,7 @@ from calib.evaluation.detection.report.records import (
     DetectionMeasure,
     DetectionModelReport,
 )
-from calib.evaluation.report.diagnosis import listed
+from calib.evaluation.report.diagnosis import enumerated
 from calib.evaluation.report.ranking import Ranking
 
 #: Measures that are shown as they are; all others in per cent.
@@ -255,11 +255,11 @@ def detector_headline(facts: DetectorFacts, n_calibrators: int = 1) -> Verdict:
         share = 100 * (1 - left(error) / begun)
         parameters["share"] = f"{min(max(share, 0.0), 100.0):.0f}"
     if case == "closer_left":
-        parameters["starred"] = listed([SHORT[key] for key in facts.own_stars])
+        parameters["starred"] = enumerated([SHORT[key] for key in facts.own_stars])
         parameters["still"] = "still shows" if len(facts.own_stars) == 1 else "still show"
     if case in ("closer_score", "mixed", "worse"):
         moved = [key for key in LEADING[after.target] if direction(after.measures[key])]
-        parameters["changes"] = listed([facts.change(key) for key in moved])
+        parameters["changes"] = enumerated([facts.change(key) for key in moved])
     return _verdict(case, **parameters)
 
 
@@ -348,12 +348,12 @@ def _also(facts: DetectorFacts) -> Verdict:
     """Give a voice to every other measure beyond chance."""
     designed = [key for key in facts.stars if key not in facts.own_stars]
     if facts.unchanged or facts.worse:
-        return _verdict("also", measures=listed([SHORT[key] for key in facts.stars]))
-    names = {"designed": listed([SHORT[key] for key in designed])} if designed else {}
+        return _verdict("also", measures=enumerated([SHORT[key] for key in facts.stars]))
+    names = {"designed": enumerated([SHORT[key] for key in designed])} if designed else {}
     if not facts.own_stars:
         return _verdict("only_by_design", **names)
     case = "also_by_design" if designed else "also"
-    return _verdict(case, measures=listed([SHORT[key] for key in facts.own_stars]), **names)
+    return _verdict(case, measures=enumerated([SHORT[key] for key in facts.own_stars]), **names)
 
 
 def _worse(facts: DetectorFacts) -> list[Verdict]:
@@ -363,7 +363,9 @@ def _worse(facts: DetectorFacts) -> list[Verdict]:
     others = [key for key in facts.risen if key not in designed]
     found = []
     if designed:
-        changes = listed([_capital(facts.change(designed[0])), *map(facts.change, designed[1:])])
+        changes = enumerated(
+            [_capital(facts.change(designed[0])), *map(facts.change, designed[1:])]
+        )
         case, than = "rises_right", ""
         if after.target == "iou":
             case = "rises_overlap"
@@ -374,7 +376,7 @@ def _worse(facts: DetectorFacts) -> list[Verdict]:
         overlap = f"overlap {after.precision_iou:g}"
         found.append(_verdict(case, changes=changes, than=than, overlap=overlap))
     if others:
-        changes = listed([facts.change(key) for key in others])
+        changes = enumerated([facts.change(key) for key in others])
         found.append(_verdict("worse_too", changes=changes))
     return [as_one("worse", found)] if len(found) > 1 else found
 
@@ -444,8 +446,8 @@ def others(
     }
     level = [name for name, may in known.items() if may]
     behind = [name for name, may in known.items() if not may]
-    found = [_verdict("group", names=listed(level), score=score)] if level else []
-    return found + ([_verdict("behind", names=listed(behind), score=score)] if behind else [])
+    found = [_verdict("group", names=enumerated(level), score=score)] if level else []
+    return found + ([_verdict("behind", names=enumerated(behind), score=score)] if behind else [])
 
 
 def elsewhere(facts: DetectorFacts) -> Verdict:

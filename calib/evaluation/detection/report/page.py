@@ -443,7 +443,7 @@ def score_gaps_fold(of: str, table: ClassTable, target: str) -> doc.Fold:
         doc.Column("Class", kind="text"),
         doc.Column("Boxes"),
         doc.Column("Kept", essential=False, terminal="none"),
-        doc.Column(title, short=title.removeprefix("Mean ")),
+        doc.Column(title, short=title.removeprefix("Mean ").capitalize()),
         doc.Column("Score before", essential=False, short="Raw"),
         doc.Column("Score after", essential=False, short="After"),
         doc.Column("Gap before", "points", short="Gap raw"),
