@@ -6,6 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -119,15 +120,14 @@ for label in calibrator.classes_.tolist():
 # %% [markdown]
 # ## Did it help?
 #
-# Calibration and accuracy of the same detections, on images that the calibrator has not seen. Read
-# it in this order:
+# Calibration and accuracy of the same detections, on images that the calibrator has not seen. The
+# report opens with what to do; its measures are these:
 #
 # * **Squared error** of score against overlap is a proper score: lower is better, and it cannot be
-#   fooled.
+#   fooled. It ranks the calibrators.
 # * **LaECE** compares mean score with mean overlap bin by bin and class by class. It is never zero
-#   on finite data: the column *if calibrated* is what a perfectly calibrated detector shows with as
-#   many boxes. Only what is left without the part of chance can be repaired: *debiased*, the number
-#   that the interval holds.
+#   on finite data: *chance* is what a perfectly calibrated detector shows with as many boxes. Only
+#   what is left without it can be repaired; that number and its interval stand under *All numbers*.
 # * **LRP** and **AP** should hardly move: a map that keeps the order of the scores within a class
 #   finds the same boxes. Isotonic maps have flat pieces; the ties cost a little AP.
 # * **D-ECE** asks for the share of boxes that are right at an overlap of 0.5. Scores that mean

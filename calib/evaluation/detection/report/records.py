@@ -27,7 +27,7 @@ class DetectionMetricInterval(MeasureResult):
         floor, ``low`` and ``high`` bound what chance explains. NaN where the question makes no
         sense: for the localisation recall precision error, and for callables.
     p_value, debiased_limit : float
-        NaN; a detection metric has its range alone.
+        Not known of detections: NaN.
     """
 
     @property

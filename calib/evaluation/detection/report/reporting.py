@@ -20,6 +20,7 @@ from calib.evaluation.detection.average_precision_coco import average_precision
 from calib.evaluation.detection.image_intervals import Draws, chance_of, changed, draw, measured
 from calib.evaluation.detection.metrics import METRICS, Plan
 from calib.evaluation.detection.report import measures as measures
+from calib.evaluation.detection.report.answer import LEADING
 from calib.evaluation.detection.report.protocol import (
     ScoreSet,
     named,
@@ -33,6 +34,7 @@ from calib.evaluation.detection.report.records import (
     ReliabilityBins,
 )
 from calib.evaluation.detection.report.results import DetectionReport
+from calib.evaluation.report.ranking import Ranking, rank
 from calib.warnings import NothingToMeasureWarning
 
 
@@ -84,8 +86,8 @@ def detection_report(
     Returns
     -------
     report : DetectionReport
-        Prints as a table; ``to_frame()``, ``per_class_frame()``, ``to_dict()``, ``to_html(path)``
-        and ``plot()`` give it in other forms.
+        Prints what to do and why; ``details()``, ``to_frame()``, ``per_class_frame()``,
+        ``to_dict()``, ``to_html(path)``, ``to_latex()`` and ``plot()`` give it in other forms.
 
     Raises
     ------
@@ -161,8 +163,8 @@ def detection_report(
     >>> error = report.models["platt"].measures["score_iou_squared_error"]
     >>> error.is_changed, error.change.value < 0
     (True, True)
-    >>> print(report.verdict("platt").split(" (")[0])
-    LaECE_0 falls from 25.3 % to 11.9 %
+    >>> print(report.headline.split(": ")[0])
+    Calibration brings scores closer to the overlap
     """
     check_tables(detections, ground_truth)
     confidence_level = check_fraction("confidence_level", confidence_level)
@@ -205,6 +207,7 @@ def detection_report(
                 detections, (sets[before], scores), (plans[before, lrp], plans[name, lrp])
             )
     _warn_of_nothing(models, n_truth)
+    rankings = _rankings(sets, found, draws, confidence_level)
     return DetectionReport(
         models=models,
         per_class=classes,
@@ -216,6 +219,7 @@ def detection_report(
         n_floor=n_floor,
         max_detections=max_detections,
         n_beyond_limit=measures.count_beyond(detections, max_detections),
+        rankings=rankings,
     )
 
 
@@ -242,6 +246,27 @@ def _measured(
             change = changed(plan, step, differences, confidence_level)
         ends = measured(plan, drawn, confidence_level, n_images, chance.get((name, key)))
         out[name][key] = DetectionMeasure(*ends, change=change)
+    return out
+
+
+def _rankings(
+    sets: Mapping[str, ScoreSet],
+    found: Mapping[str, dict[str, DetectionMeasure]],
+    draws: Mapping[tuple[str, str], Draws],
+    confidence_level: float,
+) -> dict[str, Ranking]:
+    """Compare the calibrators of the same raw scores by their proper score, on paired draws."""
+    out = {}
+    for raw, scores in sets.items():
+        names = [name for name, one in sets.items() if one.baseline == raw]
+        key = LEADING[scores.target][1]
+        if not names:
+            continue
+        values = np.array([found[name][key].value for name in names])
+        drawn = np.column_stack([draws[name, key].resampled for name in names])
+        drawn = drawn[~np.isnan(drawn).any(axis=1)]
+        if len(drawn) > 1 and not np.isnan(values).any():
+            out[raw] = rank(values, drawn, confidence_level)
     return out
 
 

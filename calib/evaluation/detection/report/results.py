@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from calib._border.optional import require
 from calib._documents import document as doc
+from calib._documents import latex
 from calib._documents.documented import Documented
-from calib.evaluation.detection.report import charts
+from calib.evaluation.detection.report import answer, figures, page
+from calib.evaluation.detection.report.answer import DetectorFacts
 from calib.evaluation.detection.report.records import (
     ClassTable,
-    DetectionMeasure,
     DetectionModelReport,
     numbers_of,
     plain,
     plain_fields,
 )
-from calib.evaluation.detection.report.verdicts import PLAIN, pair, verdict
+from calib.evaluation.report.ranking import Ranking
 from calib.evaluation.report.records import ERROR_NOTE
 
 #: Numbers of a model beside its measures.
 _NUMBERS = ("coverage", "ap", "ap50", "ap75", "n_kept", "n_ignored", "n_skipped")
-CLASS_NOTE = (
-    "Raw \N{RIGHTWARDS ARROW} calibrated. Score, IoU (0 for false positives) and precision are "
-    "means over the kept detections: a calibrated score should equal the IoU or the precision, "
-    "whichever it was fitted to."
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DetectionReport(Documented):
-    """Result of `detection_report`; printing it shows the table.
+    """Result of `detection_report`; printing it says what to do and shows why.
 
     Attributes
     ----------
@@ -51,6 +46,8 @@ class DetectionReport(Documented):
         Limit per image and class of average precision, and of nothing else.
     n_beyond_limit : int
         Detections beyond it, which average precision does not read.
+    rankings : dict of str to Ranking
+        Per raw scores, its calibrators compared by the proper score of their target.
     """
 
     models: dict[str, DetectionModelReport]
@@ -63,6 +60,7 @@ class DetectionReport(Documented):
     n_floor: int
     max_detections: int | None = 100
     n_beyond_limit: int = 0
+    rankings: dict[str, Ranking] = field(default_factory=dict)
 
     @property
     def titles(self) -> dict[str, str]:
@@ -98,16 +96,11 @@ class DetectionReport(Documented):
     @property
     def heading(self) -> str:
         """What was measured, in one line."""
-        level = f"{100 * self.confidence_level:g} %"
-        sampled = (
-            f"{level} intervals from {self.n_resamples:,} draws of images"
-            if self.n_resamples
-            else "no intervals, because a single image cannot be resampled"
-        )
+        images = f"{self.n_images:,} image{'' if self.n_images == 1 else 's'}"
+        kept = self.models[self.recommended].n_kept
         return (
-            f"{self.n_detections:,} detections, {self.n_truth:,} boxes, {self.n_images:,} "
-            f"image{'' if self.n_images == 1 else 's'}; {sampled}, floors from {self.n_floor:,} "
-            f"simulated detectors"
+            f"{images}, {self.n_truth:,} boxes, {self.n_detections:,} detections, {kept:,} at the "
+            "operating point"
         )
 
     @property
@@ -115,7 +108,15 @@ class DetectionReport(Documented):
         """What the columns mean, one sentence or two each."""
         several = len({model.baseline for model in self.models.values()} - {None}) > 1
         missing = any(model.position is None for model in self.models.values())
+        level = f"{100 * self.confidence_level:g} %"
+        sampled = (
+            f"{level} intervals from {self.n_resamples:,} draws of images, the same before and "
+            "after"
+            if self.n_resamples
+            else "No intervals, because a single image cannot be resampled"
+        )
         out = [
+            f"{sampled}; chance from {self.n_floor:,} simulated detectors whose scores are right.",
             "Raw: detections at or above the raw threshold of their class. Calibrated: of these, "
             "the ones at or above the calibrated threshold. The two squared errors take all "
             "detections that reach the raw threshold, so that every row judges the same boxes.",
@@ -162,6 +163,66 @@ class DetectionReport(Documented):
             )
         return out
 
+    # ------------------------------------------------------------------------------------- answer
+
+    @cached_property
+    def groups(self) -> dict[str, list[str]]:
+        """Calibrators by the name of the raw scores that they are compared with."""
+        found: dict[str, list[str]] = {
+            name: [] for name, model in self.models.items() if model.baseline is None
+        }
+        for name, model in self.models.items():
+            if model.baseline is not None:
+                found[model.baseline].append(name)
+        return found
+
+    @property
+    def recommended(self) -> str:
+        """Calibrator that the answer is about: of the first raw scores, the best by proper score.
+
+        Of those that cannot be told from the best, one without an error beyond chance if any.
+        """
+        return self._best_of(next(iter(self.groups)))
+
+    def _best_of(self, raw: str) -> str:
+        names: list[str] = self.groups[raw]
+        ranking = self.rankings.get(raw)
+        if not names:
+            return raw
+        if ranking is None:
+            return names[0]
+        ranked: list[str] = [names[place] for place in ranking.order if ranking.may_be_best[place]]
+        clean = [name for name in ranked if not self._facts(name).error.is_beyond_floor]
+        return next(iter(clean), ranked[0])
+
+    def _facts(self, name: str) -> DetectorFacts:
+        after = self.models[name]
+        before = None if after.baseline is None else self.models[after.baseline]
+        return DetectorFacts(name, after, before, self.per_class.get(name), self.confidence_level)
+
+    @property
+    def answer(self) -> list[doc.Verdict]:
+        """What to do, and its reasons: the headline and the bullets."""
+        first, *rest = self.groups
+        chosen = self._best_of(first)
+        facts = self._facts(chosen)
+        headline = answer.detector_headline(facts, len(self.groups[first]))
+        found = answer.detector_bullets(facts)
+        if facts.classes is not None:
+            found[-1] = answer.as_one("kept", [found[-1], answer.thresholds(facts.classes)])
+        beside = answer.others(
+            self.rankings.get(first), self.groups[first], chosen, facts.after.target
+        )
+        beside += [answer.elsewhere(self._facts(self._best_of(raw))) for raw in rest]
+        if beside:
+            found.append(answer.as_one("others", beside))
+        return [headline, *found]
+
+    @property
+    def findings(self) -> list[str]:
+        """The answer as sentences."""
+        return [verdict.text for verdict in self.answer]
+
     def verdict(self, model: str) -> str:
         """Say in a few sentences what the numbers of a model do and do not show.
 
@@ -174,9 +235,10 @@ class DetectionReport(Documented):
         -------
         text : str
         """
-        found = self.models[model]
-        raw = None if found.baseline is None else self.models[found.baseline]
-        return verdict(found, raw, self.per_class.get(model))
+        facts = self._facts(model)
+        return " ".join(
+            one.text for one in [answer.detector_headline(facts), *answer.detector_bullets(facts)]
+        )
 
     # ------------------------------------------------------------------------------------ outputs
 
@@ -207,6 +269,10 @@ class DetectionReport(Documented):
             }
             for name, model in self.models.items()
         }
+        out["answer"] = [
+            {"case": verdict.case, "text": verdict.text, **verdict.parameters}
+            for verdict in self.answer
+        ]
         out["per_class"] = {name: plain_fields(table) for name, table in self.per_class.items()}
         return out
 
@@ -257,6 +323,18 @@ class DetectionReport(Documented):
             parts.append(pandas.DataFrame({"model": [model] * len(table), **columns}))
         return pandas.concat(parts, ignore_index=True).set_index(["model", "label"])
 
+    def to_latex(self) -> str:
+        """Return the tables of the report for LaTeX, all of them.
+
+        Returns
+        -------
+        tables : str
+            Each a ``tabular`` with the rules of the package booktabs.
+        """
+        document = self.document()
+        tables = [page.paper_table(table) for table in document.tables()]
+        return latex.latex_of(replace(document, blocks=tables))
+
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Draw score against outcome of all models into one pair of axes.
 
@@ -294,70 +372,40 @@ class DetectionReport(Documented):
 
     def document(self) -> doc.Document:
         """Return the report as blocks, which the text, the page and the tables show."""
-        blocks: list[doc.Block] = [
-            *(doc.Remark(name, self.verdict(name)) for name in self.models),
-            self._measures(),
-            self._counts(),
-            *self._diagrams(),
-        ]
-        for name, table in self.per_class.items():
-            title = f"{name}: {len(table)} classes"
-            blocks.append(doc.Fold(title, [doc.Paragraph(CLASS_NOTE, "soft"), _classes(table)]))
-        return doc.Document("Detection report", self.heading, [*blocks, doc.Notes(self.notes)])
-
-    def _measures(self) -> doc.Table:
-        level = f"{100 * self.confidence_level:g} %"
-        columns = [
-            doc.Column("scores"),
-            doc.Column("value", weight="strong"),
-            doc.Column("debiased"),
-            doc.Column(f"{level} interval"),
-            doc.Column("if calibrated", f"({level} range)"),
-            doc.Column("change from raw", weight="strong"),
-        ]
-        groups = []
-        for key, title in self.titles.items():
-            rows = [
-                _measure_row(name, key, model.measures[key])
-                for name, model in self.models.items()
-                if key in model.measures
-            ]
-            groups.append(doc.Group(rows, title))
-        return doc.Table(columns, groups)
-
-    def _counts(self) -> doc.Table:
-        columns = ("scores", "Kept", "Ignored", "Coverage", "AP", "AP50", "AP75")
-        rows = []
-        for name, model in self.models.items():
-            shares = (model.coverage, model.ap, model.ap50, model.ap75)
-            percent = ("n/a" if np.isnan(share) else f"{100 * share:.2f}" for share in shares)
-            numbers = (name, f"{model.n_kept:,}", f"{model.n_ignored:,}", *percent)
-            rows.append(numbers)
-        title = "Counts at the operating point; shares and average precision of all detections in %"
-        return doc.plain_table(columns, {"": rows}, title)
-
-    def _diagrams(self) -> list[doc.Figures]:
+        chosen = self.recommended
+        facts = self._facts(chosen)
+        headline, *bullets = self.answer
+        table: list[doc.Block] = [page.answer_table(facts), *page.signs_of(facts)]
+        several = len(self.per_class) > 1
+        if several:
+            ranked = page.calibrators_table(self.models, self.groups, self.rankings, chosen)
+            table = [ranked, *page.signs_of(facts)[1:], doc.Fold(f"{chosen} against raw", table)]
+        pair = figures.outcome_panels(facts)
+        blocks = [*table, *([] if pair is None else [pair])]
+        blocks.append(doc.Fold("How to read this", [page.words_of(facts)]))
+        numbers = page.numbers_table(self.titles, self.models, self.confidence_level)
+        blocks.append(doc.Fold("All numbers", [numbers], "debiased, intervals, changes"))
+        if several:
+            remarks = [doc.Remark(name, self.verdict(name)) for name in self.models]
+            blocks.append(doc.Fold("In words", remarks))
+        counts = page.counts(self.models, self.per_class, self.n_detections)
+        blocks.append(doc.Fold("Counts and average precision", counts))
+        by_class = {name: self._class_folds(name) for name in self.per_class}
+        blocks += by_class.pop(chosen, [])
+        rest: list[doc.Block] = [fold for folds in by_class.values() for fold in folds]
+        blocks += [doc.Fold("Classes and thresholds of the others", rest)] if rest else []
         maps = {name: m.position for name, m in self.models.items() if m.position is not None}
-        limit = charts.colour_range(list(maps.values()))
-        both = (
-            doc.Figures(
-                "Score against outcome",
-                [charts.detection_diagram(name, model) for name, model in self.models.items()],
-                "A dot per bin of the score, all classes pooled, at mean score and mean outcome, "
-                "larger for more detections: overlap (0 for false positives), and share of true "
-                f"positives. Bars: {100 * self.confidence_level:g} % bootstrap intervals over "
-                "images, each bin by itself. Below, the share of detections per bin.",
-            ),
-            doc.Figures(
-                "Gap by position",
-                [charts.position_diagram(name, found, limit) for name, found in maps.items()],
-                "Mean score minus mean outcome by box centre, in points: red where scores promise "
-                "too much, blue where too little, grey with fewer than "
-                f"{charts.MIN_SAMPLES} detections. Small numbers: detections. A gap below twice "
-                "40\N{THIN SPACE}/\N{THIN SPACE}\N{SQUARE ROOT}n points may be chance.",
-            ),
-        )
-        return [block for block in both if block.figures]
+        if maps:
+            blocks.append(doc.Fold("Gap by position", [figures.position_maps(maps)]))
+        blocks.append(doc.Fold("How this was computed", [doc.Notes(self.notes)]))
+        return doc.Document("Detection report", self.heading, blocks, headline, bullets)
+
+    def _class_folds(self, name: str) -> list[doc.Fold]:
+        classes, of = self.per_class[name], f" of {name}" if len(self.per_class) > 1 else ""
+        return [
+            page.score_gaps_fold(of, classes, self.models[name].target),
+            page.thresholds_fold(of, classes),
+        ]
 
 
 def _overlaps(thresholds: list[float]) -> str:
@@ -366,63 +414,3 @@ def _overlaps(thresholds: list[float]) -> str:
     if distinct == [0.0]:
         return "any overlap"
     return "overlap " + " or ".join(f"{tau:g}" if tau else "> 0" for tau in distinct)
-
-
-def _measure_row(name: str, key: str, measure: DetectionMeasure) -> list[doc.Cell]:
-    """Return the numbers of a measure; nothing where there is none."""
-    scale, digits = (1.0, 4) if key in PLAIN else (100.0, 2)
-
-    def show(value: float, sign: str = "") -> str:
-        return "" if np.isnan(value) else f"{scale * value:{sign}.{digits}f}"
-
-    def within(low: float, high: float, sign: str = "") -> str:
-        ends = pair(show(low, sign), show(high, sign))
-        return ends and f"({ends})"
-
-    change, changed = measure.change, doc.Cell("")
-    if change is not None and change.value == change.low == change.high == 0:
-        changed = doc.Cell("none", ink="soft")
-    elif change is not None and not np.isnan(change.value):
-        mark = "!" if measure.is_changed else ""
-        changed = doc.Cell(show(change.value, "+"), within(change.low, change.high, "+"), mark)
-    return [
-        doc.Cell(name),
-        doc.Cell(show(measure.value) or "n/a", mark="*" if measure.is_beyond_floor else ""),
-        doc.Cell(show(measure.debiased)),
-        doc.Cell(pair(show(measure.low), show(measure.high))),
-        doc.Cell(show(measure.floor), within(measure.floor_low, measure.floor_high)),
-        changed,
-    ]
-
-
-def _classes(table: ClassTable) -> doc.Table:
-    """Return one row per class, raw and calibrated."""
-    columns = ["Class", "Boxes", "Kept", "Cutoff", "Score", "IoU", "Prec.", "LRP"]
-    any_shared = any(table.map_fallback) or table.threshold_fallback.any()
-    rows = []
-    for k, name in enumerate(table.name):
-        row = [
-            name,
-            f"{table.n_truth[k]:,}",
-            _both(f"{table.n_raw[k]:,}", f"{table.n_kept[k]:,}"),
-            _both(*map(_share, (table.threshold_raw[k], table.threshold_calibrated[k]))),
-            _both(*map(_share, (table.score_raw[k], table.score_calibrated[k]))),
-            _share(table.mean_iou[k]),
-            _share(table.precision[k]),
-            _both(*map(_share, (table.lrp_raw[k], table.lrp_calibrated[k]))),
-        ]
-        if any_shared:
-            pooled = {"map": table.map_fallback[k], "threshold": table.threshold_fallback[k]}
-            row.append(", ".join(what for what, shared in pooled.items() if shared))
-        rows.append(row)
-    columns += ["Pooled"] if any_shared else []
-    return doc.plain_table(columns, {"": rows})
-
-
-def _share(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2f}"
-
-
-def _both(before: str, after: str) -> str:
-    """Return both, or one if they are the same."""
-    return before if before == after else f"{before} \N{RIGHTWARDS ARROW} {after}"

@@ -161,13 +161,19 @@ def test_report_and_function_show_the_same_construction() -> None:
         assert shown.debiased == pytest.approx(again.debiased, abs=0.004)
         assert shown.high == pytest.approx(again.high, abs=0.012)
         assert shown.low == pytest.approx(again.low, abs=0.012)
-    text = str(report).splitlines()
-    head = next(line for line in text if "debiased" in line)
-    row = text[1 + next(k for k, line in enumerate(text) if line.startswith("D-ECE: "))]
+    titles = ["Scores", "Value", "Debiased", "95 % interval", "If calibrated", "Change from raw"]
+    table = next(
+        table
+        for table in report.document().tables()
+        if [column.title for column in table.columns] == titles
+    )
+    group = next(group for group in table.groups if group.title.startswith("D-ECE: "))
+    value, debiased, interval, floor = group.rows[0][1:5]
     measure = report.models["raw"].measures[DECE]
-    for name, number in (("value", measure.value), ("debiased", measure.debiased)):
-        assert f"{100 * number:.2f}" in row[head.index(name) - 3 :][:14]
-    assert f"{100 * measure.low:.2f} to {100 * measure.high:.2f}" in row
-    assert f"{100 * measure.floor:.2f} ({100 * measure.floor_low:.2f} to " in row
+    assert value.text == f"{100 * measure.value:.1f}"
+    assert debiased.text == f"{100 * measure.debiased:.1f}"
+    assert interval.text == f"{100 * measure.low:.1f} to {100 * measure.high:.1f}"
+    assert floor.text == f"{100 * measure.floor:.1f}"
+    assert floor.aside.startswith(f"({100 * measure.floor_low:.1f} to ")
     page = report._repr_html_()
-    assert page.index(">Value<") < page.index(">Debiased<") < page.index(">If calibrated ")
+    assert page.index(">Value<") < page.index(">Debiased<") < page.index(">If calibrated<")
