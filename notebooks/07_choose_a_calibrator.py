@@ -227,11 +227,13 @@ fig, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained", width_rati
 for row, name in enumerate(names):
     colour = "tab:red" if name == "auto" else "tab:blue"
     axes[0].scatter(100 * worse[row], mean[row], color=colour)
+    left = name in ("vector_scaling", "beta", "venn_abers")
     axes[0].annotate(
         name,
         (100 * worse[row], mean[row]),
-        xytext=(4, -10 if name in ("beta", "quadratic", "venn_abers") else 4),
+        xytext=(-4 if left else 4, -10 if name == "quadratic" else 4),
         textcoords="offset points",
+        ha="right" if left else "left",
         fontsize=8,
         color=colour,
     )
