@@ -83,7 +83,7 @@ for m, values in floor.items():
     print(f"{m:>3} bins: {values[2]:.3f} with 1,000 test cases, {values[4]:.3f} with 10,000")
 
 # %% [markdown]
-# So 0.021 on a thousand cases may well be a perfect model, and two papers with test sets of
+# So 0.038 on a thousand cases may well be a perfect model, and two papers with test sets of
 # different size cannot be compared at all. The bias falls with the square root of the sample size
 # and rises with the square root of the number of bins. It also depends on the model: one that
 # mostly says 0.99 has a lower floor than this one, which says everything between 0 and 1. No table
@@ -325,9 +325,8 @@ report
 # %%
 frame = report.to_frame()
 errors = frame[frame.measure.str.endswith("calibration_error")]
-errors[
-    ["model", "measure", "usual", "if_calibrated", "value", "low", "high", "beyond_chance"]
-].round(4)
+columns = ["model", "measure", "usual", "if_calibrated", "value", "low", "high", "beyond_chance"]
+errors[columns].round(4)
 
 # %% [markdown]
 # A table for LaTeX. `"usual"` shows errors as other papers print them, `"debiased"` with bias
@@ -338,15 +337,15 @@ print(report.to_latex("usual", intervals=False))
 
 # %% [markdown]
 # ## Figures for a paper
-# Every display draws on your axes and stays within them. A single column of 3.3 inches, with the
-# options of matplotlib for the line:
+# Every display draws on your axes and stays within them, and takes the options of matplotlib's
+# lines. A single column of 3.3 inches, with scales that are stretched towards 0 and 1, where the
+# claims are:
 
 # %%
-fig, ax = plt.subplots(figsize=(3.3, 3.3), layout="constrained")
-for name, proba, style in (("raw", before, "--"), ("temperature", after, "-")):
-    ReliabilityDisplay.from_predictions(
-        digits.y_test, proba, name=name, ax=ax, strategy="quantile", n_bins=10, linestyle=style
-    )
+fig, ax = plt.subplots(figsize=(3.3, 3.0), layout="constrained")
+options = {"strategy": "quantile", "n_bins": 10, "scale": "logit", "histogram": False, "ax": ax}
+for name, proba, style in (("raw", before, ":"), ("temperature", after, "-")):
+    ReliabilityDisplay.from_predictions(digits.y_test, proba, name=name, linestyle=style, **options)
 
 # %% [markdown]
 # Five panels with shared scales: the same network with temperatures from too sharp to too flat.
@@ -365,15 +364,13 @@ for ax, factor in zip(axes, (0.25, 0.5, 1, 2, 4), strict=True):
 
 # %%
 fig, ax = plt.subplots(figsize=(3.3, 2.5), layout="constrained")
-CumulativeDisplay.from_predictions(
-    digits.y_test, before, name="raw", ax=ax, band=False, color="0.4"
-)
-CumulativeDisplay.from_predictions(digits.y_test, after, name="temperature", ax=ax)
+CumulativeDisplay.from_predictions(digits.y_test, before, name="raw", ax=ax, band=False)
+display = CumulativeDisplay.from_predictions(digits.y_test, after, name="temperature", ax=ax)
 
 # %% [markdown]
 # `save_figure` writes PDF and SVG files in which text is text: it can be searched, and edited.
 
 # %%
-save_figure(fig, "cumulative.pdf")
-save_figure(fig, "cumulative.svg")
+save_figure(display.figure_, "cumulative.pdf")
+save_figure(display.figure_, "cumulative.svg")
 SVG("cumulative.svg")
