@@ -102,11 +102,10 @@ print("to use:", report.recommended)
 # edge is a range in which every answer, or none, was right.
 
 # %%
-_, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+_, axes = plt.subplots(1, 2, figsize=(10, 5), sharex=True, sharey=True, layout="constrained")
+options = {"scale": "logit", "strategy": "quantile", "n_bins": 10, "histogram": False}
 for ax, name, classifier in zip(axes, ("raw", "temperature"), (model, served), strict=True):
-    ReliabilityDisplay.from_estimator(
-        classifier, X_test, y_test, name=name, ax=ax, scale="logit", strategy="quantile", n_bins=10
-    )
+    ReliabilityDisplay.from_estimator(classifier, X_test, y_test, name=name, ax=ax, **options)
 
 # %% [markdown]
 # ## Let cross-validation choose the calibrator

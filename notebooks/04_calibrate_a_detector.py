@@ -160,7 +160,7 @@ ax = report.plot(ax)
 _, axes = plt.subplots(1, 2, figsize=(6.6, 3.2), sharex=True, sharey=True, layout="constrained")
 maps = {"before": report.models["raw"].position, "after": report.models["platt"].position}
 for ax, (when, gaps) in zip(axes, maps.items(), strict=True):
-    DetectionHeatmapDisplay(gaps, name=when).plot(ax, limit=0.3, colorbar=False)
+    DetectionHeatmapDisplay(gaps, name=when).plot(ax, limit=0.35, colorbar=False)
 
 # %% [markdown]
 # ## Class by class
