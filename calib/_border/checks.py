@@ -51,7 +51,7 @@ def check_number(name: str, value: object) -> float:
     return float(value)
 
 
-def check_overlap(name: str, value: object, *, one: bool) -> float:
+def check_iou(name: str, value: object, *, one: bool) -> float:
     """Return `value` as a float from 0 to 1; whether it may be `one` is for the caller to say."""
     span = "[0, 1]" if one else "[0, 1)"
     if not is_number(value):

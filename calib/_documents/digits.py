@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: Decimals beyond which numbers are shown in units of a power of ten.
 _MOST_DECIMALS = 4
+#: Decimals that numbers in such units keep at most.
+_DECIMALS_OF_UNITS = 2
+#: From here on, and below its inverse, numbers are printed with an exponent.
+_LARGE = 1e9
 #: Leading digits up to which two digits are shown of an error or of an end.
 _TWO_DIGITS = 3.5
 
@@ -61,6 +64,8 @@ def printed(number: float, decimals: int) -> str:
         return "inf" if number > 0 else "-inf"
     if number == 0:
         return "0"
+    if not 1 / _LARGE < abs(number) < _LARGE:
+        return f"{number:.3g}"
     text = f"{number:,.{max(decimals, 0)}f}"
     if not text.strip("-0.,"):
         return f"{number:.{1 - _place(abs(number))}f}"
@@ -110,8 +115,8 @@ def digits_of(
         return (ends if error else _decimals(size * factor, 2)), ends
 
     if not percent and max(decimals(1.0)) > _MOST_DECIMALS:
-        power = next(
-            power for power in itertools.count(3, 3) if max(decimals(10.0**power)) < _MOST_DECIMALS
-        )
+        power = 3
+        while max(decimals(10.0**power)) > _DECIMALS_OF_UNITS:
+            power += 3
         factor, scale = 10.0**power, f"x 1e-{power}"
     return Digits(*decimals(factor), factor, unit, scale)

@@ -139,6 +139,8 @@ class Cell:
         in brackets, and a paper prints in brackets.
     glyphs : sequence of Glyph
         Pictures of the number, below each other.
+    short : str
+        What a terminal says instead of `text`, such as a title with its unit.
     """
 
     text: str
@@ -148,6 +150,7 @@ class Cell:
     interval: str = ""
     chance: str = ""
     glyphs: Sequence[Glyph] = ()
+    short: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import (
     check_integer,
+    check_iou,
     check_number,
     check_option,
-    check_overlap,
     describe,
     is_integer,
 )
@@ -501,7 +501,7 @@ def check_detection_options(options: Mapping[str, Any]) -> None:
     if weight != "auto" and not 0 <= check_number("prior_weight", weight) < np.inf:
         raise ValueError(f"prior_weight must be 'auto' or a finite number >= 0; got {weight!r}")
     if options["iou_threshold"] is not None:
-        check_overlap("iou_threshold", options["iou_threshold"], one=False)
+        check_iou("iou_threshold", options["iou_threshold"], one=False)
     threshold = options["threshold"]
     if isinstance(threshold, str) and threshold != "lrp":
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.checks import check_number, check_option, check_overlap, describe
+from calib._border.checks import check_iou, check_number, check_option, describe
 from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
@@ -509,7 +509,7 @@ def matched_scores(
     matches: Matches | None,
 ) -> MatchedScores:
     """Match unless that was done, and keep what the curve needs."""
-    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
+    iou_threshold = check_iou("iou_threshold", iou_threshold, one=False)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)
     return MatchedScores.from_matches(

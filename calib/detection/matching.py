@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_option, check_overlap, describe
+from calib._border.checks import check_integer, check_iou, check_option, describe
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import matching as core
 from calib._core.matching import BoolArray
@@ -208,7 +208,7 @@ def match(
     """
     check_option("mode", mode, ("coco", "any", "hungarian"))
     check_option("zero_iou", zero_iou, ("strict", "reference"))
-    threshold = check_overlap("iou_threshold", iou_threshold, one=True)
+    threshold = check_iou("iou_threshold", iou_threshold, one=True)
     if max_detections is not None:
         max_detections = check_integer("max_detections", max_detections, low=1)
     area_range = _check_area_range(area_range)

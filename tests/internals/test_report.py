@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from calib.evaluation.report.charts import STRETCHES, _thinned, worst_classes
 
 from calib.evaluation import (
     binned_calibration_table,
     calibration_report,
-    expected_calibration_error,
 )
-from calib.evaluation.proper.losses import zero_floor
-from calib.evaluation.report.answer import deviating_ranges
+from calib.evaluation.report.diagnosis import deviating_ranges
+from tests.support.internals.documents import panels
 from tests.support.reports import MEASURES, simulate, two_models
 
 
@@ -30,12 +28,16 @@ def test_blocks_do_not_matter(rng: np.random.Generator, monkeypatch: pytest.Monk
 def test_probability_zero_on_the_label_is_cut_and_reported() -> None:
     p = np.array([[1.0, 0.0], [1e-30, 1 - 1e-30], [0.5, 0.5]])
     report = calibration_report([1, 0, 0], p, n_resamples=10)
-    expected = -(np.log(zero_floor(p.dtype)) + np.log(1e-30) + np.log(0.5)) / 3
+    expected = -(np.log(np.finfo(np.float32).tiny) + np.log(1e-30) + np.log(0.5)) / 3
     assert report.models["model"].measures["log_loss"].value == pytest.approx(expected)
     assert report.models["model"].n_impossible == 1
     assert "Samples whose label had probability 0: 1;" in report.verdict("model")
-    assert zero_floor(np.dtype(np.float64)) == zero_floor(np.dtype(np.float32))
-    assert zero_floor(np.dtype(np.float16)) == pytest.approx(6e-8, rel=0.01)
+    for dtype, floor in ((np.float32, np.finfo(np.float32).tiny), (np.float16, 6e-8)):
+        halves = np.array([[1.0, 0.0], [0.5, 0.5]], dtype=dtype)
+        found = calibration_report([1, 0], halves, n_resamples=2).models["model"].measures
+        assert found["log_loss"].value == pytest.approx(
+            -(np.log(floor) + np.log(0.5)) / 2, rel=1e-3
+        )
 
 
 def test_calibrated_samples_seldom_yield_a_range() -> None:
@@ -49,22 +51,34 @@ def test_calibrated_samples_seldom_yield_a_range() -> None:
 
 
 def test_worst_classes_of_many() -> None:
-    y, _, sharp = two_models(10, 3000, 20)
-    report = calibration_report(y, sharp, n_resamples=5)
-    table = report.models["model"].class_table
-    assert table is not None
-    shown, error = worst_classes(table, 20)
-    assert len(shown) == 12
-    assert error[shown].min() >= np.delete(error, shown).max()
-    expected = expected_calibration_error(y, sharp, strategy="quantile", average="classwise")
-    assert error.mean() == pytest.approx(expected, abs=1e-12)
-    assert "the 12 classes of 20 with the largest errors" in report._repr_html_()
+    y, p, _ = two_models(10, 3000, 40)
+    p[:, 7] *= 2  # far too probable
+    p /= p.sum(axis=1, keepdims=True)
+    report = calibration_report(y, p, n_resamples=5)
+    (fold,) = (
+        block
+        for block in report.document().blocks
+        if "Single classes" in getattr(block, "title", "")
+    )
+    assert fold.note == "the 25 of 40 that deviate most"
+    (table,) = (block for block in fold.blocks if hasattr(block, "n_rows"))
+    rows = {int(row[0].text): row for group in table.groups for row in group.rows}
+    assert len(rows) == 25
+    assert "*" in rows[7][-1].mark
+    gap = {k: 100 * (p[:, k].mean() - (y == k).mean()) for k in range(40)}
+    for k, row in rows.items():
+        assert float(row[-1].text) == pytest.approx(gap[k], abs=0.006)
+    error = {k: np.sqrt((p[:, k] * (1 - p[:, k])).mean()) for k in range(40)}
+    size = {k: abs(gap[k]) / error[k] for k in range(40)}
+    hidden = [size[k] for k in range(40) if k not in rows]
+    assert min(size[k] for k in rows) >= 0.999 * max(hidden)
+    assert "the 25 of 40 that deviate most" in report._repr_html_()
 
 
 def test_thinning_keeps_the_extremes() -> None:
     walk = np.cumsum(np.random.default_rng(0).normal(size=50000))
-    shown = _thinned(walk)
-    assert len(shown) <= 3 * STRETCHES + 1
+    shown = panels.thinned(walk)
+    assert len(shown) <= 3 * panels.STRETCHES + 1
     assert walk[shown].max() == walk.max()
     assert walk[shown].min() == walk.min()
     assert shown[0] == 0

@@ -12,8 +12,8 @@ from calib.evaluation import (
     integrated_calibration_index,
     kernel_calibration_error,
 )
-from calib.evaluation.unbinned import brownian, density, kernel_sums, loess, mirrored_grid
-from calib.evaluation.views.distinct import distinct_scores
+from calib.evaluation.unbinned import brownian, density, kernel_sums, loess, mirrored_grid, smooth
+from calib.evaluation.views.distinct import distinct_scores, single_scores
 from tests.support.bin_free import (
     all_pairs,
     inner_points,
@@ -50,6 +50,24 @@ def test_both_ways_to_sort_agree(rng: np.random.Generator) -> None:
     before = p.copy()
     distinct_scores(p, y, None)
     np.testing.assert_array_equal(p, before)
+
+
+@pytest.mark.parametrize("weights", ["none", "whole", "broken"])
+def test_measures_on_a_grid_take_single_samples_as_well(
+    rng: np.random.Generator, weights: str
+) -> None:
+    p = np.concatenate([rng.random(200), rng.integers(0, 5, 100) / 4, [0.0, -0.0, 1.0]])
+    y = rng.random(303) < p
+    weight = {"none": None, "whole": rng.integers(0, 4, 303) * 1.0, "broken": rng.random(303)}
+    merged = distinct_scores(p, y, weight[weights])
+    single = single_scores(p, y, weight[weights])
+    assert (single.n_rows, single.whole) == (merged.n_rows, merged.whole)
+    assert single.size == pytest.approx(merged.size, rel=1e-14)
+    for error in (smooth.smooth_error, density.triweight_error):
+        assert error(single) == pytest.approx(error(merged), abs=1e-14)
+    tied = np.full(303, 0.3)
+    gap = density.triweight_error(single_scores(tied, y, weight[weights]))
+    assert gap == pytest.approx(abs(0.3 - np.average(y, weights=weight[weights])), abs=1e-14)
 
 
 def test_laws_have_the_known_means_and_quantiles() -> None:

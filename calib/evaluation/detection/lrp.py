@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.checks import check_overlap
+from calib._border.checks import check_iou
 from calib._border.typing import Float64Array, IntArray
 from calib.detection.lrp import MatchedScores, Threshold, ZeroIou
 from calib.detection.matching import Matches, match
@@ -192,7 +192,7 @@ def optimal_localization_recall_precision(
     >>> best.value, best.threshold
     (0.625, array([0.9]))
     """
-    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
+    iou_threshold = check_iou("iou_threshold", iou_threshold, one=False)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)
     rows = MatchedScores.from_matches(

@@ -11,8 +11,8 @@ import numpy as np
 
 from calib._border.checks import (
     check_integer,
+    check_iou,
     check_option,
-    check_overlap,
     describe,
     is_integer,
 )
@@ -118,7 +118,7 @@ def collect(
     matches: Matches | None,
 ) -> Outcomes:
     """Match unless that was done, drop what is below its threshold, and line up the rest."""
-    iou_threshold = check_overlap("iou_threshold", iou_threshold, one=False)
+    iou_threshold = check_iou("iou_threshold", iou_threshold, one=False)
     keep = apply_thresholds(detections, threshold)
     if matches is None:
         matches = match(detections, ground_truth, iou_threshold=iou_threshold, zero_iou=zero_iou)

@@ -9,61 +9,46 @@ import numpy as np
 
 from calib._documents.digits import Digits, digits_of
 from calib._documents.document import Verdict
-from calib.evaluation.binned.tables import BinnedCalibrationTable
-from calib.evaluation.report.further_measures import FURTHER
-from calib.evaluation.report.records import (
-    ERRORS,
-    MAIN,
-    Comparison,
-    MeasureResult,
-    ModelReport,
-)
+from calib.evaluation.report.diagnosis import ECE, SHORT, Diagnosis, directions, enumerated, some
+from calib.evaluation.report.records import ERRORS, MAIN, Comparison, MeasureResult, ModelReport
 
-ECE, ACE = "expected_calibration_error", "adaptive_calibration_error"
-#: What measures are called in a sentence.
-SHORT = {
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "accuracy": "accuracy",
-    ECE: "ECE",
-    ACE: "ACE",
-    "overconfidence": "overconfidence",
-    "underconfidence": "underconfidence",
-    **{name: measure.short for name, measure in FURTHER.items()},
-}
-#: Measures of single classes, which see what the top label hides.
-_OF_CLASSES = (ACE, *(name for name, measure in FURTHER.items() if measure.classwise))
 #: An error of a top label that would matter: a sample that cannot exclude it says too little.
 MATTERING = 0.05
 #: What is left is small below this share of what was there before.
 _SMALL = 0.25
 #: Rate of events below which they are counted.
 _RARE = 0.01
-#: Names that are listed one by one where more are not distinguishable.
-_MOST_NAMES = 3
+#: Widths below this share of a number are rounding.
+_NEGLIGIBLE = 1e-9
+#: Bullets below a headline.
+MOST_BULLETS = 4
 
 SENTENCES = {
     "clean_after": "Use {model}: it leaves no miscalibration that {n} samples can show{ties}.",
+    "both_clean": "Use {model}: it is better than {reference} in {criterion}, and neither shows "
+    "miscalibration in {n} samples{ties}.",
     "rest_left": "Use {model}: it removes {share} % of the calibration error{ties}.",
     "better_but": "Use {model}: it is better than {reference} in {criterion}, but {phrase}{ties}.",
     "keep": "Keep {reference}: no other method is better beyond chance{ties}.",
-    "all_worse": "Keep {reference}: every other method is worse "
-    "({criterion} +{difference}, at least +{least}).",
-    "too_few": "Too few data to choose: {n} samples cannot tell {k} of {m} methods apart; any "
+    "all_worse": "Keep {reference}: {others} worse "
+    "({closest}{criterion} +{difference}, at least +{least}).",
+    "too_few": "Too few data to choose: {n} samples cannot tell {which} methods apart; any "
     "miscalibration up to {high} would fit.",
-    "too_few_single": "Too few data to judge: any miscalibration up to {high} would fit {n} "
-    "samples.",
+    "too_few_single": "Too few data to judge: any miscalibration up to {high} would fit {n}.",
     "nothing_seen_binary": "No sign of miscalibration: {events} happened where {expected} were "
     "predicted.",
-    "nothing_seen": "No sign of miscalibration: right in {observed} %, claimed {claimed} %.",
-    "off": "{phrase}: claims {claimed} %, right in {observed} %. Calibrate it.",
-    "off_binary": "{phrase}: predicted {claimed} %, happened in {observed} %. Calibrate it.",
+    "nothing_seen": "No sign of miscalibration: {outcome} {observed}, {claim} {claimed}.",
+    "off": "{phrase}: claims {claimed}, right in {observed}. Calibrate it.",
+    "off_binary": "{phrase}: predicted {claimed}, happened in {observed}. Calibrate them.",
+    "too_extreme": "Probabilities too extreme: {places}. Calibrate them.",
+    "too_cautious": "Probabilities too cautious: {places}. Calibrate them.",
     "both_directions": "Wrong in both directions: {places}. A temperature alone cannot repair "
     "that.",
     "place_unknown": "Miscalibrated by {measures}; no range stands out.",
     "effect": "Calibration error (ECE, bias removed) {before} before, {after} after ({fits}); "
     "{criterion} {loss_before} before, {loss} after.",
-    "effect_kept": "Calibration error (ECE, bias removed) {after} ({fits}); {criterion} {loss}.",
+    "effect_kept": "Calibration error of {model} (ECE, bias removed) {after} ({fits}); {criterion} "
+    "{loss}.",
     "promise": "Calibration error (ECE, bias removed) {after} ({fits}); {criterion} {loss} where "
     "its own probabilities promise {promised}.",
     "left": "What is left is {size}more than chance: {model} is still {phrase}{means}.",
@@ -71,138 +56,22 @@ SENTENCES = {
     "beyond": "More than chance: {measures}{where}.",
     "nothing_beyond": "None of the measures is beyond chance (p = {p} for all together): a "
     "calibrator would have nothing to correct.",
+    "nothing_beyond_few": "None of the measures is beyond chance (p = {p} for all together), but a "
+    "fault of that size would not show either.",
     "what_fits": "What {n} samples can tell: the mean gap between claim and outcome is at most "
     "{high}. Smaller faults would not show.",
     "what_events_fit": "What {events} can tell: the true rate lies between {low} and {top} times "
-    "the predicted one, and the mean gap over ranges is at most {high} per 100,000 (the rate is "
-    "{rate}). Smaller faults would not show.",
+    "the predicted one, and the mean gap over ranges is at most {high} (the rate is {rate}). "
+    "Smaller faults would not show.",
     "behind": "The other {k} are clearly behind in {criterion}; the closest is {closest} "
     "({value}).",
     "one_behind": "{closest} is clearly behind in {criterion} ({value}).",
     "worse": "Worse than {reference} in some respect: {list}.",
     "impossible": "{names} gave probability 0 to labels that occurred: the log loss is infinite, "
     "so the Brier score ranks the methods.",
-    "impossible_single": "{count} labels that occurred had probability 0: the log loss is "
-    "infinite, the number shown depends on how 0 is cut.",
+    "impossible_single": "{labels} that occurred had probability 0: the log loss is infinite, the "
+    "number shown depends on how 0 is cut.",
 }
-
-
-class Range(NamedTuple):
-    """A range of predictions whose rates lie outside the band of calibrated ones."""
-
-    low: float
-    high: float
-    gap: float
-    predicted: float
-    observed: float
-
-    @property
-    def place(self) -> str:
-        """Where it is, in words."""
-        if self.low <= 0 and self.high >= 1:
-            return "on the whole scale"
-        if self.high >= 1:
-            return f"above {self.low:.2g}"
-        if self.low <= 0:
-            return f"below {self.high:.2g}"
-        return f"between {self.low:.2g} and {self.high:.2g}"
-
-
-def deviating_ranges(table: BinnedCalibrationTable, confidence_level: float) -> list[Range]:
-    """Return ranges of predictions whose rates lie outside the band, with their mean gap.
-
-    The band holds for all bins together (Bonferroni). Bins between two deviating ones of the same
-    sign belong to the range if their gaps have that sign too. Ends are 0 and 1 where no other bin
-    follows.
-    """
-    filled = np.flatnonzero(table.weight > 0)
-    low, high = table.consistency_band(1 - (1 - confidence_level) / len(filled))
-    sign = np.sign(table.gap[filled])
-    rate = table.observed_rate[filled]
-    tolerance = 1e-12
-    outside = (rate < low[filled] - tolerance) | (rate > high[filled] + tolerance)
-    ranges: list[Range] = []
-    start = end = -1
-    for place in [*range(len(filled)), len(filled)]:
-        over = place == len(filled) or (start >= 0 and sign[place] != sign[start])
-        if over and start >= 0:
-            inside = filled[start : end + 1]
-            weight = table.weight[inside]
-            predicted, observed = (
-                float(np.average(values[inside], weights=weight))
-                for values in (table.mean_prediction, table.observed_rate)
-            )
-            left = 0.0 if start == 0 else float(table.left[inside[0]])
-            right = 1.0 if end == len(filled) - 1 else float(table.right[inside[-1]])
-            ranges.append(Range(left, right, predicted - observed, predicted, observed))
-            start = -1
-        if place < len(filled) and outside[place]:
-            start, end = (place if start < 0 else start), place
-    return ranges
-
-
-class Diagnosis(NamedTuple):
-    """What is wrong with a model: the starred measures, the ranges, and the direction."""
-
-    starred: tuple[str, ...]
-    ranges: list[Range]
-    direction: str  # "over", "under" or ""
-
-    def words(self, view: str) -> str:
-        """Return what stands below the name of the model, in a few words."""
-        high, low = _directions(view)
-        if not self.starred:
-            return "no miscalibration seen"
-        if self.ranges:
-            return ", ".join(
-                f"{high if found.gap > 0 else low} {found.place}" for found in self.ranges
-            )
-        if set(self.starred) <= set(_OF_CLASSES) and view != "binary":
-            return "single classes off"
-        if self.direction:
-            extreme = view == "binary"
-            over, under = ("too extreme", "too cautious") if extreme else (high, low)
-            return f"{over if self.direction == 'over' else under}, place unknown"
-        return f"off in {listed([SHORT[key] for key in self.starred])}, place unknown"
-
-    def phrase(self, view: str) -> str:
-        """Return the same for the end of a sentence that says what the model is."""
-        words = self.words(view)
-        return "off in single classes" if words == "single classes off" else words
-
-
-def _directions(view: str) -> tuple[str, str]:
-    return ("too high", "too low") if view == "binary" else ("overconfident", "underconfident")
-
-
-def diagnose(result: ModelReport, confidence_level: float) -> Diagnosis:
-    """Return what is wrong with a model; without a star nothing is, and no range is named."""
-    measures = result.measures
-    starred = tuple(key for key, measure in measures.items() if measure.surprises(key))
-    if not starred:
-        return Diagnosis((), [], "")
-    return Diagnosis(
-        starred, deviating_ranges(result.table, confidence_level), _direction(measures, starred)
-    )
-
-
-def _direction(measures: Mapping[str, MeasureResult], starred: Sequence[str]) -> str:
-    """Return the direction of an error without a place: by its promise, else by signed parts."""
-    if "log_loss" in starred:
-        loss = measures["log_loss"]
-        return "over" if loss.value > loss.calibrated.high else "under"
-    if "accuracy" in starred:
-        accuracy = measures["accuracy"]
-        return "over" if accuracy.value < accuracy.calibrated.low else "under"
-    if "brier" in starred:
-        brier = measures["brier"]
-        return "over" if brier.value > brier.calibrated.high else "under"
-    if "overconfidence" in starred or "underconfidence" in starred:
-        return "over" if "overconfidence" in starred else "under"
-    if ECE in starred:
-        over, under = measures["overconfidence"].debiased, measures["underconfidence"].debiased
-        return "over" if over > under else "under" if under > over else ""
-    return ""
 
 
 class Facts(NamedTuple):
@@ -224,11 +93,40 @@ class Facts(NamedTuple):
 
     def printed(self, model: str, key: str) -> str:
         """Return the number of a measure that its interval holds."""
-        return self.digits[key].value(self.models[model].measures[key].debiased)
+        return self.number(key, self.models[model].measures[key].debiased)
 
     def loss(self, model: str) -> str:
         """Return the criterion of a model."""
         return self.printed(model, self.comparison.criterion)
+
+    def number(self, key: str, number: float) -> str:
+        """Return a value of a measure for a sentence, which has no heading that says its scale."""
+        return self._scaled(key, self.digits[key].value(number))
+
+    def end(self, key: str, number: float) -> str:
+        """Return the end of a range likewise."""
+        return self._scaled(key, self.digits[key].end(number))
+
+    def _scaled(self, key: str, text: str) -> str:
+        scale = self.digits[key].scale.removeprefix("x 1")
+        return text if text in ("0", "unknown") else f"{text}{scale}"
+
+    @property
+    def rare(self) -> bool:
+        """Whether events are so rare that they are counted."""
+        rates = (result.mean_event for result in self.models.values())
+        return self.view == "binary" and not self.weighted and all(0 < r < _RARE for r in rates)
+
+    def share(self, share: float) -> str:
+        """Return a share of samples: in per cent, of rare events per 100,000."""
+        return per_100k(share) if self.rare else f"{percent(share)} %"
+
+    @property
+    def size(self) -> str:
+        """How much a report rests on: its samples, or its events where they are rare."""
+        if not self.rare:
+            return f"{self.n_samples:,} samples"
+        return _counted(next(iter(self.models.values())).mean_event * self.n_samples)
 
     def starred(self, model: str) -> bool:
         """Return whether any measure of a model is beyond chance."""
@@ -249,12 +147,18 @@ def measure_digits(models: Mapping[str, ModelReport]) -> dict[str, Digits]:
     keys = next(iter(models.values())).measures
     return {
         key: digits_of(
-            ((m.high - m.low) / 2 for m in (result.measures[key] for result in models.values())),
+            (_half_width(result.measures[key]) for result in models.values()),
             error=key in ERRORS,
             percent=key == "accuracy",
         )
         for key in keys
     }
+
+
+def _half_width(measure: MeasureResult) -> float:
+    """Return half the width of an interval; 0 where it is rounding alone."""
+    width = measure.high - measure.low
+    return width / 2 if width > _NEGLIGIBLE * abs(measure.high) else 0.0
 
 
 # ---------------------------------------------------------------------------------------- headline
@@ -268,38 +172,44 @@ def headline(facts: Facts) -> Verdict:
     chosen, reference = comparison.recommended, comparison.reference
     candidates = comparison.candidates
     high = max(models[name].measures[ECE].high for name in candidates)
-    told_apart = len({facts.starred(name) for name in candidates}) > 1
-    if 2 * len(candidates) > len(models) and not told_apart and high > facts.mattering(reference):
-        return _verdict(
-            "too_few",
-            n=f"{facts.n_samples:,}",
-            k="all" if len(candidates) == len(models) else f"{len(candidates)}",
-            m=f"{len(models)}",
-            high=facts.digits[ECE].end(high),
-        )
-    ties = _ties([name for name in candidates if name != chosen])
+    k, m = len(candidates), len(models)
+    starred = any(map(facts.starred, candidates))  # more than chance is enough data to tell
+    if 2 * k > m and not starred and high > facts.mattering(reference):
+        which = f"{k} of {m}" if k < m else "the two" if m == 2 else f"the {m}"
+        n = f"{facts.n_samples:,}"
+        return _verdict("too_few", n=n, which=which, high=facts.end(ECE, high))
+    ties = _ties(facts, [name for name in candidates if name != chosen], chosen)
     if chosen == reference:
         if len(candidates) > 1:
             return _verdict("keep", reference=reference, ties=ties)
         following = comparison.order[1]
+        key = comparison.criterion
         difference = abs(
-            models[following].measures[comparison.criterion].value
-            - models[reference].measures[comparison.criterion].value
+            models[following].measures[key].value - models[reference].measures[key].value
         )
-        digits = facts.digits[comparison.criterion]
         return _verdict(
             "all_worse",
             reference=reference,
+            others=f"{following} is" if m == 2 else "every other method is",
+            closest="" if m == 2 else f"the closest, {following}: ",
             criterion=facts.criterion,
-            difference=digits.value(difference),
-            least=digits.value(comparison.behind_at_least(following)),
+            difference=facts.number(key, difference),
+            least=facts.number(key, comparison.behind_at_least(following)),
         )
     if not facts.starred(chosen):
-        return _verdict("clean_after", model=chosen, n=f"{facts.n_samples:,}", ties=ties)
+        return _verdict(
+            "clean_after" if facts.starred(reference) else "both_clean",
+            model=chosen,
+            reference=reference,
+            criterion=facts.criterion,
+            n=f"{facts.n_samples:,}",
+            ties=ties,
+        )
     before, after = (models[name].measures[ECE] for name in (reference, chosen))
-    if before.surprises(ECE) and after.surprises(ECE) and after.debiased < before.debiased:
-        share = 100 * (1 - after.debiased / before.debiased)
-        return _verdict("rest_left", model=chosen, share=f"{share:.0f}", ties=ties)
+    if before.surprises(ECE) and after.surprises(ECE):
+        share = round(100 * (1 - after.debiased / before.debiased))
+        if share > 0:
+            return _verdict("rest_left", model=chosen, share=f"{min(share, 99)}", ties=ties)
     phrase = facts.diagnoses[chosen].phrase(facts.view)
     return _verdict(
         "better_but",
@@ -314,45 +224,56 @@ def headline(facts: Facts) -> Verdict:
 def _alone(facts: Facts) -> Verdict:
     """Return the headline of a report on one model."""
     ((name, result),) = facts.models.items()
-    diagnosis, view = facts.diagnoses[name], facts.view
-    binary = view == "binary"
+    diagnosis, binary = facts.diagnoses[name], facts.view == "binary"
     if not diagnosis.starred:
-        high = result.measures[ECE].high
-        if high > facts.mattering(name):
-            return _verdict(
-                "too_few_single", high=facts.digits[ECE].end(high), n=f"{facts.n_samples:,}"
-            )
+        if _too_few(facts):
+            return _verdict("too_few_single", high=_error(facts, name), n=facts.size)
         if binary and not facts.weighted:
-            events = round(result.mean_event * facts.n_samples)
             expected = result.mean_prediction * facts.n_samples
             return _verdict(
                 "nothing_seen_binary",
-                events="1 event" if events == 1 else f"{events:,} events",
+                events=_counted(result.mean_event * facts.n_samples),
                 expected=f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}",
             )
         return _verdict(
             "nothing_seen",
-            observed=percent(result.mean_event),
-            claimed=percent(result.mean_prediction),
+            outcome="happened in" if binary else "right in",
+            observed=facts.share(result.mean_event),
+            claim="predicted" if binary else "claimed",
+            claimed=facts.share(result.mean_prediction),
         )
-    if len({found.gap > 0 for found in diagnosis.ranges}) == 2:
-        places = [
-            f"too {'high' if part.gap > 0 else 'low'} {part.place}" for part in diagnosis.ranges
-        ]
-        return _verdict("both_directions", places=", ".join(places))
+    if binary and diagnosis.symmetric:
+        return _verdict(f"too_{diagnosis.symmetric}", places=diagnosis.places())
+    if diagnosis.mixed:
+        return _verdict("both_directions", places=diagnosis.places())
     if diagnosis.ranges:
-        over = diagnosis.ranges[0].gap > 0
-        where = listed([found.place for found in diagnosis.ranges])
-        words = _directions(view)[0 if over else 1]
+        words = directions(facts.view)[0 if diagnosis.ranges[0].gap > 0 else 1]
         subject = f"Probabilities {words}" if binary else words.capitalize()
-        largest = max(diagnosis.ranges, key=lambda found: abs(found.gap))
+        largest = diagnosis.largest
+        weight = [found.weight for found in largest]
+        claimed, observed = (
+            float(np.average([getattr(found, part) for found in largest], weights=weight))
+            for part in ("predicted", "observed")
+        )
         return _verdict(
             "off_binary" if binary else "off",
-            phrase=f"{subject} {where}",
-            claimed=percent(largest.predicted),
-            observed=percent(largest.observed),
+            phrase=f"{subject} {enumerated([found.place for found in largest])}",
+            claimed=facts.share(claimed),
+            observed=facts.share(observed),
         )
-    return _verdict("place_unknown", measures=listed([SHORT[key] for key in diagnosis.starred]))
+    return _verdict("place_unknown", measures=diagnosis.measures(facts.view))
+
+
+def _too_few(facts: Facts) -> bool:
+    """Return whether one model without a star could still be off by what matters."""
+    ((name, result),) = facts.models.items()
+    return not facts.starred(name) and result.measures[ECE].high > facts.mattering(name)
+
+
+def _error(facts: Facts, model: str) -> str:
+    """Return the largest error that fits a sample; of rare events per 100,000."""
+    high = facts.models[model].measures[ECE].high
+    return per_100k(high) if facts.rare else facts.end(ECE, high)
 
 
 # ----------------------------------------------------------------------------------------- bullets
@@ -367,24 +288,30 @@ def bullets(facts: Facts) -> list[Verdict]:
     out = [_effect(facts)]
     impossible = [name for name, result in models.items() if result.n_impossible]
     if impossible:
-        out.append(_verdict("impossible", names=listed(impossible)))
+        out.append(_verdict("impossible", names=enumerated(some(impossible))))
     if facts.starred(chosen):
         out.append(_rest(facts))
     behind = [name for name in comparison.order if name not in comparison.candidates]
     if (behind and chosen != reference) or (len(comparison.candidates) > 1 and behind):
-        closest = behind[0]
+        closest, key = behind[0], comparison.criterion
+        value = facts.loss(closest)
+        if value == facts.loss(chosen):
+            apart = models[closest].measures[key].value - models[chosen].measures[key].value
+            value = f"+{facts.number(key, apart)}"
         out.append(
             _verdict(
                 "one_behind" if len(behind) == 1 else "behind",
                 k=f"{len(behind)}",
                 criterion=facts.criterion,
                 closest=closest,
-                value=facts.loss(closest),
+                value=value,
             )
         )
     worse = _worse(comparison)
     if worse:
         out.append(_verdict("worse", reference=reference, list=worse))
+    if len(out) > MOST_BULLETS:  # the table shows who is behind
+        out = [verdict for verdict in out if verdict.case not in ("behind", "one_behind")]
     return out
 
 
@@ -398,7 +325,7 @@ def _effect(facts: Facts) -> Verdict:
         "loss": facts.loss(chosen),
     }
     if chosen == reference:
-        return _verdict("effect_kept", **parts)
+        return _verdict("effect_kept", model=chosen, **parts)
     return _verdict(
         "effect",
         before=facts.printed(reference, ECE),
@@ -409,10 +336,9 @@ def _effect(facts: Facts) -> Verdict:
 
 def _fits(facts: Facts, model: str) -> str:
     """Return the errors that fit a sample, in words."""
-    error, digits = facts.models[model].measures[ECE], facts.digits[ECE]
-    if not error.surprises(ECE):
-        return f"at most {digits.end(error.high)}"
-    return digits.range(error.low, error.high)
+    error = facts.models[model].measures[ECE]
+    high = facts.end(ECE, error.high)
+    return f"{facts.end(ECE, error.low)} to {high}" if error.surprises(ECE) else f"at most {high}"
 
 
 def _rest(facts: Facts) -> Verdict:
@@ -420,12 +346,14 @@ def _rest(facts: Facts) -> Verdict:
     chosen, reference = comparison.recommended, comparison.reference
     diagnosis = facts.diagnoses[chosen]
     means = ""
-    if diagnosis.ranges:
+    if diagnosis.ranges and not diagnosis.mixed:
         result = facts.models[chosen]
-        verb = "happened in" if facts.view == "binary" else "right in"
+        claims, verb = (
+            ("predicts", "happened in") if facts.view == "binary" else ("claims", "right in")
+        )
         means = (
-            f" (claims {percent(result.mean_prediction)} % on average, {verb} "
-            f"{percent(result.mean_event)} %)"
+            f" ({claims} {facts.share(result.mean_prediction)} on average, {verb} "
+            f"{facts.share(result.mean_event)})"
         )
     phrase = diagnosis.phrase(facts.view)
     if chosen == reference:
@@ -445,20 +373,20 @@ def _worse(comparison: Comparison) -> str:
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in comparison.order:
         keys = tuple(key for key in MAIN if key in comparison.worse[name])
-        shown = tuple(key for key in keys if key != comparison.criterion)
+        behind = name not in comparison.candidates  # said in another sentence
+        shown = tuple(key for key in keys if not (behind and key == comparison.criterion))
         if shown:
             groups.setdefault(shown, []).append(name)
     return "; ".join(
-        f"{listed(names)} ({', '.join(SHORT[key] for key in keys)})"
+        f"{enumerated(some(names))} ({', '.join(SHORT[key] for key in keys)})"
         for keys, names in groups.items()
     )
 
 
 def _bullets_alone(facts: Facts) -> list[Verdict]:
     ((name, result),) = facts.models.items()
-    diagnosis, digits = facts.diagnoses[name], facts.digits
-    error, n = result.measures[ECE], f"{facts.n_samples:,}"
-    loss = result.measures["log_loss"]
+    diagnosis, measures = facts.diagnoses[name], result.measures
+    few = _too_few(facts)
     out: list[Verdict] = []
     if diagnosis.starred:
         out.append(
@@ -468,38 +396,32 @@ def _bullets_alone(facts: Facts) -> list[Verdict]:
                 fits=_fits(facts, name),
                 criterion=SHORT["log_loss"],
                 loss=facts.printed(name, "log_loss"),
-                promised=digits["log_loss"].value(loss.floor),
+                promised=facts.number("log_loss", measures["log_loss"].floor),
             )
         )
         where = "" if diagnosis.ranges else f" ({diagnosis.words(facts.view)})"
+        out.append(_verdict("beyond", measures=diagnosis.measures(facts.view), where=where))
+    else:
+        p = p_text(min(measure.p_value for measure in measures.values()))
+        out.append(_verdict("nothing_beyond_few" if few else "nothing_beyond", p=p))
+    expected = result.mean_prediction * facts.n_samples
+    if facts.rare and expected > 0:
+        events = round(result.mean_event * facts.n_samples)
+        low, top = poisson_interval(events, facts.confidence_level)
         out.append(
             _verdict(
-                "beyond", measures=listed([SHORT[key] for key in diagnosis.starred]), where=where
+                "what_events_fit",
+                events=facts.size,
+                low=f"{low / expected:.2f}",
+                top=f"{top / expected:.2f}",
+                high=_error(facts, name),
+                rate=per_100k(result.mean_event).removesuffix(" per 100,000"),
             )
         )
-    else:
-        p = min(measure.p_value for measure in result.measures.values())
-        out.append(_verdict("nothing_beyond", p=p_text(p)))
-    rate = result.mean_event
-    if facts.view == "binary" and 0 < rate < _RARE and not facts.weighted:
-        events = round(rate * facts.n_samples)
-        low, top = poisson_interval(events, facts.confidence_level)
-        expected = result.mean_prediction * facts.n_samples
-        if expected > 0:
-            out.append(
-                _verdict(
-                    "what_events_fit",
-                    events="1 event" if events == 1 else f"{events:,} events",
-                    low=f"{low / expected:.2f}",
-                    top=f"{top / expected:.2f}",
-                    high=f"{1e5 * error.high:.2g}",
-                    rate=f"{1e5 * rate:.2g}",
-                )
-            )
-    elif not diagnosis.starred:
-        out.append(_verdict("what_fits", n=n, high=digits[ECE].end(error.high)))
+    elif not diagnosis.starred and not few:
+        out.append(_verdict("what_fits", n=f"{facts.n_samples:,}", high=_error(facts, name)))
     if result.n_impossible:
-        out.append(_verdict("impossible_single", count=f"{result.n_impossible:,}"))
+        out.append(_verdict("impossible_single", labels=_counted(result.n_impossible, "label")))
     return out
 
 
@@ -524,24 +446,29 @@ def percent(share: float) -> str:
     return f"{100 * share:.{decimals}f}"
 
 
+def per_100k(share: float) -> str:
+    """Return a share per 100,000."""
+    number = 1e5 * share
+    return f"{number:,.0f} per 100,000" if number >= 10 else f"{number:.2g} per 100,000"
+
+
+def _counted(count: float, word: str = "event") -> str:
+    return f"1 {word}" if round(count) == 1 else f"{round(count):,} {word}s"
+
+
 def p_text(p: float) -> str:
     """Return a p-value as printed."""
     return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Return words in a row."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _ties(names: Sequence[str]) -> str:
+def _ties(facts: Facts, names: Sequence[str], chosen: str) -> str:
     """Return who cannot be told from the recommended model, as the end of a sentence."""
     if not names:
         return ""
-    if len(names) > _MOST_NAMES + 1:
-        rest = len(names) - _MOST_NAMES
-        names = [*names[:_MOST_NAMES], f"{rest} others"]
-    return f"; {listed(names)} {'is' if len(names) == 1 else 'are'} not distinguishable from it"
+    differ = any(facts.starred(name) != facts.starred(chosen) for name in names)
+    where = f" in {facts.criterion}" if differ else ""
+    verb = "is" if len(names) == 1 else "are"
+    return f"; {enumerated(some(names))} {verb} not distinguishable from it{where}"
 
 
 def _verdict(case: str, **parameters: str) -> Verdict:

@@ -1,4 +1,4 @@
-"""The figure of a report: reference and recommended model, over ranges and without."""
+"""The figure of a report, over ranges and without, and the tables of ranges and classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 from calib._border.typing import Float64Array, LabelArray
 from calib._core.binning import BinTable, cells_between
 from calib._documents import document as doc
+from calib._documents.digits import printed
 from calib._documents.panels import Panel, Scale, key_of, runs, thinned
 from calib.evaluation.binned.tables import BinnedCalibrationTable, rows_of
-from calib.evaluation.report.answer import Facts
+from calib.evaluation.report.answer import Facts, percent
 from calib.evaluation.report.records import ModelReport
 
 #: Ranges of the prediction in the first panel.
@@ -20,6 +21,8 @@ N_RANGES = 10
 _NEAR_END = 0.1
 #: A range whose outcomes are nearly certain shows nothing of its own.
 _LEAST_INFORMATION = 1.0
+#: Single classes that are listed.
+_MOST_CLASSES = 25
 
 
 def informative_table(
@@ -186,3 +189,108 @@ def _sums_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -> 
             f"{factor * half[name]:.4g}."
         )
     return doc.Figure("", panel.drawing("Added-up gap", " ".join(sentences)))
+
+
+# ----------------------------------------------------------------------- ranges and single classes
+
+
+def ranges_table(table: BinnedCalibrationTable, view: str, confidence_level: float) -> doc.Table:
+    """Return the bins of a model that are not empty."""
+    filled = np.flatnonzero(table.weight > 0)
+    low, high = table.consistency_band(1 - (1 - confidence_level) / max(len(filled), 1))
+    rate = table.observed_rate
+    claim, outcome = ("Predicted", "Happened") if view == "binary" else ("Claimed", "Right")
+    rows = []
+    for place in filled:
+        outside = rate[place] < low[place] - 1e-12 or rate[place] > high[place] + 1e-12
+        rows.append(
+            [
+                doc.Cell(f"{table.left[place]:.3g} to {table.right[place]:.3g}"),
+                doc.Cell(f"{table.weight[place]:,.10g}"),
+                doc.Cell(f"{percent(float(table.mean_prediction[place]))} %"),
+                doc.Cell(f"{percent(float(rate[place]))} %", mark="*" if outside else ""),
+                doc.Cell(f"{percent(float(low[place]))} to {percent(float(high[place]))} %"),
+            ]
+        )
+    columns = [
+        doc.Column("Range", kind="text"),
+        doc.Column("Samples"),
+        doc.Column(claim),
+        doc.Column(outcome),
+        doc.Column("Chance", "all ranges together"),
+    ]
+    return doc.Table(columns, [doc.Group(rows)])
+
+
+def classes_fold(
+    table: BinnedCalibrationTable, classes: LabelArray, n_bins: int, name: str, level: float
+) -> doc.Fold:
+    """Return how often every class was predicted and happened, the worst ones of many."""
+    weight, predicted, happened, error = _class_sums(table, len(classes), n_bins)
+    gap = predicted - happened
+    size = np.abs(gap) / np.where(error > 0, error, np.inf)
+    shown = np.arange(len(classes))
+    note = ""
+    if len(classes) > _MOST_CLASSES:
+        shown = np.sort(np.argsort(-size, kind="stable")[:_MOST_CLASSES])
+        note = f"the {_MOST_CLASSES} of {len(classes):,} that deviate most"
+    from scipy.special import ndtri
+
+    reach = float(ndtri(1 - (1 - level) / (2 * len(classes)))) * error
+    bound = float(np.max(np.maximum(np.abs(gap[shown]), reach[shown]))) or 1.0
+    rows = []
+    for k in map(int, shown):
+        beyond = bool(abs(gap[k]) > reach[k] + 1e-12)
+        points = printed(100 * gap[k] if abs(gap[k]) > 1e-12 else 0.0, 2)
+        glyph = doc.Glyph(
+            dot=float((gap[k] / bound + 1) / 2),
+            band=(float((1 - reach[k] / bound) / 2), float((1 + reach[k] / bound) / 2)),
+            beyond=beyond,
+        )
+        rows.append(
+            [
+                doc.Cell(str(classes[k])),
+                doc.Cell(f"{weight[k] * happened[k]:,.10g}"),
+                doc.Cell(f"{percent(float(predicted[k]))} %"),
+                doc.Cell(f"{percent(float(happened[k]))} %"),
+                doc.Cell(
+                    f"+{points}" if gap[k] > 1e-12 else points,
+                    mark="*" if beyond else "",
+                    chance=f"{printed(-100 * reach[k], 2)} to {printed(100 * reach[k], 2)}",
+                    glyphs=[glyph],
+                ),
+            ]
+        )
+    columns = [
+        doc.Column("Class", kind="text"),
+        doc.Column("Samples"),
+        doc.Column("Mean probability"),
+        doc.Column("Happened"),
+        doc.Column("Gap, points", "* more than chance"),
+    ]
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
+            "Mean probability of each class against how often it occurred. A star marks more than "
+            "chance, all classes together.",
+            "soft",
+        ),
+        doc.Table(columns, [doc.Group(rows)]),
+    ]
+    return doc.Fold(f"Single classes of {name}", blocks, note)
+
+
+def _class_sums(
+    table: BinnedCalibrationTable, n_classes: int, n_bins: int
+) -> tuple[Float64Array, ...]:
+    """Return weight, mean prediction, rate and its standard error if calibrated, per class."""
+    weight = table.weight.reshape(n_classes, n_bins)
+    total = weight.sum(axis=1)
+
+    def mean(values: Float64Array) -> Float64Array:
+        filled = np.where(weight > 0, np.nan_to_num(values.reshape(n_classes, n_bins)), 0.0)
+        return np.asarray((weight * filled).sum(axis=1) / total)
+
+    predicted, happened = mean(table.mean_prediction), mean(table.observed_rate)
+    variance = mean(table.mean_prediction * (1 - table.mean_prediction))
+    effective = table.effective_count.reshape(n_classes, n_bins).sum(axis=1)
+    return total, predicted, happened, np.sqrt(variance / np.maximum(effective, 1))

@@ -200,10 +200,11 @@ def replicate(
     redraws = label_redraws(models, weight, groups, n_resamples, rng)
     for rows, counts in block_counts(n_samples, groups, n_resamples, step, rng):
         noise = redraws.noise(n_resamples, len(counts), rng)
-        scale = np.ones(len(counts)) if weight is None else weight[rows]
+        scale = None if weight is None else weight[rows]
+        if scale is not None:
+            counts *= scale[:, None]
         for name, total in sums.items():
-            uniform = redraws.numbers(name, noise, rows=rows)
-            total.add(rows, counts * scale[:, None], scale, uniform)
+            total.add(rows, counts, scale, redraws.numbers(name, noise, rows=rows))
     return {name: total.replicates() for name, total in sums.items()}
 
 
@@ -241,12 +242,11 @@ class _Sums:
         self.redrawn_classes = np.zeros((n_resamples, n_classes * m))
 
     def add(
-        self, rows: slice, counts: Float64Array, scale: Float64Array, uniform: Float64Array
+        self, rows: slice, counts: Float64Array, scale: Float64Array | None, uniform: Float64Array
     ) -> None:
         """Add a block: replicate weights, the sample's own weights, numbers to draw labels from."""
         model = self.model
-        block = np.asarray(model.columns[rows], dtype=np.float64)
-        row, m = np.arange(len(block)), model.n_bins
+        block = np.ascontiguousarray(model.columns[rows], dtype=np.float64)
         self.total += counts.sum(axis=0)
         self.losses += np.einsum("il,ir->lr", model.losses[rows], counts)
 
@@ -255,24 +255,40 @@ class _Sums:
         _scatter(self.top[0], cells, None, counts)
         _scatter(self.top[1], cells, prediction, counts)
         _scatter(self.top[2], cells, model.event[rows][:, None], counts)
-        offset = np.arange(block.shape[1]) * m
-        class_cells = model.class_cells[rows] + offset
-        own = class_cells[row, model.codes[rows]][:, None]
+        class_cells = model.class_cells[rows] + np.arange(block.shape[1]) * model.n_bins
+        own = class_cells[np.arange(len(block)), model.codes[rows]][:, None]
         _scatter(self.classes[0], class_cells, None, counts)
         _scatter(self.classes[1], class_cells, block, counts)
         _scatter(self.classes[2], own, None, counts)
 
-        codes = draw_labels(block, uniform)
-        drawn = np.take(block.ravel(), codes + row * block.shape[1])
-        hit = codes == model.top[rows]
-        self.redrawn_losses[:, 0] -= _total(np.log(np.maximum(drawn, model.floor)), scale)
-        self.redrawn_losses[:, 1] += np.sum((model.square[rows] + 1) * scale)
-        self.redrawn_losses[:, 1] -= 2 * _total(drawn, scale)
-        self.redrawn_losses[:, 2] += _total(hit, scale)
-        event = (codes == 1) if model.view == "binary" else hit
-        _count(self.redrawn_top, np.broadcast_to(model.cells[rows], event.shape), event * scale)
-        chosen = np.take(class_cells.ravel(), codes + row * block.shape[1])
-        _count(self.redrawn_classes, chosen, np.broadcast_to(scale, chosen.shape))
+        self._redraw(rows, block, class_cells, scale, draw_labels(block, uniform))
+
+    def _redraw(
+        self,
+        rows: slice,
+        block: Float64Array,
+        class_cells: IntArray,
+        scale: Float64Array | None,
+        drawn: IntArray,
+    ) -> None:
+        """Add redrawn labels of a block, shape (n_resamples, n_rows)."""
+        model, ones = self.model, np.ones(len(block)) if scale is None else scale
+        first = np.arange(len(block)) * block.shape[1]
+        log, columns = np.log(np.maximum(block, model.floor)).ravel(), block.ravel()
+        top, cells = model.top[rows].astype(drawn.dtype), model.cells[rows]
+        self.redrawn_losses[:, 1] += np.sum((model.square[rows] + 1) * ones)
+        for replicates in row_blocks(len(drawn), len(block)):
+            codes = drawn[replicates]
+            chosen, hit = codes + first, codes == top
+            losses = self.redrawn_losses[replicates]
+            losses[:, 0] -= _total(log[chosen], ones)
+            losses[:, 1] -= 2 * _total(columns[chosen], ones)
+            losses[:, 2] += hit.sum(axis=1) if scale is None else _total(hit, scale)
+            event = codes == 1 if model.view == "binary" else hit
+            weights = event if scale is None else event * scale
+            _count(self.redrawn_top[replicates], np.broadcast_to(cells, event.shape), weights)
+            weights = None if scale is None else np.broadcast_to(scale, event.shape)
+            _count(self.redrawn_classes[replicates], class_cells.ravel()[chosen], weights)
 
     def replicates(self) -> Replicates:
         """Turn the sums into values."""
@@ -367,9 +383,9 @@ def _measures(
     one = BinTable(np.broadcast_to(edges, (n_replicates, m + 1)), *top)
     n_classes = len(class_edges)
     adaptive = np.empty(n_replicates)
-    for r in range(n_replicates):
-        per_class = BinTable(class_edges, *classes[:, r].reshape(3, n_classes, m))
-        adaptive[r] = per_class.mean_gap().mean()
+    for rows in row_blocks(n_replicates, n_classes * m):
+        per_class = BinTable(class_edges, *classes[:, rows].reshape(3, -1, m))
+        adaptive[rows] = per_class.mean_gap().reshape(-1, n_classes).mean(axis=1)
     over, under = one.signed_parts()
     return np.column_stack([losses, one.error(1), adaptive, over, under])
 
@@ -384,6 +400,8 @@ def _scatter(
     data = np.ones(cells.size) if values is None else values.ravel().astype(np.float64)
     pointer = np.arange(0, cells.size + 1, n_columns)
     matrix = csc_array((data, cells.ravel(), pointer), shape=(len(out), n_rows))
+    if len(out) > 2 * n_rows:  # a cache does not hold all sums: finish one after the other
+        matrix = matrix.tocsr()
     out += matrix @ counts
 
 
@@ -393,8 +411,9 @@ def _total(values: LabelArray, scale: Float64Array) -> Float64Array:
     return total
 
 
-def _count(out: Float64Array, cells: LabelArray, weights: Float64Array) -> None:
-    """Add ``weights[r, i]`` to ``out[r, cells[r, i]]``."""
+def _count(out: Float64Array, cells: IntArray, weights: LabelArray | None) -> None:
+    """Add ``weights[r, i]``, or 1, to ``out[r, cells[r, i]]``."""
     n_replicates, size = out.shape
     flat = (cells + np.arange(n_replicates)[:, None] * size).ravel()
-    out += np.bincount(flat, weights.ravel(), minlength=out.size).reshape(out.shape)
+    weights = None if weights is None else weights.ravel()
+    out += np.bincount(flat, weights, minlength=out.size).reshape(out.shape)

@@ -6,21 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from calib._border.typing import Float64Array, LabelArray
 from calib._documents import document as doc
 from calib._documents.digits import Digits
-from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.answer import (
-    ACE,
-    ECE,
-    SHORT,
     Facts,
     p_text,
-    percent,
     poisson_interval,
 )
+from calib.evaluation.report.diagnosis import ACE, ECE
 from calib.evaluation.report.records import ERRORS, MAIN, MeasureResult, ModelReport
 from calib.evaluation.sampling.intervals import Interval
 
@@ -35,8 +28,6 @@ _HEADINGS = {
 _SHORT_HEADINGS = {"brier": "Brier", "accuracy": "acc"}
 #: A reference that stretches a scale more than this serves the others as an arrow at its edge.
 _STRETCH = 2.5
-#: Single classes that are listed.
-_MOST_CLASSES = 25
 
 
 # ------------------------------------------------------------------------------ table of the answer
@@ -169,7 +160,7 @@ def _scale(facts: Facts, key: str) -> tuple[float, float]:
     low, high = min(everything), max(everything)
     if others and high - low > _STRETCH * (max(others) - min(others)) > 0:
         low, high = min(others), max(others)
-    return low, high if high > low else low + 1.0
+    return low, high if high - low > 1e-9 * abs(high) else low + 1.0  # more than rounding
 
 
 def _placed(number: float, scale: tuple[float, float]) -> float:
@@ -218,11 +209,11 @@ def measures_table(facts: Facts) -> doc.Table:
         title, aside = _HEADINGS[key]
         digits, measure = facts.digits[key], result.measures[key]
         cell = measure_cell(key, measure, digits, _scale(facts, key))
-        asides = [text for text in (aside, digits.scale) if text]
+        name = f"{title}, {digits.scale}" if digits.scale else title
         unit = digits.unit
         rows.append(
             [
-                doc.Cell(title, ", ".join(asides)),
+                doc.Cell(name, aside),
                 doc.Cell(cell.text, mark=cell.mark, glyphs=cell.glyphs),
                 doc.Cell(f"{cell.interval}{unit}" if cell.interval else "unknown"),
                 doc.Cell(f"{cell.chance}{unit}"),
@@ -276,13 +267,16 @@ def definitions(facts: Facts) -> doc.Definitions:
         if facts.view == "binary"
         else "Right less often, or more often, than the confidence claims."
     )
+    several = len(facts.models) > 1
+    ranked = f" The table is ranked by the {facts.criterion}." if several else ""
     pairs = [
+        *_event(facts),
         ("Calibrated", "Of all cases that are given 80 %, 80 % come true."),
         ("Too high, too low" if facts.view == "binary" else "Over-, underconfident", words),
         (
             "Log loss, Brier score",
             "Proper scores: they reward probabilities that are both right and honest, and no model "
-            "gains by claiming what it does not believe. The table is ranked by the first.",
+            f"gains by claiming what it does not believe.{ranked}",
         ),
         (
             "ECE, ACE",
@@ -301,7 +295,7 @@ def definitions(facts: Facts) -> doc.Definitions:
             "the band: more than chance explains.",
         ),
     ]
-    if len(facts.models) > 1:
+    if several:
         pairs += [
             (
                 "Arrow",
@@ -318,6 +312,14 @@ def definitions(facts: Facts) -> doc.Definitions:
             ),
         ]
     return doc.Definitions(pairs)
+
+
+def _event(facts: Facts) -> list[tuple[str, str]]:
+    """Return whose probability is meant where there are two classes."""
+    if facts.view != "binary":
+        return []
+    label = next(iter(facts.models.values())).table.class_label[0]
+    return [("Event", f"The label is {label}; probabilities, ECE and rates are of that class.")]
 
 
 def all_numbers(
@@ -433,107 +435,6 @@ def differences_table(
     return doc.Table(columns, groups)
 
 
-def ranges_table(table: BinnedCalibrationTable, view: str, confidence_level: float) -> doc.Table:
-    """Return the bins of a model that are not empty."""
-    filled = np.flatnonzero(table.weight > 0)
-    low, high = table.consistency_band(1 - (1 - confidence_level) / max(len(filled), 1))
-    rate = table.observed_rate
-    claim, outcome = ("Predicted", "Happened") if view == "binary" else ("Claimed", "Right")
-    rows = []
-    for place in filled:
-        outside = rate[place] < low[place] - 1e-12 or rate[place] > high[place] + 1e-12
-        rows.append(
-            [
-                doc.Cell(f"{table.left[place]:.3g} to {table.right[place]:.3g}"),
-                doc.Cell(f"{table.weight[place]:,.10g}"),
-                doc.Cell(f"{percent(float(table.mean_prediction[place]))} %"),
-                doc.Cell(f"{percent(float(rate[place]))} %", mark="*" if outside else ""),
-                doc.Cell(f"{percent(float(low[place]))} to {percent(float(high[place]))} %"),
-            ]
-        )
-    columns = [
-        doc.Column("Range", kind="text"),
-        doc.Column("Samples"),
-        doc.Column(claim),
-        doc.Column(outcome),
-        doc.Column("Chance", "all ranges together"),
-    ]
-    return doc.Table(columns, [doc.Group(rows)])
-
-
-def classes_fold(
-    table: BinnedCalibrationTable, classes: LabelArray, n_bins: int, name: str, level: float
-) -> doc.Fold:
-    """Return how often every class was predicted and happened, the worst ones of many."""
-    weight, predicted, happened, error = _class_sums(table, len(classes), n_bins)
-    gap = predicted - happened
-    size = np.abs(gap) / np.where(error > 0, error, np.inf)
-    shown = np.arange(len(classes))
-    note = ""
-    if len(classes) > _MOST_CLASSES:
-        shown = np.sort(np.argsort(-size, kind="stable")[:_MOST_CLASSES])
-        note = f"the {_MOST_CLASSES} of {len(classes):,} that deviate most"
-    from scipy.special import ndtri
-
-    reach = float(ndtri(1 - (1 - level) / (2 * len(classes)))) * error
-    bound = float(np.max(np.maximum(np.abs(gap[shown]), reach[shown]))) or 1.0
-    rows = []
-    for k in map(int, shown):
-        beyond = bool(abs(gap[k]) > reach[k] + 1e-12)
-        glyph = doc.Glyph(
-            dot=float((gap[k] / bound + 1) / 2),
-            band=(float((1 - reach[k] / bound) / 2), float((1 + reach[k] / bound) / 2)),
-            beyond=beyond,
-        )
-        rows.append(
-            [
-                doc.Cell(str(classes[k])),
-                doc.Cell(f"{weight[k] * happened[k]:,.10g}"),
-                doc.Cell(f"{percent(float(predicted[k]))} %"),
-                doc.Cell(f"{percent(float(happened[k]))} %"),
-                doc.Cell(
-                    f"{100 * gap[k]:+.2f}",
-                    mark="*" if beyond else "",
-                    chance=f"{-100 * reach[k]:.2f} to {100 * reach[k]:.2f}",
-                    glyphs=[glyph],
-                ),
-            ]
-        )
-    columns = [
-        doc.Column("Class", kind="text"),
-        doc.Column("Samples"),
-        doc.Column("Mean probability"),
-        doc.Column("Happened"),
-        doc.Column("Gap, points", "* more than chance"),
-    ]
-    blocks: list[doc.Block] = [
-        doc.Paragraph(
-            "Mean probability of each class against how often it occurred. A star marks more than "
-            "chance, all classes together.",
-            "soft",
-        ),
-        doc.Table(columns, [doc.Group(rows)]),
-    ]
-    return doc.Fold(f"Single classes of {name}", blocks, note)
-
-
-def _class_sums(
-    table: BinnedCalibrationTable, n_classes: int, n_bins: int
-) -> tuple[Float64Array, ...]:
-    """Return weight, mean prediction, rate and its standard error if calibrated, per class."""
-    weight = table.weight.reshape(n_classes, n_bins)
-    total = weight.sum(axis=1)
-
-    def mean(values: Float64Array) -> Float64Array:
-        filled = np.where(weight > 0, np.nan_to_num(values.reshape(n_classes, n_bins)), 0.0)
-        return np.asarray((weight * filled).sum(axis=1) / total)
-
-    predicted, happened = mean(table.mean_prediction), mean(table.observed_rate)
-    variance = mean(table.mean_prediction * (1 - table.mean_prediction))
-    effective = table.effective_count.reshape(n_classes, n_bins).sum(axis=1)
-    return total, predicted, happened, np.sqrt(variance / np.maximum(effective, 1))
-
-
 def remarks(facts: Facts) -> list[doc.Block]:
     """Return a few sentences about every method."""
     out: list[doc.Block] = []
@@ -544,24 +445,25 @@ def remarks(facts: Facts) -> list[doc.Block]:
 
 def remark(facts: Facts, name: str) -> str:
     """Say in a few sentences what the numbers of a model do and do not show."""
-    result, digits = facts.models[name], facts.digits
+    result = facts.models[name]
     measures = result.measures
     error, loss = measures[ECE], measures["log_loss"]
     claim, outcome = (
         ("predicts", "happened in") if facts.view == "binary" else ("claims", "right in")
     )
-    words = facts.diagnoses[name].words(facts.view)
-    starred = [SHORT[key] for key in facts.diagnoses[name].starred]
+    diagnosis = facts.diagnoses[name]
+    words = diagnosis.words(facts.view)
     sentences = [
-        f"{words[0].upper()}{words[1:]}; {claim} {percent(result.mean_prediction)} % on average, "
-        f"{outcome} {percent(result.mean_event)} %.",
-        f"ECE {digits[ECE].value(error.debiased)} ({digits[ECE].range(error.low, error.high)}) "
-        f"without the part of chance, {digits[ECE].value(error.value)} as usually computed; log "
-        f"loss {digits['log_loss'].value(loss.value)} where its own probabilities promise "
-        f"{digits['log_loss'].value(loss.floor)}.",
+        f"{words[0].upper()}{words[1:]}; {claim} {facts.share(result.mean_prediction)} on average, "
+        f"{outcome} {facts.share(result.mean_event)}.",
+        f"ECE {facts.number(ECE, error.debiased)} ({facts.end(ECE, error.low)} to "
+        f"{facts.end(ECE, error.high)}) without the part of chance, "
+        f"{facts.number(ECE, error.value)} as usually computed; log loss "
+        f"{facts.number('log_loss', loss.value)} where its own probabilities promise "
+        f"{facts.number('log_loss', loss.floor)}.",
     ]
-    if starred:
-        sentences.append(f"More than chance: {', '.join(starred)}.")
+    if diagnosis.starred:
+        sentences.append(f"More than chance: {diagnosis.measures(facts.view)}.")
     if result.n_impossible:
         sentences.append(
             f"Samples whose label had probability 0: {result.n_impossible:,}; the log loss is in "

@@ -15,8 +15,9 @@ from calib._documents import latex
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import answer, figures, further_measures, measures, page
-from calib.evaluation.report.answer import Facts, diagnose, measure_digits
+from calib.evaluation.report.answer import Facts, measure_digits
 from calib.evaluation.report.comparison import difference
+from calib.evaluation.report.diagnosis import diagnose
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.records import (
     ERROR_NOTE,
@@ -456,11 +457,11 @@ class CalibrationReport(Documented):
             doc.Fold("Method by method" if not alone else "In words", page.remarks(facts))
         )
         chosen = self.models[self.recommended]
-        ranges = page.ranges_table(chosen.table, self.view, self.confidence_level)
+        ranges = figures.ranges_table(chosen.table, self.view, self.confidence_level)
         blocks.append(doc.Fold(f"Ranges of {self.recommended}", [ranges]))
         if chosen.class_table is not None and len(self.classes) > 2:
             blocks.append(
-                page.classes_fold(
+                figures.classes_fold(
                     chosen.class_table,
                     self.classes,
                     self.n_bins,

@@ -6,19 +6,26 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.labels import unit_codes
 from calib._border.typing import (
     ArrayLike,
     Float64Array,
     FloatArray,
     IntArray,
+    LabelArray,
 )
 
 #: What `uq` draws with, too.
 __all__ = ["multinomial_counts", "unit_counts"]
 
+#: Classes up to which numbers are compared with every cumulative probability; beyond, a search.
+MOST_COMPARED = 32
+#: Samples that are compared at once.
+COMPARED_SAMPLES = 1 << 12
 
-def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
+
+def draw_labels(proba: FloatArray, uniform: Float64Array) -> LabelArray:
     """Draw labels by inverting the cumulative probabilities.
 
     Parameters
@@ -31,21 +38,47 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> IntArray:
     Returns
     -------
     codes : ndarray of shape (n_replicates, n_samples)
-        Column indices.
+        Column indices, of a small type: no numbers to calculate with.
     """
     if proba.shape[1] <= 2:
         positive = proba[:, -1] if proba.shape[1] == 1 else proba[:, 1] / proba.sum(axis=1)
-        return (uniform < positive).astype(np.intp)
-    n_samples, n_classes = proba.shape
+        return (uniform < positive).view(np.uint8)
     cumulative = np.cumsum(np.maximum(proba, 0.0), axis=1)
     cumulative /= cumulative[:, -1:]
-    row = np.arange(n_samples)
-    cumulative += row[:, None]  # ascending as a whole, so that one search serves all rows
-    label: IntArray = (
-        np.searchsorted(cumulative.ravel(), uniform + row, side="right") - row * n_classes
-    )
-    np.minimum(label, n_classes - 1, out=label)
-    return label
+    return columns_passed(cumulative, uniform)
+
+
+def columns_passed(cumulative: Float64Array, number: Float64Array) -> LabelArray:
+    """Return how many columns, the last one left out, are at most a number.
+
+    Parameters
+    ----------
+    cumulative : ndarray of shape (n_samples, n_columns)
+        Ascending from column to column, in [0, 1].
+    number : ndarray of shape (n_replicates, n_samples)
+        In [0, 1).
+
+    Returns
+    -------
+    passed : ndarray of shape (n_replicates, n_samples)
+    """
+    n_samples, n_columns = cumulative.shape
+    if n_columns > MOST_COMPARED:
+        row = np.arange(n_samples)
+        ascending = cumulative + row[:, None]  # as a whole, so that one search serves all rows
+        found = np.searchsorted(ascending.ravel(), number + row, side="right") - row * n_columns
+        return np.asarray(np.minimum(found, n_columns - 1))
+    passed = np.zeros(number.shape, dtype=np.uint8)
+    for start in range(0, n_samples, COMPARED_SAMPLES):
+        samples = slice(start, start + COMPARED_SAMPLES)
+        limits = np.ascontiguousarray(cumulative[samples, :-1].T)
+        for replicates in row_blocks(len(number), limits.shape[1]):
+            block, out = number[replicates, samples], passed[replicates, samples]
+            reached = np.empty(block.shape, dtype=bool)
+            for limit in limits:
+                np.less_equal(limit, block, out=reached)
+                out += reached.view(np.uint8)
+    return passed
 
 
 def drawn_units(n_units: int, rng: np.random.Generator) -> IntArray:

@@ -17,6 +17,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
+from calib.evaluation.sampling.draws import columns_passed
 
 #: Terms of the expansion of the bivariate normal law in powers of the correlation.
 N_TERMS = 40
@@ -133,9 +134,7 @@ def from_the_top(block: Float64Array, uniform: Float64Array) -> Float64Array:
     order = np.argsort(-proba, axis=1, kind="stable")
     row = np.arange(n_samples)
     by_rank = np.take_along_axis(proba, order, axis=1).cumsum(axis=1)
-    shifted = np.minimum(by_rank, 1.0) + row[:, None]  # ascending as a whole
-    rank = np.searchsorted(shifted.ravel(), uniform + row, side="right") - row * n_classes
-    np.clip(rank, 0, n_classes - 1, out=rank)
+    rank = columns_passed(np.minimum(by_rank, 1.0), uniform)
     before_rank = np.hstack([np.zeros((n_samples, 1)), by_rank[:, :-1]])
     before_class = np.hstack([np.zeros((n_samples, 1)), proba.cumsum(axis=1)[:, :-1]])
     code = order[row, rank]

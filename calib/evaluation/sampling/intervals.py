@@ -428,23 +428,17 @@ def _scaled(
         excess = direction / size
     floor = float(law.norm(law.calibrated).mean())
     errors = _MULTIPLES * max(usual, floor, 1e-12)
-    quantiles = np.empty((3, len(errors)))
-    for place, error in enumerate(errors):
-        share = min(1.0, error / max(usual, 1e-12))
-        noise = np.sqrt(1.0 - share) * law.calibrated
-        if share > 0.0:
-            noise += np.sqrt(share) * law.resampled
+    share = np.minimum(1.0, errors / max(usual, 1e-12))
+    shown = np.empty((len(errors), len(law.calibrated)))
+    for place, (error, part) in enumerate(zip(errors, share, strict=True)):
+        noise = np.sqrt(1.0 - part) * law.calibrated
+        if part > 0.0:
+            noise += np.sqrt(part) * law.resampled
             noise += min(error / size, 1.0) * direction + max(error - size, 0.0) * excess
-        shown = law.norm(noise)
-        mean = float(shown.mean())
-        ends = _ends(shown, tail)
-        spread = 1.0 + (SHAPE_SPREAD - 1.0) * share
-        quantiles[:, place] = (
-            mean,
-            mean + spread * (ends[0] - mean),
-            mean + spread * (ends[1] - mean),
-        )
-    return errors, *quantiles
+        shown[place] = law.norm(noise)
+    mean, spread = shown.mean(axis=1), 1.0 + (SHAPE_SPREAD - 1.0) * share
+    low, high = _ends(shown, tail)
+    return errors, mean, mean + spread * (low - mean), mean + spread * (high - mean)
 
 
 def _quadrature(
@@ -465,7 +459,7 @@ def _quadrature(
 
 def _ends(draws: Float64Array, tail: float) -> Float64Array:
     """Return both quantiles, at the level that the number of draws keeps exactly."""
-    return np.asarray(np.quantile(draws, [tail, 1.0 - tail], method="weibull"))
+    return np.asarray(np.quantile(draws, [tail, 1.0 - tail], axis=-1, method="weibull"))
 
 
 def _crossing(errors: Float64Array, curve: Float64Array, level: float) -> float:

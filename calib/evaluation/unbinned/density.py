@@ -13,7 +13,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib.evaluation.unbinned.kernel_sums import BLOCK_ENTRIES, spaced_rows
 from calib.evaluation.unbinned.mirrored_grid import cosines, frequencies, from_cosines, spread
 from calib.evaluation.unbinned.smooth import width_or_rule
-from calib.evaluation.views.distinct import DistinctScores, measure_pairs
+from calib.evaluation.views.distinct import DistinctScores, measure_pairs, single_scores
 from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
@@ -103,15 +103,15 @@ def density_calibration_error(
     width = width_or_rule(bandwidth, "normal")
     return measure_pairs(
         partial(triweight_error, width=width),
-        y_true, y_prob, average, sample_weight, labels, pos_label,
+        y_true, y_prob, average, sample_weight, labels, pos_label, single_scores,
     )  # fmt: skip
 
 
 def triweight_error(scores: DistinctScores, width: float | None = None) -> Float64Array:
     """Return the error of every vector of labels; without a width, by the normal rule."""
     total = float(scores.weight.sum())
-    if len(scores.value) == 1:
-        return np.asarray(np.abs(scores.value[0] - scores.label[..., 0] / total))
+    if scores.value.min() == scores.value.max():
+        return np.asarray(np.abs(scores.value[0] - scores.label.sum(axis=-1) / total))
     share = scores.weight / total
     if width is None:
         mean = float(share @ scores.value)

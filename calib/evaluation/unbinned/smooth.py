@@ -10,7 +10,7 @@ import numpy as np
 from calib._border.checks import check_option, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
 from calib.evaluation.unbinned.mirrored_grid import cosines, gaussian_total, spread
-from calib.evaluation.views.distinct import DistinctScores, measure_pairs
+from calib.evaluation.views.distinct import DistinctScores, measure_pairs, single_scores
 from calib.evaluation.views.recognition import measure
 from calib.evaluation.views.views import Average
 
@@ -122,7 +122,7 @@ def smooth_calibration_error(
         bandwidth = check_bandwidth(bandwidth, low=SMALLEST_BANDWIDTH)
     return measure_pairs(
         partial(smooth_error, bandwidth=bandwidth),
-        y_true, y_prob, average, sample_weight, labels, pos_label,
+        y_true, y_prob, average, sample_weight, labels, pos_label, single_scores,
     )  # fmt: skip
 
 

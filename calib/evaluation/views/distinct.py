@@ -15,6 +15,8 @@ from calib.evaluation.views.views import PAIR_VIEWS, Average
 class DistinctScores(NamedTuple):
     """Sums over the samples that share a score, scores ascending.
 
+    From `single_scores` every sample is a score of its own, in any order.
+
     Attributes
     ----------
     value : ndarray of shape (n_distinct,)
@@ -119,6 +121,28 @@ def distinct_scores(
     return DistinctScores(key[first].view(np.float64), counts, label, n_rows, float(n_rows), True)
 
 
+def single_scores(
+    score: Float64Array, event: LabelArray, weight: Float64Array | None
+) -> DistinctScores:
+    """Return the samples as they are, for measures that add up equal scores on a grid of theirs.
+
+    Parameters
+    ----------
+    score : ndarray of shape (n_samples,)
+    event : ndarray of shape (n_samples,), dtype bool
+    weight : ndarray of shape (n_samples,) or None
+    """
+    if weight is None:
+        n_rows = len(score)
+        ones = np.broadcast_to(1.0, n_rows)
+        return DistinctScores(score, ones, event, n_rows, float(n_rows), True)
+    if not weight.all():
+        kept = weight > 0
+        score, event, weight = score[kept], event[kept], weight[kept]
+    whole = np.array_equal(weight, np.rint(weight))
+    return DistinctScores(score, weight, event * weight, len(score), float(weight @ weight), whole)
+
+
 def _run_starts(ordered: LabelArray) -> LabelArray:
     starts = np.empty(len(ordered), dtype=bool)
     starts[0] = True
@@ -134,11 +158,12 @@ def measure_pairs(
     sample_weight: ArrayLike,
     labels: ArrayLike,
     pos_label: object,
+    scores: Callable[..., DistinctScores] = distinct_scores,
 ) -> float:
     """Check the arguments of a metric and measure its view; the mean over classes if class-wise."""
     predictions = checked(y_true, y_prob, sample_weight, labels, pos_label, average)
     values = [
-        float(measure(distinct_scores(score, event, predictions.weight)))
+        float(measure(scores(score, event, predictions.weight)))
         for score, event in predictions.pairs(average)
     ]
     return float(np.mean(values))

@@ -6,9 +6,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calib._documents import document, html
+from calib._documents import charts, digits, document, html, latex, panels, text
+from calib._documents.document import (
+    Cell,
+    Circle,
+    Column,
+    Definitions,
+    Document,
+    Drawing,
+    Figure,
+    Figures,
+    Findings,
+    Fold,
+    Group,
+    Heading,
+    Line,
+    Notes,
+    Paragraph,
+    Polygon,
+    Polyline,
+    Rect,
+    Remark,
+    Table,
+    Text,
+    Verdict,
+    plain_table,
+)
 
-__all__ = ["doc", "html"]
+#: What tests of documents import from here.
+__all__ = [
+    "Cell", "Circle", "Column", "Definitions", "Document", "Drawing", "Figure", "Figures",
+    "Findings", "Fold", "Group", "Heading", "Line", "Notes", "Paragraph", "Polygon", "Polyline",
+    "Rect", "Remark", "Table", "Text", "Verdict", "charts", "digits", "doc", "html", "latex",
+    "panels", "plain_table", "text",
+]  # fmt: skip
 doc = document
 SIXTEEN = [
     "dirichlet", "auto", "matrix_scaling", "beta", "quadratic", "spline", "platt", "vector_scaling",
@@ -49,7 +80,7 @@ def of_methods(
                 "page",
             ),
             doc.Paragraph("* outside chance: the range if calibrated.", "soft", "terminal"),
-            panels(names[-1], recommended),
+            pair_of_panels(names[-1], recommended),
             *folds(names),
         ],
         doc.Verdict(
@@ -122,7 +153,7 @@ def comparison(names: Sequence[str], recommended: str, n_ties: int = 1) -> doc.T
     )
 
 
-def panels(before: str, after: str) -> doc.Figures:
+def pair_of_panels(before: str, after: str) -> doc.Figures:
     """Return two panels, over ranges and added up, with their key."""
     places = np.linspace(0.08, 0.92, 9)
     x, y = 70 + 336 * places, 284 - 272 * places
@@ -281,7 +312,7 @@ def rare() -> doc.Document:
         [
             doc.Table(columns, [doc.Group(rows)]),
             doc.Paragraph("Each row has its own scale.", "soft", "page"),
-            panels("before", "fraud model"),
+            pair_of_panels("before", "fraud model"),
             *folds(["fraud model"]),
         ],
         doc.Verdict(
@@ -331,7 +362,7 @@ def detection() -> doc.Document:
             doc.Paragraph(
                 "Upper: before, hollow; lower: after. Each row has its own scale.", "soft"
             ),
-            panels("raw", "calibrated"),
+            pair_of_panels("raw", "calibrated"),
             *folds(["raw", "calibrated"]),
         ],
         doc.Verdict(

@@ -26,6 +26,8 @@ class DetectionMetricInterval(MeasureResult):
         The same metric if the scores were right, at this number of detections: ``mean`` is the
         floor, ``low`` and ``high`` bound what chance explains. NaN where the question makes no
         sense: for the localisation recall precision error, and for callables.
+    p_value, debiased_limit : float
+        NaN; a detection metric has its range alone.
     """
 
     @property

@@ -130,8 +130,10 @@ def test_edges_on_the_command_line(data: Path, capsys: pytest.CaptureFixture[str
     out = data.with_suffix(".json")
     command = ["report", str(data), "--label", "y", "--proba", "p", "--resamples", "20"]
     assert main([*command, "--bins", "0,.3,0.8,.9,1", "--json", str(out)]) == 0
-    assert "4 own bins" in capsys.readouterr().out
-    assert json.loads(out.read_text())["bins"] == EDGES
+    assert capsys.readouterr().out
+    content = json.loads(out.read_text())
+    assert content["bins"] == EDGES
+    assert "4 own bins" in content["titles"]["expected_calibration_error"]
 
 
 @pytest.mark.parametrize(

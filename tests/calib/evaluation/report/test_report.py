@@ -33,7 +33,8 @@ def test_values_are_those_of_the_functions(
     pytest.importorskip("pandas")
     y, _, p = simulate(rng, 700, n_classes)
     w = rng.random(700) if weighted else None
-    frame = calibration_report(y, p, sample_weight=w, n_bins=7, n_resamples=10).to_frame()
+    report = calibration_report(y, p, sample_weight=w, n_bins=7, n_resamples=10)
+    frame, tidy = report.to_frame(tidy=False), report.to_frame()
     row = frame.loc["model"]
     options = {"n_bins": 7, "sample_weight": w}
     view = {"average": "binary" if n_classes == 2 else "top_label"}
@@ -50,6 +51,8 @@ def test_values_are_those_of_the_functions(
     ]
     assert list(frame.columns[:7]) == MEASURES
     np.testing.assert_allclose(row[MEASURES].astype(float), expected, rtol=1e-9, atol=1e-14)
+    assert tidy["measure"].tolist() == MEASURES
+    np.testing.assert_allclose(tidy["usual"], expected, rtol=1e-9, atol=1e-14)
 
 
 def test_intervals_agree_with_the_generic_bootstrap(rng: np.random.Generator) -> None:
@@ -86,8 +89,8 @@ def test_calibrated_model_sits_in_its_floor_and_sharp_one_does_not(report) -> No
         assert not true[name].surprises(name), name
     for name in MEASURES[:-1]:
         assert raw[name].surprises(name), name
-    assert "overconfident" in report.verdict("raw")
-    assert "is within what a perfectly calibrated model shows" in report.verdict("true")
+    assert report.verdict("raw").startswith("Overconfident ")
+    assert report.verdict("true").startswith("No miscalibration seen; ")
 
 
 def test_floors_hold_for_calibrated_simulations() -> None:
@@ -104,7 +107,9 @@ def test_deterministic_and_paired(rng: np.random.Generator) -> None:
     both = calibration_report(y, {"a": p, "b": p, "c": q}, n_resamples=30)
     assert both.models["a"].measures == both.models["b"].measures
     alone = calibration_report(y, p, n_resamples=30)
-    assert alone.models["model"].measures == both.models["a"].measures
+    for name, found in alone.models["model"].measures.items():
+        other = both.models["a"].measures[name]
+        assert (found.interval, found.calibrated) == (other.interval, other.calibrated)
     other = calibration_report(y, p, n_resamples=30, random_state=1)
     assert other.models["model"].measures != alone.models["model"].measures
 
@@ -119,7 +124,7 @@ def test_groups_widen_intervals(rng: np.random.Generator) -> None:
     ]
     assert spread[1] / spread[0] == pytest.approx(3, rel=0.2)
     assert grouped.n_groups == 100
-    assert "in 100 groups" in str(grouped)
+    assert "in 100 groups" in " ".join(grouped.details().split())
 
 
 def test_rows_without_weight_are_absent(rng: np.random.Generator) -> None:
@@ -138,38 +143,42 @@ def test_binary_forms(rng: np.random.Generator) -> None:
     for name in MEASURES:
         value = column.models["model"].measures[name].value
         assert value == pytest.approx(both.models["model"].measures[name].value, abs=1e-12)
-    assert "probability of class yes" in str(column)
-    assert "mean probability of class yes" in column.verdict("model")
+    assert "probability of class yes" in column.details()
+    assert "happened in" in column.verdict("model")
 
 
 @pytest.mark.parametrize(
     ("power", "shift", "words"),
     [
-        (3.0, 0.0, "too extreme"),
-        (0.4, 0.0, "too cautious"),
-        (1.0, 0.15, "too high"),
-        (1.0, -0.15, "too low"),
-        (1.0, 0.0, "is within"),
+        (3.0, 0.0, "Probabilities too extreme: too low below "),
+        (0.4, 0.0, "Probabilities too cautious: too high between "),
+        (1.0, 0.15, "Probabilities too high "),
+        (1.0, -0.15, "Probabilities too low "),
+        (1.0, 0.0, "No sign of miscalibration: "),
     ],
 )
-def test_verdict_of_two_classes(power: float, shift: float, words: str) -> None:
+def test_headline_of_two_classes(power: float, shift: float, words: str) -> None:
     rng = np.random.default_rng(1)
     p = rng.random(3000)
     y = (rng.random(3000) < p).astype(int)
     wrong = np.clip(p**power / (p**power + (1 - p) ** power) + shift, 0.01, 0.99)
-    assert words in calibration_report(y, wrong).verdict("model")
+    headline = calibration_report(y, wrong).headline
+    assert headline.startswith(words)
+    assert "temperature alone" not in headline  # one repairs what is too extreme or too cautious
 
 
-def test_verdict_in_both_directions() -> None:
+def test_headline_in_both_directions() -> None:
     p = np.tile([[0.9, 0.05, 0.05], [0.5, 0.25, 0.25]], (300, 1))
     y = np.where(np.arange(600) % 2 == 0, np.arange(600) % 3 == 0, np.arange(600) % 9 == 0)
-    verdict = calibration_report(y.astype(int), p, n_resamples=20).verdict("model")
-    assert "depending on their size" in verdict
+    report = calibration_report(y.astype(int), p, n_resamples=20)
+    assert report.headline.startswith("Wrong in both directions: too low below ")
+    assert ", too high above " in report.headline
+    assert "underconfident below 0.53, overconfident above 0.87" in report.verdict("model").lower()
 
 
 def test_frame_and_dictionary(report) -> None:
     pytest.importorskip("pandas")
-    frame = report.to_frame()
+    frame = report.to_frame(tidy=False)
     assert frame.index.tolist() == ["raw", "true"]
     assert frame.index.name == "model"
     value = frame.loc["raw", "adaptive_calibration_error"]
@@ -189,12 +198,16 @@ def test_frame_and_dictionary(report) -> None:
 def test_text(report) -> None:
     text = str(report)
     assert repr(report) == text
-    places = [text.index(f"\n{title}") for title in report.titles.values()]
+    flat = " ".join(text.split())
+    places = [flat.index(sentence) for sentence in report.findings]
     assert places == sorted(places)
-    assert text.index("\nLog loss") < text.index("\nBrier")
-    assert text.index("\nBrier") < text.index("(ECE), 15 equal-width bins")
     assert max(len(line) for line in text.splitlines()) <= 92
-    assert "1,500 samples, 4 classes; 95 % intervals from 100 replicates" in text
+    details = " ".join(report.details().split())
+    assert "1,500 samples, 4 classes; 95 % intervals from 100 replicates" in details
+    places = [details.index(title, details.index("As usually")) for title in report.titles.values()]
+    assert places == sorted(places)
+    for sentence in (*report.findings, *report.notes):
+        assert sentence in details
 
 
 def test_html_is_self_contained_and_escaped(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -209,17 +222,19 @@ def test_html_is_self_contained_and_escaped(tmp_path: Path, rng: np.random.Gener
     assert not re.search(r"https?:|src=|href=|@import|url\(", page)
     assert 'name="viewport"' in page
     figures = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    figures = [figure for figure in figures if "<title>Reliability" in figure]
-    assert len(figures) == 2
+    figures = [figure for figure in figures if "<title>" in figure]
+    titles = [ET.fromstring(figure).findtext("title") for figure in figures]
+    assert titles == ["Accuracy over ranges of the prediction", "Added-up gap"]
     for figure in figures:
         root = ET.fromstring(figure)
         assert root.attrib["role"] == "img"
-        assert root.attrib["aria-label"].startswith("Reliability diagram of ")
-        assert root.find("title") is not None
-        assert "accuracy" in root.findtext("desc", "")
-        numbers = [float(n) for c in root.iter("circle") for n in (c.attrib["cx"], c.attrib["cy"])]
-        assert numbers
-        assert np.isfinite(numbers).all()
+        assert root.attrib["aria-label"]
+        for name in (report.reference, report.recommended):
+            assert f"{name}: " in root.findtext("desc", "")
+        numbers = re.findall(r"(?:cx|cy|x|y|points|d)=.([-0-9., ]+)", figure)
+        places = np.array([float(n) for part in numbers for n in re.split("[, ]+", part.strip())])
+        assert len(places) > 20
+        assert np.isfinite(places).all()
     assert report._repr_html_() in page
     assert "nan" not in page.replace("nance", "")
 
@@ -269,7 +284,9 @@ def test_constant_predictions_do_not_surprise_by_rounding() -> None:
 def test_one_class_only_is_measured() -> None:
     report = calibration_report([0, 0, 0], [[0.8, 0.1, 0.1]] * 3, n_resamples=5)
     assert report.models["model"].measures["accuracy"].value == 1
-    assert "underconfident" in report.verdict("model") or "within" in report.verdict("model")
+    assert report.headline == (
+        "Too few data to judge: any miscalibration up to 0.20 would fit 3 samples."
+    )
 
 
 @pytest.mark.shared_data
@@ -278,7 +295,7 @@ def test_published_scores_of_a_real_network(densenet: dict[str, np.ndarray]) -> 
     cool = softmax(densenet["logits_test"].astype(np.float64) / 2.5)
     frame = calibration_report(
         densenet["labels_test"], {"raw": raw, "temperature": cool}, n_resamples=50
-    ).to_frame()
+    ).to_frame(tidy=False)
     assert frame.loc["raw", "log_loss"] == pytest.approx(0.430059, abs=1e-6)
     assert frame.loc["raw", "brier"] == pytest.approx(0.127379, abs=1e-6)
     assert frame.loc["raw", "accuracy"] == pytest.approx(0.9242)
@@ -289,13 +306,28 @@ def test_published_scores_of_a_real_network(densenet: dict[str, np.ndarray]) -> 
     assert frame.loc["raw", "underconfidence"] < frame.loc["raw", "underconfidence_floor_high"]
 
 
-def test_tables_for_latex_hold_the_numbers_of_the_report() -> None:
+@pytest.mark.parametrize("values", ["usual", "debiased"])
+@pytest.mark.parametrize("intervals", [True, False])
+def test_tables_for_latex_hold_the_numbers_of_the_report(values: str, intervals: bool) -> None:
     y, true, wrong = simulate(np.random.default_rng(3))
     report = calibration_report(y, {"100 % & more": true, "hot_model": wrong}, random_state=0)
-    tables = report.to_latex()
-    assert tables.count(r"\toprule") == tables.count(r"\end{tabular}") >= 2
-    assert r"100 \% \& more" in tables
-    assert r"hot\_model" in tables
-    for result in report.models.values():
-        for measure in result.measures.values():
-            assert f"{measure.value:.4f}" in tables
+    table = report.to_latex(values, intervals=intervals)  # type: ignore[arg-type]
+    assert table.count(r"\toprule") == table.count(r"\end{tabular}") == 1
+    assert r"100 \% \& more" in table
+    assert r"hot\_model" in table
+    rows = {
+        name: next(line for line in table.splitlines() if mark in line)
+        for name, mark in (("100 % & more", "100 "), ("hot_model", "hot"))
+    }
+    for name, row in rows.items():
+        measures = report.models[name].measures
+        numbers = [float(part) for part in re.findall(r"\d+(?:\.\d+)?", row.replace("100 ", ""))]
+        for key in MEASURES[:5]:
+            number = measures[key].value if values == "usual" else measures[key].debiased
+            number *= 100 if key == "accuracy" else 1
+            assert min(abs(found - number) for found in numbers) <= 0.006 * max(number, 0.1), key
+        ends = measures["log_loss"].low, measures["log_loss"].high
+        near = [min(abs(found - end) for found in numbers) <= 0.006 for end in ends]
+        assert near == [intervals, intervals]
+        dagger = any(measures[key].surprises(key) for key in MEASURES[:5])
+        assert ("dag" in row) == dagger

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,39 @@ def test_differences_are_those_of_the_values_and_paired() -> None:
     assert list(report.differences) == ["true", "same"]
     models = report.models
     for key, found in report.differences["true"].items():
-        gain = models["true"].measures[key].value - models["raw"].measures[key].value
-        assert found.value == pytest.approx(gain, abs=1e-15)
+        after, before = (models[name].measures[key] for name in ("true", "raw"))
+        assert found.value == pytest.approx(after.debiased - before.debiased, abs=1e-15)
+        assert found.usual == pytest.approx(after.value - before.value, abs=1e-15)
+        assert found.low <= found.value <= found.high
     for found in report.differences["same"].values():
-        assert (found.value, found.low, found.high) == (0, 0, 0)
+        assert (found.value, found.low, found.high, found.usual) == (0, 0, 0, 0)
     loss, alone = report.differences["true"]["log_loss"], models["raw"].measures["log_loss"]
     assert loss.standard_deviation < alone.interval.standard_deviation
     assert loss.high < 0
+    assert report.compare("true", "raw") == report.differences["true"]
+    for key, back in report.compare("raw", "true").items():
+        assert back.value == pytest.approx(-report.differences["true"][key].value, abs=1e-15)
+        assert back.standard_deviation == pytest.approx(
+            report.differences["true"][key].standard_deviation, abs=1e-12
+        )
+    with pytest.raises(ValueError, match=r"base must be .*'raw'.*got 'rwa'"):
+        report.compare("true", "rwa")
+
+
+def test_the_reference_is_what_others_are_compared_with() -> None:
+    y, true, sharp = two_models(0)
+    models = {"true": true, "raw": sharp, "more": 0.5 * (true + sharp)}
+    first, named = (
+        calibration_report(y, models, reference=name, n_resamples=50) for name in (None, "raw")
+    )
+    assert (first.reference, named.reference) == ("true", "raw")
+    assert list(named.differences) == ["true", "more"]
+    assert first.headline.startswith("Keep true: ")
+    assert named.headline.startswith("Use true: ")
+    assert named.recommended == first.recommended == "true"
+    assert named.models["raw"].measures == first.models["raw"].measures
+    with pytest.raises(ValueError, match="reference must be"):
+        calibration_report(y, models, reference="rwa")
 
 
 def test_difference_of_scores_agrees_with_the_improvement() -> None:
@@ -69,8 +96,10 @@ def test_one_model_has_no_differences() -> None:
     y, true, _ = two_models(2, 200)
     report = calibration_report(y, true, n_resamples=5)
     assert report.differences == {}
-    assert "Minus" not in str(report)
-    assert "Differences" not in report._repr_html_()
+    for text in (str(report), report.details(), report._repr_html_()):
+        assert "Minus" not in text
+        assert "Changes against" not in text
+        assert "behind" not in text
 
 
 # ---------------------------------------------------------------------------------------- findings
@@ -87,36 +116,45 @@ def test_findings_name_the_range() -> None:
         n_bins=10,
         n_resamples=10,
     )
-    (finding,) = report.findings
-    assert finding.startswith("model: overconfident above 0.8 (by 0.1")
-    assert finding in str(report).replace("\n  ", " ")
+    found = re.match(
+        r"Overconfident above 0\.8: claims (\d+\.\d) %, right in (\d+\.\d) %\.", report.headline
+    )
+    assert found
+    claimed, right = map(float, found.groups())
+    assert claimed == pytest.approx(90, abs=0.5)
+    assert claimed - right == pytest.approx(15, abs=1)
+    assert report.headline in " ".join(str(report).split())
 
 
 def test_findings_of_two_classes_use_other_words() -> None:
     rng = np.random.default_rng(0)
     p = rng.random(20000)
     y = rng.random(20000) < p**1.5
-    (finding,) = calibration_report(y.astype(int), p, n_resamples=10).findings
-    assert "probabilities too high" in finding
+    headline = calibration_report(y.astype(int), p, n_resamples=10).headline
+    assert headline.startswith("Probabilities too high ")
+    assert "confident" not in headline
 
 
 def test_calibrated_models_differ_within_noise() -> None:
     y, true, _ = two_models(4)
-    findings = calibration_report(y, {"isotonic": true, "temperature": true}).findings
-    assert findings == [
-        "isotonic: no departure from calibration beyond chance.",
-        "temperature: no departure from calibration beyond chance.",
-        "The difference between temperature and isotonic is within noise.",
-    ]
+    report = calibration_report(y, {"isotonic": true, "temperature": true})
+    assert report.headline == (
+        "Keep isotonic: no other method is better beyond chance; temperature is not "
+        "distinguishable from it."
+    )
+    assert report.may_be_best == ("isotonic", "temperature")
+    for model in report.models:
+        assert report.verdict(model).startswith("No miscalibration seen; ")
 
 
 def test_findings_say_which_is_better() -> None:
     y, true, sharp = two_models(5)
-    found = calibration_report(y, {"raw": sharp, "true": true}).findings[-1]
-    assert found.startswith("true against raw: better in log loss (by ")
-    assert found.endswith("within noise in accuracy.")
-    back = calibration_report(y, {"true": true, "raw": sharp}).findings[-1]
-    assert back.startswith("raw against true: worse in log loss (by ")
+    report = calibration_report(y, {"raw": sharp, "true": true})
+    assert report.headline.startswith("Use true: it leaves no miscalibration ")
+    assert any(text.startswith("raw is clearly behind in log loss (") for text in report.findings)
+    back = calibration_report(y, {"true": true, "raw": sharp})
+    assert back.headline.startswith("Keep true: raw is worse (log loss +")
+    assert "Worse than true in some respect: raw (Brier score, ECE, ACE)." in back.findings
 
 
 # --------------------------------------------------------------------------------- tests and others
@@ -135,15 +173,17 @@ def test_tests_and_decompositions_on_request() -> None:
     for score in ("brier", "log_loss"):
         found = report.decompositions["raw"][score]
         assert found == pytest.approx(score_decomposition(y, sharp, score=score))
-    text = str(report)
-    assert "raw: tests of calibration\n600 samples, top label\n" in text
+    text = " ".join(report.details().split())
+    assert "raw 600 samples, top label " in text
     assert "Decomposition" in text
-    assert "raw: tests of calibration" in report._repr_html_()
+    for one, there in ((report, True), (plain, False)):
+        assert ("Tests of calibration" in one.details()) == there
+        assert ("Tests of calibration" in one._repr_html_()) == there
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert content["tests"]["true"]["tests"]["cox"]["p_value"] > 0.001
     assert content["decompositions"]["raw"]["brier"]["miscalibration"] > 0
     assert content["differences"]["true"]["brier"]["high"] < 0
-    assert content["findings"] == report.findings
+    assert [sentence["text"] for sentence in content["answer"]] == report.findings
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -171,7 +211,7 @@ def test_further_measures_are_the_functions(n_classes: int, weighted: bool) -> N
     for name in ("smooth_calibration_error", "ks_calibration_error", "classwise_calibration_error"):
         assert raw[name].surprises(name)
         assert not report.models["true"].measures[name].surprises(name)
-    assert "Smooth calibration error" in str(report)
+    assert "Smooth calibration error" in report.details()
     core = calibration_report(y, {"raw": sharp}, sample_weight=w, n_resamples=20)
     for name, found in core.models["raw"].measures.items():
         assert (raw[name].value, raw[name].floor) == (found.value, found.floor)
@@ -215,15 +255,15 @@ def test_bad_options(options: dict[str, object], message: str) -> None:
 def test_every_picture_is_described() -> None:
     y, true, sharp = two_models(9, 500)
     page = calibration_report(y, {"<b>": true, "raw": sharp}, n_resamples=5)._repr_html_()
-    figures = [ET.fromstring(f) for f in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
-    titles = [figure.findtext("title", "") for figure in figures]
-    for start, count in (("Reliability", 2), ("Cumulative", 2), ("Class", 8)):
-        assert sum(title.startswith(start) for title in titles) == count
-    for figure in figures:
-        assert figure.attrib["role"] == "img"
-        assert figure.findtext("desc", "") in figure.attrib["aria-label"]
+    pictures = [ET.fromstring(f) for f in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
+    spoken = [picture for picture in pictures if picture.attrib.get("aria-hidden") != "true"]
+    titled = [picture.findtext("title", "") for picture in spoken]
+    assert titled == ["Accuracy over ranges of the prediction", "Added-up gap"]
+    for picture in spoken:
+        assert picture.attrib["role"] == "img"
+        assert picture.findtext("desc", "") in picture.attrib["aria-label"]
+        assert re.search(r"\d", picture.attrib["aria-label"])
     assert "@media print" in page
-    assert "the curve leaves the band" in page
 
 
 @pytest.mark.slow
@@ -246,10 +286,11 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
         timeout=120,
         check=True,
     ).stdout
-    assert found.count("<svg") == found.count("</svg>") == 2 + 2 + 8
-    assert "<title>Calibration report</title>" in found
-    for text in (*report.findings, "Differences to raw", "raw: tests of calibration"):
-        assert text in found
+    assert found.count("<svg") == found.count("</svg>") >= 2
+    assert "<title>Calibration report" in found
+    shown = " ".join(unescape(re.sub(r"<[^>]*>", "", found)).split())
+    for text in (*report.findings, "Changes against raw", "Tests of calibration"):
+        assert text in shown.replace("\N{NO-BREAK SPACE}", " ")
     subprocess.run(
         [
             browser, *options, "--window-size=390,2400",

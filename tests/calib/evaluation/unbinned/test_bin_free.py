@@ -360,3 +360,15 @@ def test_memory_is_a_few_vectors(name: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16 * p.nbytes + 20e6
+
+
+@pytest.mark.parametrize("name", ["smooth", "density"])
+def test_errors_on_a_grid_hold_little_more_than_the_scores(name: str) -> None:
+    n = 1 << 20
+    p = (np.arange(n) * 0.6180339887 % 1).astype(float)
+    y = (np.arange(n) * 0.414213562 % 1 < p).astype(int)
+    tracemalloc.start()
+    WEIGHTED[name](y, p, average="binary")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * p.nbytes  # sorting and merging equal scores takes 7 times as much
