@@ -70,9 +70,9 @@ print("same answers as before:", np.array_equal(served.predict(X_test), model.pr
 # %% [markdown]
 # ## Did it help?
 #
-# The report compares both on images that neither the model nor the calibrator has seen. Log loss
-# and Brier score come first: they reward a model for being right *and* honest, and they should
-# fall.
+# The report compares both on images that neither the model nor the calibrator has seen. It says
+# first what to do, and then what is left; one table and one figure show why. Methods are ranked by
+# log loss, which rewards a model for being right *and* honest.
 
 # %%
 report = calibration_report(
@@ -82,20 +82,31 @@ report = calibration_report(
 report
 
 # %% [markdown]
-# **How to read the column "if calibrated".** A calibration error is never zero on finite data, not
-# even for a perfect model: with a few hundred images some bins are off by chance. That column is
-# the floor, the error that this very model would show at this sample size if its probabilities were
-# exactly right. An error inside the range of the floor does not prove that the model is calibrated;
-# it says that these data cannot tell it from a calibrated one. An error far above the range is more
-# than chance explains.
+# **How to read it.** A calibration error is never zero on finite data, not even for a perfect
+# model: with a few hundred images some ranges are off by chance. The report takes off what chance
+# adds (*bias removed*; 0 is no more than chance), and the grey range behind each value is what
+# this very model would show if its probabilities were exactly right. A star marks a value outside.
+# A value inside does not prove that the model is calibrated; it says that these data cannot tell
+# it from a calibrated one.
 #
-# The same in a picture: points below the diagonal are claims that were too high, and the band shows
-# where the points of a calibrated model would fall.
+# The answer alone, for a log or a test:
 
 # %%
-_, axes = plt.subplots(1, 2, figsize=(10, 5.6), layout="constrained")
+print(report.headline)
+print("to use:", report.recommended)
+
+# %% [markdown]
+# The same in a picture: points below the diagonal are claims that were too high, and the band shows
+# where the points of a calibrated model would fall. Most claims of this network lie near 1;
+# `scale="logit"` stretches the ends, with ranges that hold equally many images. A hollow dot at the
+# edge is a range in which every answer, or none, was right.
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(10, 5), sharex=True, sharey=True, layout="constrained")
+options = {"scale": "logit", "strategy": "quantile", "n_bins": 10, "histogram": False}
 for ax, name, classifier in zip(axes, ("raw", "temperature"), (model, served), strict=True):
-    ReliabilityDisplay.from_estimator(classifier, X_test, y_test, name=name, ax=ax)
+    ReliabilityDisplay.from_estimator(classifier, X_test, y_test, name=name, ax=ax, **options)
+
 # %% [markdown]
 # ## Let cross-validation choose the calibrator
 #

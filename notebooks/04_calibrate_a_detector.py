@@ -37,7 +37,7 @@ from calib.detection import (
     from_coco,
     write_coco_detections,
 )
-from calib.evaluation import detection_report
+from calib.evaluation import DetectionHeatmapDisplay, detection_report
 
 # %% [markdown]
 # ## Files in
@@ -151,6 +151,16 @@ report
 # %%
 _, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 ax = report.plot(ax)
+
+# %% [markdown]
+# Where in the image do scores promise too much? Mean score minus mean overlap by the centre of the
+# box, before and after, on one scale of colours.
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(6.6, 3.2), sharex=True, sharey=True, layout="constrained")
+maps = {"before": report.models["raw"].position, "after": report.models["platt"].position}
+for ax, (when, gaps) in zip(axes, maps.items(), strict=True):
+    DetectionHeatmapDisplay(gaps, name=when).plot(ax, limit=0.35, colorbar=False)
 
 # %% [markdown]
 # ## Class by class

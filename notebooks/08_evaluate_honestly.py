@@ -23,6 +23,7 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import SVG
 from scipy.special import expit
 
 from calib import TemperatureCalibrator
@@ -30,15 +31,18 @@ from calib.datasets import load_digits_scores
 from calib.evaluation import (
     CalibrationAccumulator,
     CumulativeDisplay,
+    ReliabilityDisplay,
     brier_decomposition,
     calibration_report,
     calibration_tests,
     consistency_interval,
     expected_calibration_error,
     ks_calibration_error,
+    metric_difference,
     metric_interval,
     post_hoc_improvement,
     refinement_decomposition,
+    save_figure,
     score_decomposition,
     smooth_calibration_error,
     sweep_calibration_error,
@@ -79,7 +83,7 @@ for m, values in floor.items():
     print(f"{m:>3} bins: {values[2]:.3f} with 1,000 test cases, {values[4]:.3f} with 10,000")
 
 # %% [markdown]
-# So 0.021 on a thousand cases may well be a perfect model, and two papers with test sets of
+# So 0.038 on a thousand cases may well be a perfect model, and two papers with test sets of
 # different size cannot be compared at all. The bias falls with the square root of the sample size
 # and rises with the square root of the number of bins. It also depends on the model: one that
 # mostly says 0.99 has a lower floor than this one, which says everything between 0 and 1. No table
@@ -122,19 +126,35 @@ for m in (5, 10, 20, 30, 100, 500):
     print(f"{m:>4}  {a:.3f}  {b:.3f}  the smaller error: {'A' if a < b else 'B'}")
 
 # %% [markdown]
-# ## How wide is the interval, and does it hold the truth?
-# `metric_interval` resamples the test set. For a mean, such as the Brier score, any bootstrap gives
-# a textbook interval. For a calibration error there is a trap: resampling adds chance on top of
-# chance, so draws lie *above* the measured value, which lies above the truth already. Intervals
-# that take the draws as they are (`method="percentile"`) double the bias; those that mirror the
-# draws about the value (`"basic"`) take it off; the default, `"double"`, also knows how uncertain
-# that correction is. We count how often intervals of nominal 95 % hold the true error of a model
-# that is too sure, with 500 test cases.
+# ## One number, one interval
+# `metric_interval` gives both numbers of an error. The *usual* one is what papers print and what
+# the function returns; it holds chance and error together. `value` has the bias removed: 0 is no
+# more than chance, and the interval belongs to this number. Use the usual one to compare with
+# tables in papers, and the other one to say how wrong a model is.
+
+# %%
+for name, sharpness in (("perfect", 1.0), ("a little too sure", 1.2), ("too sure", 1.6)):
+    y, p, truth = simulate(1000, sharpness)
+    found = metric_interval(ece, y, p, random_state=0)
+    print(
+        f"{name:18} usual {found.usual:.3f}, of which chance {found.floor:.3f}; bias removed "
+        f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f}); "
+        f"true {np.mean(np.abs(p - truth)):.3f}"
+    )
+
+# %% [markdown]
+# ## Does the interval hold the truth?
+# Resampling the test set adds chance on top of chance, so draws lie *above* the measured value,
+# which lies above the truth already. Intervals that take the draws as they are
+# (`method="percentile"`) double the bias; those that mirror the draws about the value (`"basic"`)
+# take it off. The default asks for every size of the true error whether such a value would be
+# seen, and keeps the sizes that pass. We count how often intervals of nominal 95 % hold the true
+# error of a model that is too sure, with 500 test cases.
 
 # %%
 y, p, _ = simulate(1_000_000, 1.5)
 target = ece(y, p)  # with a million cases chance is negligible
-held = {"percentile": 0, "basic": 0, "double": 0}
+held = {"percentile": 0, "basic": 0, "auto": 0}
 repeats = 60
 for _ in range(repeats):
     y, p, _ = simulate(500, 1.5)
@@ -146,10 +166,9 @@ for method, count in held.items():
     print(f"{method:10} holds {target:.3f} in {count / repeats:.0%} of {repeats} test sets")
 
 # %% [markdown]
-# The percentile interval is not a little short, it is in the wrong place. No interval is valid for
-# an error of exactly 0, so none says "calibrated": compare with what a calibrated model shows, its
-# floor. If several rows belong together (images of one patient, boxes of one image), pass
-# `groups`: otherwise every interval is too short.
+# The percentile interval is not a little short, it is in the wrong place. If several rows belong
+# together (images of one patient, boxes of one image), pass `groups`: otherwise every interval is
+# too short.
 #
 # ## Is it calibrated at all? Tests
 # A test answers a question that an error cannot: could this be chance? We go to real scores, of an
@@ -249,20 +268,21 @@ print(post_hoc_improvement(digits.y_test, before, after, random_state=0))
 # The gain in log loss is beyond doubt. The Brier score punishes confident mistakes far less, and
 # its interval is the place to see whether these data show a gain in it.
 #
-# The same for any measure: stack what both models say as columns, and let the metric subtract.
+# `metric_difference` does the same for any metric. Two calibration errors are subtracted with their
+# bias removed: it differs between models, and would otherwise stay in the difference.
 
 
 # %%
-def difference(correct, confidence):
-    return ks_calibration_error(correct, confidence[:, 0], average="binary") - ks_calibration_error(
-        correct, confidence[:, 1], average="binary"
+def ks(y_true, y_prob):
+    return ks_calibration_error(y_true, y_prob, average="top_label")
+
+
+for name, metric in (("ECE", expected_calibration_error), ("KS error", ks)):
+    gap = metric_difference(metric, digits.y_test, after, before, random_state=0)
+    print(
+        f"{name:8} temperature minus raw: {gap.value:+.4f} ({gap.low:+.4f} to {gap.high:+.4f}); "
+        f"of the usual values {gap.usual:+.4f}"
     )
-
-
-correct = (before.argmax(axis=1) == digits.y_test).astype(int)  # a temperature changes no answer
-pair = np.column_stack([before.max(axis=1), after.max(axis=1)])
-gain = metric_interval(difference, correct, pair, method="basic", random_state=0)
-print(f"KS error, raw minus temperature: {gain.value:.4f} ({gain.low:.4f} to {gain.high:.4f})")
 
 # %% [markdown]
 # ## More data than memory
@@ -282,13 +302,75 @@ for machine in machines:
 # An error below 0.01 is plain to see here; with a thousand cases it would have drowned.
 #
 # ## What to publish, and what to ask of a paper
-# * the number of test cases, and the error *with its floor*: `calibration_report` prints both;
+# * the number of test cases, and the error *with its bias removed*, its interval and what chance
+#   shows;
 # * a proper score, because an error of zero is easy to reach by saying nothing (always state the
 #   base rate);
 # * the difference between two models with an interval on the same cases;
 # * one measure without bins, chosen before looking, and its test;
 # * the bins and which probabilities went into them (the largest of each row here), if it must be
 #   the ECE.
+#
+# The report has the first three. Its headline is the answer, and every star in the table has a
+# voice in the sentences.
 
 # %%
-calibration_report(digits.y_test, {"raw": before, "temperature": after})
+report = calibration_report(digits.y_test, {"raw": before, "temperature": after})
+report
+
+# %% [markdown]
+# `to_frame()` has one row per model and measure, both numbers, the interval of the second and the
+# range of chance: what a table or a plot of your own needs.
+
+# %%
+frame = report.to_frame()
+errors = frame[frame.measure.str.endswith("calibration_error")]
+columns = ["model", "measure", "usual", "if_calibrated", "value", "low", "high", "beyond_chance"]
+errors[columns].round(4)
+
+# %% [markdown]
+# A table for LaTeX. `"usual"` shows errors as other papers print them, `"debiased"` with bias
+# removed and their intervals.
+
+# %%
+print(report.to_latex("usual", intervals=False))
+
+# %% [markdown]
+# ## Figures for a paper
+# Every display draws on your axes and stays within them, and takes the options of matplotlib's
+# lines. A single column of 3.3 inches, with scales that are stretched towards 0 and 1, where the
+# claims are:
+
+# %%
+fig, ax = plt.subplots(figsize=(3.3, 3.0), layout="constrained")
+options = {"strategy": "quantile", "n_bins": 10, "scale": "logit", "histogram": False, "ax": ax}
+for name, proba, style in (("raw", before, ":"), ("temperature", after, "-")):
+    ReliabilityDisplay.from_predictions(digits.y_test, proba, name=name, linestyle=style, **options)
+
+# %% [markdown]
+# Five panels with shared scales: the same network with temperatures from too sharp to too flat.
+
+# %%
+fig, axes = plt.subplots(1, 5, figsize=(6.9, 2.2), sharex=True, sharey=True, layout="constrained")
+for ax, factor in zip(axes, (0.25, 0.5, 1, 2, 4), strict=True):
+    z = digits.logits_test / (factor * temperature.temperature_)
+    proba = np.exp(z - z.max(axis=1, keepdims=True))
+    proba /= proba.sum(axis=1, keepdims=True)
+    ReliabilityDisplay.from_predictions(digits.y_test, proba, ax=ax, n_bins=10, histogram=False)
+    ax.set_title(f"{factor:g} T", fontsize=8)
+
+# %% [markdown]
+# The cumulative diagram needs no bins; one column again.
+
+# %%
+fig, ax = plt.subplots(figsize=(3.3, 2.5), layout="constrained")
+CumulativeDisplay.from_predictions(digits.y_test, before, name="raw", ax=ax, band=False)
+display = CumulativeDisplay.from_predictions(digits.y_test, after, name="temperature", ax=ax)
+
+# %% [markdown]
+# `save_figure` writes PDF and SVG files in which text is text: it can be searched, and edited.
+
+# %%
+save_figure(display.figure_, "cumulative.pdf")
+save_figure(display.figure_, "cumulative.svg")
+SVG("cumulative.svg")

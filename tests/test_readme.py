@@ -36,11 +36,12 @@ def test_command_lines_run_in_order(tmp_path, monkeypatch, capsys):
     for name in ("scores.csv", "new.csv"):
         np.savetxt(name, table, "%.17g", ",", header="z_0,z_1,z_2,y", comments="")
     write_coco_files()
-    assert len(CALIB_LINES) == 7
+    assert len(CALIB_LINES) == 8
     for line in CALIB_LINES:
         assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
     assert Path("report.html").is_file()
     assert Path("detector.html").is_file()
+    assert r"\toprule" in Path("table.tex").read_text()
 
 
 def write_coco_files() -> None:
