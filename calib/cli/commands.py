@@ -41,7 +41,7 @@ N_FOLDS, MIN_SAMPLES = 5, 50
 
 def demo(args: argparse.Namespace) -> None:
     """Calibrate an over-confident network with every method that takes its logits."""
-    from calib.datasets import N_TRAIN, load_digits_scores
+    from calib.datasets import load_digits_scores
     from calib.evaluation import calibration_report
 
     check_files({"--html": (args.html, "html")})
@@ -67,13 +67,6 @@ def demo(args: argparse.Namespace) -> None:
         report = calibration_report(scores.y_test, probas)
         progress.step("writing")
         report.to_html(args.html)
-    accuracy = (scores.proba_test.argmax(axis=1) == scores.y_test).mean()
-    confidence = scores.proba_test.max(axis=1).mean()
-    print(
-        f"A network trained on {N_TRAIN} digits is right on {accuracy:.1%} of {len(scores.y_test)} "
-        f"others\nand claims {confidence:.1%} on average. Calibrators fitted on "
-        f"{len(scores.y_cal)} further digits:\n"
-    )
     print(report)
     for name, reason in skipped.items():
         say("note", f"{name} is left out: {reason}")

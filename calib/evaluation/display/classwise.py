@@ -103,6 +103,7 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
         confidence_level: float = 0.95,
         sample_weight: ArrayLike = None,
         labels: ArrayLike = None,
+        pos_label: object = None,
         name: str | None = None,
         n_panels: int | None = 10,
         axes: Any = None,
@@ -132,6 +133,8 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
             Non-negative weights.
         labels : array-like of shape (n_classes,), default=None
             Class of every column, where `y_true` does not tell.
+        pos_label : int, float, bool or str, default=None
+            Class that a single column belongs to; None means the second.
         name : str or None, default=None
             Title of the figure.
         n_panels : int >= 1 or None, default=10
@@ -159,6 +162,7 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
             average="classwise",
             sample_weight=sample_weight,
             labels=labels,
+            pos_label=pos_label,
         )
         display = cls(table, name=name, n_panels=n_panels, confidence_level=confidence_level)
         return display.plot(axes, band=band, histogram=histogram, scale=scale, **line_kwargs)

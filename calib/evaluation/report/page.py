@@ -184,9 +184,8 @@ def legend(facts: Facts) -> list[doc.Block]:
     return [
         doc.Paragraph(page, "soft", "page"),
         doc.Paragraph(
-            f"* outside chance: the range if calibrated, all numbers together, {level}. ECE, ACE: "
-            "bias removed; 0 is no more than chance. report.details(): usual values, classes, "
-            "ranges.",
+            f"{facts.n_samples:,} samples. * outside chance if calibrated, all numbers together, "
+            f"{level}. ECE, ACE: bias removed, 0 is chance only. report.details(): all numbers.",
             "soft",
             "terminal",
         ),
