@@ -129,7 +129,7 @@ def _ranges_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -
         "Observed rate" if binary else "Accuracy",
     )
     sentences = []
-    for name in sorted(shown, key=lambda name: name == chosen):
+    for name in sorted(shown, key=lambda name: name != chosen):  # the band lies below all points
         table = shown[name].ranges
         assert table is not None
         filled = np.flatnonzero(table.weight > 0)

@@ -96,7 +96,8 @@ def _model_row(
         ink = "plain"
         if ranking is not None:
             ink = "level" if ranking.may_be_best[place] else "worse"
-            ink = "best" if ranking.order[0] == place else ink
+            best = facts.models[comparison.names[ranking.order[0]]].measures[key]
+            ink = "best" if result.measures[key].debiased == best.debiased else ink
         cell = measure_cell(key, result.measures[key], facts.digits[key], scales[key], ink, values)
         own = intervals and not (values == "usual" and key in ERRORS)
         cells.append(cell if own else replace(cell, interval=""))
