@@ -65,8 +65,8 @@ report = calibration_report(
 report
 
 # %% [markdown]
-# **Reading it.** Against the raw scores everything helps. Against the temperature, look at the
-# intervals: where they overlap this much, these data cannot rank the methods. Measured on larger
+# **Reading it.** Against the raw scores everything helps. All others stand under *May be the best*:
+# these data cannot rank them, and the recommended one is only the first of them. Measured on larger
 # public scores the verdict is the same: h-calibration equals a temperature within split noise
 # unless one temperature fits badly, and split-point gains a few percent of log loss where features
 # know something that the scores do not. Both are safe to try, because both are guarded; neither is
