@@ -258,7 +258,7 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
                 "what is measured: all, or names with commas between them (core)",
                 type=_measures,
             ),
-            _option("--reference NAME", "model that the others are compared with (the best)"),
+            _option("--reference NAME", "model that the others are compared with (the first)"),
             _option(
                 "--bins N|EDGES",
                 "number of bins (%(default)s), or their edges: 0,0.5,0.9,1",

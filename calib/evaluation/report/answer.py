@@ -358,10 +358,12 @@ def _rest(facts: Facts) -> Verdict:
     phrase = diagnosis.phrase(facts.view)
     if chosen == reference:
         return _verdict("still_off", model=chosen, phrase=phrase, means=means)
-    before, after = (facts.models[name].measures[ECE].debiased for name in (reference, chosen))
+    before, after = (facts.models[name].measures for name in (reference, chosen))
+    errors = [ECE, *(key for key in diagnosis.starred if key in ERRORS)]
+    small = all(after[key].debiased < _SMALL * before[key].debiased for key in errors)
     return _verdict(
         "left",
-        size="small but " if after < _SMALL * before else "",
+        size="small but " if small else "",
         model=chosen,
         phrase=phrase,
         means=means,

@@ -70,11 +70,12 @@ def figure_pair(facts: Facts) -> doc.Figures | None:
     outcome = "events minus predictions" if binary else "right minus claimed"
     what = "how often the event happened" if binary else "how often the top label was right"
     ends = "; both scales are stretched towards 0 and 1, where the samples are"
+    falling = "too high" if binary else "overconfident"
     stretched = ends if _scale(facts, shown).stretched else ""
     note = (
         f"First: {what}, over ranges of the prediction{stretched}. Second: the same without "
         f"ranges: {outcome}, added up from the lowest prediction to the highest; a falling line "
-        "means too high. Dots on an edge lie beyond; small rings stand for ranges that can tell "
+        f"means {falling}. Dots on an edge lie beyond; small rings stand for ranges that can tell "
         "nothing."
     )
     key = key_of(before, chosen, f"chance, if {chosen} is calibrated", "outside: more than chance")

@@ -28,6 +28,12 @@ from calib.evaluation.report.records import (
 from calib.evaluation.sampling.intervals import Interval
 from calib.evaluation.significance.results import P_VALUE_NOTE, CalibrationTests, table_of_tests
 
+CHOICE_NOTE = (
+    "Recommended: of the models that may be the best by the criterion, those without a star if there "
+    "are any; among these the reference, else the best. Choosing and judging on the same samples "
+    "flatters the winner a little: for a figure to quote, measure it on samples that took no part "
+    "in the choice."
+)
 DIFFERENCE_NOTE = (
     "Difference: model minus reference, both on the same draws; 0 outside the interval is more "
     "than noise, each number by itself."
@@ -495,7 +501,8 @@ class CalibrationReport(Documented):
         """Return what the parts mean that not every report has."""
         grouped = self.tests and self.n_groups is not None
         notes = (
-            (self.differences, DIFFERENCE_NOTE),
+            (len(self.models) > 1, CHOICE_NOTE),
+            (len(self.models) > 1, DIFFERENCE_NOTE),
             (self.tests, P_VALUE_NOTE),
             (self.decompositions, DECOMPOSITION_NOTE),
             (grouped, GROUPED_NOTE),
