@@ -391,6 +391,8 @@ def test_the_headline_of_the_tests_is_true_in_every_case(p_values, cases, headli
     document = result.document()
     assert [verdict.case for verdict in (document.headline, *document.bullets)] == cases
     assert result.headline == headline
-    assert headline in str(result) and "p-value is the probability" not in str(result)
+    assert headline in str(result)
+    assert "p-value is the probability" not in str(result)
     assert "p-value is the probability" in result.details()
-    assert headline in result._repr_html_() and r"\begin{tabular}" in result.to_latex()
+    assert headline in result._repr_html_()
+    assert r"\begin{tabular}" in result.to_latex()
