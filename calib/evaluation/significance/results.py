@@ -42,7 +42,7 @@ SENTENCES = {
     "rejected_single": "Calibration is rejected by {names}.",
     "none": "No test rejects calibration ({m} computed).",
     "undefined": "No test can be computed on these data.",
-    "level": "Each test alone rejects about 5 % of calibrated models; together they may reject more.",
+    "level": "Each test alone rejects about 5 % of calibrated models; several may reject more.",
     "no_proof": "That is no proof of calibration: smaller faults would not show.",
     "missing": "Undefined on these data: {names}.",
 }
