@@ -9,7 +9,17 @@ from typing import Any, Literal
 from calib._border.checks import check_fraction
 from calib._border.optional import require
 from calib._documents import text
-from calib._documents.document import Cell, Column, Document, Group, Notes, Table
+from calib._documents.document import (
+    Cell,
+    Column,
+    Document,
+    Fold,
+    Group,
+    Notes,
+    Table,
+    Verdict,
+)
+from calib._documents.documented import Documented
 
 P_VALUE_NOTE = (
     "A p-value is the probability of a statistic at least as extreme if predictions are "
@@ -24,6 +34,17 @@ LAW_NOTES = {
     "redrawn labels": "Few events are in doubt: {} take their p-values from redrawn labels.",
     "labels redrawn by group": "All p-values come from labels redrawn as dependent inside groups "
     "as the observed ones.",
+}
+#: Level of the tests in the headline.
+_LEVEL = 0.05
+SENTENCES = {
+    "rejected": "Calibration is rejected by {k} of {m} tests ({names}).",
+    "rejected_single": "Calibration is rejected by {names}.",
+    "none": "No test rejects calibration ({m} computed).",
+    "undefined": "No test can be computed on these data.",
+    "level": "Each test alone rejects about 5 % of calibrated models; several may reject more.",
+    "no_proof": "That is no proof of calibration: smaller faults would not show.",
+    "missing": "Undefined on these data: {names}.",
 }
 ALWAYS_REDRAWN = ("t_cal", "ece", "skce")
 
@@ -55,7 +76,7 @@ class CalibrationTest:
 
 
 @dataclass(frozen=True, repr=False)
-class CalibrationTests:
+class CalibrationTests(Documented):
     """Result of `calibration_tests`; printing it shows the table.
 
     Attributes
@@ -123,13 +144,30 @@ class CalibrationTests:
         """Return the tests as text, without the notes."""
         return text.text_of(Document("Calibration tests", self.heading, [table_of_tests(self)]))
 
-    def __str__(self) -> str:
-        notes = [note for note in (P_VALUE_NOTE, self._laws(), *self.notes) if note]
-        return text.text_of(
-            Document("Calibration tests", self.heading, [table_of_tests(self), Notes(notes)])
-        )
+    def document(self) -> Document:
+        """Return the headline, the tests as a table, and how to read them."""
+        blocks: list[Table | Notes | Fold] = [table_of_tests(self)]
+        if self.notes:
+            blocks.append(Notes(self.notes))
+        reading = [note for note in (P_VALUE_NOTE, self._laws()) if note]
+        blocks.append(Fold("How to read", [Notes(reading)]))
+        headline, *bullets = self._verdicts()
+        return Document("Calibration tests", self.heading, blocks, headline, bullets)
 
-    __repr__ = __str__
+    def _verdicts(self) -> list[Verdict]:
+        """Return the answer and its limits."""
+        missing = [name for name, test in self.tests.items() if math.isnan(test.p_value)]
+        rejected, m = self.rejected(1 - _LEVEL), len(self.tests) - len(missing)
+        if rejected:
+            cases = ["rejected" if m > 1 else "rejected_single", *(["level"] if m > 1 else [])]
+        else:
+            cases = ["none", "no_proof"] if m else ["undefined"]
+        values = {"k": str(len(rejected)), "m": str(m), "names": ", ".join(rejected)}
+        verdicts = [Verdict(case, SENTENCES[case], values) for case in cases]
+        if missing and m:
+            names = {"names": ", ".join(missing)}
+            verdicts.append(Verdict("missing", SENTENCES["missing"], names))
+        return verdicts
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as dictionaries, strings and numbers; None stands for NaN and inf."""

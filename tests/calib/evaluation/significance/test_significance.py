@@ -363,3 +363,36 @@ def test_bad_input_is_refused_by_name(options, message) -> None:
         run([0, 1], [0.2, 0.7], **options)
     with pytest.raises(ValueError, match="confidence_level"):
         run(*toy_a()).rejected(1.0)
+
+
+@pytest.mark.parametrize(
+    ("p_values", "cases", "headline"),
+    [
+        ((0.001, 0.2), ["rejected", "level"], "Calibration is rejected by 1 of 2 tests (t0)."),
+        ((0.001,), ["rejected_single"], "Calibration is rejected by t0."),
+        ((0.5, 0.2), ["none", "no_proof"], "No test rejects calibration (2 computed)."),
+        ((0.001, np.nan), ["rejected_single", "missing"], "Calibration is rejected by t0."),
+        (
+            (0.3, np.nan),
+            ["none", "no_proof", "missing"],
+            "No test rejects calibration (1 computed).",
+        ),
+        ((np.nan, np.nan), ["undefined"], "No test can be computed on these data."),
+    ],
+)
+def test_the_headline_of_the_tests_is_true_in_every_case(p_values, cases, headline):
+    from calib.evaluation import CalibrationTest, CalibrationTests
+
+    tests = {
+        f"t{i}": CalibrationTest(1.0, value, "normal", "a question", {})
+        for i, value in enumerate(p_values)
+    }
+    result = CalibrationTests(tests, 100, "binary")
+    document = result.document()
+    assert [verdict.case for verdict in (document.headline, *document.bullets)] == cases
+    assert result.headline == headline
+    assert headline in str(result)
+    assert "p-value is the probability" not in str(result)
+    assert "p-value is the probability" in result.details()
+    assert headline in result._repr_html_()
+    assert r"\begin{tabular}" in result.to_latex()
