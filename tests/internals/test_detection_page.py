@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib._documents import document as doc
 from calib.detection import DetectionCalibrator
 from calib.evaluation import Interval, detection_report
 from calib.evaluation.detection.report import answer, figures, page, records
 from tests.support.detector_reports import FIT, TEST, report_of_two_maps
+from tests.support.internals.documents import doc
 
 LAECE, DECE = "localization_aware_calibration_error", "detection_calibration_error"
 SQUARED = "score_iou_squared_error"

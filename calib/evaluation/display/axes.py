@@ -24,6 +24,7 @@ ProbabilityScale: TypeAlias = Literal["linear", "logit"]
 SCALES = ("linear", "logit")
 #: How later displays find what earlier ones drew on the same axes.
 REFERENCE, CURVE, HISTOGRAM = "calib-reference", "calib-curve", "calib-histogram"
+KEY = "calib-key"
 #: Models differ by shape and dash, so that pictures work without colour.
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -193,6 +194,7 @@ def draw_key(ax: Any, floor: float = 0.0) -> None:
         frameon=False,
     )
     legend.set_zorder(1)
+    legend.set_gid(KEY)
 
 
 def make_room(ax: Any) -> None:
@@ -201,7 +203,7 @@ def make_room(ax: Any) -> None:
     One ``tight_layout`` as the user would call it; any later layout of the user's replaces it.
     """
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine, TightLayoutEngine
 
     figure = ax.figure
     if not isinstance(figure, Figure) or any(
@@ -209,6 +211,10 @@ def make_room(ax: Any) -> None:
     ):
         return
     engine = figure.get_layout_engine()
+    if isinstance(engine, TightLayoutEngine):
+        engine.execute(figure)
+        _refit_keys(figure)
+        return
     if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
         return
     page, taken = figure.bbox, ax.get_tightbbox()
@@ -216,6 +222,16 @@ def make_room(ax: Any) -> None:
     others = (panel.get_tightbbox() for panel in figure.axes if panel is not ax)
     if not inside or any(taken.overlaps(box) for box in others if box is not None):
         figure.tight_layout()
+        _refit_keys(figure)
+
+
+def _refit_keys(figure: Any) -> None:
+    """Break the names in all keys anew, after panels have become narrower."""
+    for panel in figure.axes:
+        key = panel.get_legend()
+        if key is not None and key.get_gid() == KEY:
+            box = key.get_bbox_to_anchor().transformed(panel.transAxes.inverted())
+            draw_key(panel, float(box.y0))
 
 
 # ----------------------------------------------------------------------------------------- curves

@@ -29,8 +29,8 @@ from calib.evaluation.sampling.intervals import Interval
 from calib.evaluation.significance.results import P_VALUE_NOTE, CalibrationTests, table_of_tests
 
 CHOICE_NOTE = (
-    "Recommended: of the models that may be the best by the criterion, those without a star if there "
-    "are any; among these the reference, else the best. Choosing and judging on the same samples "
+    "Recommended: of the models that may be the best by the criterion, those without a star if "
+    "any; among these the reference, else the best. Choosing and judging on the same samples "
     "flatters the winner a little: for a figure to quote, measure it on samples that took no part "
     "in the choice."
 )

@@ -16,6 +16,7 @@ from calib._documents.document import (
     Fold,
     Group,
     Notes,
+    Paragraph,
     Table,
     Verdict,
 )
@@ -146,7 +147,8 @@ class CalibrationTests(Documented):
 
     def document(self) -> Document:
         """Return the headline, the tests as a table, and how to read them."""
-        blocks: list[Table | Notes | Fold] = [table_of_tests(self)]
+        measured = Paragraph(f"Tested: {self.heading}.", "soft", "terminal")
+        blocks: list[Table | Paragraph | Notes | Fold] = [table_of_tests(self), measured]
         if self.notes:
             blocks.append(Notes(self.notes))
         reading = [note for note in (P_VALUE_NOTE, self._laws()) if note]
