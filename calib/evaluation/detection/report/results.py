@@ -104,6 +104,21 @@ class DetectionReport(Documented):
         )
 
     @property
+    def _limit(self) -> str:
+        """What average precision does not read, in a sentence."""
+        beyond = self.n_beyond_limit
+        rest = (
+            f"; {beyond:,} of {self.n_detections:,} detections stand beyond this limit, which no "
+            "other number has"
+            if beyond
+            else ", all other numbers read every detection"
+        )
+        return (
+            f"Average precision reads at most {self.max_detections:,} detections per image and "
+            f"class{rest}."
+        )
+
+    @property
     def notes(self) -> list[str]:
         """What the columns mean, one sentence or two each."""
         several = len({model.baseline for model in self.models.values()} - {None}) > 1
@@ -143,15 +158,7 @@ class DetectionReport(Documented):
                 "true positive at a moderate overlap: their D-ECE stays above its floor by design."
             )
         if self.max_detections is not None:
-            beyond = self.n_beyond_limit
-            rest = (
-                f"; {beyond:,} of {self.n_detections:,} detections stand beyond this limit, which "
-                f"no other number has"
-            )
-            out.append(
-                f"Average precision reads at most {self.max_detections:,} detections per image and "
-                f"class{rest if beyond else ', all other numbers read every detection'}."
-            )
+            out.append(self._limit)
         if missing:
             out.append(
                 "Image sizes are not known: the error over positions and the maps are left out."
@@ -380,6 +387,8 @@ class DetectionReport(Documented):
         if several:
             ranked = page.calibrators_table(self.models, self.groups, self.rankings, chosen)
             table = [ranked, *page.signs_of(facts)[1:], doc.Fold(f"{chosen} against raw", table)]
+        if self.n_beyond_limit:
+            table.append(doc.Paragraph(self._limit, "soft"))
         pair = figures.outcome_panels(facts)
         blocks = [*table, *([] if pair is None else [pair])]
         blocks.append(doc.Fold("How to read this", [page.words_of(facts)]))
