@@ -77,7 +77,7 @@ class LineChart:
             ]
         *_, (places, _) = self.lines.values()
         low, high = (self.points(places, end) for end in self.band)
-        marks.append(Polygon([*low, *reversed(high)], "band", 0.25))
+        marks.append(Polygon([*low, *reversed(high)], "band", stroke="edge"))
         sentences, top = [], TOP + SIDE + 52
         for place, (name, (at, heights)) in enumerate(self.lines.items()):
             last = place == len(self.lines) - 1

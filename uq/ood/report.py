@@ -16,8 +16,19 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_score_vector
 from calib._border.warn import warn
-from calib._documents import text
-from calib._documents.document import Cell, Column, Document, Group, Notes, Table
+from calib._documents.document import (
+    Block,
+    Cell,
+    Column,
+    Document,
+    Fold,
+    Group,
+    Notes,
+    Paragraph,
+    Table,
+    Verdict,
+)
+from calib._documents.documented import Documented
 from calib.evaluation import Interval
 from calib.evaluation.sampling.draws import unit_counts
 from calib.evaluation.sampling.intervals import summarized
@@ -25,6 +36,16 @@ from calib.warnings import DegenerateScoresWarning
 from uq.ood.ranking import auroc, false_positive_rate, precision_area, threshold_index
 
 MEASURES = ("auroc", "aupr_in", "aupr_out", "fpr_at_tpr")
+SENTENCES = {
+    "separates": "The score separates{mean}: AUROC {area} ({low} to {high}); {passing} % of the "
+    "others pass the threshold that keeps {kept} %.",
+    "nothing": "No separation that these samples can show{mean}: AUROC {area} ({low} to {high}).",
+    "turned": "The score points the other way{mean}: AUROC {area} ({low} to {high}), below 0.5.",
+    "hardest": "Hardest to tell apart: {name} (AUROC {area}).",
+    "blind": "No separation beyond chance from {names}.",
+    "sign": "AUROC is below 0.5 for {names}: those samples score higher than the in-distribution "
+    "ones; if the score is a doubt, pass its negative.",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,7 @@ class OODMeasures:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class OODReport:
+class OODReport(Documented):
     """Result of `ood_report`; printing it shows the table.
 
     Attributes
@@ -96,8 +117,43 @@ class OODReport:
     def _rows(self) -> dict[str, OODMeasures]:
         return {**self.sets, "mean": self.mean} if len(self.sets) > 1 else self.sets
 
-    def __str__(self) -> str:
-        level = f"{100 * self.confidence_level:g} %"
+    @property
+    def heading(self) -> str:
+        """What was measured, in one line."""
+        others = sum(result.n_out for result in self.sets.values())
+        return (
+            f"{self.n_in:,} in-distribution samples and {others:,} others; "
+            f"{100 * self.confidence_level:g} % intervals from {self.n_resamples:,} draws"
+        )
+
+    @property
+    def answer(self) -> list[Verdict]:
+        """Whether the score separates, how well, and where it does not."""
+        area, passing = self.mean.auroc, self.mean.fpr_at_tpr
+        case = "turned" if area.high < 0.5 else "separates" if area.low > 0.5 else "nothing"
+        parts = {
+            "area": f"{area.value:.3f}",
+            "low": f"{area.low:.3f}",
+            "high": f"{area.high:.3f}",
+            "passing": f"{100 * passing.value:.1f}",
+            "kept": f"{100 * self.true_positive_rate:g}",
+            "mean": " on average" if len(self.sets) > 1 else "",
+        }
+        out = [Verdict(case, SENTENCES[case], parts)]
+        ranked = sorted(self.sets, key=lambda name: self.sets[name].auroc.value)
+        turned = [name for name in ranked if self.sets[name].auroc.high < 0.5]
+        blind = [name for name in ranked if 0.5 in self.sets[name].auroc]
+        if len(self.sets) > 1:
+            areas = {"name": ranked[0], "area": f"{self.sets[ranked[0]].auroc.value:.3f}"}
+            out.append(Verdict("hardest", SENTENCES["hardest"], areas))
+            if blind:
+                out.append(Verdict("blind", SENTENCES["blind"], {"names": ", ".join(blind)}))
+        if turned:
+            out.append(Verdict("sign", SENTENCES["sign"], {"names": ", ".join(turned)}))
+        return out
+
+    def document(self) -> Document:
+        """Return the answer, the table of sets, and how to read it."""
         titles = ("AUROC", "AUPR in", "AUPR out", f"FPR at {100 * self.true_positive_rate:g} % TPR")
         rows = [
             [
@@ -106,26 +162,24 @@ class OODReport:
             ]
             for name, result in self._rows().items()
         ]
+        columns = [
+            Column("Set", kind="text"),
+            *(Column(title, terminal="all" if title == "AUROC" else "brief") for title in titles),
+        ]
         notes = [
             f"Threshold {self.threshold:.6g}: the highest score at or above which "
             f"{100 * self.true_positive_rate:g} % of the in-distribution samples lie. A larger "
-            f"score means more in-distribution. AUPR depends on the share of the positive group."
+            f"score means more in-distribution. AUPR depends on the share of the positive group.",
+            "AUROC: probability that an in-distribution sample scores higher than one of the "
+            "others; 0.5 is what a score shows that separates nothing.",
         ]
-        turned = [name for name, result in self.sets.items() if result.auroc.high < 0.5]
-        if turned:
-            notes.append(
-                f"AUROC is below 0.5 for {', '.join(turned)}: those samples score higher than the "
-                f"in-distribution ones; if the score is a doubt, pass its negative."
-            )
-        table = Table([Column("set"), *map(Column, titles)], [Group(rows)])
-        heading = (
-            f"{self.n_in:,} in-distribution samples; {level} intervals from "
-            f"{self.n_resamples:,} draws"
-        )
-        document = Document("Out-of-distribution report", heading, [table, Notes(notes)])
-        return text.text_of(document)
-
-    __repr__ = __str__
+        headline, *bullets = self.answer
+        blocks: list[Block] = [
+            Table(columns, [Group(rows)]),
+            Paragraph(f"{self.heading}. {notes[0]}", "soft", "terminal"),
+            Fold("How to read this", [Notes(notes)]),
+        ]
+        return Document("Out-of-distribution report", self.heading, blocks, headline, bullets)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the scores as dictionaries, strings and numbers, for JSON."""

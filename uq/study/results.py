@@ -460,15 +460,17 @@ class StudyResult(Documented):
         document : Document
         """
         rows = self.rows()
+        answer = [doc.Verdict("finding", "{text}", {"text": text}) for text in self.findings()]
         blocks: list[doc.Block] = [
-            doc.Findings(self.findings()),
             _table(
                 "All rows", [r for r in rows if (r.cut, r.certainty) == ("none", MAX_PROBABILITY)]
             ),
+            doc.Paragraph(f"{self.heading}. All rows and cuts: details().", "soft", "terminal"),
         ]
         for cut in self.thresholds:
             kept = [row for row in rows if row.cut == "threshold" and row.at == cut]
-            blocks.append(_table(f"Rows with certainty of at least {cut:g}", kept))
+            title = f"Rows with certainty of at least {cut:g}"
+            blocks.append(doc.Fold(title, [_table("", kept)]))
         if curves:
             note = (
                 "AUROC of the rows that are kept, the most certain first; each method by its own "
@@ -476,7 +478,9 @@ class StudyResult(Documented):
             )
             figures = [self._figure(model) for model in self.models]
             blocks.append(doc.Figures("Curves", figures, note))
-        return doc.Document("Study of calibrators", self.heading, [*blocks, doc.Notes(self.notes)])
+        blocks.append(doc.Fold("How to read this", [doc.Notes(self.notes)]))
+        headline = answer[0] if answer else None
+        return doc.Document("Study of calibrators", self.heading, blocks, headline, answer[1:])
 
     def _figure(self, model: str) -> doc.Figure:
         curves = self._curves(model, "auroc", "share")

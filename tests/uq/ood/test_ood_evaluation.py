@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,50 @@ def test_output_forms(rng: np.random.Generator) -> None:
 def test_refusals(inside, outside, options, match: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=match):
         ood_report(inside, outside, **options)
+
+
+# ---------------------------------------------------------------------------------- the answer
+
+INSIDE = np.random.default_rng(0).normal(1, 1, 300)
+OTHERS = {
+    "far": np.random.default_rng(1).normal(-2, 1, 80),
+    "same": np.random.default_rng(2).normal(1, 1, 80),
+    "turned": np.random.default_rng(3).normal(3, 1, 80),
+}
+
+
+@pytest.mark.parametrize(
+    ("sets", "cases"),
+    [
+        (["far"], ["separates"]),
+        (["same"], ["nothing"]),
+        (["turned"], ["turned", "sign"]),
+        (["far", "same"], ["separates", "hardest", "blind"]),
+        (["far", "turned"], ["separates", "hardest", "sign"]),
+        (["far", "same", "turned"], ["nothing", "hardest", "blind", "sign"]),
+    ],
+)
+def test_every_answer_is_said_in_all_forms(
+    sets: list[str], cases: list[str], tmp_path: Path
+) -> None:
+    report = ood_report(INSIDE, {name: OTHERS[name] for name in sets}, random_state=0)
+    first = report.answer[0].case
+    assert [verdict.case for verdict in report.answer][1:] == cases[1:]
+    area = report.mean.auroc
+    expected = "turned" if area.high < 0.5 else "separates" if area.low > 0.5 else "nothing"
+    assert first == expected
+    if len(sets) == 1:
+        assert first == cases[0]
+    report.to_html(tmp_path / "ood.html")
+    page = " ".join((tmp_path / "ood.html").read_text(encoding="utf-8").split())
+    text, details = (" ".join(form.split()) for form in (str(report), report.details()))
+    for verdict in report.answer:
+        for form in (text, details):
+            assert " ".join(verdict.text.split()) in form
+    assert f"AUROC {area.value:.3f}" in page
+    assert "300 in-distribution samples" in text
+    assert all(len(line) <= 80 for line in str(report).splitlines())
+    assert "\\begin{tabular}" in report.to_latex()
+    for name in sets:
+        assert name in text
+        assert name in report.to_latex()

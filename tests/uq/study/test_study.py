@@ -302,9 +302,13 @@ def test_default_models_impute_where_needed() -> None:
 def test_text_html_frame_and_plot(study: StudyResult, tmp_path: Path) -> None:
     text = str(study)
     assert text == repr(study)
-    for part in ("30 rows", "venn_abers | confidence", "certainty of at least 0.9", "Brier"):
+    for part in ("30 rows", "Brier", "details()"):
         assert part in text
-    assert "The default pair keeps rows by conformal confidence" in text
+    details = study.details()
+    for part in ("venn_abers | confidence", "certainty of at least 0.9", "How to read this"):
+        assert part in details
+    assert study.headline == study.findings()[0]
+    assert "The default pair keeps rows by conformal confidence" in " ".join(text.split())
     assert max(len(line) for line in text.splitlines()) <= 115
     assert study.recommended == ("venn_abers", "conformal_confidence")
     frame = pytest.importorskip("pandas") and study.to_frame()
