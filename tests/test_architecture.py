@@ -26,11 +26,12 @@ PACKAGES = ("calib", "uq")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 #: What every part may import.
-BELOW = ("calib._border", "calib.warnings", "calib._version")
+BELOW = ("calib._border", "calib.warnings", "calib.progress", "calib._version")
 #: Part of the tree -> parts it may import, itself aside. What has no row sits on top of `calib`.
 LAYERS: dict[str, tuple[str, ...]] = {
     "calib._border": ("calib.warnings",),
     "calib.warnings": (),
+    "calib.progress": ("calib._border",),
     "calib._core": BELOW,
     "calib._documents": ("calib._border",),
     "calib.base": (*BELOW, "calib._core"),

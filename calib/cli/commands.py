@@ -28,8 +28,9 @@ from calib.cli.saved_scores import (
 )
 from calib.cli.tables import FileTable
 from calib.cli.targets import beside, check_files, check_source
-from calib.cli.terminal import Progress, print_table, say
+from calib.cli.terminal import print_table, say
 from calib.cli.writers import writable_format, write_calibrator, write_table
+from calib.progress import Progress
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
 #: Folds of the summary that `fit` prints, and samples below which it makes none.

@@ -17,7 +17,7 @@ from sklearn.base import clone
 from calib._border.random import fixed
 from calib.cli.options import PER_CLASS
 from calib.cli.targets import beside, check_files, check_source
-from calib.cli.terminal import Progress, print_table, say
+from calib.cli.terminal import print_table, say
 from calib.cli.writers import report_outputs, write_calibrator, write_report
 from calib.detection import (
     DetectionCalibrator,
@@ -33,6 +33,7 @@ from calib.detection import (
 from calib.detection.readers.json import read_json
 from calib.detection.tables.image_map import ImageMap
 from calib.grouped.map_table import map_class
+from calib.progress import Progress
 from calib.warnings import FitImagesWarning, UnknownImagesWarning
 
 #: Folds of the check that `fit` prints, and images below which it makes none.

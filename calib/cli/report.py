@@ -37,8 +37,9 @@ from calib.cli.saved_scores import (
 )
 from calib.cli.tables import FileTable
 from calib.cli.targets import check_files
-from calib.cli.terminal import Progress, say
+from calib.cli.terminal import say
 from calib.cli.writers import report_outputs, write_report
+from calib.progress import Progress
 
 #: Rows from which a parquet file is read in batches without being told to.
 LARGE = 5_000_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from calib.cli import batches, main, terminal
+from calib.cli import batches, main
 from calib.cli.detect import _print_fit
 from calib.datasets import make_detection_scenes
 from calib.detection import DetectionCalibrator
@@ -41,8 +41,8 @@ def test_progress_bar_on_a_terminal(
 ) -> None:
     pytest.importorskip("tqdm")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    monkeypatch.setattr(terminal, "PATIENCE", 0.0)
-    monkeypatch.setattr(terminal, "REFRESH", 0.001)
+    monkeypatch.setattr("calib.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("calib.progress.REFRESH", 0.001)
     assert main(["report", str(data), *OPTIONS, "--resamples", "50"]) == 0
     out, err = capsys.readouterr()
     assert "resampling" in err

@@ -31,6 +31,7 @@ from calib.evaluation.sampling.draws import group_codes
 from calib.evaluation.significance.results import CalibrationTests
 from calib.evaluation.significance.tests import calibration_tests
 from calib.evaluation.views.views import natural_view
+from calib.progress import Progress
 from calib.warnings import DegenerateScoresWarning
 
 _SCORES: tuple[Score, Score] = ("brier", "log_loss")
@@ -52,6 +53,7 @@ def calibration_report(
     confidence_level: float = 0.95,
     n_resamples: int = 200,
     random_state: RandomState = 0,
+    verbose: bool = False,
 ) -> CalibrationReport:
     """Measure how far probabilities can be trusted, for one model or several side by side.
 
@@ -97,6 +99,9 @@ def calibration_report(
         Number of bootstrap draws and of redrawn label vectors.
     random_state : int, RandomState, Generator or None, default=0
         Seed of both; the same draws serve all models.
+    verbose : bool, default=False
+        Whether to say on the error stream what is being done: on a terminal with tqdm a bar that
+        appears after two seconds, elsewhere a line per step.
 
     Returns
     -------
@@ -185,130 +190,147 @@ def calibration_report(
     confidence_level = check_fraction("confidence_level", confidence_level)
     further = further_measures.chosen(measures)
     check_option("tests", tests, (True, False))
+    check_option("verbose", verbose, (True, False))
     rng = generator(random_state)
     given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
         raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
     if reference is not None:
         check_option("reference", reference, tuple(given))
-    prepared: dict[str, core.Prepared] = {}
-    leading = ""
-    first = np.empty(0)
-    for name, array in given.items():
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"names of models must be non-empty strings; got {describe(name)}")
-        try:
-            codes, proba, weight, classes = check_predictions(
-                y_true, array, labels=labels, pos_label=pos_label, sample_weight=sample_weight
-            )
-            first = classes if not prepared else first
-            if len(classes) == len(first) == 2 and classes[1] != first[1]:  # named otherwise
+    with Progress(2 * len(given) + 2, shown=bool(verbose)) as progress:
+        prepared: dict[str, core.Prepared] = {}
+        leading = ""
+        first = np.empty(0)
+        for name, array in given.items():
+            progress.step(f"checking {name}")
+            if not isinstance(name, str) or not name:
+                raise ValueError(f"names of models must be non-empty strings; got {describe(name)}")
+            try:
                 codes, proba, weight, classes = check_predictions(
-                    y_true, array, labels=labels, pos_label=first[1], sample_weight=sample_weight
+                    y_true, array, labels=labels, pos_label=pos_label, sample_weight=sample_weight
                 )
-        except ValueError as error:
-            raise ValueError(f"{error} (model {name!r})" if len(given) > 1 else error) from error
-        group = None if groups is None else group_codes(groups, len(codes))
-        if weight is not None and not weight.all():  # rows without weight are not there
-            kept = weight > 0
-            codes, proba, weight = codes[kept], proba[kept], weight[kept]
-            group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
-        single = np.shape(array)[1:] in ((), (1,))
-        shown = proba[:, -1:] if single and len(classes) == 2 else proba
-        doubt = suspicion(shown, "proba", codes, weight, classes, "y_prob")
-        if doubt:
-            warn(f"{doubt} (model {name!r})" if len(given) > 1 else doubt, DegenerateScoresWarning)
-        n_units = len(codes) if group is None else int(group.max()) + 1
-        if n_units < 2:
-            raise ValueError(
-                f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
-            )
-        view = natural_view(len(classes))
-        prepared[name] = core.prepare(proba, codes, weight, n_bins, view, edges)
-        leading = leading or name
-        expected = prepared[leading].columns.shape[1]
-        if len(classes) != expected:
-            raise ValueError(
-                f"models must have the same classes; {leading!r} has {expected} columns, "
-                f"{name!r} has {len(classes)}"
-            )
-    replicates = further_measures.add_further(
-        core.replicate(prepared, weight, group, n_resamples, rng),
-        prepared,
-        further,
-        weight,
-        group,
-        rng,
-    )
-    information = core.describe_measures(n_bins, view, classes[1], edges is not None)
-    information |= further_measures.information(further, n_bins, edges is not None)
-    results = measure_results(replicates, prepared, information, weight, group, confidence_level)
-    comparison = compared(
-        results,
-        information,
-        {name: draws.bootstrap for name, draws in replicates.items()},
-        {
-            key: draws_of_means(
-                np.column_stack([model.losses[:, column] for model in prepared.values()]),
-                weight,
-                group,
-                N_MEAN_DRAWS,
-                rng,
-            )
-            for column, key in enumerate(LOSSES)
-        },
-        leading if reference is None else reference,
-        any(model.impossible for model in prepared.values()),
-        confidence_level,
-    )
-    models: dict[str, ModelReport] = {}
-    tested: dict[str, CalibrationTests] = {}
-    decomposed: dict[str, dict[str, ScoreDecomposition]] = {}
-    for name, model in prepared.items():
-        event, certain = model.event.astype(np.intp), np.clip(model.prediction, 0.0, 1.0)
-        label = classes[1:2] if view == "binary" else np.array([None])
-        models[name] = ModelReport(
-            measures=results[name],
-            table=rows_of(replicates[name].table, model.prediction[:, None], weight, label),
-            mean_prediction=float(np.average(model.prediction, weights=weight)),
-            mean_event=float(np.average(model.event, weights=weight)),
-            n_impossible=model.impossible,
-            class_table=rows_of(replicates[name].class_table, model.columns, weight, classes),
-            curve=cumulative_calibration_curve(
-                event, certain, average="binary", sample_weight=weight
-            ),
-            ranges=informative_table(certain, event, weight),
+                first = classes if not prepared else first
+                if len(classes) == len(first) == 2 and classes[1] != first[1]:  # named otherwise
+                    codes, proba, weight, classes = check_predictions(
+                        y_true,
+                        array,
+                        labels=labels,
+                        pos_label=first[1],
+                        sample_weight=sample_weight,
+                    )
+            except ValueError as error:
+                raise ValueError(
+                    f"{error} (model {name!r})" if len(given) > 1 else error
+                ) from error
+            group = None if groups is None else group_codes(groups, len(codes))
+            if weight is not None and not weight.all():  # rows without weight are not there
+                kept = weight > 0
+                codes, proba, weight = codes[kept], proba[kept], weight[kept]
+                group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
+            single = np.shape(array)[1:] in ((), (1,))
+            shown = proba[:, -1:] if single and len(classes) == 2 else proba
+            doubt = suspicion(shown, "proba", codes, weight, classes, "y_prob")
+            if doubt:
+                warn(
+                    f"{doubt} (model {name!r})" if len(given) > 1 else doubt,
+                    DegenerateScoresWarning,
+                )
+            n_units = len(codes) if group is None else int(group.max()) + 1
+            if n_units < 2:
+                raise ValueError(
+                    f"a report needs at least 2 {'samples' if group is None else 'groups'}; got 1"
+                )
+            view = natural_view(len(classes))
+            prepared[name] = core.prepare(proba, codes, weight, n_bins, view, edges)
+            leading = leading or name
+            expected = prepared[leading].columns.shape[1]
+            if len(classes) != expected:
+                raise ValueError(
+                    f"models must have the same classes; {leading!r} has {expected} columns, "
+                    f"{name!r} has {len(classes)}"
+                )
+        progress.step("resampling")
+        replicates = further_measures.add_further(
+            core.replicate(prepared, weight, group, n_resamples, rng),
+            prepared,
+            further,
+            weight,
+            group,
+            rng,
         )
-        if tests:
-            tested[name] = calibration_tests(
-                model.codes,
-                model.columns,
-                average=view,
-                n_bins=n_bins,
-                groups=group,
-                sample_weight=weight,
-                labels=np.arange(len(classes)),
-                random_state=rng,
-            )
-            decomposed[name] = {
-                score: score_decomposition(
-                    event, certain, score=score, average="binary", sample_weight=weight
+        information = core.describe_measures(n_bins, view, classes[1], edges is not None)
+        information |= further_measures.information(further, n_bins, edges is not None)
+        progress.step("measuring")
+        results = measure_results(
+            replicates, prepared, information, weight, group, confidence_level
+        )
+        comparison = compared(
+            results,
+            information,
+            {name: draws.bootstrap for name, draws in replicates.items()},
+            {
+                key: draws_of_means(
+                    np.column_stack([model.losses[:, column] for model in prepared.values()]),
+                    weight,
+                    group,
+                    N_MEAN_DRAWS,
+                    rng,
                 )
-                for score in _SCORES
-            }
-    return CalibrationReport(
-        models=models,
-        n_samples=len(codes),
-        n_groups=None if group is None else int(group.max()) + 1,
-        classes=classes,
-        n_bins=n_bins,
-        view=view,
-        confidence_level=confidence_level,
-        n_resamples=n_resamples,
-        comparison=comparison,
-        further=further,
-        tests=tested,
-        decompositions=decomposed,
-        bins=edges,
-        weighted=weight is not None,
-    )
+                for column, key in enumerate(LOSSES)
+            },
+            leading if reference is None else reference,
+            any(model.impossible for model in prepared.values()),
+            confidence_level,
+        )
+        models: dict[str, ModelReport] = {}
+        tested: dict[str, CalibrationTests] = {}
+        decomposed: dict[str, dict[str, ScoreDecomposition]] = {}
+        for name, model in prepared.items():
+            progress.step(f"describing {name}")
+            event, certain = model.event.astype(np.intp), np.clip(model.prediction, 0.0, 1.0)
+            label = classes[1:2] if view == "binary" else np.array([None])
+            models[name] = ModelReport(
+                measures=results[name],
+                table=rows_of(replicates[name].table, model.prediction[:, None], weight, label),
+                mean_prediction=float(np.average(model.prediction, weights=weight)),
+                mean_event=float(np.average(model.event, weights=weight)),
+                n_impossible=model.impossible,
+                class_table=rows_of(replicates[name].class_table, model.columns, weight, classes),
+                curve=cumulative_calibration_curve(
+                    event, certain, average="binary", sample_weight=weight
+                ),
+                ranges=informative_table(certain, event, weight),
+            )
+            if tests:
+                tested[name] = calibration_tests(
+                    model.codes,
+                    model.columns,
+                    average=view,
+                    n_bins=n_bins,
+                    groups=group,
+                    sample_weight=weight,
+                    labels=np.arange(len(classes)),
+                    random_state=rng,
+                )
+                decomposed[name] = {
+                    score: score_decomposition(
+                        event, certain, score=score, average="binary", sample_weight=weight
+                    )
+                    for score in _SCORES
+                }
+        return CalibrationReport(
+            models=models,
+            n_samples=len(codes),
+            n_groups=None if group is None else int(group.max()) + 1,
+            classes=classes,
+            n_bins=n_bins,
+            view=view,
+            confidence_level=confidence_level,
+            n_resamples=n_resamples,
+            comparison=comparison,
+            further=further,
+            tests=tested,
+            decompositions=decomposed,
+            bins=edges,
+            weighted=weight is not None,
+        )

@@ -35,6 +35,7 @@ from calib.evaluation.detection.report.records import (
 )
 from calib.evaluation.detection.report.results import DetectionReport
 from calib.evaluation.report.ranking import Ranking, rank
+from calib.progress import Progress
 from calib.warnings import NothingToMeasureWarning
 
 
@@ -49,6 +50,7 @@ def detection_report(
     max_detections: int | None = 100,
     reference_compat: bool = False,
     random_state: RandomState = 0,
+    verbose: bool = False,
 ) -> DetectionReport:
     """Measure what one or several calibrators do to a detector, on images it was not fitted on.
 
@@ -82,6 +84,9 @@ def detection_report(
         `DetectionCalibrator`.
     random_state : int, RandomState, Generator or None, default=0
         Seed of both; the same draws of images serve all models and measures.
+    verbose : bool, default=False
+        Whether to say on the error stream what is being done: on a terminal with tqdm a bar that
+        appears after two seconds, elsewhere a line per step.
 
     Returns
     -------
@@ -173,54 +178,60 @@ def detection_report(
     if max_detections is not None:
         max_detections = check_integer("max_detections", max_detections, low=1)
     seeds = generator(random_state).integers(2**63, size=2)
-    calibrators = named(calibrator)
-    warn_of_fit_images(ground_truth, calibrators)
-    sets = score_sets(detections, ground_truth, calibrators)
-    n_images, n_truth = len(ground_truth.images), int((~ground_truth.ignore).sum())
-    located = match(detections, ground_truth, iou_threshold=0.0)
-    check_correspondence(detections, ground_truth, located, refuse=False)
-    check_option("reference_compat", reference_compat, (False, True))
-    plans = {
-        (name, key): plan
-        for name, scores in sets.items()
-        for key, plan in measures.plans_of(scores, reference_compat).items()
-    }
-    rng = fixed(seeds[0])
-    draws = draw(plans, n_images, n_resamples, n_floor, rng, int(seeds[1]))
-    found = _measured(sets, plans, draws, confidence_level, n_images)
-    precision = _average_precisions(sets, ground_truth, max_detections)
-    models, classes = {}, {}
-    for name, scores in sets.items():
-        before, lrp = scores.baseline, "localization_recall_precision"
-        reliability = {
-            target: measures.reliability(
-                plans[name, f"{target}_bins"],
-                draws[name, f"{target}_bins"].resampled,
-                confidence_level,
-            )
-            for target in ("iou", "tp")
+    check_option("verbose", verbose, (False, True))
+    with Progress(4, shown=bool(verbose)) as progress:
+        calibrators = named(calibrator)
+        warn_of_fit_images(ground_truth, calibrators)
+        progress.step("calibrating")
+        sets = score_sets(detections, ground_truth, calibrators)
+        n_images, n_truth = len(ground_truth.images), int((~ground_truth.ignore).sum())
+        progress.step("matching boxes")
+        located = match(detections, ground_truth, iou_threshold=0.0)
+        check_correspondence(detections, ground_truth, located, refuse=False)
+        check_option("reference_compat", reference_compat, (False, True))
+        plans = {
+            (name, key): plan
+            for name, scores in sets.items()
+            for key, plan in measures.plans_of(scores, reference_compat).items()
         }
-        own = {key: plan for (of, key), plan in plans.items() if of == name}
-        models[name] = _model(scores, own, found[name], reliability, precision[name])
-        if before is not None:
-            classes[name] = measures.class_table(
-                detections, (sets[before], scores), (plans[before, lrp], plans[name, lrp])
-            )
-    _warn_of_nothing(models, n_truth)
-    rankings = _rankings(sets, found, draws, confidence_level)
-    return DetectionReport(
-        models=models,
-        per_class=classes,
-        n_detections=len(detections),
-        n_images=n_images,
-        n_truth=n_truth,
-        confidence_level=confidence_level,
-        n_resamples=n_resamples if n_images > 1 else 0,
-        n_floor=n_floor,
-        max_detections=max_detections,
-        n_beyond_limit=measures.count_beyond(detections, max_detections),
-        rankings=rankings,
-    )
+        rng = fixed(seeds[0])
+        progress.step("resampling images")
+        draws = draw(plans, n_images, n_resamples, n_floor, rng, int(seeds[1]))
+        found = _measured(sets, plans, draws, confidence_level, n_images)
+        progress.step("average precision")
+        precision = _average_precisions(sets, ground_truth, max_detections)
+        models, classes = {}, {}
+        for name, scores in sets.items():
+            before, lrp = scores.baseline, "localization_recall_precision"
+            reliability = {
+                target: measures.reliability(
+                    plans[name, f"{target}_bins"],
+                    draws[name, f"{target}_bins"].resampled,
+                    confidence_level,
+                )
+                for target in ("iou", "tp")
+            }
+            own = {key: plan for (of, key), plan in plans.items() if of == name}
+            models[name] = _model(scores, own, found[name], reliability, precision[name])
+            if before is not None:
+                classes[name] = measures.class_table(
+                    detections, (sets[before], scores), (plans[before, lrp], plans[name, lrp])
+                )
+        _warn_of_nothing(models, n_truth)
+        rankings = _rankings(sets, found, draws, confidence_level)
+        return DetectionReport(
+            models=models,
+            per_class=classes,
+            n_detections=len(detections),
+            n_images=n_images,
+            n_truth=n_truth,
+            confidence_level=confidence_level,
+            n_resamples=n_resamples if n_images > 1 else 0,
+            n_floor=n_floor,
+            max_detections=max_detections,
+            n_beyond_limit=measures.count_beyond(detections, max_detections),
+            rankings=rankings,
+        )
 
 
 # --------------------------------------------------------------------------------------- measuring
