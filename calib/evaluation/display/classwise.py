@@ -70,7 +70,7 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
     >>> table = binned_calibration_table(["a", "b", "c"], y_prob, average="classwise", n_bins=5)
     >>> display = ClasswiseReliabilityDisplay(table)
     >>> display.classes, display.errors.round(3)
-    (['b', 'c', 'a'], array([0.233, 0.167, 0.067]))
+    (['c', 'b', 'a'], array([0.267, 0.233, 0.167]))
     """
 
     def __init__(

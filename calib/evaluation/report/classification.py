@@ -180,8 +180,10 @@ def calibration_report(
     0.032
     >>> ece.surprises("expected_calibration_error")
     False
-    >>> print(report.verdict("calibrated").split(" (")[0])
-    ECE 0.0320 is within what a perfectly calibrated model shows at n=400
+    >>> report.recommended, report.may_be_best
+    ('calibrated', ('calibrated',))
+    >>> print(report.headline)
+    Use calibrated: it leaves no miscalibration that 400 samples can show.
     """
     check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
     edges = None if bins is None else check_edges(bins)
