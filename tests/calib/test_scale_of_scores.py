@@ -132,8 +132,7 @@ def test_order_of_two_classes_does_not_matter_in_any_option(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         one, other = (
-            calibrator.fit(*given).transform(given[0])
-            for given in ((z, y), (z[:, ::-1], 1 - y))
+            calibrator.fit(*given).transform(given[0]) for given in ((z, y), (z[:, ::-1], 1 - y))
         )
     np.testing.assert_allclose(one, other[:, ::-1], atol=near)
 
