@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from calib._lazy import lazy_exports
 from calib._version import __version__ as __version__
 
 # <generated> by tools/generate_exports.py from the registry; edit neither by hand
@@ -135,16 +135,4 @@ __all__ = [
 #: Sub-packages and public modules, reachable as attributes without an import of their own.
 _SUBPACKAGES = ("datasets", "detection", "distributed", "evaluation", "export", "warnings")
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
-        globals()[name] = value
-        return value
-    if name in _SUBPACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, *_SUBPACKAGES, *(name for name in globals() if name[:2] == "__")})
+__getattr__, __dir__ = lazy_exports(__name__, _MODULE_OF, __all__, _SUBPACKAGES)

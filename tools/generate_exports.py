@@ -1,4 +1,4 @@
-"""Write the generated lists: lazy exports of `calib`, and the README's table of methods.
+"""Write the generated lists: lazy exports of packages, and the README's table of methods.
 
 Run without arguments after adding a row to the registry; with ``--check`` nothing is written and
 the exit code is 1 if a list is out of date.
@@ -7,6 +7,7 @@ the exit code is 1 if a list is out of date.
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import inspect
 import sys
@@ -34,6 +35,7 @@ OTHERS = {
 }
 #: File, first line and last line of each generated block.
 INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")
+EVALUATION = (ROOT / "calib" / "evaluation" / "__init__.py", "# <generated>", "# </generated>")
 README = (ROOT / "README.md", "<!-- calibrators:begin -->", "<!-- calibrators:end -->")
 
 
@@ -66,11 +68,34 @@ def exports(names: dict[str, str]) -> str:
         found = [name for name in names if names[name] == module]
         found.sort(key=lambda name: (*constants_first(name)[:1], name.casefold()))
         lines += import_lines(module, found)
-    lines += ["", "_MODULE_OF = {"]
+    return "\n".join([*lines, "", lookup(names)])
+
+
+def lookup(names: dict[str, str]) -> str:
+    """Return the table for lazy imports, and ``__all__``."""
+    lines = ["_MODULE_OF = {"]
     lines += [f'    "{name}": "{module}",' for name, module in names.items()]
     lines += ["}", "", "__all__ = ["]
     lines += [f'    "{name}",' for name in sorted(names, key=constants_first)]
     return "\n".join([*lines, "]"])
+
+
+def typed_imports(path: Path) -> dict[str, str]:
+    """Return the module of every name that a package imports for type checkers."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    (block,) = [
+        node.body
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    return dict(
+        sorted(
+            (alias.name, str(node.module))
+            for node in block
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        )
+    )
 
 
 def import_lines(module: str, names: list[str]) -> list[str]:
@@ -107,6 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     stale = 0
     blocks = (
         (INIT, exports(module_of())),
+        (EVALUATION, lookup(typed_imports(EVALUATION[0]))),
         (README, table()),
     )
     for (path, begin, end), body in blocks:

@@ -1,112 +1,234 @@
 """Evaluation: calibration errors, their sampling error, reports and diagrams."""
 
-from calib.evaluation.binned.errors import (
-    adaptive_calibration_error,
-    average_calibration_error,
-    classwise_calibration_error,
-    expected_calibration_error,
-    maximum_calibration_error,
-)
-from calib.evaluation.binned.signed import SignedCalibrationError, signed_calibration_error
-from calib.evaluation.binned.squared import SquaredCalibrationError, squared_calibration_error
-from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
-from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
-from calib.evaluation.detection.average_precision_coco import AveragePrecision, average_precision
-from calib.evaluation.detection.errors import (
-    detection_calibration_error,
-    detection_calibration_table,
-)
-from calib.evaluation.detection.localization import (
-    localization_aware_absolute_error,
-    localization_aware_calibration_error,
-    localization_table,
-    score_iou_squared_error,
-)
-from calib.evaluation.detection.lrp import (
-    LocalizationRecallPrecision,
-    localization_recall_precision,
-    localization_recall_precision_of,
-    optimal_localization_recall_precision,
-)
-from calib.evaluation.detection.report.records import (
-    ClassTable,
-    DetectionMeasure,
-    DetectionMetricInterval,
-    DetectionModelReport,
-    PositionMap,
-    ReliabilityBins,
-)
-from calib.evaluation.detection.report.reporting import detection_report
-from calib.evaluation.detection.report.results import DetectionReport
-from calib.evaluation.detection.sampling import (
-    detection_metric_difference,
-    detection_metric_interval,
-)
-from calib.evaluation.detection.tables import DetectionTable
-from calib.evaluation.display.axes import save_figure
-from calib.evaluation.display.classwise import ClasswiseReliabilityDisplay
-from calib.evaluation.display.cumulative import (
-    CumulativeCurve,
-    CumulativeDisplay,
-    cumulative_calibration_curve,
-)
-from calib.evaluation.display.detection import DetectionHeatmapDisplay
-from calib.evaluation.display.reliability import ReliabilityDisplay
-from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
-from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
-from calib.evaluation.proper.refinement import RefinementDecomposition, refinement_decomposition
-from calib.evaluation.proper.scores import (
-    BrierDecomposition,
-    brier_decomposition,
-    brier_score,
-    log_loss,
-)
-from calib.evaluation.regression.intervals import (
-    IntervalQuality,
-    interval_coverage,
-    interval_quality,
-    interval_score,
-    mean_interval_width,
-)
-from calib.evaluation.regression.quantiles import (
-    PitUniformity,
-    pit_uniformity,
-    quantile_crps,
-    quantile_pit,
-)
-from calib.evaluation.report.classification import calibration_report
-from calib.evaluation.report.measurements import Measurement, MeasurementTable, measurement_table
-from calib.evaluation.report.metric_intervals import (
-    consistency_interval,
-    metric_difference,
-    metric_interval,
-)
-from calib.evaluation.report.records import MeasureResult, ModelReport
-from calib.evaluation.report.results import CalibrationReport
-from calib.evaluation.sampling.intervals import Interval
-from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
-from calib.evaluation.significance.tests import calibration_tests
-from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report
-from calib.evaluation.stream.results import AccumulatedReport
-from calib.evaluation.unbinned.cumulative import (
-    CumulativeTest,
-    SignedCumulativeError,
-    classwise_ks_calibration_error,
-    cumulative_calibration_error,
-    cumulative_calibration_test,
-    ks_calibration_error,
-    signed_cumulative_error,
-)
-from calib.evaluation.unbinned.density import density_calibration_error, dirichlet_calibration_error
-from calib.evaluation.unbinned.kernel import (
-    KernelTest,
-    kernel_calibration_error,
-    kernel_calibration_test,
-    maximum_mean_calibration_error,
-)
-from calib.evaluation.unbinned.loess import CalibrationCurveSummary, integrated_calibration_index
-from calib.evaluation.unbinned.smooth import smooth_calibration_error
-from calib.warnings import CorrespondenceWarning, FitImagesWarning, NothingToMeasureWarning
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calib._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from calib.evaluation.binned.errors import (
+        adaptive_calibration_error,
+        average_calibration_error,
+        classwise_calibration_error,
+        expected_calibration_error,
+        maximum_calibration_error,
+    )
+    from calib.evaluation.binned.signed import SignedCalibrationError, signed_calibration_error
+    from calib.evaluation.binned.squared import SquaredCalibrationError, squared_calibration_error
+    from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
+    from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
+    from calib.evaluation.detection.average_precision_coco import (
+        AveragePrecision,
+        average_precision,
+    )
+    from calib.evaluation.detection.errors import (
+        detection_calibration_error,
+        detection_calibration_table,
+    )
+    from calib.evaluation.detection.localization import (
+        localization_aware_absolute_error,
+        localization_aware_calibration_error,
+        localization_table,
+        score_iou_squared_error,
+    )
+    from calib.evaluation.detection.lrp import (
+        LocalizationRecallPrecision,
+        localization_recall_precision,
+        localization_recall_precision_of,
+        optimal_localization_recall_precision,
+    )
+    from calib.evaluation.detection.report.records import (
+        ClassTable,
+        DetectionMeasure,
+        DetectionMetricInterval,
+        DetectionModelReport,
+        PositionMap,
+        ReliabilityBins,
+    )
+    from calib.evaluation.detection.report.reporting import detection_report
+    from calib.evaluation.detection.report.results import DetectionReport
+    from calib.evaluation.detection.sampling import (
+        detection_metric_difference,
+        detection_metric_interval,
+    )
+    from calib.evaluation.detection.tables import DetectionTable
+    from calib.evaluation.display.axes import save_figure
+    from calib.evaluation.display.classwise import ClasswiseReliabilityDisplay
+    from calib.evaluation.display.cumulative import (
+        CumulativeCurve,
+        CumulativeDisplay,
+        cumulative_calibration_curve,
+    )
+    from calib.evaluation.display.detection import DetectionHeatmapDisplay
+    from calib.evaluation.display.reliability import ReliabilityDisplay
+    from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
+    from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
+    from calib.evaluation.proper.refinement import RefinementDecomposition, refinement_decomposition
+    from calib.evaluation.proper.scores import (
+        BrierDecomposition,
+        brier_decomposition,
+        brier_score,
+        log_loss,
+    )
+    from calib.evaluation.regression.intervals import (
+        IntervalQuality,
+        interval_coverage,
+        interval_quality,
+        interval_score,
+        mean_interval_width,
+    )
+    from calib.evaluation.regression.quantiles import (
+        PitUniformity,
+        pit_uniformity,
+        quantile_crps,
+        quantile_pit,
+    )
+    from calib.evaluation.report.classification import calibration_report
+    from calib.evaluation.report.measurements import (
+        Measurement,
+        MeasurementTable,
+        measurement_table,
+    )
+    from calib.evaluation.report.metric_intervals import (
+        consistency_interval,
+        metric_difference,
+        metric_interval,
+    )
+    from calib.evaluation.report.records import MeasureResult, ModelReport
+    from calib.evaluation.report.results import CalibrationReport
+    from calib.evaluation.sampling.intervals import Interval
+    from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
+    from calib.evaluation.significance.tests import calibration_tests
+    from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report
+    from calib.evaluation.stream.results import AccumulatedReport
+    from calib.evaluation.unbinned.cumulative import (
+        CumulativeTest,
+        SignedCumulativeError,
+        classwise_ks_calibration_error,
+        cumulative_calibration_error,
+        cumulative_calibration_test,
+        ks_calibration_error,
+        signed_cumulative_error,
+    )
+    from calib.evaluation.unbinned.density import (
+        density_calibration_error,
+        dirichlet_calibration_error,
+    )
+    from calib.evaluation.unbinned.kernel import (
+        KernelTest,
+        kernel_calibration_error,
+        kernel_calibration_test,
+        maximum_mean_calibration_error,
+    )
+    from calib.evaluation.unbinned.loess import (
+        CalibrationCurveSummary,
+        integrated_calibration_index,
+    )
+    from calib.evaluation.unbinned.smooth import smooth_calibration_error
+    from calib.warnings import CorrespondenceWarning, FitImagesWarning, NothingToMeasureWarning
+
+# <generated> by tools/generate_exports.py from the imports above; do not edit by hand
+_MODULE_OF = {
+    "AccumulatedReport": "calib.evaluation.stream.results",
+    "AveragePrecision": "calib.evaluation.detection.average_precision_coco",
+    "BinnedCalibrationTable": "calib.evaluation.binned.tables",
+    "BrierDecomposition": "calib.evaluation.proper.scores",
+    "CalibrationAccumulator": "calib.evaluation.stream.accumulator",
+    "CalibrationCurveSummary": "calib.evaluation.unbinned.loess",
+    "CalibrationReport": "calib.evaluation.report.results",
+    "CalibrationTest": "calib.evaluation.significance.results",
+    "CalibrationTests": "calib.evaluation.significance.results",
+    "ClassTable": "calib.evaluation.detection.report.records",
+    "ClasswiseReliabilityDisplay": "calib.evaluation.display.classwise",
+    "CorrespondenceWarning": "calib.warnings",
+    "CumulativeCurve": "calib.evaluation.display.cumulative",
+    "CumulativeDisplay": "calib.evaluation.display.cumulative",
+    "CumulativeTest": "calib.evaluation.unbinned.cumulative",
+    "DetectionHeatmapDisplay": "calib.evaluation.display.detection",
+    "DetectionMeasure": "calib.evaluation.detection.report.records",
+    "DetectionMetricInterval": "calib.evaluation.detection.report.records",
+    "DetectionModelReport": "calib.evaluation.detection.report.records",
+    "DetectionReport": "calib.evaluation.detection.report.results",
+    "DetectionTable": "calib.evaluation.detection.tables",
+    "FitImagesWarning": "calib.warnings",
+    "Interval": "calib.evaluation.sampling.intervals",
+    "IntervalQuality": "calib.evaluation.regression.intervals",
+    "KernelTest": "calib.evaluation.unbinned.kernel",
+    "LocalizationRecallPrecision": "calib.evaluation.detection.lrp",
+    "MeasureResult": "calib.evaluation.report.records",
+    "Measurement": "calib.evaluation.report.measurements",
+    "MeasurementTable": "calib.evaluation.report.measurements",
+    "ModelReport": "calib.evaluation.report.records",
+    "NothingToMeasureWarning": "calib.warnings",
+    "PitUniformity": "calib.evaluation.regression.quantiles",
+    "PositionMap": "calib.evaluation.detection.report.records",
+    "PostHocImprovement": "calib.evaluation.proper.improvement",
+    "RefinementDecomposition": "calib.evaluation.proper.refinement",
+    "ReliabilityBins": "calib.evaluation.detection.report.records",
+    "ReliabilityDisplay": "calib.evaluation.display.reliability",
+    "ScoreDecomposition": "calib.evaluation.proper.corp",
+    "SignedCalibrationError": "calib.evaluation.binned.signed",
+    "SignedCumulativeError": "calib.evaluation.unbinned.cumulative",
+    "SquaredCalibrationError": "calib.evaluation.binned.squared",
+    "accumulated_report": "calib.evaluation.stream.accumulator",
+    "adaptive_calibration_error": "calib.evaluation.binned.errors",
+    "average_calibration_error": "calib.evaluation.binned.errors",
+    "average_precision": "calib.evaluation.detection.average_precision_coco",
+    "binned_calibration_table": "calib.evaluation.binned.tables",
+    "brier_decomposition": "calib.evaluation.proper.scores",
+    "brier_score": "calib.evaluation.proper.scores",
+    "calibration_report": "calib.evaluation.report.classification",
+    "calibration_tests": "calib.evaluation.significance.tests",
+    "classwise_calibration_error": "calib.evaluation.binned.errors",
+    "classwise_ks_calibration_error": "calib.evaluation.unbinned.cumulative",
+    "consistency_interval": "calib.evaluation.report.metric_intervals",
+    "cumulative_calibration_curve": "calib.evaluation.display.cumulative",
+    "cumulative_calibration_error": "calib.evaluation.unbinned.cumulative",
+    "cumulative_calibration_test": "calib.evaluation.unbinned.cumulative",
+    "density_calibration_error": "calib.evaluation.unbinned.density",
+    "detection_calibration_error": "calib.evaluation.detection.errors",
+    "detection_calibration_table": "calib.evaluation.detection.errors",
+    "detection_metric_difference": "calib.evaluation.detection.sampling",
+    "detection_metric_interval": "calib.evaluation.detection.sampling",
+    "detection_report": "calib.evaluation.detection.report.reporting",
+    "dirichlet_calibration_error": "calib.evaluation.unbinned.density",
+    "expected_calibration_error": "calib.evaluation.binned.errors",
+    "integrated_calibration_index": "calib.evaluation.unbinned.loess",
+    "interval_coverage": "calib.evaluation.regression.intervals",
+    "interval_quality": "calib.evaluation.regression.intervals",
+    "interval_score": "calib.evaluation.regression.intervals",
+    "kernel_calibration_error": "calib.evaluation.unbinned.kernel",
+    "kernel_calibration_test": "calib.evaluation.unbinned.kernel",
+    "ks_calibration_error": "calib.evaluation.unbinned.cumulative",
+    "localization_aware_absolute_error": "calib.evaluation.detection.localization",
+    "localization_aware_calibration_error": "calib.evaluation.detection.localization",
+    "localization_recall_precision": "calib.evaluation.detection.lrp",
+    "localization_recall_precision_of": "calib.evaluation.detection.lrp",
+    "localization_table": "calib.evaluation.detection.localization",
+    "log_loss": "calib.evaluation.proper.scores",
+    "maximum_calibration_error": "calib.evaluation.binned.errors",
+    "maximum_mean_calibration_error": "calib.evaluation.unbinned.kernel",
+    "mean_interval_width": "calib.evaluation.regression.intervals",
+    "measurement_table": "calib.evaluation.report.measurements",
+    "metric_difference": "calib.evaluation.report.metric_intervals",
+    "metric_interval": "calib.evaluation.report.metric_intervals",
+    "optimal_localization_recall_precision": "calib.evaluation.detection.lrp",
+    "pit_uniformity": "calib.evaluation.regression.quantiles",
+    "post_hoc_improvement": "calib.evaluation.proper.improvement",
+    "quantile_crps": "calib.evaluation.regression.quantiles",
+    "quantile_pit": "calib.evaluation.regression.quantiles",
+    "refinement_decomposition": "calib.evaluation.proper.refinement",
+    "save_figure": "calib.evaluation.display.axes",
+    "score_decomposition": "calib.evaluation.proper.corp",
+    "score_iou_squared_error": "calib.evaluation.detection.localization",
+    "signed_calibration_error": "calib.evaluation.binned.signed",
+    "signed_cumulative_error": "calib.evaluation.unbinned.cumulative",
+    "smooth_calibration_error": "calib.evaluation.unbinned.smooth",
+    "squared_calibration_error": "calib.evaluation.binned.squared",
+    "sweep_bin_count": "calib.evaluation.binned.sweep",
+    "sweep_calibration_error": "calib.evaluation.binned.sweep",
+}
 
 __all__ = [
     "AccumulatedReport",
@@ -208,3 +330,6 @@ __all__ = [
     "sweep_bin_count",
     "sweep_calibration_error",
 ]
+# </generated>
+
+__getattr__, __dir__ = lazy_exports(__name__, _MODULE_OF, __all__)
