@@ -1,0 +1,1 @@
+"""Was this answer right: probabilities of being correct, probes, stopping rules, shift."""
