@@ -33,7 +33,8 @@ def checked_texts(values: Any, name: str) -> list[str]:
         raise TypeError(
             f"{name} is a single text. Pass one text per row, for example [{describe(values)}]."
         )
-    column = values.tolist() if hasattr(values, "tolist") else list(values)
+    listing = getattr(values, "to_pylist", getattr(values, "tolist", None))
+    column = list(values) if listing is None else listing()
     texts = []
     for row, value in enumerate(column):
         if isinstance(value, str):
