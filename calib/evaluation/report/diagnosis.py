@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from calib._documents.digits import printed
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.further_measures import FURTHER
 from calib.evaluation.report.records import MeasureResult, ModelReport
@@ -51,6 +53,14 @@ def directions(view: str) -> tuple[str, str]:
     return ("too high", "too low") if view == "binary" else ("overconfident", "underconfident")
 
 
+def probability_text(probability: float) -> str:
+    """Return a probability with two digits of its distance from 0 or 1, whichever is nearer."""
+    rest = min(probability, 1 - probability)
+    if not 0 < rest < 0.01:
+        return f"{probability:.2g}"
+    return printed(probability, 1 - math.floor(math.log10(rest)))
+
+
 class Range(NamedTuple):
     """A range of predictions whose rates lie outside the band of calibrated ones."""
 
@@ -62,15 +72,24 @@ class Range(NamedTuple):
     weight: float = 1.0
 
     @property
+    def brief(self) -> str:
+        """Where it is, in fewer words."""
+        if self.low <= 0 and self.high >= 1:
+            return ""
+        low, high = (probability_text(end) for end in (self.low, self.high))
+        return self.place if self.low <= 0 or self.high >= 1 else f"{low}-{high}"
+
+    @property
     def place(self) -> str:
         """Where it is, in words."""
         if self.low <= 0 and self.high >= 1:
             return "on the whole scale"
+        low, high = (probability_text(end) for end in (self.low, self.high))
         if self.high >= 1:
-            return f"above {self.low:.2g}"
+            return f"above {low}"
         if self.low <= 0:
-            return f"below {self.high:.2g}"
-        return f"between {self.low:.2g} and {self.high:.2g}"
+            return f"below {high}"
+        return f"between {low} and {high}"
 
 
 def deviating_ranges(table: BinnedCalibrationTable, confidence_level: float) -> list[Range]:
@@ -140,6 +159,22 @@ class Diagnosis(NamedTuple):
         direction = next((_WORDS[binary][part] for part in known if part), "")
         return f"{direction or f'off in {self.measures(view)}'}, place unknown"
 
+    def briefs(self, view: str) -> list[str]:
+        """Return the same under a title that says what it speaks of, from long to short."""
+        if not self.starred:
+            return ["none seen"]
+        if not self.ranges:
+            words = self.words(view).removesuffix(", place unknown")
+            return [_BRIEF.get(words, words), _BRIEF.get(words, "off")]
+        high, low = (_BRIEF.get(word, word) for word in directions(view))
+        told = [f"{high if found.gap > 0 else low} {found.brief}".rstrip() for found in self.ranges]
+        sides = [word for word, above in ((high, True), (low, False)) if above in self._signs]
+        return [self.places(high, low), ", ".join(told), " and ".join(sides), _BRIEF["both"]]
+
+    @property
+    def _signs(self) -> set[bool]:
+        return {found.gap > 0 for found in self.ranges}
+
     def phrase(self, view: str) -> str:
         """Return the same for the end of a sentence that says what the model is."""
         words = self.words(view)
@@ -162,7 +197,7 @@ class Diagnosis(NamedTuple):
     @property
     def mixed(self) -> bool:
         """Whether predictions are too high in some ranges and too low in others."""
-        return len({found.gap > 0 for found in self.ranges}) == 2
+        return len(self._signs) == 2
 
     @property
     def symmetric(self) -> str:
@@ -178,6 +213,15 @@ class Diagnosis(NamedTuple):
         return enumerated([names[key] for key in self.starred])
 
 
+#: Words as they stand under the title "miscalibrated".
+_BRIEF = {
+    "single classes off": "single classes",
+    "overconfident": "over",
+    "underconfident": "under",
+    "both": "both ways",
+    "off in both directions": "both ways",
+    **{word: word for word in ("too high", "too low", "too extreme", "too cautious")},
+}
 #: Directions without a place, of confidences and of probabilities of an event.
 _WORDS = (
     {

@@ -71,7 +71,7 @@ def comparison_table(
         ]
     hidden = [_HEADINGS[key][0] for key in MAIN if key not in (comparison.criterion, ECE)]
     narrow = f'{", ".join(hidden)}: under "All numbers".'
-    return doc.Table(columns, groups, kind="comparison", narrow=narrow)
+    return doc.Table(columns, groups, kind="comparison", narrow=narrow, words="miscalibrated")
 
 
 def _model_row(
@@ -82,11 +82,14 @@ def _model_row(
     intervals: bool,
 ) -> list[doc.Cell]:
     comparison, result = facts.comparison, facts.models[name]
-    before = " (before)" if name == comparison.reference and len(facts.models) > 1 else ""
+    diagnosis = facts.diagnoses[name]
+    is_reference = name == comparison.reference and len(facts.models) > 1
     cells = [
         doc.Cell(
-            f"{name}{before}",
-            facts.diagnoses[name].words(facts.view),
+            name,
+            diagnosis.words(facts.view),
+            mark="(before)" if is_reference else "",
+            briefs=diagnosis.briefs(facts.view),
             ink="recommended" if name == comparison.recommended else "plain",
         )
     ]
@@ -329,7 +332,7 @@ def all_numbers(
     level = f"{100 * facts.confidence_level:g} %"
     columns = [
         doc.Column("Method", kind="text"),
-        doc.Column("As usually computed"),
+        doc.Column("As usually computed", short="As usual"),
         doc.Column("If calibrated", "mean and range"),
         doc.Column("Bias removed", weight="strong"),
         doc.Column(f"{level} interval"),
@@ -429,7 +432,7 @@ def differences_table(
         groups.append(doc.Group(rows, f"{title}, {form.scale}" if form.scale else title))
     columns = [
         doc.Column("Method", kind="text"),
-        doc.Column(f"Minus {reference}", weight="strong"),
+        doc.Column("Difference", weight="strong"),
         doc.Column(f"{100 * confidence_level:g} % interval"),
     ]
     return doc.Table(columns, groups)
