@@ -139,17 +139,20 @@ class Diagnosis(NamedTuple):
         Whether the model promises more or less than it holds.
     side : {"high", "low", "both", ""}
         Whether predictions are above or below the rates.
+    is_judged : bool
+        Whether there were enough redraws for a star.
     """
 
     starred: tuple[str, ...]
     ranges: list[Range]
     spread: str = ""
     side: str = ""
+    is_judged: bool = True
 
     def words(self, view: str) -> str:
         """Return what stands below the name of the model, in a few words."""
         if not self.starred:
-            return "no miscalibration seen"
+            return "no miscalibration seen" if self.is_judged else "not judged"
         if self.ranges:
             return self.places(*directions(view))
         binary = view == "binary"
@@ -162,7 +165,7 @@ class Diagnosis(NamedTuple):
     def briefs(self, view: str) -> list[str]:
         """Return the same under a title that says what it speaks of, from long to short."""
         if not self.starred:
-            return ["none seen"]
+            return ["none seen" if self.is_judged else "not judged"]
         if not self.ranges:
             words = self.words(view).removesuffix(", place unknown")
             return [_BRIEF.get(words, words), _BRIEF.get(words, "off")]
@@ -246,7 +249,8 @@ def diagnose(result: ModelReport, confidence_level: float) -> Diagnosis:
     measures = result.measures
     starred = tuple(key for key, measure in measures.items() if measure.surprises(key))
     if not starred:
-        return Diagnosis((), [], "")
+        judged = all(measure.is_judged for measure in measures.values())
+        return Diagnosis((), [], is_judged=judged)
     ranges = deviating_ranges(result.table, confidence_level)
     return Diagnosis(starred, ranges, _spread(measures, starred), _side(measures, starred))
 

@@ -239,7 +239,10 @@ class CalibrationReport(Documented):
         for name, result in self.models.items():
             models[name] = {
                 "measures": {
-                    key: dict(zip(_PARTS, _numbers(m), strict=True))
+                    key: {
+                        part: number if math.isfinite(number) else None
+                        for part, number in zip(_PARTS, _numbers(m), strict=True)
+                    }
                     for key, m in result.measures.items()
                 },
                 "words": self.facts.diagnoses[name].words(self.view),

@@ -114,7 +114,7 @@ def test_findings_name_the_range() -> None:
         np.where(hit, 0, 1 + (rng.random(20000) < 0.5)),
         np.column_stack([p, rest, rest]),
         n_bins=10,
-        n_resamples=10,
+        n_resamples=40,
     )
     found = re.match(
         r"Overconfident above 0\.8: claims (\d+\.\d) %, right in (\d+\.\d) %\.", report.headline
@@ -130,7 +130,7 @@ def test_findings_of_two_classes_use_other_words() -> None:
     rng = np.random.default_rng(0)
     p = rng.random(20000)
     y = rng.random(20000) < p**1.5
-    headline = calibration_report(y.astype(int), p, n_resamples=10).headline
+    headline = calibration_report(y.astype(int), p, n_resamples=40).headline
     assert headline.startswith("Probabilities too high ")
     assert "confident" not in headline
 

@@ -282,3 +282,27 @@ def test_classes_without_samples_have_rows(present: tuple[int, ...]) -> None:
     never = [unescape(re.sub("<[^>]*>", " ", row)).split() for row in rows]
     missing = str(next(k for k in range(4) if k not in present))
     assert any(row[:2] == [missing, "0"] for row in never)
+
+
+@pytest.mark.parametrize(("n_resamples", "level", "needed"), [(18, 0.95, 19), (98, 0.99, 99)])
+def test_too_few_draws_give_no_stars(n_resamples: int, level: float, needed: int) -> None:
+    y, z = logits(0, 1500, 3)
+    models = {"raw": softmax(2.5 * z, axis=1), "net": softmax(z, axis=1)}
+    for probabilities in (models, models["raw"]):
+        options = {"confidence_level": level, "random_state": 0}
+        report = calibration_report(y, probabilities, n_resamples=n_resamples, **options)
+        forms = seen(report)
+        for form in forms[:3]:
+            assert (
+                f"{n_resamples} draws cannot show what is more than chance at {100 * level:g} %; at "
+                f"least {needed} are needed (n_resamples)"
+            ) in form
+            assert not re.search(r"\d( %)?\*|no miscalibration|\binf\b", form, re.IGNORECASE)
+            assert "Too few draws to" in report.headline
+        assert not report.to_frame().beyond_chance.any()
+        assert (report.to_frame().low[3:5] == 0).all()  # of errors
+        assert "Not judged" in forms.details
+        enough = calibration_report(y, probabilities, n_resamples=needed, **options)
+        assert enough.to_frame().beyond_chance.any()
+        assert "*" in str(enough)
+        assert "Too few draws" not in seen(enough).page
