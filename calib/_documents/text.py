@@ -22,6 +22,8 @@ WIDTH = 80
 NARROWEST = 60
 #: Share of a line that a name of a comparison fills at most.
 _NAME_SHARE = 0.2
+#: Columns of a name beyond which it stands above its numbers, where a table is too wide.
+_LONG_NAME = 12
 #: Rows of a comparison that are shown with all their ranges, each in lines of its own.
 MOST_ROWS = 4
 _TIE = "\N{NO-BREAK SPACE}%"
@@ -191,12 +193,19 @@ def _table(table: doc.Table, everything: bool) -> list[str]:
 
 
 def _nameless(table: doc.Table) -> doc.Table:
-    """Return a table without the names of its rows."""
+    """Return a table without the long names of its rows."""
     groups = [
-        replace(group, rows=[[doc.Cell(""), *row[1:]] for row in group.rows])
+        replace(
+            group,
+            rows=[[doc.Cell("") if _is_long(row) else row[0], *row[1:]] for row in group.rows],
+        )
         for group in table.groups
     ]
     return replace(table, groups=groups)
+
+
+def _is_long(row: Sequence[doc.Cell]) -> bool:
+    return columns_of(_named(row[0])) > _LONG_NAME
 
 
 def _grouped(table: doc.Table, aligned: list[str], *, named: bool = False) -> list[str]:
@@ -209,7 +218,7 @@ def _grouped(table: doc.Table, aligned: list[str], *, named: bool = False) -> li
     for group in table.groups:
         lines += [wrap(group.title)] if group.title else []
         for row in group.rows:
-            lines += [wrap(_named(row[0]), "  ", "  ")] if named else []
+            lines += [wrap(_named(row[0]), "  ", "  ")] if named and _is_long(row) else []
             lines.append(next(rows))
     return lines
 
@@ -315,8 +324,7 @@ def _comparison(table: doc.Table) -> list[str]:
         blocks_of_rows = _rows(lines, len(parts))
         if any(words) and not number:  # no room beside the numbers
             blocks_of_rows = [
-                [*block, *_below(texts)]
-                for block, texts in zip(blocks_of_rows, words, strict=True)
+                [*block, *_below(texts)] for block, texts in zip(blocks_of_rows, words, strict=True)
             ]
         shown += _divided(table, lines[0], blocks_of_rows)
     return shown

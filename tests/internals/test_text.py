@@ -135,7 +135,7 @@ def test_lines_are_as_wide_as_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch)
 
 def test_long_names_stand_above_the_numbers_of_a_wide_table() -> None:
     columns = [Column("Method"), *(Column(title) for title in ("one", "two", "three"))]
-    names = [sign * 60 for sign in "ab"]
+    names = ["a" * 60, "b"]
     rows = [[Cell(name), *(Cell(f"{k}.2345678") for k in range(3))] for name in names]
     shown = printed(Table(columns, [Group(rows, "Scores")]))[3:]
     assert shown == [
@@ -143,8 +143,7 @@ def test_long_names_stand_above_the_numbers_of_a_wide_table() -> None:
         "Scores",
         f"  {names[0]}",
         "       0.2345678 1.2345678 2.2345678",
-        f"  {names[1]}",
-        "       0.2345678 1.2345678 2.2345678",
+        "  b    0.2345678 1.2345678 2.2345678",
     ]
 
 

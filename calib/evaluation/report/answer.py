@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from calib._documents.digits import Digits, digits_of
+from calib._documents.digits import Digits, digits_of, printed
 from calib._documents.document import Verdict
 from calib.evaluation.report.diagnosis import ECE, SHORT, Diagnosis, directions, enumerated, some
 from calib.evaluation.report.records import ERRORS, MAIN, Comparison, MeasureResult, ModelReport
@@ -173,9 +174,14 @@ def measure_digits(models: Mapping[str, ModelReport]) -> dict[str, Digits]:
             (_half_width(result.measures[key]) for result in models.values()),
             error=key in ERRORS,
             percent=key == "accuracy",
+            largest=max((abs(v) for v in _values(models, key) if math.isfinite(v)), default=0.0),
         )
         for key in keys
     }
+
+
+def _values(models: Mapping[str, ModelReport], key: str) -> list[float]:
+    return [result.measures[key].debiased for result in models.values()]
 
 
 def _half_width(measure: MeasureResult) -> float:
@@ -259,7 +265,7 @@ def _alone(facts: Facts) -> Verdict:
             return _verdict(
                 "nothing_seen_binary",
                 events=_counted(result.mean_event * facts.n_samples),
-                expected=f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}",
+                expected=printed(expected, 0 if expected >= 10 else 1),
             )
         return _verdict(
             "nothing_seen",
@@ -450,13 +456,13 @@ def _bullets_alone(facts: Facts) -> list[Verdict]:
             _verdict(
                 "what_events_fit",
                 events=facts.size,
-                low=f"{low / expected:.2f}",
-                top=f"{top / expected:.2f}",
+                low=printed(low / expected, 2),
+                top=printed(top / expected, 2),
                 high=_error(facts, name),
                 rate=per_100k(result.mean_event).removesuffix(" per 100,000"),
             )
         )
-    elif not diagnosis.starred and not few and facts.is_judged:
+    elif not diagnosis.starred and not few and facts.is_judged and measures[ECE].high > 0:
         out.append(_verdict("what_fits", n=f"{facts.n_samples:,}", high=_error(facts, name)))
     out += _needed(facts)
     if result.n_impossible:

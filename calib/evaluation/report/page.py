@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from calib._documents import document as doc
-from calib._documents.digits import Digits
+from calib._documents.digits import Digits, printed
 from calib.evaluation.report.answer import (
     Facts,
     p_text,
@@ -178,7 +178,9 @@ def legend(facts: Facts) -> list[doc.Block]:
     several = len(facts.models) > 1
     page = f"Dot and line: value and {level} interval. "
     if facts.is_judged:
-        page += "Grey: what chance shows if calibrated. * and diamond: outside, so more than chance. "
+        page += (
+            "Grey: what chance shows if calibrated. * and diamond: outside, so more than chance. "
+        )
     stars = (
         f"* outside chance if calibrated, all numbers together, {level}."
         if facts.is_judged
@@ -246,7 +248,7 @@ def _event_row(facts: Facts, result: ModelReport) -> list[list[doc.Cell]]:
             doc.Cell(f"predicted {expected}"),
             doc.Cell(
                 f"{round(rate * facts.n_samples):,} happened, "
-                f"{result.mean_prediction * facts.n_samples:,.0f} were predicted"
+                f"{printed(result.mean_prediction * facts.n_samples, 0)} were predicted"
             ),
         ]
     ]

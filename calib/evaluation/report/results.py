@@ -12,6 +12,7 @@ from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
 from calib._documents import document as doc
 from calib._documents import latex
+from calib._documents.digits import printed
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import answer, figures, further_measures, measures, page
@@ -533,6 +534,6 @@ def _sum(score: str, part: ScoreDecomposition) -> str:
     """Return a decomposition as a sum."""
     title = {"brier": "Brier", "log_loss": "log loss"}[score]
     return (
-        f"{title} {part.score:.4f} = {part.miscalibration:.4f} - {part.discrimination:.4f} + "
-        f"{part.uncertainty:.4f}"
+        f"{title} {printed(part.score, 4)} = {printed(part.miscalibration, 4)} - "
+        f"{printed(part.discrimination, 4)} + {printed(part.uncertainty, 4)}"
     )

@@ -614,7 +614,9 @@ def test_too_few_draws_of_the_floor_are_said() -> None:
         detection_report(*TEST, calibrator=same, n_resamples=9, n_floor=n) for n in (18, 19)
     )
     for form in (str(few), few._repr_html_()):
-        assert "Too few draws to judge: 18 simulated detectors cannot show" in " ".join(form.split())
+        assert "Too few draws to judge: 18 simulated detectors cannot show" in " ".join(
+            form.split()
+        )
         assert "at least 19 are needed (n_floor)." in " ".join(form.split())
     assert not few.models["raw"].measures[LAECE].is_beyond_floor
     assert enough.models["raw"].measures[LAECE].is_beyond_floor

@@ -204,7 +204,9 @@ def test_text(report) -> None:
     assert max(len(line) for line in text.splitlines()) <= 92
     details = " ".join(report.details().split())
     assert "1,500 samples, 4 classes; 95 % intervals from 100 replicates" in details
-    places = [details.index(title, details.index("Usual value")) for title in report.titles.values()]
+    places = [
+        details.index(title, details.index("Usual value")) for title in report.titles.values()
+    ]
     assert places == sorted(places)
     for sentence in (*report.findings, *report.notes):
         assert sentence in details

@@ -255,6 +255,29 @@ def test_rare_events_are_counted_per_100_000() -> None:
     assert f"is at most {1e5 * high:.0f} per 100,000" in forms.text
 
 
+def test_no_events_do_not_exclude_every_error() -> None:
+    report = calibration_report([0] * 1000, np.full(1000, 1e-6), labels=[0, 1], n_resamples=40)
+    forms = seen(report)
+    assert "0 events happened where 0.001 were predicted" in forms.text
+    for form in forms[:3]:
+        assert "at most 0." not in form
+
+
+@pytest.mark.parametrize("rate", [1e-5, 0.5])
+def test_tiny_numbers_are_not_zeros_and_do_not_grow(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    if rate < 0.1:
+        p = rate * rng.uniform(0.5, 1.5, 200_000)
+        y = np.zeros(len(p), int)
+        y[:2] = 1
+    else:
+        p, y = rate + 1e-7 * rng.normal(size=1000), np.arange(1000) % 2
+    for probabilities in (p, {"raw": np.minimum(1.1 * p, 1), "net": p}):
+        forms = seen(calibration_report(y, probabilities, n_resamples=40))
+        for form in forms[:3]:
+            assert not re.search(r"\d,\d{3},\d{3}|(?<![\d.])-0(?![\d.])", form)
+
+
 def test_scales_of_small_numbers_are_said_in_sentences() -> None:
     y, z = events(5, 200_000, 1.0, -7.0)
     report = calibration_report(y, {"raw": expit(z + 1), "net": expit(z)}, n_resamples=40)
