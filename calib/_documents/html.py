@@ -22,6 +22,8 @@ _GLYPH = (4.0, 68.0)
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 #: Words that are written from right to left, with the signs between them and digits behind them.
 _LEFTWARD = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,;:()]*[{_RIGHT_TO_LEFT}])?[0-9_]*")
+#: A star that a sentence speaks of.
+_STAR = re.compile(r"(?:(?<=^)|(?<=[ (]))(\*)(?=[ ).,])")
 #: Columns of a comparison that a phone can show in fixed widths.
 _FEW = 3
 #: Columns from which a table is dense.
@@ -63,6 +65,7 @@ def _environment() -> Any:
         ranged=_ranged,
         isolated=_isolated,
         pieces=_pieces,
+        stars=_stars,
         form=_form,
         placed=_placed,
         short=_short,
@@ -101,6 +104,11 @@ def _isolated(text: str) -> str:
         return text
     start, end = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
     return _LEFTWARD.sub(lambda words: f"{start}{words[0]}{end}", text)
+
+
+def _stars(text: str) -> list[str]:
+    """Return the parts of a text, stars that stand alone or in brackets apart."""
+    return [part for part in _STAR.split(text) if part]
 
 
 def _pieces(name: str) -> list[str]:

@@ -11,7 +11,7 @@ import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 from calib._documents import document as doc
@@ -356,7 +356,9 @@ def _cut_names(cells: Sequence[doc.Cell]) -> list[str]:
     marks = [f" {_clean(cell.mark)}" if cell.mark else "" for cell in cells]
     names = [_clean(cell.short or cell.text) for cell in cells]
     rooms = [max(room - columns_of(mark), room // 2) for mark in marks]
-    n_equal = len(commonprefix([name for name in names if columns_of(name) > room]))
+    long = [name for name in names if columns_of(name) > room]
+    columns = zip(*long, strict=False)  # as far as all names go
+    n_equal = sum(1 for _ in takewhile(lambda signs: len(set(signs)) == 1, columns))
     forms: Sequence[Callable[[str, int, int], str]] = (
         lambda name, own, place: _cut(name, own, "."),
         lambda name, own, place: _cut_inside(name, name, own),

@@ -250,3 +250,20 @@ def test_nothing_is_loaded_and_no_script_runs(pages: dict[str, Path]) -> None:
     for path in pages.values():
         page = path.read_text(encoding="utf-8")
         assert not re.search(r"<script|<link|\bsrc=|url\(|@import|\son\w+=", page)
+
+
+def test_a_star_in_a_sentence_has_its_colour() -> None:
+    text = "* and diamond: outside. A star (*) too, not a*b or 2 ** 3."
+    blocks = [doc.Paragraph(text, "soft"), doc.Notes([text]), doc.Definitions([("sign", text)])]
+    root = parsed(doc.Document("T", "h", blocks))
+    for element in (*root.findall("p[@class='soft']"), root.find(".//div/p"), root.find(".//dd")):
+        assert words(element) == text
+        assert [star.text for star in element.iter("span")] == ["*", "*"]
+        assert {star.attrib["class"] for star in element.iter("span")} == {"mark"}
+
+
+def test_what_a_name_stands_for_is_not_part_of_it() -> None:
+    cells = [doc.Cell("raw", "words", mark="(before)"), doc.Cell("1")]
+    table = doc.Table([doc.Column("a"), doc.Column("b")], [doc.Group([cells])], kind="comparison")
+    page = html.fragment(doc.Document("T", "h", [table]))
+    assert "<bdi>raw</bdi> (before)" in page

@@ -418,12 +418,11 @@ def behind_table(facts: Facts) -> list[doc.Block]:
 
 def differences_table(
     differences: Mapping[str, Mapping[str, Interval]],
-    reference: str,
     titles: Mapping[str, str],
     digits: Mapping[str, Digits],
     confidence_level: float,
 ) -> doc.Table:
-    """Return what every model changes against a reference."""
+    """Return what every model changes against the reference."""
     groups = []
     for key, title in titles.items():
         form = digits[key]

@@ -27,12 +27,13 @@ ERROR_NOTE = (
     "0, so its interval is of what is left without the part of chance (debiased) and starts above "
     "0 exactly where there is a star; it need not hold the value itself."
 )
+#: What the expected calibration error is the sum of.
+PARTS_OF_ECE = ("overconfidence", "underconfidence")
 #: Measures whose value under calibration is a floor: only values above it speak against the model.
 ERRORS = (
     "expected_calibration_error",
     "adaptive_calibration_error",
-    "overconfidence",
-    "underconfidence",
+    *PARTS_OF_ECE,
     *FURTHER,
 )
 

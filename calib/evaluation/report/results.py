@@ -22,6 +22,7 @@ from calib.evaluation.report.diagnosis import diagnose
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.records import (
     ERROR_NOTE,
+    PARTS_OF_ECE,
     Comparison,
     MeasureResult,
     ModelReport,
@@ -455,7 +456,10 @@ class CalibrationReport(Documented):
         if not alone:
             blocks.append(doc.Fold("How far behind the best", page.behind_table(facts)))
             changes = page.differences_table(
-                self.differences, self.reference, self.titles, facts.digits, self.confidence_level
+                self.differences,
+                {key: title for key, title in self.titles.items() if key not in PARTS_OF_ECE},
+                facts.digits,
+                self.confidence_level,
             )
             blocks.append(
                 doc.Fold(
@@ -506,7 +510,6 @@ class CalibrationReport(Documented):
         grouped = self.tests and self.n_groups is not None
         notes = (
             (len(self.models) > 1, CHOICE_NOTE),
-            (len(self.models) > 1, DIFFERENCE_NOTE),
             (self.tests, P_VALUE_NOTE),
             (self.decompositions, DECOMPOSITION_NOTE),
             (grouped, GROUPED_NOTE),

@@ -72,8 +72,8 @@ SENTENCES = {
     "difference that {n} detections can show.{design}",
     "too_few": "Too few detections to judge: {n} show no error beyond chance, but any up to {high} "
     "points would fit.{design}",
-    "few_draws": "Too few draws to judge: {draws} simulated detectors cannot show what is more than "
-    "chance; at least {needed} are needed (n_floor).",
+    "few_draws": "Too few draws to judge: {draws} simulated detectors cannot show what is more "
+    "than chance; at least {needed} are needed (n_floor).",
     "one_image": "One image is too few to judge: nothing is known of chance between images.",
     "nothing": "Nothing to judge: calibration errors cannot be measured, as no detection of a "
     "class with boxes counts at the operating point.",

@@ -301,3 +301,14 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
         check=True,
     )  # fmt: skip
     assert (tmp_path / "phone.png").stat().st_size > 20000
+
+
+def test_changes_leave_out_what_the_error_is_the_sum_of() -> None:
+    y, true, sharp = two_models(4, 300)
+    report = calibration_report(y, {"raw": sharp, "net": true}, n_resamples=20)
+    details = report.details()
+    changes = details[details.index("Changes against raw") : details.index("Method by method")]
+    titles = [title for title in report.titles.values() if title.split(" (")[0] in changes]
+    assert len(titles) == 5
+    assert "confidence" not in changes
+    assert details.count("Difference: model minus reference") == 1

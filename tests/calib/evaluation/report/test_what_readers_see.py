@@ -317,8 +317,8 @@ def test_too_few_draws_give_no_stars(n_resamples: int, level: float, needed: int
         forms = seen(report)
         for form in forms[:3]:
             assert (
-                f"{n_resamples} draws cannot show what is more than chance at {100 * level:g} %; at "
-                f"least {needed} are needed (n_resamples)"
+                f"{n_resamples} draws cannot show what is more than chance at {100 * level:g} %; "
+                f"at least {needed} are needed (n_resamples)"
             ) in form
             assert not re.search(r"no miscalibration|\binf\b", form, re.IGNORECASE)
         assert "Too few draws to" in report.headline
