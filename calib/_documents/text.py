@@ -315,9 +315,8 @@ def _comparison(table: doc.Table) -> list[str]:
         if _fits(lines := _beside_names(names, columns, places, gap))
     ]
     words = [] if few else [[text for text in _words(row[0]) if text] for row in rows]
-    for lines in fitting if any(words) else []:
-        if worded := _with_words(lines, table.words, words):
-            return _divided(table, worded[0], _rows(worded, 1))
+    if any(words) and (worded := _with_words(fitting, table.words, words)):
+        return _divided(table, worded[0], _rows(worded, 1))
     pieces = fitting[:1] or _pieces(names, columns, some)
     shown: list[str] = []
     for number, lines in enumerate(pieces):
@@ -445,15 +444,26 @@ def _words(name: doc.Cell) -> list[str]:
 
 
 def _with_words(
-    lines: Sequence[str], title: str, words: Sequence[Sequence[str]]
+    forms: Sequence[Sequence[str]], title: str, words: Sequence[Sequence[str]]
 ) -> list[str] | None:
-    """Return the lines with words behind them, none of them cut; None if there is no room."""
-    for gap in (2, 1):
-        room = line_width() - max(map(columns_of, lines)) - gap
-        texts = [_longest(versions, room) for versions in words]
-        if columns_of(title) <= room and None not in texts:
-            return _lines_of([lines, [title, *(text or "" for text in texts)]], gap)
-    return None
+    """Return the lines with words behind them, none of them cut; None if there is no room.
+
+    Of several forms of the lines the one is taken that shortens the fewest words.
+    """
+    best, fewest = None, len(words) + 1
+    for lines in forms:
+        for gap in (2, 1):
+            room = line_width() - max(map(columns_of, lines)) - gap
+            texts = [_longest(versions, room) for versions in words]
+            n_shortened = sum(
+                text not in versions[:2] for text, versions in zip(texts, words, strict=True)
+            )
+            if columns_of(title) <= room and None not in texts and n_shortened < fewest:
+                best, fewest = (lines, texts, gap), n_shortened
+    if best is None:
+        return None
+    lines, texts, gap = best
+    return _lines_of([lines, [title, *(text or "" for text in texts)]], gap)
 
 
 def _longest(versions: Sequence[str], room: int) -> str | None:
