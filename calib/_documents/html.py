@@ -24,6 +24,8 @@ _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 _LEFTWARD = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,;:()]*[{_RIGHT_TO_LEFT}])?[0-9_]*")
 #: A star that a sentence speaks of.
 _STAR = re.compile(r"(?:(?<=^)|(?<=[ (]))(\*)(?=[ ).,])")
+#: Seams of words that are too long for the lines of a phone.
+_BREAK = re.compile(r"(?<=[\w.\-/]{12}[_/.])(?=\w{4})")
 #: Columns of a comparison that a phone can show in fixed widths.
 _FEW = 3
 #: Columns from which a table is dense.
@@ -66,6 +68,7 @@ def _environment() -> Any:
         isolated=_isolated,
         pieces=_pieces,
         stars=_stars,
+        breaks=_breaks,
         form=_form,
         placed=_placed,
         short=_short,
@@ -109,6 +112,11 @@ def _isolated(text: str) -> str:
 def _stars(text: str) -> list[str]:
     """Return the parts of a text, stars that stand alone or in brackets apart."""
     return [part for part in _STAR.split(text) if part]
+
+
+def _breaks(text: str) -> list[str]:
+    """Return the parts of a text between which a line may end inside long words."""
+    return [part for part in _BREAK.split(text) if part]
 
 
 def _pieces(name: str) -> list[str]:

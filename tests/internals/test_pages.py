@@ -267,3 +267,15 @@ def test_what_a_name_stands_for_is_not_part_of_it() -> None:
     table = doc.Table([doc.Column("a"), doc.Column("b")], [doc.Group([cells])], kind="comparison")
     page = html.fragment(doc.Document("T", "h", [table]))
     assert "<bdi>raw</bdi> (before)" in page
+
+
+def test_long_words_may_end_a_line_at_their_seams() -> None:
+    name = "resnet_50_trained_on_everything/with_mixup"
+    verdict = doc.Verdict("use", f"Use {name}: it removes 50 % of a_b.")
+    page = html.fragment(doc.Document("T", "h", [doc.Fold(name, [])], verdict, [verdict]))
+    broken = "resnet_50_trained_<wbr/>on_<wbr/>everything/<wbr/>with_<wbr/>mixup"
+    assert page.count(broken) == 3
+    assert "50\N{NO-BREAK SPACE}% of a_b." in page
+    assert words(parsed(doc.Document("T", "h", [], verdict)).find("h1")) == verdict.text.replace(
+        " %", "\N{NO-BREAK SPACE}%"
+    )

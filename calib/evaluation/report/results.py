@@ -214,7 +214,7 @@ class CalibrationReport(Documented):
         level = f"{100 * self.confidence_level:g} %"
         units = "" if self.n_groups is None else f" in {self.n_groups:,} groups"
         return (
-            f"{self.n_samples:,} samples{units}, {len(self.classes)} classes; {level} intervals "
+            f"{self.n_samples:,} samples{units}, {len(self.classes):,} classes; {level} intervals "
             f"from {self.n_resamples:,} replicates"
         )
 
