@@ -100,7 +100,7 @@ def _measured(cell: Cell, unit: str) -> str:
     number = f"$-${number[1:]}" if re.match(r"-[\d.]", number) else number
     number = f"{_INKS[cell.ink]}{{{number}}}" if cell.ink in _INKS else number
     dagger = r"$^{\dag}$" if cell.mark.strip() else ""
-    ends = _escaped(cell.interval.replace(" to ", ", "))
+    ends = re.sub(r"(?<![\w.])-(?=[\d.])", "$-$", _escaped(cell.interval.replace(" to ", ", ")))
     interval = rf" {{\scriptsize [{ends}]}}" if ends else ""
     return f"{number}{dagger}{interval}"
 

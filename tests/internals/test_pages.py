@@ -276,6 +276,4 @@ def test_long_words_may_end_a_line_at_their_seams() -> None:
     broken = "resnet_50_trained_<wbr/>on_<wbr/>everything/<wbr/>with_<wbr/>mixup"
     assert page.count(broken) == 3
     assert "50\N{NO-BREAK SPACE}% of a_b." in page
-    assert words(parsed(doc.Document("T", "h", [], verdict)).find("h1")) == verdict.text.replace(
-        " %", "\N{NO-BREAK SPACE}%"
-    )
+    assert words(parsed(doc.Document("T", "h", [], verdict)).find("h1")) == verdict.text

@@ -100,6 +100,35 @@ def test_names_with_markup_are_words() -> None:
     assert r"\textless{}script\textgreater{}" in forms.latex
 
 
+def test_tables_for_papers_are_whole_with_any_name() -> None:
+    names = [r"a_b & 50% #1 \x ~ ^", r"\end{tabular} \\ [1ex] {", "*starred*", "$x$ }%"]
+    y, z = logits(0, 300, 3)
+    models = {name: softmax((1 + k / 2) * z, axis=1) for k, name in enumerate(names)}
+    report = calibration_report(y, models, n_resamples=40)
+    for latex in (
+        report.to_latex(),
+        report.to_latex("usual"),
+        report.to_latex(intervals=False),
+    ):
+        code = [line for line in latex.splitlines() if not line.startswith("%")]
+        assert code[0] == r"\begin{tabular}{lrrrrr}"
+        assert code[-1] == r"\end{tabular}"
+        bare = [re.sub(r"\\[&%$#_{}]", "x", line) for line in code]  # without escaped signs
+        depth = [line.count("{") - line.count("}") for line in bare]
+        assert depth == [0] * len(bare)
+        assert all(line.count("$") % 2 == 0 for line in bare)
+        assert not re.search(r"[%#~]", "".join(bare))
+        rows = bare[2:]
+        assert [row.count("&") for row in rows if row.endswith(r" \\")] == [5] * 5
+        commands = set(re.findall(r"\\([a-zA-Z]+|\\)", "\n".join(bare)))
+        assert commands <= {
+            "begin", "end", "toprule", "midrule", "bottomrule", "textbf", "underline", "dag",
+            "scriptsize", "times", "textbackslash", "textasciitilde", "textasciicircum", "\\",
+        }  # fmt: skip
+        assert not any(row.startswith(("*", "[")) for row in rows)
+        assert r"a\_b \& 50\% \#1 \textbackslash{}x \textasciitilde{} \textasciicircum{}" in latex
+
+
 @pytest.mark.parametrize("name", ["n" * 60, "a model " * 7 + "ends"])
 def test_names_of_sixty_signs_are_whole_where_there_is_room(name: str) -> None:
     report = two("raw", name)
