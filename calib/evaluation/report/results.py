@@ -236,7 +236,11 @@ class CalibrationReport(Documented):
     # ------------------------------------------------------------------------------------ outputs
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""
+        """Return everything as plain dictionaries, lists, strings and numbers, for JSON.
+
+        None stands for a number that there is not, such as an end of what chance shows where there
+        are too few draws.
+        """
         models = {}
         for name, result in self.models.items():
             models[name] = {

@@ -296,7 +296,7 @@ def test_no_events_do_not_exclude_every_error() -> None:
 def test_tiny_numbers_are_not_zeros_and_do_not_grow(rate: float) -> None:
     rng = np.random.default_rng(0)
     if rate < 0.1:
-        p = rate * rng.uniform(0.5, 1.5, 200_000)
+        p = rate * rng.uniform(0.5, 1.5, 100_000)
         y = np.zeros(len(p), int)
         y[:2] = 1
     else:
