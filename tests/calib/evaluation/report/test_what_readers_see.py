@@ -137,7 +137,33 @@ def test_names_of_sixty_signs_are_whole_where_there_is_room(name: str) -> None:
     for form in (forms.details, forms.page):
         assert name in form
     assert name in forms.latex
-    assert max(len(line) for line in str(report).splitlines()) <= 100
+    for form in (str(report), report.details()):
+        assert max(len(line) for line in form.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("n_models", [2, 7])
+def test_rows_of_long_names_are_told_apart(
+    columns: int, n_models: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    y, z = logits(0, 1500, 3)
+    names = [f"resnet_50_trained_on_everything_we_have_and_mixup_seed_{k}" for k in range(7)]
+    models = {name: softmax((1 + 0.3 * k) * z, axis=1) for k, name in enumerate(names[:n_models])}
+    report = calibration_report(y, models, n_resamples=40)
+    seen(report)
+    shown = str(report).splitlines()
+    assert max(map(len, shown)) <= columns
+    start = next(k for k, line in enumerate(shown) if "Log loss" in line)
+    rows = [line[2:].split() for line in shown[start:] if re.match(r"[> ] re", line)]
+    assert len({row[0] for row in rows}) == n_models
+    assert [row[1] for row in rows].count("(before)") == 1
+    table = " ".join(" ".join(shown[start:]).split())
+    if n_models > 4:
+        assert not re.search(r"\w\.\.\.|\N{HORIZONTAL ELLIPSIS}", table)
+        assert table.count("over") == n_models - 1
+        assert ("over above 0." in table) == (columns == 80)
+        assert ("overconfident above 0." in table) == (columns == 60)
 
 
 def test_names_from_right_to_left_keep_to_themselves() -> None:
