@@ -22,6 +22,8 @@ WIDTH = 80
 NARROWEST = 60
 #: Share of a line that a name of a comparison fills at most.
 _NAME_SHARE = 0.2
+#: Columns that a name has at least beside its mark.
+_SHORT_NAME = 5
 #: Columns of a name beyond which it stands above its numbers, where a table is too wide.
 _LONG_NAME = 12
 #: Rows of a comparison that are shown with all their ranges, each in lines of its own.
@@ -354,7 +356,7 @@ def _cut_names(cells: Sequence[doc.Cell]) -> list[str]:
     room = int(_NAME_SHARE * line_width())
     marks = [f" {_clean(cell.mark)}" if cell.mark else "" for cell in cells]
     names = [_clean(cell.short or cell.text) for cell in cells]
-    rooms = [max(room - columns_of(mark), room // 2) for mark in marks]
+    rooms = [max(room - columns_of(mark), _SHORT_NAME) for mark in marks]
     long = [name for name in names if columns_of(name) > room]
     columns = zip(*long, strict=False)  # as far as all names go
     n_equal = sum(1 for _ in takewhile(lambda signs: len(set(signs)) == 1, columns))
