@@ -58,7 +58,7 @@ def probability_text(probability: float) -> str:
     rest = min(probability, 1 - probability)
     if not 0 < rest < 0.01:
         return f"{probability:.2g}"
-    return printed(probability, 1 - math.floor(math.log10(rest)))
+    return printed(probability, 1 - math.floor(math.log10(rest))).rstrip("0")
 
 
 class Range(NamedTuple):
