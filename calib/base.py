@@ -429,7 +429,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         array : array of shape (n_samples, n_features_in_)
             Columns in the order of ``classes_``.
         """
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
                 f"X has one dimension, but {type(self).__name__} was fitted on "
