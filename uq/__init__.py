@@ -16,6 +16,7 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
+from uq.correctness.stopping import StoppingThreshold, control_stopping_risk
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
@@ -95,6 +96,7 @@ __all__ = [
     "SideMeans",
     "SmallCalibrationSetWarning",
     "SplitPointRegressor",
+    "StoppingThreshold",
     "StudyResult",
     "UnmatchedBoxesWarning",
     "abstention_utility",
@@ -106,6 +108,7 @@ __all__ = [
     "conformal_p_values",
     "conformal_quantile",
     "control_selective_risk",
+    "control_stopping_risk",
     "effective_sample_size",
     "energy_score",
     "excess_area_under_risk_coverage",
