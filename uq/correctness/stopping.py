@@ -45,8 +45,8 @@ SENTENCES = {
     "observed": "On the {n_rows} calibration rows: error {error} % when stopping there, {end} % "
     "at the end of all steps; {mean} of {all} steps on average.",
     "bound": "Upper confidence bound of the {what} at this threshold alone: {bound} {measure}.",
-    "shortage": "Observed at the end of all steps: error {end} % on {n_rows} rows; smallest "
-    "p-value {p}, must be at most {needed}.",
+    "shortage": "Error {end} % at the end of all steps of {n_rows} rows; the p-value {p} of {which} "
+    "is above {needed}.",
 }
 PROMISES = {
     "error": ("error at most {target} %", "the error within {target} %"),
@@ -64,7 +64,8 @@ class StoppingThreshold(Documented):
     Attributes
     ----------
     threshold : float
-        Stop at the first step with at least this confidence; inf to run to the end.
+        Stop at the first step with at least this confidence; inf to run to the end. Of all numbers
+        between two neighbouring confidences, which share their p-value, the one with fewest digits.
     certified : bool
         Whether the guarantee holds. False only where no threshold passed; the threshold is then inf
         and, for ``risk="error"``, even running to the end may exceed the target.
@@ -90,8 +91,9 @@ class StoppingThreshold(Documented):
         How the level is kept over the thresholds.
     n_rows, n_tested : int
         Calibration rows, and thresholds whose p-value was looked at.
-    smallest_p_value : float
-        Smallest of them, 1 if none was.
+    failed_p_value : float
+        p-value at which the walk ended (``"bonferroni"``: the smallest that failed); NaN if all
+        passed.
     level : float in (0, 1)
         What a p-value must not exceed.
     thresholds, risks, p_values, step_shares : ndarray of shape (n_thresholds,)
@@ -115,7 +117,7 @@ class StoppingThreshold(Documented):
     procedure: Procedure
     n_rows: int
     n_tested: int
-    smallest_p_value: float
+    failed_p_value: float
     level: float
     thresholds: Float64Array
     risks: Float64Array
@@ -156,7 +158,7 @@ class StoppingThreshold(Documented):
                 case,
                 SENTENCES[case],
                 {
-                    "threshold": _rounded_up(self.threshold),
+                    "threshold": f"{self.threshold:.10g}",
                     "saved": f"{100 * self.cost_saved:.0f}",
                     "unit": "cost" if priced else "steps",
                     "promise": promise,
@@ -169,7 +171,12 @@ class StoppingThreshold(Documented):
             shortage = {
                 "end": end,
                 "n_rows": f"{self.n_rows:,}",
-                "p": f"{self.smallest_p_value:.3g}",
+                "p": f"{self.failed_p_value:.3g}",
+                "which": "the first early stop"
+                if case == "end"
+                else "the first threshold"
+                if self.procedure == "fixed_sequence"
+                else "the best threshold",
                 "needed": f"{self.level:.3g}",
             }
             return [*verdicts, Verdict("shortage", SENTENCES["shortage"], shortage)]
@@ -208,13 +215,15 @@ class StoppingThreshold(Documented):
             chosen = self.certified and self.thresholds[place] == self.threshold
             p = self.p_values[place]
             share, risk = 100 * self.step_shares[place], 100 * self.risks[place]
+            name = f"{self.thresholds[place]:.4g}"
+            if chosen:
+                name = f"{self.threshold:.10g}  chosen"
+            elif self.thresholds[place] == math.inf:
+                name = "run to the end"
             ink: Literal["recommended", "plain"] = "recommended" if chosen else "plain"
             rows.append(
                 [
-                    Cell(
-                        f"{_rounded_up(self.thresholds[place])}{'  chosen' if chosen else ''}",
-                        ink=ink,
-                    ),
+                    Cell(name, ink=ink),
                     Cell(f"{share:.1f} %"),
                     Cell(f"{risk:.1f} %"),
                     Cell("not tested" if math.isnan(p) else f"{p:.2g}"),
@@ -440,9 +449,13 @@ def control_stopping_risk(
         passed = start + int(np.flatnonzero(safe)[-1]) if safe.any() else passed
 
     place = int(places[passed]) if passed >= 0 else 0
+    if place and thresholds is None:
+        below = levels[place + 1] if place + 1 < len(levels) else -math.inf
+        allowed = allowed.copy()
+        allowed[passed] = _roundest(float(levels[place]), float(below))
     risks = rows.totals(loss) / len(loss)
     steps = rows.totals(rows.numbers) / len(loss)
-    costs = rows.totals(cumulative)
+    costs = steps if cost is None else rows.totals(cumulative)
     tested = p_values[np.isfinite(p_values)]
     result = StoppingThreshold(
         threshold=float(allowed[passed]) if place else math.inf,
@@ -461,7 +474,9 @@ def control_stopping_risk(
         procedure=procedure,
         n_rows=len(loss),
         n_tested=len(tested),
-        smallest_p_value=float(tested.min()) if len(tested) else 1.0,
+        failed_p_value=float(np.min(tested, where=tested > level, initial=1.0))
+        if (tested > level).any()
+        else math.nan,
         level=level,
         thresholds=allowed,
         risks=risks[places],
@@ -477,14 +492,18 @@ def control_stopping_risk(
     return result
 
 
-def _rounded_up(threshold: float) -> str:
-    """Return four digits of a threshold, rounded up: what is stricter is no less safe."""
-    if not math.isfinite(threshold):
-        return "run to the end"
-    decimals = 3 - (math.floor(math.log10(abs(threshold))) if threshold else 0)
-    if decimals > 300:
-        return f"{threshold:.4g}"
-    return f"{math.ceil(threshold * 10.0**decimals - 1e-6) / 10.0**decimals:.4g}"
+def _roundest(threshold: float, below: float) -> float:
+    """Return the number with the fewest digits, two or more, that is above one and up to another.
+
+    Between two neighbouring confidences all thresholds have the same p-value, so they have all
+    passed or none has.
+    """
+    place = math.floor(math.log10(abs(threshold))) if threshold else 0
+    for decimals in range(1 - place, min(17 - place, 300)):
+        number = round(math.floor(threshold * 10.0**decimals) / 10.0**decimals, max(decimals, 0))
+        if below < number <= threshold:
+            return number
+    return threshold
 
 
 def _read_thresholds(thresholds: ArrayLike, procedure: Procedure) -> Float64Array | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize("risk", ["error", "excess"])
 def test_every_threshold_against_a_loop_over_rows(risk: str) -> None:
     confidence, correct = unequal()
-    result = control_stopping_risk(confidence, correct, risk=risk, target_risk=0.3)
+    result = control_stopping_risk(confidence, correct, risk=risk, target_risk=0.4)
     rows = np.arange(len(confidence))
     lengths = (~np.isnan(confidence)).sum(axis=1)
     end = 1 - correct[rows, lengths - 1]
@@ -82,7 +83,8 @@ def test_errors_are_binomial_and_the_walk_ends_at_the_first_failure() -> None:
     tested = np.isfinite(result.p_values)
     errors = np.round(result.risks * 600)
     np.testing.assert_allclose(result.p_values[tested], binom.cdf(errors[tested], 600, 0.12))
-    assert (result.p_values[tested][:-1] <= 0.05).all() and result.p_values[tested][-1] > 0.05
+    assert (result.p_values[tested][:-1] <= 0.05).all()
+    assert result.p_values[tested][-1] > 0.05
     assert not tested[result.n_tested :].any()
     assert result.threshold == result.thresholds[result.n_tested - 2]
     wrong = round(result.risk * 600)
@@ -91,20 +93,24 @@ def test_errors_are_binomial_and_the_walk_ends_at_the_first_failure() -> None:
 
 
 def test_excess_has_its_level_whatever_the_rate_of_changed_answers() -> None:
-    """All outcomes of 24 rows that stop at once: a third of them changes, or nearly all."""
-    n, target, level, passing = 24, 0.1, 0.2, []
+    """All outcomes of 14 rows that stop at once: a third of them changes, or nearly all."""
+    n, target, level, passing = 14, 0.3, 0.2, []
     for harmed in range(n + 1):
         for rescued in range(n + 1 - harmed):
             kinds = [(0, 1)] * harmed + [(1, 0)] * rescued + [(1, 1)] * (n - harmed - rescued)
-            if harmed > n / 10:  # more harm than the target is never certified here
-                continue
-            result = control_stopping_risk(
-                [[0.9, 0.5]] * n, kinds, risk="excess", target_risk=target, thresholds=[0.7],
-                confidence_level=1 - level,
-            ) if rescued > 0 or harmed > 0 else None  # fmt: skip
-            if result is not None and result.certified:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RiskNotControlledWarning)
+                result = control_stopping_risk(
+                    [[0.9, 0.5]] * n,
+                    kinds,
+                    risk="excess",
+                    target_risk=target,
+                    thresholds=[0.7],
+                    confidence_level=1 - level,
+                )
+            if result.certified:
                 passing.append((harmed, rescued))
-    assert len(passing) > 20
+    assert len(passing) > 10
     for rate in np.linspace(target, 1, 40):
         shares = [(rate + target) / 2, (rate - target) / 2, 1 - rate]
         chance = sum(multinomial.pmf([a, b, n - a - b], n, shares) for a, b in passing)
@@ -133,21 +139,26 @@ def test_excess_is_allowed_where_the_error_is_not() -> None:
     with pytest.warns(RiskNotControlledWarning, match="Run to the end"):
         error = control_stopping_risk(confidence, correct, target_risk=0.05)
     excess = control_stopping_risk(confidence, correct, target_risk=0.05, risk="excess")
-    assert error.threshold == math.inf and not error.certified
-    assert excess.certified and excess.steps_saved > 0.1
+    assert error.threshold == math.inf
+    assert not error.certified
+    assert excess.certified
+    assert excess.steps_saved > 0.1
     assert excess.error == pytest.approx(excess.error_at_end + excess.risk)
 
 
 @pytest.mark.parametrize("risk", ["error", "excess"])
 def test_only_the_order_of_confidences_counts(risk: str) -> None:
     confidence, correct = unequal()
-    plain = control_stopping_risk(confidence, correct, target_risk=0.3, risk=risk)
-    bent = control_stopping_risk(-1000 / confidence**3, correct, target_risk=0.3, risk=risk)
-    assert bent.threshold == pytest.approx(-1000 / plain.threshold**3)
-    assert bent.steps_saved == plain.steps_saved
+    plain = control_stopping_risk(confidence, correct, target_risk=0.4, risk=risk)
+    bent = control_stopping_risk(np.exp(5 * confidence) - 1000, correct, target_risk=0.4, risk=risk)
+    assert (bent.steps_saved, bent.risk) == (plain.steps_saved, plain.risk)
+    np.testing.assert_array_equal(
+        bent.apply(np.exp(5 * confidence) - 1000), plain.apply(confidence)
+    )
     order = np.random.default_rng(3).permutation(len(confidence))
-    mixed = control_stopping_risk(confidence[order], correct[order], target_risk=0.3, risk=risk)
-    assert mixed.threshold == plain.threshold and mixed.steps_saved == plain.steps_saved
+    mixed = control_stopping_risk(confidence[order], correct[order], target_risk=0.4, risk=risk)
+    assert mixed.threshold == plain.threshold
+    assert mixed.steps_saved == plain.steps_saved
 
 
 # ---------------------------------------------------------------------------------------- options
@@ -184,7 +195,8 @@ def test_bonferroni_passes_a_bump_that_ends_the_walk() -> None:
     with pytest.warns(RiskNotControlledWarning):
         walk = control_stopping_risk(confidence, correct, thresholds=grid)
     every = control_stopping_risk(confidence, correct, thresholds=grid, procedure="bonferroni")
-    assert walk.threshold == math.inf and every.threshold < 0.5
+    assert walk.threshold == math.inf
+    assert every.threshold < 0.5
     assert every.level == pytest.approx(0.1 / 9)
     assert every.n_tested == 9
     with pytest.raises(ValueError, match="'bonferroni' needs thresholds"):
@@ -199,7 +211,8 @@ def test_costs_change_what_is_saved_and_not_the_choice() -> None:
     assert (priced.threshold, priced.steps_saved) == (plain.threshold, plain.steps_saved)
     spent = np.cumsum([1, 2, 4, 100])[plain.apply(confidence)].mean()
     assert priced.cost_saved == pytest.approx(1 - spent / 107)
-    assert "of the cost saved" in priced.headline and "of the steps saved" in plain.headline
+    assert "of the cost saved" in priced.headline
+    assert "of the steps saved" in plain.headline
     each = control_stopping_risk(confidence, correct, cost=np.tile([1, 2, 4, 100], (600, 1)))
     assert each.cost_saved == pytest.approx(priced.cost_saved)
 
@@ -209,14 +222,14 @@ def test_costs_change_what_is_saved_and_not_the_choice() -> None:
 
 def test_lists_series_and_padding_mean_the_same() -> None:
     confidence, correct = unequal()
-    padded = control_stopping_risk(confidence, correct, target_risk=0.3)
+    padded = control_stopping_risk(confidence, correct, target_risk=0.4)
     short_c = [row[~np.isnan(row)].tolist() for row in confidence]
     short_y = [row[~np.isnan(row)].tolist() for row in correct]
     for make in (list, pd.Series):
-        listed = control_stopping_risk(make(short_c), make(short_y), target_risk=0.3)
+        listed = control_stopping_risk(make(short_c), make(short_y), target_risk=0.4)
         assert listed.to_dict() == padded.to_dict()
         np.testing.assert_array_equal(listed.apply(make(short_c)), padded.apply(confidence))
-    frame = control_stopping_risk(pd.DataFrame(confidence), pd.DataFrame(correct), target_risk=0.3)
+    frame = control_stopping_risk(pd.DataFrame(confidence), pd.DataFrame(correct), target_risk=0.4)
     assert frame.to_dict() == padded.to_dict()
 
 
@@ -233,7 +246,8 @@ def test_the_last_confidence_decides_nothing() -> None:
 def test_one_row_certifies_nothing() -> None:
     with pytest.warns(RiskNotControlledWarning, match="1 rows"):
         result = control_stopping_risk([[0.9, 0.8]], [[1, 1]])
-    assert result.threshold == math.inf and result.steps_saved == 0.0
+    assert result.threshold == math.inf
+    assert result.steps_saved == 0.0
     assert result.apply([[0.99, 0.1]]).tolist() == [1]
 
 
@@ -251,7 +265,7 @@ BAD = {
     "texts": ([["a", "b"]], [[1, 1]], {}, "confidence must hold numbers"),
     "target": ([[0.1, 0.2]], [[1, 1]], {"target_risk": 10}, "divide by 100"),
     "level": ([[0.1, 0.2]], [[1, 1]], {"confidence_level": 1.0}, r"lie in \(0, 1\)"),
-    "risk": ([[0.1, 0.2]], [[1, 1]], {"risk": "exces"}, "did you mean 'excess'"),
+    "risk": ([[0.1, 0.2]], [[1, 1]], {"risk": "exces"}, "Did you mean 'excess'"),
     "procedure": ([[0.1, 0.2]], [[1, 1]], {"procedure": "all"}, "procedure must be one of"),
     "threshold": ([[0.1, 0.2]], [[1, 1]], {"thresholds": [np.nan]}, "thresholds contains NaN"),
     "cost shape": ([[0.1, 0.2]] * 3, [[1, 1]] * 3, {"cost": [1, 2, 3, 4]}, "cost must have shape"),
@@ -288,19 +302,19 @@ def test_headlines() -> None:
     confidence, correct = cascade()
     result = control_stopping_risk(confidence, correct, target_risk=0.12)
     assert result.headline == (
-        f"Stop at confidence {float(result.headline.split()[3].rstrip(':')):.4g}: "
-        f"{100 * result.steps_saved:.0f} % of the steps saved, error at most 12 % with "
-        f"confidence 90 %."
+        f"Stop at confidence {result.threshold!r}: {100 * result.steps_saved:.0f} % of the steps "
+        f"saved, error at most 12 % with confidence 90 %."
     )
-    printed = float(result.headline.split()[3].rstrip(":"))
-    assert 0 <= printed - result.threshold < 1e-3  # a copied number is no laxer
+    assert len(repr(result.threshold)) < 7
+    assert (confidence >= result.threshold).sum() > 0
+    level = np.sort(confidence[confidence >= result.threshold])[0]
+    assert not ((confidence > result.threshold) & (confidence < level)).any()
     excess = control_stopping_risk(confidence, correct, target_risk=0.025, risk="excess")
     assert "error at most 2.5 points above that of all steps" in excess.headline
     with pytest.warns(RiskNotControlledWarning, match="no earlier stop could be shown"):
-        end = control_stopping_risk(
-            confidence, np.hstack([correct[:, :1] * 0, correct[:, 1:] ** 0])
-        )
-    assert end.certified and end.threshold == math.inf
+        end = control_stopping_risk(confidence[:30, :2], [[0, 1]] * 30)
+    assert end.certified
+    assert end.threshold == math.inf
     assert end.headline == (
         "Run to the end: no earlier stop could be shown to keep the error within 10 %."
     )
@@ -309,22 +323,30 @@ def test_headlines() -> None:
 def test_table_frame_and_page(tmp_path: Path) -> None:
     result = control_stopping_risk(*cascade(), target_risk=0.12)
     text = str(result)
-    assert text.count("chosen") == 1 and "run to the end" in text and "not tested" in text
+    assert text.count("chosen") == 1
+    assert "run to the end" in text
+    assert "not tested" in text
     frame = result.to_frame()
     assert list(frame.columns) == ["threshold", "risk", "p_value", "steps_saved"]
     assert len(frame) == len(result.thresholds)
     numbers = json.loads(json.dumps(result.to_dict()))
-    assert numbers["threshold"] == result.threshold and "thresholds" not in numbers
+    assert numbers["threshold"] == result.threshold
+    assert "thresholds" not in numbers
     assert "From the strictest on" in result.details()
     result.to_html(tmp_path / "stop.html")
     assert "Stopping with a guarantee" in (tmp_path / "stop.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("threshold", "text"), [(-0.001234567, "-0.001234"), (0.0, "0:")])
-def test_thresholds_of_any_sign_are_printed(threshold: float, text: str) -> None:
-    result = control_stopping_risk([[threshold, 9.0]] * 60, [[1, 1]] * 60)
-    assert result.threshold == threshold
-    assert f"Stop at confidence {text}" in result.headline
+@pytest.mark.parametrize("level", [-0.00123456789, 0.0, 1e-300, -7e250, np.float64(1 / 3)])
+def test_a_threshold_is_no_higher_than_the_confidence_that_passes(level: float) -> None:
+    less = level - max(abs(level), 1.0)
+    confidence = [[level, 9.0]] * 60 + [[less, 9.0]] * 60
+    result = control_stopping_risk(confidence, [[1, 1]] * 120)
+    assert result.threshold <= less
+    assert result.apply([[less, 9.0]]).tolist() == [0]
+    split = control_stopping_risk(confidence, [[1, 1]] * 60 + [[0, 1]] * 60)
+    assert less < split.threshold <= level
+    assert f"confidence {result.threshold:.10g}:" in result.headline
 
 
 # --------------------------------------------------------------------------------- real answers
@@ -334,15 +356,17 @@ def test_thresholds_of_any_sign_are_printed(threshold: float, text: str) -> None
 def test_a_cascade_of_language_models(shared_data: Path) -> None:
     """Models in the order of their price on one part of the questions, the rule on a second."""
     with np.load(shared_data / "llm" / "mmlupro_confidences.npz") as file:
-        models = ["Qwen2.5-3B-Instruct", "Qwen2.5-7B-Instruct", "Qwen2.5-32B-Instruct"]
+        models = ["gpt-4.1-nano", "gpt-4.1-mini", "o4-mini-2025-04-16"]
         chosen = [file["models"].tolist().index(name) for name in models]
-        confidence = file["confidence"][chosen, :, 1].T.astype(float)
+        confidence = file["confidence"][chosen, :, 2].T.astype(float)
         correct = file["correct"][chosen].T.astype(float)
+    confidence[np.isnan(confidence)] = -1.0  # no confidence extracted: go on
     part = np.random.default_rng(0).permutation(len(correct)) % 2
     result = control_stopping_risk(
-        confidence[part == 0], correct[part == 0], target_risk=0.02, risk="excess"
+        confidence[part == 0], correct[part == 0], target_risk=0.05, risk="excess"
     )
-    assert result.certified and result.steps_saved > 0.05
+    assert result.certified
+    assert result.steps_saved > 0.2
     held = correct[part == 1]
     stopped = held[np.arange(len(held)), result.apply(confidence[part == 1])]
-    assert held[:, -1].mean() - stopped.mean() <= 0.02 + 0.01
+    assert held[:, -1].mean() - stopped.mean() <= 0.05
