@@ -45,8 +45,8 @@ SENTENCES = {
     "observed": "On the {n_rows} calibration rows: error {error} % when stopping there, {end} % "
     "at the end of all steps; {mean} of {all} steps on average.",
     "bound": "Upper confidence bound of the {what} at this threshold alone: {bound} {measure}.",
-    "shortage": "Error {end} % at the end of all steps of {n_rows} rows; the p-value {p} of {which} "
-    "is above {needed}.",
+    "shortage": "Error {end} % at the end of all steps ({n_rows} rows); the p-value {p} of {which} "
+    "exceeds {needed}.",
 }
 PROMISES = {
     "error": ("error at most {target} %", "the error within {target} %"),
