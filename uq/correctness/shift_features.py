@@ -23,6 +23,8 @@ MOST_LEVELS, MOST_WORDS = 50, 2000
 #: Distinct texts in a column of categories, as a number and as a share of the rows, beyond which it
 #: is no column of categories.
 CATEGORIES, SHARE_OF_ROWS = 20, 0.5
+#: Length of a row of words, so that they weigh like this number squared of other columns.
+WORDS_LENGTH = 10.0
 #: Name of the column of samples that are texts, one per row.
 WHOLE = ""
 
@@ -123,11 +125,11 @@ def _columns(x: ArrayLike, name: str) -> dict[str, Any]:
         raise ValueError(
             f"{name} is a sparse matrix; pass the texts themselves, or {name}.toarray()"
         )
-    elif len(np.shape(getattr(x, "shape", ()))) and len(x.shape) == 2 and not _is_array(x):
+    elif hasattr(x, "columns") and len(x.shape) == 2:
         names = column_names(x) or [f"column {place}" for place in range(x.shape[1])]
         if len(set(names)) < len(names):
             raise ValueError(f"{name} has two columns of one name: {describe(names)}; rename one")
-        native = list(x.columns if not hasattr(x, "column_names") else x.column_names)
+        native = list(getattr(x, "column_names", x.columns))
         columns = {shown: x[key] for shown, key in zip(names, native, strict=True)}
     else:
         array = _array(x, name)
@@ -143,10 +145,6 @@ def _columns(x: ArrayLike, name: str) -> dict[str, Any]:
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{name} has columns of different lengths: {describe(lengths)}")
     return columns
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray) or not hasattr(x, "columns")
 
 
 def _array(x: ArrayLike, name: str) -> LabelArray:
@@ -260,7 +258,7 @@ def _level_block(values: list[str], column: str) -> _Block:
 
 
 def _word_block(texts: list[str], column: str) -> _Block:
-    """Return logarithms of counts of words, rows of length 1, and how many words there are."""
+    """Return logarithms of counts of words, rows of one length, and how many words there are."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     counter = CountVectorizer(min_df=2, token_pattern=r"(?u)\b\w+\b", max_features=MOST_WORDS)
@@ -275,7 +273,7 @@ def _word_block(texts: list[str], column: str) -> _Block:
     counts, present = counts[:, varies], present[:, varies]
     counts.data = np.log1p(counts.data)
     size = np.sqrt(np.ravel(counts.multiply(counts).sum(axis=1)))
-    scaled = diags(1 / np.where(size > 0, size, 1.0)) @ counts
+    scaled = diags(WORDS_LENGTH / np.where(size > 0, size, 1.0)) @ counts
     length = np.array([float(len(text.split())) for text in texts])
     names = [f'{prefix}"{words[place]}"' for place in varies]
     if length.min() == length.max():

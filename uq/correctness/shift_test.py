@@ -287,7 +287,7 @@ def distribution_shift_test(
     -----
     *Features.* Numbers become normal scores of their ranks, so that outliers and monotone
     transformations change nothing; categories become indicators of their 50 most frequent levels;
-    texts become logarithms of the counts of their 2,000 most frequent words, scaled to length 1,
+    texts become logarithms of the counts of their 2,000 most frequent words, scaled to one length,
     and their number of words.
 
     *p-value.* Scores out of folds depend on each other, because every row also trains the
