@@ -34,7 +34,7 @@ Risk: TypeAlias = Literal["error", "excess"]
 Procedure: TypeAlias = Literal["fixed_sequence", "bonferroni"]
 
 #: Thresholds that are tested at once.
-BLOCK = 256
+BLOCK = 64
 #: Rows of the table that is printed.
 TABLE_ROWS = 9
 SENTENCES = {
