@@ -25,7 +25,7 @@ from uq import RiskNotControlledWarning, control_stopping_risk, distribution_shi
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "llm" / "mmlupro_confidences.npz"
 CASCADES = {
     "Qwen2.5 3B, 7B, 14B, 32B": [f"Qwen2.5-{size}B-Instruct" for size in (3, 7, 14, 32)],
-    "Gemini 1.5 Flash-8B, Flash, Pro": [f"gemini-1.5-{name}" for name in ("flash-8b", "flash", "pro")],
+    "Gemini 1.5 Flash-8B, Flash, Pro": [f"gemini-1.5-{n}" for n in ("flash-8b", "flash", "pro")],
     "GPT-4.1 nano, mini, o4-mini": ["gpt-4.1-nano", "gpt-4.1-mini", "o4-mini-2025-04-16"],
     "Qwen3 4B, 14B, 14B thinking": ["Qwen3-4B", "Qwen3-14B", "Qwen3-14B-think"],
 }  # fmt: skip
