@@ -265,7 +265,7 @@ BAD = {
     "texts": ([["a", "b"]], [[1, 1]], {}, "confidence must hold numbers"),
     "target": ([[0.1, 0.2]], [[1, 1]], {"target_risk": 10}, "divide by 100"),
     "level": ([[0.1, 0.2]], [[1, 1]], {"confidence_level": 1.0}, r"lie in \(0, 1\)"),
-    "risk": ([[0.1, 0.2]], [[1, 1]], {"risk": "exces"}, "Did you mean 'excess'"),
+    "risk": ([[0.1, 0.2]], [[1, 1]], {"risk": "err"}, "risk must be one of 'error', 'excess'"),
     "procedure": ([[0.1, 0.2]], [[1, 1]], {"procedure": "all"}, "procedure must be one of"),
     "threshold": ([[0.1, 0.2]], [[1, 1]], {"thresholds": [np.nan]}, "thresholds contains NaN"),
     "cost shape": ([[0.1, 0.2]] * 3, [[1, 1]] * 3, {"cost": [1, 2, 3, 4]}, "cost must have shape"),
