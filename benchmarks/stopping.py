@@ -156,7 +156,7 @@ DESIGNS: dict[str, Callable[[np.ndarray, np.ndarray, int], float]] = {
     "the same, ranks within folds": ranked,
     "one half trains, Mann-Whitney on the other": split,
     "permutations, out-of-fold AUROC (39)": refitted,
-    "permutations, explained variance (this library)": ours,
+    "permutations, fit and largest correlation (this library)": ours,
 }
 #: Rows of a, rows of b, columns, shift of the first one.
 SETTINGS = {
