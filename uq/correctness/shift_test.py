@@ -181,7 +181,8 @@ class DistributionShift(Documented):
             f"trained on the other of {self.n_folds} folds; 0.5 is what one population shows. "
             f"{100 * self.confidence_level:g} % interval.",
             "The p-value compares how well features and a linear classifier fit the labels with "
-            "permuted ones, so it holds at any number of rows. A large p-value is no proof of one population.",
+            "permuted ones, so it holds at any number of rows. A large p-value is no proof of "
+            "one population.",
             "Coefficients hold given the other features: of two that say the same, each gets a "
             "part, and a sign may differ from that of the means. The classifier sees shifts of "
             "order, level and word counts, not spreads or combinations of columns.",
@@ -328,7 +329,7 @@ def distribution_shift_test(
     The samples differ: a classifier tells them apart with AUROC 0.68 (0.62 to 0.73), p = 0.001
     >>> feature = result.separating[0]
     >>> print(feature.name, feature.direction, f"{feature.mean_a:.1f} {feature.mean_b:.1f}")
-    age higher in b 39.7 47.5
+    age higher in b 40.2 46.5
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_permutations", n_permutations, low=19, high=MOST_RESAMPLES)
