@@ -462,7 +462,7 @@ def _deviation(matrix: Any) -> Float64Array:
     """Return the standard deviation of every feature."""
     square = matrix.multiply(matrix) if hasattr(matrix, "toarray") else matrix * matrix
     mean = np.ravel(matrix.mean(axis=0))
-    return np.sqrt(np.maximum(np.ravel(square.mean(axis=0)) - mean**2, 1e-300))
+    return np.asarray(np.sqrt(np.maximum(np.ravel(square.mean(axis=0)) - mean**2, 1e-300)))
 
 
 def _dense(matrix: Any) -> Float64Array:
