@@ -24,7 +24,7 @@ NEVER = 1e-12
 #: Bets as shares of the largest one that cannot ruin: each is best at a variance of its own.
 BETS = 2.0 ** -np.arange(0.5, 7.0)
 #: Halvings of the range of the risk until the bound is found.
-HALVINGS = 20
+HALVINGS = 32
 
 
 def risk_test(rows: StepRows, loss: Float64Array, *, excess: bool, level: float) -> RiskTest:
