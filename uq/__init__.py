@@ -16,6 +16,12 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
+from uq.correctness.shift_test import (
+    DistributionShift,
+    SeparatingFeature,
+    distribution_shift_test,
+)
+from uq.correctness.stopping import StoppingThreshold, control_stopping_risk
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
@@ -62,6 +68,7 @@ from uq.warnings import (
     NothingKeptWarning,
     PooledCategoryWarning,
     RiskNotControlledWarning,
+    SharedRowsWarning,
     SmallCalibrationSetWarning,
     UnmatchedBoxesWarning,
 )
@@ -75,6 +82,7 @@ __all__ = [
     "ConformalRegressor",
     "ConformalWarning",
     "CrossingQuantilesWarning",
+    "DistributionShift",
     "EffectiveSampleSizeWarning",
     "EmptyIntervalWarning",
     "FewSideRowsWarning",
@@ -92,9 +100,12 @@ __all__ = [
     "RiskNotControlledWarning",
     "SelectiveClassifier",
     "SelectiveThreshold",
+    "SeparatingFeature",
+    "SharedRowsWarning",
     "SideMeans",
     "SmallCalibrationSetWarning",
     "SplitPointRegressor",
+    "StoppingThreshold",
     "StudyResult",
     "UnmatchedBoxesWarning",
     "abstention_utility",
@@ -106,6 +117,8 @@ __all__ = [
     "conformal_p_values",
     "conformal_quantile",
     "control_selective_risk",
+    "control_stopping_risk",
+    "distribution_shift_test",
     "effective_sample_size",
     "energy_score",
     "excess_area_under_risk_coverage",

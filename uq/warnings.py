@@ -51,3 +51,7 @@ class NothingKeptWarning(CalibWarning):
 
 class RiskNotControlledWarning(CalibWarning):
     """No threshold could be shown to keep the risk within its target."""
+
+
+class SharedRowsWarning(CalibWarning):
+    """Rows are in both of two samples that are compared."""
