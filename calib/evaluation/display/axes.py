@@ -238,9 +238,10 @@ def _refit_keys(figure: Any) -> None:
 
 
 def draw_reference(ax: Any, x: ArrayLike, y: ArrayLike) -> None:
-    """Draw the line of a calibrated model, once on the same axes."""
+    """Draw the line of a calibrated model, once on the same axes, in the colour of their labels."""
     if not any(line.get_gid() == REFERENCE for line in ax.lines):
-        ax.plot(x, y, linestyle=":", color="black", linewidth=1, gid=REFERENCE)
+        ink = ax.xaxis.label.get_color()
+        ax.plot(x, y, linestyle=":", color=ink, linewidth=1, gid=REFERENCE)
 
 
 def n_curves(ax: Any) -> int:
@@ -251,7 +252,10 @@ def n_curves(ax: Any) -> int:
 def draw_curve(
     ax: Any, x: Float64Array, y: Float64Array, line_kwargs: dict[str, Any], **defaults: Any
 ) -> Any:
-    """Draw a curve in the next dash, and shape if it has markers; what the user passes wins."""
+    """Draw a curve in the next colour and dash, and shape if it has markers; the user's win.
+
+    A colour of the user's takes its turn in the colours of the axes, as any other curve does.
+    """
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
 
@@ -259,8 +263,10 @@ def draw_curve(
     if "markersize" in defaults:
         defaults["marker"] = SHAPES[order % len(SHAPES)]
     own = normalize_kwargs(line_kwargs, Line2D)
-    dash = DASHES[order % len(DASHES)]
+    dash, colour = DASHES[order % len(DASHES)], own.pop("color", None)
     (line,) = ax.plot(x, y, **{"gid": CURVE, "linestyle": dash, **defaults, **own})
+    if colour is not None:
+        line.set_color(colour)
     return line
 
 
@@ -277,9 +283,10 @@ def draw_beyond(ax: Any, line: Any, x: Float64Array, y: Float64Array, edge: floa
     """Draw the points that lie at the edge of a logit scale, or beyond it, hollow."""
     beyond = (np.minimum(x, y) <= edge) | (np.maximum(x, y) >= 1 - edge)
     if edge > 0 and beyond.any():
-        (dots,) = ax.plot(x[beyond], y[beyond], linestyle="none", zorder=line.get_zorder() + 0.1)
+        own = {"color": line.get_color(), "zorder": line.get_zorder() + 0.1}
+        (dots,) = ax.plot(x[beyond], y[beyond], **own)
         dots.update_from(line)
-        dots.set(linestyle="none", markerfacecolor="white", label="_beyond", gid=None)
+        dots.set(linestyle="none", markerfacecolor=ax.get_facecolor(), label="_beyond", gid=None)
 
 
 def finish_probability_axes(ax: Any, scale: ProbabilityScale, x: str, y: str) -> Any:
