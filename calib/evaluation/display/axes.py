@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
@@ -37,6 +38,10 @@ LEAST_EVENTS = 0.3
 LETTER, HANDLE = 0.6, 4.5
 #: Share of the width that a layout engine leaves to a panel beside its labels, at least.
 KEPT = 0.8
+#: Size of the title over all panels, in sizes of the other letters.
+HEADING = 1.2
+#: Layouts of one figure, at most.
+MOST_PASSES = 8
 
 
 class PairDisplay:
@@ -168,10 +173,16 @@ def label_axes(ax: Any, x: str, y: str) -> None:
     ax.tick_params(axis="y", labelsize=size, labelleft=left)
 
 
-def draw_title(ax: Any, text: str) -> None:
-    """Write a title that is no wider than the panel."""
-    size = text_size(ax)
-    ax.set_title(wrapped(text, inches(ax)[0], size), fontsize=size)
+def draw_title(ax: Any, *lines: str) -> None:
+    """Write a title that is no wider than the panel; each text begins a line."""
+    size, width = text_size(ax), inches(ax)[0]
+    ax.set_title("\n".join(wrapped(line, width, size) for line in lines), fontsize=size)
+
+
+def draw_heading(ax: Any, text: str) -> Any:
+    """Write a title over all panels that is no wider than the figure, and return it."""
+    size, figure = HEADING * text_size(ax), ax.figure
+    return figure.suptitle(wrapped(text, figure.bbox.width / figure.dpi, size), fontsize=size)
 
 
 def draw_key(ax: Any, floor: float = 0.0) -> None:
@@ -202,27 +213,72 @@ def make_room(ax: Any) -> None:
 
     One ``tight_layout`` as the user would call it; any later layout of the user's replaces it.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import PlaceHolderLayoutEngine, TightLayoutEngine
+    from matplotlib.layout_engine import TightLayoutEngine
 
     figure = ax.figure
-    if not isinstance(figure, Figure) or any(
-        panel.get_subplotspec() is None for panel in figure.axes
-    ):
+    if not _is_movable(figure):
         return
     engine = figure.get_layout_engine()
     if isinstance(engine, TightLayoutEngine):
         engine.execute(figure)
         _refit_keys(figure)
-        return
-    if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
-        return
-    page, taken = figure.bbox, ax.get_tightbbox()
-    inside = (page.min <= taken.min).all() and (taken.max <= page.max).all()
-    others = (panel.get_tightbbox() for panel in figure.axes if panel is not ax)
-    if not inside or any(taken.overlaps(box) for box in others if box is not None):
+    elif _is_plain(engine) and _lacks_room(figure, [ax]):
         figure.tight_layout()
         _refit_keys(figure)
+
+
+def settle(panels: Sequence[Any], heading: Any, scale: ProbabilityScale) -> None:
+    """Lay a figure out until no label, nor the title over all panels, is cut or meets another.
+
+    Panels of equal scales shrink within the place that a layout gives them, so that one pass does
+    not know yet how much room their labels need.
+    """
+    figure = panels[0].figure
+    if not _is_movable(figure):
+        return
+    engine = figure.get_layout_engine()
+    for _ in range(MOST_PASSES):
+        if not _is_plain(engine):
+            engine.execute(figure)
+        if not _lacks_room(figure, [*figure.axes, *([] if heading is None else [heading])]):
+            break
+        if _is_plain(engine):
+            figure.tight_layout()
+    _refit_keys(figure)
+    for panel in panels:
+        set_probability_axes(panel, scale, strip=histogram_of(panel) is not None)
+
+
+def _is_movable(figure: Any) -> bool:
+    """Return whether all panels of a figure have a place in a grid."""
+    from matplotlib.figure import Figure
+
+    return isinstance(figure, Figure) and all(
+        panel.get_subplotspec() is not None for panel in figure.axes
+    )
+
+
+def _is_plain(engine: Any) -> bool:
+    """Return whether nothing lays a figure out when it is drawn."""
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    return engine is None or isinstance(engine, PlaceHolderLayoutEngine)
+
+
+def _lacks_room(figure: Any, artists: Sequence[Any]) -> bool:
+    """Return whether one of these panels and titles is cut or meets another panel."""
+    page = figure.bbox
+    boxes = {panel: panel.get_tightbbox() for panel in figure.axes}
+    for artist in artists:
+        box = boxes[artist] if artist in boxes else artist.get_window_extent()
+        if box is None:
+            continue
+        if (box.min < page.min).any() or (box.max > page.max).any():
+            return True
+        others = (other for panel, other in boxes.items() if other and panel is not artist)
+        if any(box.overlaps(other) for other in others):
+            return True
+    return False
 
 
 def _refit_keys(figure: Any) -> None:
@@ -296,6 +352,7 @@ def finish_probability_axes(ax: Any, scale: ProbabilityScale, x: str, y: str) ->
     label_axes(ax, x, y)
     draw_key(ax, 0.0 if strip is None else BELOW)
     make_room(ax)
+    set_probability_axes(ax, scale, strip=strip is not None)  # as many ticks as there is room now
     return strip
 
 
@@ -387,14 +444,15 @@ def draw_histogram(ax: Any, edges: Float64Array, share: Float64Array, line: Any)
         linestyle="-" if first else line.get_linestyle(),
         linewidth=0 if first else 1,
     )
-    panels = ax.get_shared_y_axes().get_siblings(ax)
-    strips = [other for panel in panels if (other := histogram_of(panel)) is not None]
-    top = max(patch.get_data().values.max() for other in strips for patch in other.patches)
-    for other in strips:
-        other.set(ylim=(0, 1.05 * top), yticks=[top])
-    _, left = is_outer(ax)
-    strip.set_yticklabels([f"{top:.0%}" if top >= 0.1 else f"{top:.1%}"], va="top")
-    strip.tick_params(axis="y", length=0, labelleft=left, labelsize=0.85 * text_size(ax))
+    strips = {panel: histogram_of(panel) for panel in ax.get_shared_y_axes().get_siblings(ax)}
+    strips = {panel: other for panel, other in strips.items() if other is not None}
+    top = max(patch.get_data().values.max() for other in strips.values() for patch in other.patches)
+    text = f"{top:.0%}" if top >= 0.1 else f"{top:.1%}"
+    for panel, other in strips.items():
+        other.set(ylim=(0, 1.05 * top))
+        other.set_yticks([top], [text], va="top")
+        left, letters = is_outer(panel)[1], 0.85 * text_size(panel)
+        other.tick_params(axis="y", length=0, labelleft=left, labelsize=letters)
     return strip
 
 

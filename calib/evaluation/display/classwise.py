@@ -211,7 +211,7 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
             panel.remove()
         self.axes_, self.displays_ = panels[:count], []
         for ax, label, error in zip(self.axes_, self.classes, self.errors, strict=False):
-            drawing.draw_title(ax, f"{label} (error {error:.2g})")
+            drawing.draw_title(ax, str(label), f"error {error:.2g}")
             display = ReliabilityDisplay(
                 rows_of_class(self.table, label),
                 average="binary",
@@ -220,8 +220,8 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
             display.plot(ax, band=band, histogram=histogram, scale=scale, **line_kwargs)
             self.displays_.append(display)
         self.figure_ = self.axes_[0].figure
-        if self.name is not None:
-            self.figure_.suptitle(self.name)
+        heading = None if self.name is None else drawing.draw_heading(self.axes_[0], self.name)
+        drawing.settle(self.axes_, heading, scale)
         return self
 
 

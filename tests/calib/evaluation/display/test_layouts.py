@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,11 @@ def assert_data_visible(ax: Any) -> None:
 def test_labels_of_a_panel_do_not_meet(drawing: str) -> None:
     (ax,) = PLACES["single column"](layout="constrained")
     DRAWINGS[drawing](ax)
-    figure = ax.figure
-    figure.canvas.draw()
+    assert_labels_apart(ax)
+
+
+def assert_labels_apart(ax: Any) -> None:
+    ax.figure.canvas.draw()
     for axis in (ax.xaxis, ax.yaxis):
         labels = [
             tick.label1.get_window_extent() for tick in axis._update_ticks()
@@ -216,16 +220,11 @@ def test_labels_of_a_panel_do_not_meet(drawing: str) -> None:
 
 @pytest.mark.parametrize("place", ["new", "1 x 5", "2 x 3"])
 def test_classes_side_by_side(place: str) -> None:
-    rng = np.random.default_rng(0)
-    names = np.array(["aeroplane", "bird", "a class with a long name", "dog", "egg", "fox", "gnu"])
-    logits = rng.normal(size=(N, 7)) * np.array([1, 2, 3, 1, 1, 1, 1])
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    y = names[(p.cumsum(axis=1) < rng.random((N, 1))).sum(axis=1).clip(0, 6)]
+    y, p, names = seven_classes()
     own = None if place == "new" else PLACES[place](layout="constrained", sharex=True, sharey=True)
     display = ClasswiseReliabilityDisplay.from_predictions(
-        y, p**2 / (p**2).sum(axis=1, keepdims=True), labels=names, axes=own,
-        n_panels=None if own is None else len(own),
-    )  # fmt: skip
+        y, p, labels=names, axes=own, n_panels=None if own is None else len(own)
+    )
     figure = display.figure_
     assert_inside(figure)
     assert sorted(display.classes) == sorted(names)
@@ -238,6 +237,77 @@ def test_classes_side_by_side(place: str) -> None:
         assert_data_visible(ax)
     tops = {part.histogram_ax_.get_ylim() for part in display.displays_}
     assert len(tops) == 1
+
+
+def seven_classes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    names = np.array(["aeroplane", "bird", "a class with a long name", "dog", "egg", "fox", "gnu"])
+    logits = rng.normal(size=(N, 7)) * np.array([1, 2, 3, 1, 1, 1, 1])
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = names[(p.cumsum(axis=1) < rng.random((N, 1))).sum(axis=1).clip(0, 6)]
+    return y, p**2 / (p**2).sum(axis=1, keepdims=True), names
+
+
+def at_once(figure: Any, path: Path) -> np.ndarray:
+    """Return the picture of a figure that nothing has drawn before, True where there is ink."""
+    save_figure(figure, path / "picture.png", dpi=figure.dpi)
+    return np.asarray((matplotlib.image.imread(path / "picture.png")[..., :3] < 0.99).any(axis=2))
+
+
+@pytest.mark.parametrize("name", ["model", f"{LONG}, and longer than the whole figure: " + LONG])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("place", ["new", "single column", "1 x 5", "1 x 5 shared", "2 x 3"])
+def test_a_titled_figure_of_classes_is_whole_at_its_first_save(
+    place: str, engine: str, name: str, tmp_path: Path
+) -> None:
+    if place == "new" and engine != "plain":
+        pytest.skip("a new figure has a layout of its own")
+    y, p, names = seven_classes()
+    own = None if place == "new" else PLACES[place](**ENGINES[engine])
+    display = ClasswiseReliabilityDisplay.from_predictions(
+        y, p, labels=names, axes=own, name=name, n_panels=None if own is None else len(own)
+    )
+    figure = display.figure_
+    ink = at_once(figure, tmp_path)
+    assert not ink[[0, -1]].any(), "cut above or below"
+    assert not ink[:, [0, -1]].any(), "cut at the side"
+    heading = next(text for text in figure.texts if name[:5] in text.get_text())
+    assert heading.get_text().replace("\n", " ") == name
+    for ax in display.axes_:
+        assert not heading.get_window_extent().overlaps(ax.get_tightbbox())
+        assert_data_visible(ax)
+        assert_labels_apart(ax)
+    assert_inside(figure)
+
+
+def test_svg_of_a_titled_figure_of_classes_holds_all_text(tmp_path: Path) -> None:
+    y, p, names = seven_classes()
+    axes = panels(6.9, sharex=True, sharey=True, layout="constrained")
+    display = ClasswiseReliabilityDisplay.from_predictions(
+        y, p, labels=names, axes=axes, name="model", n_panels=5
+    )
+    save_figure(display.figure_, tmp_path / "picture.svg")
+    content = (tmp_path / "picture.svg").read_text()
+    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', content)[1])  # type: ignore[index]
+    places = re.findall(r"<text[^>]*translate\(\S+ (\S+)\)", content)
+    places += re.findall(r'<text[^>]* y="(\S+)"', content)
+    assert len(places) > 20
+    assert all(5 < float(place) < height - 3 for place in places)
+
+
+def test_panels_that_share_a_scale_name_the_top_of_the_histogram_in_every_row() -> None:
+    import matplotlib.pyplot as plt
+
+    y, p, names = seven_classes()
+    _, axes = plt.subplots(2, 2, sharex=True, sharey=True, layout="constrained")
+    display = ClasswiseReliabilityDisplay.from_predictions(y, p, labels=names, axes=axes)
+    display.figure_.canvas.draw()
+    shown = [
+        [label.get_text() for label in part.histogram_ax_.get_yticklabels() if label.get_visible()]
+        for part in display.displays_
+    ]
+    top = max(part.table.weight.max() / part.table.weight.sum() for part in display.displays_)
+    assert shown == [[f"{top:.0%}"], [], [f"{top:.0%}"], []]
 
 
 def test_ticks_of_a_stretched_scale() -> None:
