@@ -346,14 +346,18 @@ def draw_beyond(ax: Any, line: Any, x: Float64Array, y: Float64Array, edge: floa
 
 
 def finish_probability_axes(ax: Any, scale: ProbabilityScale, x: str, y: str) -> Any:
-    """Scale and label both axes, add the key, make room, and return the axes of the histogram."""
+    """Scale and label both axes, add the key, and return the axes of the histogram."""
     strip = histogram_of(ax)
     set_probability_axes(ax, scale, strip=strip is not None)
     label_axes(ax, x, y)
     draw_key(ax, 0.0 if strip is None else BELOW)
-    make_room(ax)
-    set_probability_axes(ax, scale, strip=strip is not None)  # as many ticks as there is room now
     return strip
+
+
+def make_room_for_ticks(ax: Any, scale: ProbabilityScale) -> None:
+    """Make room for labels, and choose as many ticks as there is room then."""
+    make_room(ax)
+    set_probability_axes(ax, scale, strip=histogram_of(ax) is not None)
 
 
 def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> None:

@@ -267,4 +267,5 @@ def draw_reliability(
     axes.draw_beyond(ax, line, x, y, edge)
     ax.vlines(x, low, high, color=line.get_color(), alpha=0.5)
     axes.finish_probability_axes(ax, scale, "Mean score", OUTCOMES[target])
+    axes.make_room_for_ticks(ax, scale)
     return ax
