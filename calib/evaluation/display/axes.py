@@ -18,6 +18,7 @@ from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
+from calib._documents.panels import signed
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 
@@ -409,7 +410,7 @@ def probability_ticks(low: float, high: float) -> Float64Array:
 
 def tick_label(tick: float) -> str:
     """Write a probability: 0.001, 0.5, 0.999, and powers of ten where zeros are many."""
-    return f"1e{round(np.log10(tick))}" if 0 < tick < 1e-4 else f"{tick:.12g}"
+    return signed(f"1e{round(np.log10(tick))}") if 0 < tick < 1e-4 else f"{tick:.12g}"
 
 
 def apart(
