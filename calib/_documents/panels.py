@@ -30,7 +30,7 @@ STRETCHES = 250
 _PROBABILITY_TICKS = (
     1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 0.99999,
 )  # fmt: skip
-#: Ticks of an even scale: the step that comes nearest is taken, of two the wider one.
+#: Ticks of an even scale: five rather than six, seven rather than four.
 N_TICKS = 5.5
 #: Least distance between the labels of ticks.
 _APART = 27.0
@@ -64,7 +64,7 @@ class Scale:
             return sorted(ticks)
         power = 10.0 ** np.floor(np.log10((self.high - self.low) / N_TICKS))
         choices = [self._even(float(part * power)) for part in (10, 5, 2.5, 2, 1)]
-        return min(choices, key=lambda ticks: abs(len(ticks) - N_TICKS))
+        return min(choices, key=lambda ticks: abs(len(ticks) - N_TICKS) + 0.1 * (len(ticks) < 5))
 
     def _even(self, step: float) -> list[float]:
         """Return the multiples of a step between the ends."""
