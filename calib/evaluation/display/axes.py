@@ -18,7 +18,7 @@ from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
-from calib._documents.panels import signed
+from calib._documents.panels import Scale, signed
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 
@@ -26,6 +26,7 @@ ProbabilityScale: TypeAlias = Literal["linear", "logit"]
 SCALES = ("linear", "logit")
 #: How later displays find what earlier ones drew on the same axes.
 REFERENCE, CURVE, HISTOGRAM = "calib-reference", "calib-curve", "calib-histogram"
+BAND = "calib-band"
 KEY = "calib-key"
 #: Models differ by shape and dash, so that pictures work without colour.
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
@@ -35,10 +36,12 @@ HATCHES = (None, "////", "....", "\\\\\\\\")
 STRIP, BELOW = 0.16, 0.2
 #: A logit scale ends where this many events would be expected.
 LEAST_EVENTS = 0.3
-#: Width of a letter and of a key's handle, in sizes of the letters.
-LETTER, HANDLE = 0.6, 4.5
+#: Width of a letter and of a key's handle, and height of a line of a key, in sizes of the letters.
+LETTER, HANDLE, LINE = 0.6, 4.5, 1.2
 #: Share of the width that a layout engine leaves to a panel beside its labels, at least.
 KEPT = 0.8
+#: Names of curves inside a panel, at most, and share of the figure for more of them beside it.
+MOST_INSIDE, KEY_SHARE = 4, 0.35
 #: Size of the title over all panels, in sizes of the other letters.
 HEADING = 1.2
 #: Layouts of one figure, at most.
@@ -187,26 +190,43 @@ def draw_heading(ax: Any, text: str) -> Any:
 
 
 def draw_key(ax: Any, floor: float = 0.0) -> None:
-    """Name the curves behind the data, above `floor`, where there are names."""
+    """Name the curves behind the data, above `floor`, where there are names.
+
+    More names than find a free place stand beside a panel that is alone in its figure.
+    """
     handles, names = ax.get_legend_handles_labels()
     if not handles:
         return
-    size = text_size(ax)
-    width, height = inches(ax)
-    if ax.get_aspect() != "auto":
-        width = min(width, height * (1 - floor))
-    room = KEPT * width - HANDLE * size / 72
+    size, page = text_size(ax), ax.figure.bbox.size / ax.figure.dpi
+    small, place = 0.8 * size, {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    texts = [wrapped(name, KEY_SHARE * page[0] - HANDLE * small / 72, small) for name in names]
+    beside = len(names) > MOST_INSIDE and ax.figure.axes == [ax]
+    if beside and _tall(texts, small) < KEPT * page[1]:
+        size = small
+    else:
+        beside, (width, height) = False, inches(ax)
+        if ax.get_aspect() != "auto":
+            width = min(width, height * (1 - floor))
+        texts = [wrapped(name, KEPT * width - HANDLE * size / 72, size) for name in names]
+        size *= min(1.0, KEPT * height * (1 - floor) / _tall(texts, size))
+        place = {"loc": "best", "bbox_to_anchor": (0.0, floor, 1.0, 1.0 - floor)}
     legend = ax.legend(
         handles,
-        [wrapped(name, room, size) for name in names],
-        loc="best",
-        bbox_to_anchor=(0.0, floor, 1.0, 1.0 - floor),
+        texts,
+        **place,
         fontsize=size,
         handlelength=2.2,
         frameon=False,
     )
     legend.set_zorder(1)
     legend.set_gid(KEY)
+    legend.set_in_layout(beside)
+
+
+def _tall(texts: Sequence[str], size: float) -> float:
+    """Return the height of a key in inches."""
+    lines = sum(text.count("\n") + 1 for text in texts)
+    return (LINE * lines + 0.5 * len(texts)) * size / 72
 
 
 def make_room(ax: Any) -> None:
@@ -287,8 +307,7 @@ def _refit_keys(figure: Any) -> None:
     for panel in figure.axes:
         key = panel.get_legend()
         if key is not None and key.get_gid() == KEY:
-            box = key.get_bbox_to_anchor().transformed(panel.transAxes.inverted())
-            draw_key(panel, float(box.y0))
+            draw_key(panel, 0.0 if histogram_of(panel) is None else BELOW)
 
 
 # ----------------------------------------------------------------------------------------- curves
@@ -299,6 +318,14 @@ def draw_reference(ax: Any, x: ArrayLike, y: ArrayLike) -> None:
     if not any(line.get_gid() == REFERENCE for line in ax.lines):
         ink = ax.xaxis.label.get_color()
         ax.plot(x, y, linestyle=":", color=ink, linewidth=1, gid=REFERENCE)
+
+
+def shade(ax: Any) -> dict[str, float]:
+    """Return how opaque and wide the fill of a band is: it has to show on a dark ground too."""
+    from matplotlib.colors import rgb_to_hsv, to_rgb
+
+    light = rgb_to_hsv(to_rgb(ax.get_facecolor()))[2] > 0.5
+    return {"alpha": 0.15 if light else 0.25, "linewidth": 0}
 
 
 def n_curves(ax: Any) -> int:
@@ -352,7 +379,19 @@ def finish_probability_axes(ax: Any, scale: ProbabilityScale, x: str, y: str) ->
     set_probability_axes(ax, scale, strip=strip is not None)
     label_axes(ax, x, y)
     draw_key(ax, 0.0 if strip is None else BELOW)
+    if strip is not None:
+        _cut_bands(ax)
     return strip
+
+
+def _cut_bands(ax: Any) -> None:
+    """Keep the bands out of the histogram."""
+    from matplotlib.transforms import Bbox, TransformedBbox
+
+    above = TransformedBbox(Bbox([[0, STRIP], [1, 1]]), ax.transAxes)
+    for patch in ax.patches:
+        if patch.get_gid() == BAND:
+            patch.set_clip_box(above)
 
 
 def make_room_for_ticks(ax: Any, scale: ProbabilityScale) -> None:
@@ -402,10 +441,17 @@ def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> No
 
 
 def probability_ticks(low: float, high: float) -> Float64Array:
-    """Return the powers of ten, a half, and what the powers leave to 1, between two ends."""
+    """Return the powers of ten, a half, and what the powers leave to 1, between two ends.
+
+    Ends that lie closer than a few of these are divided evenly.
+    """
     powers = 10.0 ** -np.arange(1, 16)
     ticks = np.concatenate([powers[::-1], [0.5], 1 - powers])
-    return ticks[(ticks >= low) & (ticks <= high)]
+    shown = ticks[(ticks >= low) & (ticks <= high)]
+    if len(shown) > 2:
+        return shown
+    even = np.array(Scale(low, high).ticks(0.0))
+    return even[(even >= low) & (even <= high)]
 
 
 def tick_label(tick: float) -> str:
@@ -447,7 +493,7 @@ def draw_histogram(ax: Any, edges: Float64Array, share: Float64Array, line: Any)
         color=line.get_color(),
         alpha=0.45 if first else 0.9,
         linestyle="-" if first else line.get_linestyle(),
-        linewidth=0 if first else 1,
+        linewidth=0.6 if first else 1,  # a bin without a width shows as a line
     )
     strips = {panel: histogram_of(panel) for panel in ax.get_shared_y_axes().get_siblings(ax)}
     strips = {panel: other for panel, other in strips.items() if other is not None}

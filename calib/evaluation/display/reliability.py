@@ -232,9 +232,9 @@ def draw_diagram(
             for end in table.consistency_band(display.confidence_level)
         )
         colour = line.get_color()
-        bars = ax.bar(left, high - low, right - left, low, align="edge", linewidth=0)
-        for bar in bars:
-            bar.set(facecolor=colour, edgecolor=colour, alpha=0.15, hatch=hatch)
+        look = {"facecolor": colour, "edgecolor": colour, "hatch": hatch, **axes.shade(ax)}
+        for bar in ax.bar(left, high - low, right - left, low, align="edge"):
+            bar.set(gid=axes.BAND, **look)
     if histogram:
         edges = np.clip([*table.left, table.right[-1]], edge, 1 - edge)
         axes.draw_histogram(ax, edges, table.weight / table.weight.sum(), line)

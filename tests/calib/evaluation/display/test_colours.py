@@ -115,3 +115,6 @@ def test_dark_style_shows_the_reference_and_the_rings() -> None:
         references = [line for line in panel.lines if line.get_linestyle() == ":"]
         assert hexed(references[0].get_color()) == "#ffffff"
     assert all(hexed(dots.get_markerfacecolor()) == "#000000" for dots in dots_beyond(ax))
+    for panel in (ax, other):
+        band = panel.patches[0].get_facecolor()
+        assert band[3] * max(band[:3]) > 0.2, "the band does not show on black"

@@ -333,6 +333,92 @@ def test_ticks_of_a_stretched_scale() -> None:
         ReliabilityDisplay.from_predictions(y, p, scale="log")
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("drawing", [ReliabilityDisplay, CumulativeDisplay])
+def test_many_names_stand_beside_the_panel(drawing: Any, engine: str) -> None:
+    ax = single(**ENGINES[engine])
+    y, p = sample()
+    names = [f"model {k} scaled" for k in range(8)]
+    for k, name in enumerate(names):
+        drawing.from_predictions(y, p ** (0.6 + 0.2 * k), name=name, ax=ax, band=False)
+    assert_inside(ax.figure)
+    inner, key = ax.get_window_extent(), ax.get_legend()
+    box = key.get_window_extent()
+    assert box.x0 >= inner.x1 - 1
+    assert box.height <= ax.figure.bbox.height
+    assert [text.get_text().replace("\n", " ") for text in key.get_texts()] == names
+    assert inner.width > 1.1 * ax.figure.dpi
+
+
+@pytest.mark.parametrize("place", ["1 x 5", "single column"])
+def test_many_names_stay_inside_where_there_is_no_room_beside(place: str) -> None:
+    first, *_ = PLACES[place](layout="constrained")
+    y, p = sample()
+    for k in range(8):
+        CumulativeDisplay.from_predictions(
+            y, p, name=f"model {k}" if place == "1 x 5" else LONG, ax=first
+        )
+    first.figure.canvas.draw()
+    inner = first.get_window_extent()
+    assert first.get_legend().get_window_extent().x1 <= inner.x1 + 1
+    assert inner.height > 0.45 * first.figure.bbox.height
+    assert_inside(first.figure)
+
+
+def test_bands_stay_out_of_the_histogram() -> None:
+    rng = np.random.default_rng(0)
+    p = 1 / (1 + np.exp(-rng.normal(0, 2, N)))
+    y = (rng.random(N) < p).astype(int)
+    display = ReliabilityDisplay.from_predictions(y, p, strategy="quantile", scale="logit")
+    display.figure_.canvas.draw()
+    strip = display.histogram_ax_.get_window_extent()
+    reaching = [bar for bar in display.ax_.patches if bar.get_window_extent().y0 < strip.y1 - 1]
+    assert reaching
+    assert all(bar.get_clip_box().y0 >= strip.y1 - 1 for bar in reaching)
+
+
+def test_predictions_that_are_all_alike_show_and_have_ticks() -> None:
+    y = np.arange(400) % 2
+    display = ReliabilityDisplay.from_predictions(y, np.full(400, 0.37), scale="logit")
+    assert len(display.ax_.get_xticks()) >= 3
+    assert len(display.ax_.get_yticks()) >= 3
+    sure = ReliabilityDisplay.from_predictions(
+        np.ones(300, int), np.ones(300), labels=[0, 1], strategy="quantile"
+    )
+    (bars,) = sure.histogram_ax_.patches
+    sure.figure_.canvas.draw()
+    assert bars.get_linewidth() > 0
+    assert bars.get_window_extent().height > 10
+    for other in (display, sure):
+        assert_inside(other.figure_)
+
+
+def test_options_of_the_line_reach_nothing_else() -> None:
+    y, _ = sample()
+    rng = np.random.default_rng(0)
+    near = 1 / (1 + np.exp(-rng.normal(0, 4, N)))
+    for drawing, options in (
+        (ReliabilityDisplay, {"scale": "logit", "strategy": "quantile"}), (CumulativeDisplay, {}),
+    ):  # fmt: skip
+        plain, ax = single(), single()
+        drawing.from_predictions(y, near, ax=plain, **options)
+        line = drawing.from_predictions(
+            y, near, ax=ax, linewidth=4, alpha=0.5, markersize=9, marker="*", zorder=5, **options
+        ).line_
+        assert (line.get_linewidth(), line.get_alpha(), line.get_markersize()) == (4, 0.5, 9)
+        assert (line.get_marker(), line.get_zorder()) == ("*", 5)
+        children = zip(plain.child_axes or [plain], ax.child_axes or [ax], strict=True)
+        pairs = [(plain, ax), *children]
+        for first, second in pairs:
+            for usual, other in zip(first.patches, second.patches, strict=True):
+                assert usual.get_linewidth() == other.get_linewidth()
+                assert usual.get_facecolor() == other.get_facecolor()
+                assert usual.get_zorder() == other.get_zorder()
+                assert usual.get_linestyle() == other.get_linestyle()
+        reference = next(other for other in ax.lines if other.get_linestyle() == ":")
+        assert (reference.get_linewidth(), reference.get_alpha()) == (1, None)
+
+
 def test_models_differ_without_colour_and_options_reach_the_line() -> None:
     ax = single()
     y, p = sample()
