@@ -388,7 +388,7 @@ def _cut_bands(ax: Any) -> None:
     """Keep the bands out of the histogram."""
     from matplotlib.transforms import Bbox, TransformedBbox
 
-    above = TransformedBbox(Bbox([[0, STRIP], [1, 1]]), ax.transAxes)
+    above = TransformedBbox(Bbox.from_bounds(0.0, STRIP, 1.0, 1.0 - STRIP), ax.transAxes)
     for patch in ax.patches:
         if patch.get_gid() == BAND:
             patch.set_clip_box(above)

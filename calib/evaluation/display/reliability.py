@@ -62,6 +62,11 @@ class ReliabilityDisplay(axes.PairDisplay):
     array([0., 1.])
     """
 
+    ax_: Any
+    figure_: Any
+    line_: Any
+    histogram_ax_: Any
+
     def __init__(
         self,
         table: BinnedCalibrationTable,
