@@ -248,7 +248,7 @@ def make_room(ax: Any) -> None:
         _refit_keys(figure)
 
 
-def settle(panels: Sequence[Any], heading: Any, scale: ProbabilityScale) -> None:
+def lay_out_panels(panels: Sequence[Any], heading: Any, scale: ProbabilityScale) -> None:
     """Lay a figure out until no label, nor the title over all panels, is cut or meets another.
 
     Panels of equal scales shrink within the place that a layout gives them, so that one pass does

@@ -221,7 +221,7 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
             self.displays_.append(display)
         self.figure_ = self.axes_[0].figure
         heading = None if self.name is None else drawing.draw_heading(self.axes_[0], self.name)
-        drawing.settle(self.axes_, heading, scale)
+        drawing.lay_out_panels(self.axes_, heading, scale)
         return self
 
 
