@@ -90,7 +90,7 @@ def test_tables_name_their_rows_and_columns() -> None:
     [
         (doc.Glyph(0.5, (0.25, 0.75), (0.0, 1.0)), ["rect", "reach", "circle"]),
         (doc.Glyph(0.5, beyond=True), ["dot beyond"]),
-        (doc.Glyph(1.5, (0.9, 2.0), (1.1, 2.0)), ["reach", "dot"]),
+        (doc.Glyph(1.5, (0.9, 2.0), (1.1, 2.0)), ["rect", "reach", "reach", "dot"]),
         (doc.Glyph(-0.5, beyond=True, hollow=True), ["dot beyond hollow"]),
         (doc.Glyph(float("nan"), (0.5, float("nan"))), ["reach"]),
     ],
@@ -103,6 +103,25 @@ def test_glyph(glyph: doc.Glyph, parts: list[str]) -> None:
     (svg,) = parsed(doc.Document("T", "h", [table])).iter("svg")
     names = [part.attrib.get("class", part.tag) if part.tag == "path" else part.tag for part in svg]
     assert names == parts
+
+
+@pytest.mark.parametrize(("band", "left"), [((1.1, 2.0), 60), ((-2.0, -0.1), 4)])
+def test_a_band_beyond_the_scale_leaves_a_stub_and_a_mark(
+    band: tuple[float, float], left: float
+) -> None:
+    table = doc.Table(
+        [doc.Column("a"), doc.Column("b")],
+        [doc.Group([[doc.Cell("x"), doc.Cell("1", glyphs=[doc.Glyph(0.5, band=band)])]])],
+    )
+    (svg,) = parsed(doc.Document("T", "h", [table])).iter("svg")
+    stub, mark, _ = svg
+    start, width = float(stub.attrib["x"]), float(stub.attrib["width"])
+    assert left <= start < start + width <= left + 8
+    assert 1 <= width < 5
+    tip = [float(number) for number in re.findall(r"-?[\d.]+", mark.attrib["d"])]
+    assert abs(tip[0] - 36) == 32
+    assert tip[2] == (3 if tip[0] > 36 else -3)
+    assert 0 <= tip[0] + tip[2] <= 72
     numbers = [float(found) for part in svg for found in re.findall(r"[\d.]+", part.get("d", ""))]
     assert all(0 <= number <= 72 for number in numbers)
 

@@ -122,3 +122,19 @@ def test_words_without_a_place() -> None:
     assert over.briefs("top_label") == ["over", "over"]
     assert over.briefs("binary") == ["too extreme", "too extreme"]
     assert Diagnosis(("brier",), []).briefs("binary") == ["off in Brier score", "off"]
+
+
+def test_even_scales_have_five_or_six_ticks() -> None:
+    rng = np.random.default_rng(0)
+    counts = []
+    for _ in range(500):
+        low = rng.normal()
+        ticks = np.array(panels.Scale(low, low + 10 ** rng.uniform(-5, 5)).ticks(300))
+        counts.append(len(ticks))
+        np.testing.assert_allclose(np.diff(ticks, 2), 0, atol=1e-9 * np.abs(ticks).max())
+    assert min(counts) >= 4
+    assert max(counts) <= 7
+    assert np.mean(np.isin(counts, (5, 6))) > 0.5
+    assert panels.Scale(0, 1).ticks(300) == [0, 0.25, 0.5, 0.75, 1]
+    assert panels.tick_text(-0.05) == "\N{MINUS SIGN}0.05"
+    assert panels.tick_text(1e-5) == "1e\N{MINUS SIGN}5"
