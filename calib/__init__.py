@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from calib.base import BaseCalibrator
     from calib.calibrators.auto.calibrator import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
+    from calib.calibrators.correctness_aware.calibrator import CorrectnessAwareCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
@@ -56,6 +57,7 @@ _MODULE_OF = {
     "CalibWarning": "calib.warnings",
     "CalibratedClassifier": "calib.classifier",
     "CalibrationWarning": "calib.warnings",
+    "CorrectnessAwareCalibrator": "calib.calibrators.correctness_aware.calibrator",
     "CorrespondenceWarning": "calib.warnings",
     "CostWarning": "calib.warnings",
     "DegenerateScoresWarning": "calib.warnings",
@@ -98,6 +100,7 @@ __all__ = [
     "CalibWarning",
     "CalibratedClassifier",
     "CalibrationWarning",
+    "CorrectnessAwareCalibrator",
     "CorrespondenceWarning",
     "CostWarning",
     "DegenerateScoresWarning",
@@ -133,6 +136,14 @@ __all__ = [
 # </generated>
 
 #: Sub-packages and public modules, reachable as attributes without an import of their own.
-_SUBPACKAGES = ("datasets", "detection", "distributed", "evaluation", "export", "warnings")
+_SUBPACKAGES = (
+    "datasets",
+    "detection",
+    "distributed",
+    "evaluation",
+    "export",
+    "views",
+    "warnings",
+)
 
 __getattr__, __dir__ = lazy_exports(__name__, _MODULE_OF, __all__, _SUBPACKAGES)
