@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from calib._border.arrays import array_namespace, like, read_array
 from calib._border.checks import (
     check_fraction,
     check_integer,
+    check_number,
     check_option,
     describe,
     is_number,
@@ -31,6 +33,7 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, FittedMap, MapTraits
 from calib._core.scores import Scores
+from calib._core.suspicion import says_nothing
 from calib.base import BaseCalibrator
 from calib.calibrators.correctness_aware import network
 from calib.calibrators.temperature import TemperatureCalibrator
@@ -42,6 +45,8 @@ FEWEST = 50
 LEAST_AREA = 0.55
 #: Share of right predictions that a view has to leave as they are.
 LEAST_AGREEMENT = 0.5
+#: Least value of integer options.
+LEAST = {"top_k": 1, "hidden": 1, "max_epochs": 0, "batch_size": 1, "patience": 1}
 #: Distance from the ends of the range, relative, at which a temperature counts as at its end, and
 #: the share of the rows that may be there.
 NEAR, MOST_AT_THE_END = 0.01, 0.05
@@ -76,20 +81,25 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         probabilities.
     loss : {"correctness", "log_loss"}, default="correctness"
         The squared difference of top confidence and correctness, or the log loss of the true class.
-    class_weight : {"balanced"} or None, default=None
-        ``"balanced"`` gives right and wrong samples the same total weight, as the published code
-        does. That **re-bases the confidence to an accuracy of one half**: it is not the probability
-        of being right, unless the model is right half of the time. `correctness` undoes it.
+    balanced : bool, default=False
+        Whether right and wrong samples get the same total weight, as in the published code. That
+        **re-bases the confidence to an accuracy of one half**: it is not the probability of being
+        right, unless the model is right half of the time. `correctness` undoes it.
     temperature_range : tuple of two floats, default=(0.1, 10.0)
         Lowest and highest temperature, 0 < lowest < highest, in units of ``unit_``.
+    learning_rate : float, default=0.003
+        Length of the steps (Adam), > 0.
     max_epochs : int, default=300
-        Most L-BFGS steps over all samples, >= 0; with 0 the result is temperature scaling.
+        Most passes over the samples, >= 0; with 0 the result is temperature scaling.
+    batch_size : int, default=1000
+        Samples a step, >= 1.
     validation_fraction : float, default=0.1
-        Share of the right and of the wrong samples that choose the step to stop at, in (0, 1).
+        Share of the right and of the wrong samples that choose the epoch to stop at, in (0, 1).
     patience : int, default=20
-        Steps without a gain on these samples after which the fit ends, >= 1.
-    random_state : int, RandomState instance or None, default=None
-        Of the samples held out and of the first weights.
+        Epochs without a gain on these samples after which the fit ends, >= 1.
+    random_state : int, RandomState instance or None, default=0
+        Of the samples held out, the first weights and the batches; an integer makes the same map of
+        the same data, None another one every time.
 
     Attributes
     ----------
@@ -98,7 +108,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
     fallback_ : bool
         Whether temperature scaling was kept: too few wrong samples, or no gain on those held out.
     n_epochs_ : int
-        Steps after which the network was kept; 0 for temperature scaling.
+        Epochs after which the network was kept; 0 for temperature scaling.
     view_agreement_ : ndarray of shape (n_views, 2)
         Share of the samples for which a view predicts the same class as the original, among the
         right (first column) and the wrong ones, in [0, 1]; NaN where there are none.
@@ -134,10 +144,11 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
     Warns
     -----
     FallbackWarning
-        If all samples are right, or all wrong, or the best temperature is out of range: temperature
-        scaling is kept.
+        If all samples are right, or all wrong, or the best temperature is out of range (of scores
+        that are not noise): temperature scaling is kept.
     ScarceLabelsWarning
-        If fewer than 50 samples are wrong (or right): temperature scaling is kept.
+        If there are views and fewer than 50 samples are wrong (or right): temperature scaling is
+        kept. Without views ``fallback_`` alone says so.
     DegenerateScoresWarning
         If no view agrees with the original more often where it is right (area under the ROC curve
         of agreement below 0.55), if a view changes most of the right predictions, if more than 5 %
@@ -164,7 +175,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
     ``w1 eta / (w1 eta + w0 (1 - eta))`` for the probability ``eta`` of being right, which
     `correctness` inverts.
 
-    The order of the views must be the same at fit and later; it cannot be checked here. A step
+    The order of the views must be the same at fit and later; it cannot be checked here. An epoch
     costs a softmax of all originals, about 1e-8 s times their number and that of the classes.
 
     **Measured** (``docs/correctness_aware.md``, ``benchmarks/correctness_aware.py``).
@@ -238,12 +249,14 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         include_original: bool = True,
         features: Literal["log_proba", "proba"] = "log_proba",
         loss: network.Loss = "correctness",
-        class_weight: Literal["balanced"] | None = None,
+        balanced: bool = False,
         temperature_range: tuple[float, float] = (0.1, 10.0),
+        learning_rate: float = 3e-3,
         max_epochs: int = 300,
+        batch_size: int = 1000,
         validation_fraction: float = 0.1,
         patience: int = 20,
-        random_state: RandomState = None,
+        random_state: RandomState = 0,
     ) -> None:
         super().__init__(input=input)
         self.n_views = n_views
@@ -252,9 +265,11 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         self.include_original = include_original
         self.features = features
         self.loss = loss
-        self.class_weight = class_weight
+        self.balanced = balanced
         self.temperature_range = temperature_range
+        self.learning_rate = learning_rate
         self.max_epochs = max_epochs
+        self.batch_size = batch_size
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.random_state = random_state
@@ -352,7 +367,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         Returns
         -------
         proba : array of shape (n_samples,)
-            The calibrated top confidence, in [0, 1]; after ``class_weight="balanced"`` brought
+            The calibrated top confidence, in [0, 1]; after ``balanced=True`` brought
             back from equal shares of right and wrong samples to those of the calibration set:
             ``a c / (a c + (1 - a) (1 - c))`` for its accuracy a. Floating type, library and device
             of `X`.
@@ -418,8 +433,8 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
             raise ValueError(f"X has shape {tuple(X.shape)}: no original along axis 1")
         if n_classes == 1 and n_versions > 1:
             raise ValueError(
-                f"X has shape {tuple(X.shape)}, one column per version; pass one column for each "
-                f"of two or more classes"
+                f"X must have 1 or 2 dimensions, or 3 with one column for each of two or more "
+                f"classes in the last; got shape {tuple(X.shape)}"
             )
         return X.reshape(n_samples, n_versions * n_classes), n_versions - 1
 
@@ -466,23 +481,27 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         self.odds_, self.n_epochs_ = 1.0, 0
         self.fallback_ = self.max_epochs > 0
         if not self.fallback_ or not self._can_learn(sample, lowest, highest):
+            if self.fallback_ and not lowest < self.temperature_ < highest:
+                self._say_out_of_range(original, target, weight)
             return
         self._learn(sample, start)
         self.fallback_ = self.n_epochs_ == 0
         if not self.fallback_:
-            if self.class_weight == "balanced":
+            if self.balanced:
                 self.odds_ = self.accuracy_ / (1.0 - self.accuracy_)
             self._look_at_the_ends(sample, lowest, highest)
 
     def _check_options(self) -> tuple[float, float]:
         """Check all numbers and words; return the range of the temperatures."""
-        for name, low in (("top_k", 1), ("hidden", 1), ("max_epochs", 0), ("patience", 1)):
+        for name, low in LEAST.items():
             check_integer(name, getattr(self, name), low=low)
         check_option("include_original", self.include_original, (True, False))
         check_option("features", self.features, ("log_proba", "proba"))
         check_option("loss", self.loss, ("correctness", "log_loss"))
-        check_option("class_weight", self.class_weight, (None, "balanced"))
+        check_option("balanced", self.balanced, (True, False))
         check_fraction("validation_fraction", self.validation_fraction)
+        if not 0 < check_number("learning_rate", self.learning_rate) < np.inf:
+            raise ValueError(f"learning_rate must be > 0; got {self.learning_rate}")
         ends: Any = self.temperature_range
         pair = isinstance(ends, (tuple, list)) and len(ends) == 2 and all(map(is_number, ends))
         if not pair or not 0 < ends[0] < ends[1] < np.inf:
@@ -507,24 +526,28 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         features = np.empty((len(codes), n_inputs))
         agrees = np.empty((len(codes), n_views), dtype=bool)
         logits = np.empty((len(codes), n_classes))
-        right = np.empty(len(codes), dtype=bool)
+        true = np.empty(len(codes))
+        right = np.empty(len(codes))
         for rows, block in scores:
             features[rows] = network.behaviour(block, n_views, top_k, vars(self), np)
             tops = block.reshape(len(block), 1 + n_views, n_classes).argmax(axis=2)
-            right[rows] = tops[:, 0] == codes[rows]
+            on_top = block[:, :n_classes] == block[:, :n_classes].max(axis=1, keepdims=True)
+            hits = on_top[np.arange(len(block)), codes[rows]]
+            right[rows] = hits / on_top.sum(axis=1)  # guesses among ties, whatever their order
             agrees[rows] = tops[:, 1:] == tops[:, :1]
-            logits[rows] = links.smoothed_logits(
-                block[:, :n_classes], np.asarray(self.input_smoothing_), np
-            )
+            z = links.smoothed_logits(block[:, :n_classes], np.asarray(self.input_smoothing_), np)
+            z = z - z.max(axis=1, keepdims=True)
+            true[rows] = z[np.arange(len(z)), codes[rows]]
+            logits[rows] = -np.sort(-z, axis=1)
         weight = np.ones(len(codes)) if weight is None else weight
         self.accuracy_ = float(np.average(right, weights=weight))
         self._compare(agrees, right, weight, codes, n_classes)
-        return network.Sample(features, logits, codes, right, weight)
+        return network.Sample(features, logits, true, right, weight).canonical()
 
     def _compare(
         self,
         agrees: LabelArray,
-        right: LabelArray,
+        right: Float64Array,
         weight: Float64Array,
         codes: IntArray,
         n_classes: int,
@@ -544,7 +567,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
             np.average(agrees[rows], axis=0, weights=weight[rows])
             if rows.any()
             else np.full(agrees.shape[1], np.nan)
-            for rows in (right, ~right)
+            for rows in (right > 0, right == 0)
         ]
         self.view_agreement_ = np.stack(rates, axis=1)
         if not self.n_views_ or self._n_of_rarer(right, weight) < FEWEST:
@@ -569,61 +592,71 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
             )
 
     @staticmethod
-    def _n_of_rarer(right: LabelArray, weight: Float64Array) -> float:
+    def _n_of_rarer(right: Float64Array, weight: Float64Array) -> float:
         """Return the weight of the wrong samples or of the right ones, whichever is less."""
-        return float(min(weight[right].sum(), weight[~right].sum()))
+        return float(min(weight @ right, weight @ (1.0 - right)))
 
     def _can_learn(self, sample: network.Sample, lowest: float, highest: float) -> bool:
         """Return whether there is enough to fit a network to; warn if not."""
         kept = "temperature scaling is kept"
-        if sample.right.all() or not sample.right.any():
-            every = "right" if sample.right.all() else "wrong"
+        if self.accuracy_ in (0.0, 1.0):
+            every = "right" if self.accuracy_ == 1.0 else "wrong"
             warn(
-                f"all {len(sample.right)} calibration samples are {every}, so that no temperature "
-                f"of a sample can be learnt; {kept}",
+                f"all calibration samples are {every}, so that nothing can be learnt of single "
+                f"samples; {kept}",
                 FallbackWarning,
-            )
-            return False
-        n_rarer = self._n_of_rarer(sample.right, sample.weight)
-        n_rows = min(int(sample.right.sum()), int((~sample.right).sum()))
-        if n_rarer < FEWEST or n_rows < 2:
-            rarer = "wrong" if self.accuracy_ > 0.5 else "right"
-            warn(
-                f"{n_rarer:g} of the calibration samples are {rarer}, fewer than the {FEWEST} that "
-                f"a network of {sample.features.shape[1]} inputs needs; {kept}",
-                ScarceLabelsWarning,
             )
             return False
         if not lowest < self.temperature_ < highest:
-            warn(
-                f"the best temperature {self.temperature_:.3g} lies outside temperature_range="
-                f"({lowest:g}, {highest:g}); {kept}",
-                FallbackWarning,
-            )
+            return False
+        n_rarer = self._n_of_rarer(sample.right, sample.weight)
+        n_right = np.count_nonzero(sample.right)
+        if n_rarer < FEWEST or min(n_right, len(sample.right) - n_right) < 2:
+            rarer = "wrong" if self.accuracy_ > 0.5 else "right"
+            if self.n_views_:  # which cost a forward pass each
+                warn(
+                    f"{n_rarer:.6g} of the calibration samples are {rarer}; a network of "
+                    f"{sample.features.shape[1]} inputs needs {FEWEST} that differ, so {kept}",
+                    ScarceLabelsWarning,
+                )
             return False
         return True
+
+    def _say_out_of_range(
+        self, original: Scores, target: Float64Array, weight: Float64Array | None
+    ) -> None:
+        """Warn unless the scores are noise, which any temperature suits."""
+        if validation.is_constant(original.array) or says_nothing(original, target, weight):
+            return
+        warn(
+            f"the best temperature {self.temperature_:.3g} lies outside temperature_range="
+            f"{describe(self.temperature_range)}, so temperature scaling is kept",
+            FallbackWarning,
+        )
 
     def _learn(self, sample: network.Sample, start: network.Start) -> None:
         """Fit the network to standardised features and keep it in those of the map."""
         rng = generator(self.random_state)
         centre = np.average(sample.features, axis=0, weights=sample.weight)
-        scale = np.sqrt(
-            np.average((sample.features - centre) ** 2, axis=0, weights=sample.weight)
-        )
+        scale = np.sqrt(np.average((sample.features - centre) ** 2, axis=0, weights=sample.weight))
         scale[scale < 1e-9] = 1.0
         share = sample.weight
-        if self.class_weight == "balanced":
-            share = share * np.where(sample.right, 1.0 - self.accuracy_, self.accuracy_)
-        ready = network.Sample(
-            (sample.features - centre) / scale, sample.logits, sample.target, sample.right, share
+        if self.balanced:
+            share = share * (
+                sample.right * (1.0 - self.accuracy_) + (1.0 - sample.right) * self.accuracy_
+            )
+        ready = replace(
+            sample, features=(sample.features - centre) / scale, weight=share / share.mean()
         )
-        rows, held_out = network.split(sample.right, self.validation_fraction, rng)
+        rows, held_out = network.split(sample, self.validation_fraction, rng)
         trained = network.train(
             ready.take(rows),
             ready.take(held_out),
             start,
             self.loss,
+            learning_rate=float(self.learning_rate),
             max_epochs=int(self.max_epochs),
+            batch_size=int(self.batch_size),
             patience=int(self.patience),
             rng=rng,
         )

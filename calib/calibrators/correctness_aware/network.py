@@ -1,6 +1,6 @@
 """A tiny network from the behaviour of the top classes to one temperature per sample.
 
-Its gradient is written out, so that NumPy and scipy's L-BFGS fit it. Without any learning the
+Its gradient is written out, so that NumPy fits it. Without any learning the
 temperature is the one that it starts from, to the last bit.
 """
 
@@ -12,15 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from calib._border.arrays import row_blocks
+from calib._border.random import scrambled
 from calib._border.typing import Array, Float64Array, IntArray, LabelArray, Namespace
 from calib._core import links
 
 #: What is added to a probability before its logarithm is taken.
 FLOOR = 1e-4
+#: Rows are told apart by numbers rounded to this, up to so many steps of it.
+RESOLUTION, MOST_STEPS = 2.0**-24, 2.0**62
+#: Decay of the means of gradients and of their squares, and what keeps steps finite (Adam).
+MEAN_DECAY, SQUARE_DECAY, LEAST_SIZE = 0.9, 0.999, 1e-8
 
 Loss: TypeAlias = Literal["correctness", "log_loss"]
 
@@ -104,47 +108,61 @@ def offset_of(temperature: float, lowest: float) -> float:
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of a fit.
+    """Rows of a fit, in an order that their content alone decides; equal rows are one.
 
     Attributes
     ----------
     features : ndarray of shape (n, n_inputs)
         What the network reads.
     logits : ndarray of shape (n, n_classes)
-        Of the original.
-    target : ndarray of int, shape (n,)
-        Column of the true class.
-    right : ndarray of bool, shape (n,)
-        Whether the largest logit is that of the true class.
+        Of the original, minus the largest of the row, falling.
+    true : ndarray of shape (n,)
+        That of the true class.
+    right : ndarray of shape (n,)
+        1 where the predicted class is the true one, else 0; the share of right guesses where
+        several classes are on top.
     weight : ndarray of shape (n,)
-        Positive weights; only their ratios count.
+        Positive weights.
     """
 
     features: Float64Array
     logits: Float64Array
-    target: IntArray
-    right: LabelArray
+    true: Float64Array
+    right: Float64Array
     weight: Float64Array
 
     def take(self, rows: LabelArray) -> Sample:
         """Return some of the rows."""
         return replace(self, **{name: value[rows] for name, value in vars(self).items()})
 
+    def canonical(self) -> Sample:
+        """Return the rows in the order of a hash of them, equal ones with the sum of their weights.
 
-def mean_loss(
-    sample: Sample, temperature: Float64Array, loss: Loss
-) -> tuple[float, Float64Array]:
-    """Return the weighted mean loss and its derivative in the temperature of every row.
+        However samples and classes are ordered, and whether rows are repeated or weighted, the
+        result is the same.
+        """
+        hashes = np.empty(len(self.right), dtype=np.uint64)
+        for rows in row_blocks(*self.logits.shape):
+            parts = (self.features[rows], self.logits[rows], self.true[rows, None])
+            numbers = np.column_stack([*parts, self.right[rows]])
+            steps = np.rint(np.clip(numbers / RESOLUTION, -MOST_STEPS, MOST_STEPS))
+            factors = scrambled(np.arange(1, steps.shape[1] + 1, dtype=np.uint64))
+            hashes[rows] = (steps.astype(np.int64).view(np.uint64) * factors).sum(axis=1)
+        _, first, group = np.unique(scrambled(hashes), return_index=True, return_inverse=True)
+        return replace(self.take(first), weight=np.bincount(group, self.weight))
+
+
+def mean_loss(sample: Sample, temperature: Float64Array, loss: Loss) -> tuple[float, Float64Array]:
+    """Return the mean of weight times loss and its derivative in the temperature of every row.
 
     ``"correctness"`` is ``(c - a)^2`` with the top confidence c and a = 1 where the sample is
-    right, with ``dc/dT = -(c / T^2) (z_top - sum_k p_k z_k)``; ``"log_loss"`` is ``-log p_y``.
+    right, else 0, with ``dc/dT = -(c / T^2) (z_top - sum_k p_k z_k)``; ``"log_loss"`` is
+    ``-log p_y``.
     """
-    share = sample.weight / sample.weight.sum()
+    share = sample.weight / len(sample.weight)
     values, slopes = np.empty(len(share)), np.empty(len(share))
     for rows in row_blocks(*sample.logits.shape):
-        logits = sample.logits[rows]
-        z = logits - logits.max(axis=1, keepdims=True)
-        t = temperature[rows]
+        z, t = sample.logits[rows], temperature[rows]
         p = np.exp(z / t[:, None])
         total = p.sum(axis=1)
         mean = np.einsum("ij,ij->i", p, z) / total
@@ -154,7 +172,7 @@ def mean_loss(
             values[rows] = gap * gap
             slopes[rows] = 2.0 * gap * (confidence / (t * t)) * mean
         else:
-            true = z[np.arange(len(z)), sample.target[rows]]
+            true = sample.true[rows]
             values[rows] = np.log(total) - true / t
             slopes[rows] = (true - mean) / (t * t)
     return float(values @ share), slopes * share
@@ -222,7 +240,7 @@ class Trained:
     ----------
     x : ndarray of shape (n_parameters,)
     n_epochs : int
-        Steps after which they were reached; 0 for the start.
+        Epochs after which they were reached; 0 for the start.
     """
 
     x: Float64Array
@@ -235,43 +253,45 @@ def train(
     start: Start,
     loss: Loss,
     *,
+    learning_rate: float,
     max_epochs: int,
+    batch_size: int,
     patience: int,
     rng: np.random.Generator,
 ) -> Trained:
-    """Take L-BFGS steps on the sample; keep those that are best on the rows held out."""
-    n_inputs = sample.features.shape[1]
+    """Take Adam steps on batches of the sample; keep the epoch that is best on the rows held out.
+
+    L-BFGS on all rows was tried: its first steps are so long that stopping early has few steps to
+    choose from, and results vary more from seed to seed.
+    """
     judge = objective(held_out, start, loss)
-    x = start.parameters(n_inputs, rng)
-    best, kept, kept_at, n_steps = judge(x)[0], x, 0, 0
-
-    def look(intermediate_result: Any) -> None:
-        nonlocal best, kept, kept_at, n_steps
-        n_steps += 1
-        value = judge(intermediate_result.x)[0]
+    x = start.parameters(sample.features.shape[1], rng)
+    best, kept, kept_at = judge(x)[0], x.copy(), 0
+    mean, square, n_steps = np.zeros_like(x), np.zeros_like(x), 0
+    for epoch in range(1, max_epochs + 1):
+        order = rng.permutation(len(sample.right))
+        for first in range(0, len(order), batch_size):
+            batch = sample.take(order[first : first + batch_size])
+            gradient = objective(batch, start, loss)(x)[1]
+            n_steps += 1
+            mean += (1.0 - MEAN_DECAY) * (gradient - mean)
+            square += (1.0 - SQUARE_DECAY) * (gradient * gradient - square)
+            size = np.sqrt(square / (1.0 - SQUARE_DECAY**n_steps)) + LEAST_SIZE
+            x = x - learning_rate / (1.0 - MEAN_DECAY**n_steps) * mean / size
+        value = judge(x)[0]
         if value < best:
-            best, kept, kept_at = value, intermediate_result.x.copy(), n_steps
-        elif n_steps - kept_at >= patience:
-            raise StopIteration
-
-    minimize(
-        objective(sample, start, loss),
-        x,
-        jac=True,
-        method="L-BFGS-B",
-        callback=look,
-        options={"maxiter": max_epochs, "maxfun": 10 * max_epochs + 20},
-    )
+            best, kept, kept_at = value, x.copy(), epoch
+        elif epoch - kept_at >= patience:
+            break
     return Trained(kept, kept_at)
 
 
-def split(right: LabelArray, share: float, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Return rows to fit on and rows held out: the same share of right and of wrong samples."""
-    held_out = []
+def split(sample: Sample, share: float, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Return rows to fit on and rows held out: a share of the weight of right and of wrong ones."""
+    held_out = np.zeros(len(sample.right), dtype=bool)
     for value in (False, True):
-        rows = rng.permutation(np.flatnonzero(right == value))
-        n_held_out = min(max(1, round(share * len(rows))), len(rows) - 1)
-        held_out.append(rows[:n_held_out])
-    mask = np.zeros(len(right), dtype=bool)
-    mask[np.concatenate(held_out)] = True
-    return np.flatnonzero(~mask), np.flatnonzero(mask)
+        rows = rng.permutation(np.flatnonzero((sample.right > 0) == value))
+        mass = np.cumsum(sample.weight[rows])
+        n_held_out = int(np.searchsorted(mass, share * mass[-1]))
+        held_out[rows[: min(max(1, n_held_out), len(rows) - 1)]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
