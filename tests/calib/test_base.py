@@ -383,7 +383,6 @@ def test_logits_of_any_scale(method: str, scale: float, n_classes: int) -> None:
         np.testing.assert_allclose(p, expected, atol=1e-8)
 
 
-@pytest.mark.filterwarnings("ignore:all calibration samples are right:calib.FallbackWarning")
 @pytest.mark.parametrize("n_classes", [2, 4])
 def test_separable_data_give_finite_loss(method: str, n_classes: int) -> None:
     rng = np.random.default_rng(0)

@@ -33,7 +33,6 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, FittedMap, MapTraits
 from calib._core.scores import Scores
-from calib._core.suspicion import says_nothing
 from calib.base import BaseCalibrator
 from calib.calibrators.correctness_aware import network
 from calib.calibrators.temperature import TemperatureCalibrator
@@ -144,11 +143,10 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
     Warns
     -----
     FallbackWarning
-        If all samples are right, or all wrong, or the best temperature is out of range (of scores
-        that are not noise): temperature scaling is kept.
+        If views were made in vain: all samples are right, or all wrong, or the best temperature is
+        out of range. Temperature scaling is kept; without views ``fallback_`` alone says so.
     ScarceLabelsWarning
-        If there are views and fewer than 50 samples are wrong (or right): temperature scaling is
-        kept. Without views ``fallback_`` alone says so.
+        The same if fewer than 50 samples are wrong (or right).
     DegenerateScoresWarning
         If no view agrees with the original more often where it is right (area under the ROC curve
         of agreement below 0.55), if a view changes most of the right predictions, if more than 5 %
@@ -481,8 +479,6 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         self.odds_, self.n_epochs_ = 1.0, 0
         self.fallback_ = self.max_epochs > 0
         if not self.fallback_ or not self._can_learn(sample, lowest, highest):
-            if self.fallback_ and not lowest < self.temperature_ < highest:
-                self._say_out_of_range(original, target, weight)
             return
         self._learn(sample, start)
         self.fallback_ = self.n_epochs_ == 0
@@ -597,42 +593,30 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         return float(min(weight @ right, weight @ (1.0 - right)))
 
     def _can_learn(self, sample: network.Sample, lowest: float, highest: float) -> bool:
-        """Return whether there is enough to fit a network to; warn if not."""
-        kept = "temperature scaling is kept"
-        if self.accuracy_ in (0.0, 1.0):
-            every = "right" if self.accuracy_ == 1.0 else "wrong"
-            warn(
-                f"all calibration samples are {every}, so that nothing can be learnt of single "
-                f"samples; {kept}",
-                FallbackWarning,
-            )
-            return False
-        if not lowest < self.temperature_ < highest:
-            return False
+        """Return whether there is enough to fit a network to; say if views were made in vain."""
+        category: type[Warning] = FallbackWarning
         n_rarer = self._n_of_rarer(sample.right, sample.weight)
         n_right = np.count_nonzero(sample.right)
-        if n_rarer < FEWEST or min(n_right, len(sample.right) - n_right) < 2:
+        if self.accuracy_ in (0.0, 1.0):
+            every = "right" if self.accuracy_ == 1.0 else "wrong"
+            reason = f"all calibration samples are {every}, which says nothing of single samples"
+        elif not lowest < self.temperature_ < highest:
+            reason = (
+                f"the best temperature {self.temperature_:.3g} lies outside temperature_range="
+                f"{describe(self.temperature_range)}"
+            )
+        elif n_rarer < FEWEST or min(n_right, len(sample.right) - n_right) < 2:
             rarer = "wrong" if self.accuracy_ > 0.5 else "right"
-            if self.n_views_:  # which cost a forward pass each
-                warn(
-                    f"{n_rarer:.6g} of the calibration samples are {rarer}; a network of "
-                    f"{sample.features.shape[1]} inputs needs {FEWEST} that differ, so {kept}",
-                    ScarceLabelsWarning,
-                )
-            return False
-        return True
-
-    def _say_out_of_range(
-        self, original: Scores, target: Float64Array, weight: Float64Array | None
-    ) -> None:
-        """Warn unless the scores are noise, which any temperature suits."""
-        if validation.is_constant(original.array) or says_nothing(original, target, weight):
-            return
-        warn(
-            f"the best temperature {self.temperature_:.3g} lies outside temperature_range="
-            f"{describe(self.temperature_range)}, so temperature scaling is kept",
-            FallbackWarning,
-        )
+            reason, category = (
+                f"{n_rarer:.6g} of the calibration samples are {rarer}, and a network of "
+                f"{sample.features.shape[1]} inputs needs {FEWEST} that differ",
+                ScarceLabelsWarning,
+            )
+        else:
+            return True
+        if self.n_views_:  # which cost a forward pass each
+            warn(f"{reason}; temperature scaling is kept", category)
+        return False
 
     def _learn(self, sample: network.Sample, start: network.Start) -> None:
         """Fit the network to standardised features and keep it in those of the map."""

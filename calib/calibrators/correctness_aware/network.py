@@ -149,7 +149,7 @@ class Sample:
             factors = scrambled(np.arange(1, steps.shape[1] + 1, dtype=np.uint64))
             hashes[rows] = (steps.astype(np.int64).view(np.uint64) * factors).sum(axis=1)
         _, first, group = np.unique(scrambled(hashes), return_index=True, return_inverse=True)
-        return replace(self.take(first), weight=np.bincount(group, self.weight))
+        return replace(self.take(first), weight=np.bincount(group, self.weight).astype(np.float64))
 
 
 def mean_loss(sample: Sample, temperature: Float64Array, loss: Loss) -> tuple[float, Float64Array]:
