@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from calib.classifier import CalibratedClassifier
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
+    from calib.views.scores import ViewScores
     from calib.warnings import (
         BoxFormatWarning,
         CalibrationWarning,
@@ -85,6 +86,7 @@ _MODULE_OF = {
     "VectorScalingCalibrator": "calib.calibrators.matrix",
     "VennAbersCalibrator": "calib.calibrators.venn_abers.calibrator",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
+    "ViewScores": "calib.views.scores",
     "all_calibrators": "calib.registry",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",
@@ -128,6 +130,7 @@ __all__ = [
     "VectorScalingCalibrator",
     "VennAbersCalibrator",
     "VennAbersRegressor",
+    "ViewScores",
     "all_calibrators",
     "load",
     "make_calibrator",

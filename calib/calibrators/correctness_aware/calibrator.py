@@ -190,12 +190,12 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
     >>> rng = np.random.default_rng(0)
     >>> z = 3 * rng.normal(size=(2000, 3))
     >>> y = (z / 2 + rng.gumbel(size=z.shape)).argmax(axis=1)
-    >>> views = z[:, None] + rng.normal(size=(2000, 2, 3))
+    >>> views = z[:, None] + 2 * rng.normal(size=(2000, 2, 3))
     >>> X = np.concatenate([z[:, None], views], axis=1)  # the original, then two views
     >>> cal = CorrectnessAwareCalibrator(input="logits", random_state=0).fit(X, y)
     >>> cal.view_agreement_.round(2)  # among right samples, among wrong ones
-    array([[0.83, 0.6 ],
-           [0.84, 0.63]])
+    array([[0.78, 0.66],
+           [0.79, 0.65]])
     >>> cal.transform(X).shape
     (2000, 3)
     """
