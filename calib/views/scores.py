@@ -90,7 +90,7 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> from calib import CorrectnessAwareCalibrator, ViewScores, views
     >>> X, y = load_digits(return_X_y=True)
     >>> model = LogisticRegression(C=100, max_iter=2000).fit(X[:300], y[:300])
-    >>> tilted = [views.Rotation(shape=(8, 8)), views.Shift(shape=(8, 8))]
+    >>> tilted = [views.Rotation(shape=(8, 8)), views.PixelNoise(shape=(8, 8), scale=0.3)]
     >>> served = make_pipeline(
     ...     ViewScores(FrozenEstimator(model), tilted),
     ...     CorrectnessAwareCalibrator(n_views=2, input="logits"),

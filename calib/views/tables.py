@@ -13,7 +13,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """What is known of a column of the training table.
 
     Attributes
@@ -35,7 +35,7 @@ class Column:
     common: int
 
 
-class Table:
+class ColumnTable:
     """A table of any library, or a matrix, whose columns are read and replaced."""
 
     def __init__(self, X: ArrayLike, name: str = "X") -> None:
@@ -61,7 +61,7 @@ class Table:
         return np.asarray(self.frame[name].to_numpy())
 
     def replaced(
-        self, numbers: dict[Any, LabelArray], rows: dict[Any, LabelArray], by: Table
+        self, numbers: dict[Any, LabelArray], rows: dict[Any, LabelArray], by: ColumnTable
     ) -> Any:
         """Return the table, in its own form, with some columns changed.
 
@@ -71,7 +71,7 @@ class Table:
             New numbers, in the type of the column.
         rows : dict of name to ndarray of int, shape (n_rows,)
             Rows of `by` that values are taken from; -1 keeps the own value.
-        by : Table
+        by : ColumnTable
         """
         own = np.arange(self.n_rows)
         if self.frame is None:
@@ -109,7 +109,7 @@ class TableView:
         self._learn(X)
 
     def _learn(self, X: ArrayLike) -> None:
-        self.reference = Table(X)
+        self.reference = ColumnTable(X)
         values = [self.reference.column(name) for name in self.reference.names]
         self.columns = [_described(column) for column in values]
         self.groups = _groups(values)
@@ -139,7 +139,7 @@ class TableView:
         ValueError
             If `X` has other columns than the training table.
         """
-        table = Table(X)
+        table = ColumnTable(X)
         if (table.frame is None) != (self.reference.frame is None):
             kinds = ["a matrix" if t.frame is None else "a table" for t in (table, self.reference)]
             raise ValueError(f"X is {kinds[0]}, but the view was made from {kinds[1]}")
@@ -152,7 +152,7 @@ class TableView:
         return table.replaced(numbers, rows, self.reference)
 
     def _changes(
-        self, table: Table, rng: np.random.Generator
+        self, table: ColumnTable, rng: np.random.Generator
     ) -> tuple[dict[Any, LabelArray], dict[Any, LabelArray]]:
         """Return new numbers by column, and rows of the training table by column."""
         raise AssertionError("a view of tables defines _changes")
@@ -202,7 +202,7 @@ class Noise(TableView):
             )
 
     def _changes(
-        self, table: Table, rng: np.random.Generator
+        self, table: ColumnTable, rng: np.random.Generator
     ) -> tuple[dict[Any, LabelArray], dict[Any, LabelArray]]:
         numbers: dict[Any, LabelArray] = {}
         for name, column in zip(table.names, self.columns, strict=True):
@@ -245,7 +245,7 @@ class Masking(TableView):
     """
 
     def _changes(
-        self, table: Table, rng: np.random.Generator
+        self, table: ColumnTable, rng: np.random.Generator
     ) -> tuple[dict[Any, LabelArray], dict[Any, LabelArray]]:
         numbers, rows = {}, {}
         for group in self.groups:
@@ -298,7 +298,7 @@ class Resampling(TableView):
     """
 
     def _changes(
-        self, table: Table, rng: np.random.Generator
+        self, table: ColumnTable, rng: np.random.Generator
     ) -> tuple[dict[Any, LabelArray], dict[Any, LabelArray]]:
         rows = {}
         for group in self.groups:
@@ -312,12 +312,12 @@ class Resampling(TableView):
 # ---------------------------------------------------------------------- columns
 
 
-def _described(values: LabelArray) -> Column:
+def _described(values: LabelArray) -> TableColumn:
     """Return what a training column is."""
     present = np.array([value == value and value is not None for value in values], dtype=bool)
     known = values[present]
     if not len(known):
-        return Column("other", 0.0, 0.0, 0.0, 0.0, 0)
+        return TableColumn("other", 0.0, 0.0, 0.0, 0.0, 0)
     distinct, first, counts = np.unique(
         known.astype(str) if known.dtype.kind == "O" else known,
         return_index=True,
@@ -326,15 +326,15 @@ def _described(values: LabelArray) -> Column:
     common = int(np.flatnonzero(present)[first[np.argmax(counts)]])
     numeric = known.dtype.kind in "iuf" and len(distinct) > 2
     if not numeric:
-        return Column("other", 0.0, 0.0, 0.0, 0.0, common)
+        return TableColumn("other", 0.0, 0.0, 0.0, 0.0, common)
     numbers: Float64Array = known.astype(np.float64)
     kind = "integer" if (numbers == np.rint(numbers)).all() else "float"
     low, high = float(numbers.min()), float(numbers.max())
-    return Column(kind, float(numbers.mean()), float(numbers.std()), low, high, common)
+    return TableColumn(kind, float(numbers.mean()), float(numbers.std()), low, high, common)
 
 
 def _fitting(
-    changed: Float64Array, column: Column, values: LabelArray, where: LabelArray | None = None
+    changed: Float64Array, column: TableColumn, values: LabelArray, where: LabelArray | None = None
 ) -> LabelArray:
     """Return numbers that could stand in the training column, in the type of `values`.
 

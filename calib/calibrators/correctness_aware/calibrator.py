@@ -513,7 +513,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         original: Scores,
         target: Float64Array,
         weight: Float64Array | None,
-    ) -> network.Sample:
+    ) -> network.NetworkSample:
         """Return what the network is fitted on; look at how views and original agree."""
         codes = target.astype(np.intp)
         n_classes, n_views = original.n_classes, self.n_views_
@@ -538,7 +538,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         weight = np.ones(len(codes)) if weight is None else weight
         self.accuracy_ = float(np.average(right, weights=weight))
         self._compare(agrees, right, weight, codes, n_classes)
-        return network.Sample(features, logits, true, right, weight).canonical()
+        return network.NetworkSample(features, logits, true, right, weight).canonical()
 
     def _compare(
         self,
@@ -592,7 +592,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         """Return the weight of the wrong samples or of the right ones, whichever is less."""
         return float(min(weight @ right, weight @ (1.0 - right)))
 
-    def _can_learn(self, sample: network.Sample, lowest: float, highest: float) -> bool:
+    def _can_learn(self, sample: network.NetworkSample, lowest: float, highest: float) -> bool:
         """Return whether there is enough to fit a network to; say if views were made in vain."""
         category: type[Warning] = FallbackWarning
         n_rarer = self._n_of_rarer(sample.right, sample.weight)
@@ -618,7 +618,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
             warn(f"{reason}; temperature scaling is kept", category)
         return False
 
-    def _learn(self, sample: network.Sample, start: network.Start) -> None:
+    def _learn(self, sample: network.NetworkSample, start: network.Start) -> None:
         """Fit the network to standardised features and keep it in those of the map."""
         rng = generator(self.random_state)
         centre = np.average(sample.features, axis=0, weights=sample.weight)
@@ -657,7 +657,9 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         self.output_weights_ = np.array(arrays["output_weights_"])
         self.output_bias_ = float(arrays["output_bias_"])
 
-    def _look_at_the_ends(self, sample: network.Sample, lowest: float, highest: float) -> None:
+    def _look_at_the_ends(
+        self, sample: network.NetworkSample, lowest: float, highest: float
+    ) -> None:
         """Warn if many temperatures are as low or as high as they may be."""
         t = network.temperatures(sample.features, vars(self), np)
         at_the_end = (t <= lowest * (1 + NEAR)) | (t >= highest / (1 + NEAR))

@@ -107,7 +107,7 @@ def offset_of(temperature: float, lowest: float) -> float:
 
 
 @dataclass(frozen=True)
-class Sample:
+class NetworkSample:
     """Rows of a fit, in an order that their content alone decides; equal rows are one.
 
     Attributes
@@ -131,11 +131,11 @@ class Sample:
     right: Float64Array
     weight: Float64Array
 
-    def take(self, rows: LabelArray) -> Sample:
+    def take(self, rows: LabelArray) -> NetworkSample:
         """Return some of the rows."""
         return replace(self, **{name: value[rows] for name, value in vars(self).items()})
 
-    def canonical(self) -> Sample:
+    def canonical(self) -> NetworkSample:
         """Return the rows in the order of a hash of them, equal ones with the sum of their weights.
 
         However samples and classes are ordered, and whether rows are repeated or weighted, the
@@ -152,7 +152,9 @@ class Sample:
         return replace(self.take(first), weight=np.bincount(group, self.weight).astype(np.float64))
 
 
-def mean_loss(sample: Sample, temperature: Float64Array, loss: Loss) -> tuple[float, Float64Array]:
+def loss_and_slopes(
+    sample: NetworkSample, temperature: Float64Array, loss: Loss
+) -> tuple[float, Float64Array]:
     """Return the mean of weight times loss and its derivative in the temperature of every row.
 
     ``"correctness"`` is ``(c - a)^2`` with the top confidence c and a = 1 where the sample is
@@ -210,7 +212,7 @@ class Start:
 
 
 def objective(
-    sample: Sample, start: Start, loss: Loss
+    sample: NetworkSample, start: Start, loss: Loss
 ) -> Callable[[Float64Array], tuple[float, Float64Array]]:
     """Return the function of the parameters that gives the mean loss and its gradient."""
     n_inputs = sample.features.shape[1]
@@ -221,7 +223,7 @@ def objective(
         moved = start.offset + hidden @ fitted["output_weights_"] + fitted["output_bias_"]
         t = start.temperature + softplus(moved, np) - softplus(np.float64(start.offset), np)
         inside = (t > start.bounds[0]) & (t < start.bounds[1])
-        value, slope = mean_loss(sample, np.clip(t, *start.bounds), loss)
+        value, slope = loss_and_slopes(sample, np.clip(t, *start.bounds), loss)
         slope = np.where(inside, slope * expit(moved), 0.0)
         back = slope[:, None] * fitted["output_weights_"] * (hidden > 0)
         gradient = np.concatenate(
@@ -248,8 +250,8 @@ class Trained:
 
 
 def train(
-    sample: Sample,
-    held_out: Sample,
+    sample: NetworkSample,
+    held_out: NetworkSample,
     start: Start,
     loss: Loss,
     *,
@@ -286,7 +288,9 @@ def train(
     return Trained(kept, kept_at)
 
 
-def split(sample: Sample, share: float, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+def split(
+    sample: NetworkSample, share: float, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
     """Return rows to fit on and rows held out: a share of the weight of right and of wrong ones."""
     held_out = np.zeros(len(sample.right), dtype=bool)
     for value in (False, True):
