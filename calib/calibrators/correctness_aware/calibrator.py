@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border import validation
-from calib._border.arrays import array_namespace, like, read_array
+from calib._border.arrays import array_namespace, like, read_array, to_numpy
 from calib._border.checks import (
     check_fraction,
     check_integer,
@@ -440,6 +440,13 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         self, array: Array, kept: IntArray | None = None, tolerance: float | None = None
     ) -> None:
         n_scores = self.n_score_columns(array.shape[1])
+        if not self._told and self.input == "proba":
+            n_versions = _n_versions(array)
+            if n_versions > 1 and n_scores % n_versions == 0:
+                raise ValueError(
+                    f"X has rows that sum to {n_versions}; pass n_views={n_versions - 1} if X "
+                    f"holds {n_versions} versions of {n_scores // n_versions} classes side by side"
+                )
         for version in range(1 + self._n_views()):
             validation.check_scores(
                 array[:, version * n_scores : (version + 1) * n_scores],
@@ -681,6 +688,15 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         t = xp.expand_dims(_temperatures(scores, fitted, xp), axis=1)
         proba = links.softmax((logits - xp.max(logits, axis=1, keepdims=True)) / t, xp)
         return links.smooth(proba, fitted["smoothing_"])
+
+
+def _n_versions(array: Array) -> int:
+    """Return the whole number that rows of numbers from 0 to 1 sum to, 0 where there is none."""
+    part = np.asarray(to_numpy(array[:1000]), dtype=np.float64)
+    total = part.sum(axis=1)
+    whole = float(np.rint(np.median(total)))
+    close = part.min() >= 0 and part.max() <= 1 and np.abs(total - whole).max() < 0.01
+    return int(whole) if close else 0
 
 
 def _temperatures(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
