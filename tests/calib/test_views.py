@@ -90,13 +90,15 @@ def test_noise_has_the_scale_that_was_asked_for() -> None:
 
 
 def test_masking_uses_means_and_the_most_frequent_values() -> None:
-    X = np.column_stack([rng().normal(size=5000), rng(1).integers(0, 9, 5000), np.arange(5000) < 9])
+    X = np.column_stack(
+        [rng().normal(size=5000), rng(1).integers(0, 9, 5000), np.arange(5000) < 900]
+    )
     changed = views.Masking(X, share=0.25)(X, rng())
     moved = changed != X
     assert moved[:, 0].mean() == pytest.approx(0.25, abs=0.02)
     np.testing.assert_allclose(changed[moved[:, 0], 0], X[:, 0].mean())
     np.testing.assert_array_equal(changed[moved[:, 1], 1], np.rint(X[:, 1].mean()))
-    assert 0 < moved[:, 2].sum() <= 9
+    assert 150 < moved[:, 2].sum() < 300
     assert (changed[moved[:, 2], 2] == 0).all()
 
 
@@ -116,7 +118,7 @@ def test_numbers_beyond_the_training_range_stay() -> None:
 
 
 def test_views_of_tables_show_what_they_are() -> None:
-    assert repr(views.Noise(np.eye(3) + 0.1 * np.arange(3), 0.2)) == "Noise(3 x 3 table, scale=0.2)"
+    assert repr(views.Noise(rng().random((3, 3)), 0.2)) == "Noise(3 x 3 table, scale=0.2)"
     assert repr(views.Masking(np.eye(3))) == "Masking(3 x 3 table, share=0.15)"
 
 
@@ -147,8 +149,8 @@ IMAGES = [
 
 @pytest.mark.parametrize("view", [*IMAGES, views.Grey()], ids=lambda view: type(view).__name__)
 def test_views_of_images_keep_shape_type_and_most_of_the_picture(view: Any) -> None:
-    pictures = rng().integers(0, 256, (6, 12, 12, 3)).astype(np.uint8)
-    pictures = np.repeat(np.repeat(pictures, 2, axis=1), 2, axis=2)
+    pictures = rng().integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    pictures = np.repeat(np.repeat(pictures, 3, axis=1), 3, axis=2)
     before = pictures.copy()
     changed = view(pictures, rng())
     assert changed.dtype == np.uint8
@@ -315,6 +317,6 @@ def test_what_transforms_refuse() -> None:
         ViewScores(MODEL, TURNS).transform(DIGITS)
     for view, shape in ((lambda X: X[1:], "(9, 64)"), (lambda X: X[:, 1:], "(10, 63)")):
         step = ViewScores(MODEL, [view]).fit(DIGITS)
-        with pytest.raises(ValueError, match="view 1 .*returned shape") as caught:
+        with pytest.raises(ValueError, match=r"view 1 .*returned shape") as caught:
             step.transform(DIGITS[:10])
         assert shape in str(caught.value)
