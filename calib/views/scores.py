@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -26,7 +26,7 @@ from calib._core.estimators.responses import (
 
 
 class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turn inputs into the logits of a trained model on them and on views of them.
+    """Turn inputs into the scores of a trained model on them and on views of them.
 
     The step before `CorrectnessAwareCalibrator`. Every view costs one more forward pass of the
     model, at fit and at prediction.
@@ -41,6 +41,10 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         one called ``rng``. See `calib.views`. A view must not change the label.
     response : {"auto", "decision_function", "predict_proba"}, default="auto"
         Which output of the model is read, as in `CalibratedClassifier`.
+    output : {"logits", "proba"}, default="logits"
+        What the step after receives and has to declare as its `input`. ``"proba"`` hands on the
+        probabilities of the model as they are; prefer it for models that emit probabilities of
+        exactly 0 (forests, trees, neighbours), whose logarithms would rule a temperature.
     random_state : int, RandomState instance or None, default=0
         Of the generators that views get: the same ones in every call of `transform`, so that the
         same rows in the same places get the same views.
@@ -59,8 +63,8 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Raises
     ------
     ValueError
-        At fit, for a model that is not frozen, without views, for an unknown option, and for a
-        model whose columns are not its classes. At transform, for a view that returns another
+        At fit, for a model that is not frozen, without views, for options that are unknown or
+        contradict each other, and for a model whose columns are not its classes. At transform, for a view that returns another
         number of rows or columns.
     TypeError
         At fit, for a view that cannot be called.
@@ -113,11 +117,13 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         views: Sequence[Callable[..., Any]],
         *,
         response: Response = "auto",
+        output: Literal["logits", "proba"] = "logits",
         random_state: RandomState = 0,
     ) -> None:
         self.estimator = estimator
         self.views = views
         self.response = response
+        self.output = output
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike = None) -> Self:
@@ -147,14 +153,23 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for number, view in enumerate(self.views, 1):
             if not callable(view):
                 raise TypeError(f"view {number} cannot be called: {describe(view)}")
+        check_option("output", self.output, ("logits", "proba"))
+        wanted = self.response
+        if self.output == "proba":
+            if wanted == "decision_function":
+                raise ValueError(
+                    "output='proba' hands on predict_proba, but response='decision_function'; "
+                    "pass output='logits'"
+                )
+            wanted = "predict_proba"
         self.classes_ = classes_of_model(self.estimator)
-        self.response_ = choose_response(self.estimator, X, self.response)
+        self.response_ = choose_response(self.estimator, X, wanted)
         self.n_views_ = len(self.views)
         self.seed_ = int(generator(self.random_state).integers(2**63))
         return self
 
     def transform(self, X: ArrayLike) -> FloatArray:
-        """Return logits on the input and on its views.
+        """Return scores on the input and on its views.
 
         Parameters
         ----------
@@ -163,11 +178,11 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        logits : ndarray of shape (n_samples, 1 + n_views, n_classes)
-            Slice 0 of the second axis is `X` itself, the others are its views in their order.
+        scores : ndarray of shape (n_samples, 1 + n_views, n_classes)
+            Logits or probabilities, as `output` says. Slice 0 of the second axis is `X` itself, the others are its views in their order.
         """
         check_is_fitted(self)
-        scores = [self._logits(X, "X")]
+        scores = [self._scores(X, "X")]
         for number, view in enumerate(self.views, 1):
             changed = _called(view, copy.deepcopy(X), stream(self.seed_, number))
             name = f"view {number} ({type(view).__name__})"
@@ -177,19 +192,21 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     f"{name} returned shape {after} for X of shape {before}; a view keeps rows and "
                     f"columns"
                 )
-            scores.append(self._logits(changed, name))
+            scores.append(self._scores(changed, name))
         return np.stack(scores, axis=1)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "seed_")
 
-    def _logits(self, X: Any, name: str) -> FloatArray:
+    def _scores(self, X: Any, name: str) -> FloatArray:
         scores = columns_by_class(self.estimator, X, self.response_, self.classes_)
         scores = scores[:, None] if scores.ndim == 1 else scores
         if self.response_ == "decision_function":
             return scores if scores.shape[1] > 1 else links.both_columns(scores, "logits", np)
         check_probabilities(scores, f"predict_proba of {name}", hint="; check the model")
         scores = scores if scores.shape[1] > 1 else links.both_columns(scores, "proba", np)
+        if self.output == "proba":
+            return scores
         return cast(FloatArray, np.log(np.maximum(scores, np.finfo(scores.dtype).eps)))
 
 

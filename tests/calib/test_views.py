@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -257,6 +258,20 @@ def test_probabilities_become_logarithms_that_end_at_the_precision() -> None:
     assert proba.transform(DIGITS).max() <= 0
 
 
+def test_probabilities_can_be_handed_on_as_they_are() -> None:
+    """As a forest's zeros should be, whose logarithms would rule a temperature."""
+    forest = RandomForestClassifier(20, random_state=0).fit(DIGITS[:300], LABELS[:300])
+    frozen = FrozenEstimator(forest)
+    step = ViewScores(frozen, TURNS, output="proba").fit(DIGITS)
+    p = step.transform(DIGITS[300:])
+    np.testing.assert_array_equal(p[:, 0], forest.predict_proba(DIGITS[300:]))
+    cal = CorrectnessAwareCalibrator(n_views=2).fit(p, LABELS[300:])
+    assert cal.input_smoothing_ > 0
+    linear = ViewScores(MODEL, TURNS, output="proba").fit(DIGITS)
+    assert linear.response_ == "predict_proba"
+    np.testing.assert_allclose(linear.transform(DIGITS[:9]).sum(axis=2), 1)
+
+
 def test_views_may_want_a_generator_and_may_spoil_what_they_are_given() -> None:
     seen = []
 
@@ -303,6 +318,12 @@ def test_a_pipeline_from_inputs_to_probabilities() -> None:
         (lambda: ViewScores(MODEL, TURNS[0]), ValueError, "views must be a list"),
         (lambda: ViewScores(MODEL, ["noise"]), TypeError, "view 1 cannot be called"),
         (lambda: ViewScores(MODEL, TURNS, response="logits"), ValueError, "response must be"),
+        (lambda: ViewScores(MODEL, TURNS, output="scores"), ValueError, "output must be one of"),
+        (
+            lambda: ViewScores(MODEL, TURNS, output="proba", response="decision_function"),
+            ValueError,
+            "pass output='logits'",
+        ),
         (lambda: ViewScores(MODEL, TURNS, random_state=-1), ValueError, "random_state must be"),
         (lambda: ViewScores(FrozenEstimator(GaussianNB()), TURNS), NotFittedError, "fitted"),
     ],
