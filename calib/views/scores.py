@@ -64,8 +64,8 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ------
     ValueError
         At fit, for a model that is not frozen, without views, for options that are unknown or
-        contradict each other, and for a model whose columns are not its classes. At transform, for a view that returns another
-        number of rows or columns.
+        contradict each other, and for a model whose columns are not its classes. At transform,
+        for a view that returns another number of rows or columns.
     TypeError
         At fit, for a view that cannot be called.
     NotFittedError
@@ -179,7 +179,8 @@ class ViewScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         scores : ndarray of shape (n_samples, 1 + n_views, n_classes)
-            Logits or probabilities, as `output` says. Slice 0 of the second axis is `X` itself, the others are its views in their order.
+            Logits or probabilities, as `output` says. Slice 0 of the second axis is `X` itself, the
+            others are its views in their order.
         """
         check_is_fitted(self)
         scores = [self._scores(X, "X")]
