@@ -16,6 +16,7 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
+from uq.correctness.probe import HiddenStateProbe
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
@@ -79,6 +80,7 @@ __all__ = [
     "EmptyIntervalWarning",
     "FewSideRowsWarning",
     "ForcedPrediction",
+    "HiddenStateProbe",
     "InSampleResidualsWarning",
     "KNearestDetector",
     "LikelihoodRatio",

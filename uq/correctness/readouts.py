@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 
+from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core.links import expit
 from calib._core.newton import minimize_large
-from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from uq.ood.ranking import auroc
 
 #: Steps of the least-squares path at which layers are scored; the best of them counts.
@@ -362,11 +362,12 @@ class Readout:
             for C in grid:
                 yield Network(_fit_network(X, y, self.hidden, C, self.seed), None)
             return
-        path = LogisticPath(X - X.mean(axis=0), y)
+        centre = np.zeros(X.shape[1]) if self.reduce is None else X.mean(axis=0)
+        path = LogisticPath(X if self.reduce is None else X - centre, y)
         everything = np.ones((len(X), 1), dtype=bool)
         for weights, intercept in path.fit(everything, grid, tolerance):
             fitted = path.linear(weights[:, 0], intercept[0])
-            yield Linear(fitted.weights, fitted.intercept - X.mean(axis=0) @ fitted.weights)
+            yield Linear(fitted.weights, fitted.intercept - centre @ fitted.weights)
 
 
 @dataclass(frozen=True, eq=False)

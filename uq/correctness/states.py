@@ -195,9 +195,7 @@ def _read_mask(mask: ArrayLike, shape: tuple[int, ...]) -> LabelArray | None:
         return None
     array = to_numpy(read_array(mask, "mask"))
     if array.shape != shape:
-        raise ValueError(
-            f"mask must have shape (n_samples, n_tokens) = {shape}; got {array.shape}"
-        )
+        raise ValueError(f"mask must have shape (n_samples, n_tokens) = {shape}; got {array.shape}")
     if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
         raise ValueError(
             f"mask must hold 1 (or True) for tokens and 0 for padding; got {array.dtype} with "
@@ -306,4 +304,3 @@ def product(states: HiddenStates, layer: int, number: int, weights: Float64Array
     for rows, block in states.blocks(layer, number):
         out[rows] = block @ weights
     return out
-
