@@ -241,7 +241,9 @@ class HiddenStateProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             best, best_of_fold = _choose_penalty(answers, y, fits, sizes)
             for fold in np.flatnonzero(layer_of_fold == layer).tolist():
                 rows = fits.fold == fold
-                log_odds[rows] = answers[best_of_fold[fold], rows, fold]
+                rate = y[~rows].mean()  # a fold's labels are missing from its own intercept
+                at_rate = np.log(y.mean() / (1 - y.mean())) - np.log(rate / (1 - rate))
+                log_odds[rows] = answers[best_of_fold[fold], rows, fold] + at_rate
         self.C_ = readout.grid(X)[best]
         fitted = readout.final(X, y, self.C_)
         self._fitted, self._scale = fitted, scale
@@ -442,8 +444,8 @@ class HiddenStateProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         if not FEWEST_FOLDS <= len(folds) <= MOST_FOLDS:
             raise ValueError(
-                f"cv must make {FEWEST_FOLDS} to {MOST_FOLDS} folds, because layer and C are chosen "
-                f"without every pair of them; got {len(folds)}"
+                f"cv must make {FEWEST_FOLDS} to {MOST_FOLDS} folds, because layer and C are "
+                f"chosen without every pair of them; got {len(folds)}"
             )
         fold = fold_of_rows(folds, len(y))
         fits = left_out(fold, nested=self.C == "cv" or self._is_auto())
@@ -521,8 +523,8 @@ class HiddenStateProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         varies = self._seen[-1] - self._seen[0] > 1e3 * ALIKE * len(self._seen)
         if varies and seen.mean() >= SHARE_SEEN:
             raise ValueError(
-                f"{int(seen.sum())} of {len(seen)} rows are rows that the probe was fitted on, where "
-                f"its errors are fewer than on new ones; pass rows that were held out of fit"
+                f"{int(seen.sum())} of {len(seen)} rows are rows that the probe was fitted on, "
+                f"where it errs less than on new ones; pass rows that were held out of fit"
             )
 
     def __sklearn_tags__(self) -> Any:
@@ -566,5 +568,10 @@ def _choose_penalty(
 
 
 def _scores_for(calibrator: BaseCalibrator, log_odds: Float64Array) -> Float64Array:
-    """Return what a calibrator reads: log-odds, or probabilities."""
-    return log_odds if calibrator.input == "logits" else np.asarray(expit(log_odds, np))
+    """Return what a calibrator reads: logits of both classes, or the probability of one.
+
+    Two logits of opposite sign cannot be mistaken for probabilities, however small they are.
+    """
+    if calibrator.input == "logits":
+        return np.stack([-log_odds / 2, log_odds / 2], axis=1)
+    return np.asarray(expit(log_odds, np))

@@ -22,7 +22,7 @@ from uq.ood.ranking import auroc
 
 #: Steps of the least-squares path at which layers are scored; the best of them counts.
 PATH_STEPS = (1, 2, 4, 6, 8, 12)
-#: Ridge of the path, beside dimensions of mean square 1: keeps steps finite, early stopping shrinks.
+#: Ridge of the path, beside dimensions of mean square 1: keeps steps finite; early ends shrink.
 PATH_RIDGE = 1e-3
 #: Prior variances of the log-odds among which C="cv" chooses: C is one of them over the mean
 #: squared length of a state.
@@ -107,9 +107,8 @@ def area(scores: FloatArray, y: LabelArray) -> float:
     if y.all() or not y.any():
         return 0.5
     values, code = np.unique(scores, return_inverse=True)
-    right = np.bincount(code, y, minlength=len(values))
-    wrong = np.bincount(code, 1.0 - y, minlength=len(values))
-    return float(auroc(right, wrong))
+    right = np.bincount(code, y, minlength=len(values)).astype(np.float64)
+    return float(auroc(right, np.bincount(code) - right))
 
 
 def judging_pairs(fold: IntArray, y: LabelArray) -> Float64Array:
@@ -367,7 +366,7 @@ class Readout:
         everything = np.ones((len(X), 1), dtype=bool)
         for weights, intercept in path.fit(everything, grid, tolerance):
             fitted = path.linear(weights[:, 0], intercept[0])
-            yield Linear(fitted.weights, fitted.intercept - centre @ fitted.weights)
+            yield Linear(fitted.weights, fitted.intercept - float(centre @ fitted.weights))
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,7 @@ class HiddenStates:
             block = to_numpy(as_floating(source[rows], "H")).astype(dtype, copy=False)
             if block.ndim == 3:
                 block = self._pooled(block, rows)
-            peak = np.abs(block).max(initial=0.0)
+            peak = float(np.abs(block).max(initial=0.0))
             if not peak <= LARGEST_STATE:
                 _refuse(block, layer if number is None else number, rows.start)
             yield rows, block
@@ -256,7 +256,7 @@ class Scale:
 
 def scaled_layer(
     states: HiddenStates, layer: int, *, standardize: bool, dtype: type[np.floating[Any]] | None
-) -> tuple[FloatArray, Scale]:
+) -> tuple[Any, Scale]:
     """Return the states of a layer with mean 0 and mean square 1, and how they were scaled.
 
     Parameters
