@@ -128,7 +128,7 @@ class HiddenStateProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    *Layers.* Each layer gets the least-squares scores of `correct` after 1 to 12 conjugate-gradient
+    *Layers.* Each layer gets the least-squares scores of `correct` after 1 to 10 conjugate-gradient
     steps (partial least squares; the first step is the difference of class means), and its score is
     the best of these. This is O(n d) a step, for all folds at once, one layer in memory at a time,
     so that memory maps of tens of gigabytes are read once. Differences of class means alone miss

@@ -21,7 +21,7 @@ from calib._core.newton import minimize_large
 from uq.ood.ranking import auroc
 
 #: Steps of the least-squares path at which layers are scored; the best of them counts.
-PATH_STEPS = (1, 2, 4, 6, 8, 12)
+PATH_STEPS = (1, 2, 4, 7, 10)
 #: Ridge of the path, beside dimensions of mean square 1: keeps steps finite; early ends shrink.
 PATH_RIDGE = 1e-3
 #: Prior variances of the log-odds among which C="cv" chooses: C is one of them over the mean
@@ -29,7 +29,7 @@ PATH_RIDGE = 1e-3
 PRIOR_VARIANCES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 NETWORK_VARIANCES = (1.0, 10.0, 100.0)
 #: Predicted decrease of the mean loss at which fits end that choose, and the one that stays.
-CHOICE_TOLERANCE, FINAL_TOLERANCE = 1e-9, 1e-13
+CHOICE_TOLERANCE, FINAL_TOLERANCE = 1e-11, 1e-13
 #: Jitter of a Gram matrix, relative to its mean diagonal.
 JITTER = 1e-10
 
@@ -154,7 +154,7 @@ def _least_squares_path(
     kept = training.astype(X.dtype)
     count = kept.sum(axis=0)
     target = y.astype(X.dtype)[:, None]
-    residual = X.T @ (kept * (target - (kept * target).sum(axis=0) / count))
+    residual = ((kept * (target - (kept * target).sum(axis=0) / count)).T @ X).T
     direction = residual.copy()
     length = (residual * residual).sum(axis=0)
     scores = np.zeros_like(kept)
@@ -162,7 +162,7 @@ def _least_squares_path(
     for step in range(1, max(PATH_STEPS) + 1):
         moved = X @ direction
         centred = kept * (moved - (kept * moved).sum(axis=0) / count)
-        bent = X.T @ centred + PATH_RIDGE * count * direction
+        bent = (centred.T @ X).T + PATH_RIDGE * count * direction
         share = length / np.maximum((direction * bent).sum(axis=0), tiny)
         scores = scores + share * moved
         residual -= share * bent

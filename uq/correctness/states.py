@@ -78,8 +78,8 @@ class HiddenStates:
             block = to_numpy(as_floating(source[rows], "H")).astype(dtype, copy=False)
             if block.ndim == 3:
                 block = self._pooled(block, rows)
-            peak = float(np.abs(block).max(initial=0.0))
-            if not peak <= LARGEST_STATE:
+            top, bottom = float(block.max()), float(block.min())  # NaN stays NaN
+            if not (top <= LARGEST_STATE and -bottom <= LARGEST_STATE):
                 _refuse(block, layer if number is None else number, rows.start)
             yield rows, block
 
@@ -199,7 +199,7 @@ def _read_mask(mask: ArrayLike, shape: tuple[int, ...]) -> LabelArray | None:
     if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
         raise ValueError(
             f"mask must hold 1 (or True) for tokens and 0 for padding; got {array.dtype} with "
-            f"values such as {describe(array.ravel()[int(np.argmax(_not_a_bit(array)))])}"
+            f"values such as {describe(array.ravel()[int(np.argmax(_not_a_bit(array)))].item())}"
         )
     there = array.astype(bool)
     empty = np.flatnonzero(~there.any(axis=1))
@@ -218,8 +218,7 @@ def _not_a_bit(array: LabelArray) -> LabelArray:
 
 
 def _refuse(block: FloatArray, layer: int, start: int) -> None:
-    with np.errstate(invalid="ignore"):
-        bad = ~(np.abs(block) <= LARGEST_STATE)
+    bad = ~(np.abs(block.astype(np.float64)) <= LARGEST_STATE)
     row, column = (int(place) for place in np.argwhere(bad)[0])
     value = float(block[row, column])
     place = f"layer {layer}, row {start + row}, dimension {column}"
@@ -276,25 +275,27 @@ def scaled_layer(
     """
     n, d = states.n_samples, states.n_features
     out = np.empty((n, d), dtype=dtype or states.precision(layer))
-    total, squares, largest = np.zeros(d), np.zeros(d), np.zeros(d)
+    total, squares = np.zeros(d), np.zeros(d)
     shift: FloatArray | None = None
     for rows, block in states.blocks(layer):
         shift = block[0].astype(np.float64) if shift is None else shift
         from_first = np.subtract(block, shift, dtype=np.float64)
         total += from_first.sum(axis=0)
         squares += np.einsum("ij,ij->j", from_first, from_first)
-        largest = np.maximum(largest, np.abs(block).max(axis=0))
         out[rows] = from_first
     assert shift is not None
     offset = total / n
     variance = np.maximum(squares / n - offset**2, 0.0)
-    rounding = ROUNDINGS * np.finfo(states.precision(layer)).eps * largest
+    rounding = ROUNDINGS * np.finfo(states.precision(layer)).eps * np.abs(shift + offset)
     varies = np.sqrt(variance) > rounding
     factor = np.zeros(d)
     spread = variance[varies]
     factor[varies] = 1.0 / np.sqrt(spread if standardize else spread.mean())
+    centre, multiple = offset.astype(out.dtype), factor.astype(out.dtype)
     for rows in row_blocks(n, d, at_least=ROWS_AT_LEAST):
-        out[rows] = (out[rows] - offset) * factor
+        part = out[rows]
+        part -= centre
+        part *= multiple
     return out, Scale(shift + offset, factor)
 
 
