@@ -157,17 +157,23 @@ def _least_squares_path(
     residual = ((kept * (target - (kept * target).sum(axis=0) / count)).T @ X).T
     direction = residual.copy()
     length = (residual * residual).sum(axis=0)
+    exhausted = length * np.finfo(X.dtype).eps ** 2
     scores = np.zeros_like(kept)
-    tiny = np.finfo(X.dtype).tiny
+    basis: list[FloatArray] = []
     for step in range(1, max(PATH_STEPS) + 1):
+        alive = length > exhausted
+        basis.append(residual / np.sqrt(np.where(alive, length, np.inf)))
         moved = X @ direction
         centred = kept * (moved - (kept * moved).sum(axis=0) / count)
         bent = (centred.T @ X).T + PATH_RIDGE * count * direction
-        share = length / np.maximum((direction * bent).sum(axis=0), tiny)
+        bend = (direction * bent).sum(axis=0)
+        share = np.where(alive, length, 0) / np.where(alive & (bend > 0), bend, np.inf)
         scores = scores + share * moved
-        residual -= share * bent
+        residual = residual - share * bent
+        for earlier in basis:  # rounding would bring back directions that are used up
+            residual -= earlier * (earlier * residual).sum(axis=0)
         before, length = length, (residual * residual).sum(axis=0)
-        direction = residual + length / np.maximum(before, tiny) * direction
+        direction = residual + length / np.where(alive, before, np.inf) * direction
         if step in PATH_STEPS:
             yield scores
 
