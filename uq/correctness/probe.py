@@ -164,6 +164,10 @@ class HiddenStateProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> states[:, 1, :5] += 0.7 * correct[:, None]
     >>> probe = HiddenStateProbe().fit(states[:600], correct[:600])
     >>> print(probe.layer_, probe.layer_scores_.round(2), round(probe.auroc_, 2))
+    1 [0.48 0.88 0.53] 0.88
+    >>> gate = probe.threshold_for(states[600:], correct[600:], risk=0.2)
+    >>> print(f"let through {gate.coverage:.2f}, wrong {gate.risk:.2f} <= {gate.risk_bound:.2f}")
+    let through 0.67, wrong 0.16 <= 0.20
     """
 
     classes_: LabelArray
