@@ -15,7 +15,7 @@ from calib._border.validation import as_floating
 
 Pooling: TypeAlias = Literal["last", "mean"] | None
 #: Rows of a block at least, so that sums over a block stay efficient.
-ROWS_AT_LEAST = 64
+ROWS_AT_LEAST = 256
 #: Largest state whose squares still add up.
 LARGEST_STATE = 1e100
 #: A dimension whose spread is below this many rounding errors of its size is constant.
@@ -124,8 +124,9 @@ def read_states(H: ArrayLike, pooling: Pooling, mask: ArrayLike) -> HiddenStates
     if len(shape) == 2:
         if mask is not None:
             raise ValueError(
-                f"mask marks tokens, but H has none (states of shape {shape} per layer); leave "
-                f"mask out, or pass the states of all tokens"
+                f"mask marks tokens, but H has none (one array of three axes is read as samples, "
+                f"layers, dimensions); leave mask out, or pass one array (n_samples, n_tokens, "
+                f"n_features) per layer, [H] for a single one"
             )
         return HiddenStates(layers, pooling, None)
     if pooling is None:
