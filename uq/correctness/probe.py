@@ -433,8 +433,8 @@ class HiddenStateProbe(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not reset and len(states.layers) not in (1, self.n_layers_):
             raise ValueError(
                 f"H has {len(states.layers)} layers, but the probe was fitted on {self.n_layers_}; "
-                f"pass as many, or the states of layer {self.layer_} alone: (n_samples, n_features) "
-                f"or, with tokens, [(n_samples, n_tokens, n_features)]"
+                f"pass as many, or the states of layer {self.layer_} alone: (n_samples, "
+                f"n_features), or with tokens [(n_samples, n_tokens, n_features)]"
             )
         return states
 

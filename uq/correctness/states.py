@@ -124,9 +124,9 @@ def read_states(H: ArrayLike, pooling: Pooling, mask: ArrayLike) -> HiddenStates
     if len(shape) == 2:
         if mask is not None:
             raise ValueError(
-                f"mask marks tokens, but H has none (one array of three axes is read as samples, "
-                f"layers, dimensions); leave mask out, or pass one array (n_samples, n_tokens, "
-                f"n_features) per layer, [H] for a single one"
+                "mask marks tokens, but H has none (one array of three axes is read as samples, "
+                "layers, dimensions); leave mask out, or pass one array (n_samples, n_tokens, "
+                "n_features) per layer, [H] for a single one"
             )
         return HiddenStates(layers, pooling, None)
     if pooling is None:
