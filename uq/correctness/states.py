@@ -235,7 +235,7 @@ def _refuse(block: FloatArray, layer: int, start: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
+class StateScaling:
     """What states are centred and multiplied by, dimension by dimension.
 
     Attributes
@@ -256,7 +256,7 @@ class Scale:
 
 def scaled_layer(
     states: HiddenStates, layer: int, *, standardize: bool, dtype: type[np.floating[Any]] | None
-) -> tuple[Any, Scale]:
+) -> tuple[Any, StateScaling]:
     """Return the states of a layer with mean 0 and mean square 1, and how they were scaled.
 
     Parameters
@@ -272,7 +272,7 @@ def scaled_layer(
     -------
     X : ndarray of shape (n_samples, n_features)
         Constant dimensions are 0.
-    scale : Scale
+    scale : StateScaling
     """
     n, d = states.n_samples, states.n_features
     out = np.empty((n, d), dtype=dtype or states.precision(layer))
@@ -297,7 +297,7 @@ def scaled_layer(
         part = out[rows]
         part -= centre
         part *= multiple
-    return out, Scale(shift + offset, factor)
+    return out, StateScaling(shift + offset, factor)
 
 
 def product(states: HiddenStates, layer: int, number: int, weights: Float64Array) -> Float64Array:
