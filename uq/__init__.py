@@ -16,6 +16,7 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
+from uq.correctness.probe import HiddenStateProbe
 from uq.correctness.shift_test import (
     DistributionShift,
     SeparatingFeature,
@@ -87,6 +88,7 @@ __all__ = [
     "EmptyIntervalWarning",
     "FewSideRowsWarning",
     "ForcedPrediction",
+    "HiddenStateProbe",
     "InSampleResidualsWarning",
     "KNearestDetector",
     "LikelihoodRatio",
