@@ -47,10 +47,14 @@ from uq.selective.risk_coverage import (
 )
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
+from uq.study.claims import StudyClaim
+from uq.study.feature_sets import SpearmanFilter
 from uq.study.models import load_study_stand_in, study_models
+from uq.study.numbers import StudyDifference
 from uq.study.results import StudyResult
 from uq.study.scores import Protocol
 from uq.study.study import leave_one_out_study
+from uq.study.tuning import study_grids
 from uq.warnings import (
     BiasedSplitPointWarning,
     ConformalWarning,
@@ -94,7 +98,10 @@ __all__ = [
     "SelectiveThreshold",
     "SideMeans",
     "SmallCalibrationSetWarning",
+    "SpearmanFilter",
     "SplitPointRegressor",
+    "StudyClaim",
+    "StudyDifference",
     "StudyResult",
     "UnmatchedBoxesWarning",
     "abstention_utility",
@@ -126,6 +133,7 @@ __all__ = [
     "ood_score",
     "risk_coverage_curve",
     "select_negatives",
+    "study_grids",
     "study_models",
     "weighted_conformal_quantile",
 ]

@@ -20,6 +20,11 @@ def take_rows(x: ArrayLike, rows: Any) -> Any:
     return _safe_indexing(x, rows)
 
 
+def take_features(x: ArrayLike, columns: Any) -> Any:
+    """Select columns of an array or table by their positions, keeping its type."""
+    return _safe_indexing(x, columns, axis=1)
+
+
 def is_named_arrays(x: ArrayLike) -> bool:
     """Return whether `x` maps names to arrays (a sparse matrix of scipy may be a dict, too)."""
     return isinstance(x, Mapping) and not hasattr(x, "nnz")

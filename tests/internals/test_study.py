@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
@@ -22,11 +21,8 @@ from uq import (
     study_models,
 )
 from uq.selective.kept_rows import METRICS, kept_metrics
-from uq.study.forests import grow_forest, grows_alike
-from uq.study.results import draw_weights
+from uq.study.numbers import draw_weights
 from uq.study.scores import StudyTable, inner_folds_of, outer_splits, seeded
-
-Small = tuple[np.ndarray, np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -183,49 +179,6 @@ def test_groups_stay_together(small: tuple[np.ndarray, np.ndarray]) -> None:
     width = [row.metrics["auroc"].high - row.metrics["auroc"].low for row in (plain, wide)]
     assert width[1] > width[0]
     assert "30 groups" in str(study)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"n_estimators": 7, "max_depth": 2, "min_samples_leaf": 5, "max_features": 0.5},
-        {"min_samples_split": 9, "max_features": None, "min_impurity_decrease": 0.01},
-    ],
-)
-def test_forests_are_those_of_scikit_learn(options: dict[str, object], small: Small) -> None:
-    """Grown without checks, and equal to the last bit; in a pipeline, too."""
-    forest = RandomForestClassifier(**{"n_estimators": 20, "random_state": 3, **options})
-    for model in (forest, make_pipeline(StandardScaler(), forest)):
-        fitted = clone(model).fit(*small)
-        assert grows_alike(clone(model), fitted, *small)
-        new = small[0] + 0.3
-        grown = grow_forest(clone(model), *small)
-        np.testing.assert_array_equal(grown.predict_proba(new), fitted.predict_proba(new))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"class_weight": "balanced"},
-        {"bootstrap": False},
-        {"criterion": "entropy"},
-        {"max_samples": 9},
-    ],
-)
-def test_other_forests_are_trained_as_they_are(options: dict[str, object], small: Small) -> None:
-    forest = RandomForestClassifier(n_estimators=5, random_state=0, **options)
-    assert not grows_alike(forest, clone(forest).fit(*small), *small)
-
-
-def test_a_forest_that_differs_is_not_used(small: Small) -> None:
-    """Such as one of a version whose trees come out otherwise."""
-    forest = RandomForestClassifier(n_estimators=5, random_state=0)
-    other = RandomForestClassifier(n_estimators=5, random_state=1).fit(*small)
-    assert not grows_alike(forest, other, *small)
-    X = small[0].copy()
-    X[0, 0] = np.nan
-    assert not grows_alike(forest, clone(forest).fit(X, small[1]), X, small[1])
 
 
 def test_gradient_boosting_without_xgboost(monkeypatch: pytest.MonkeyPatch) -> None:
