@@ -13,7 +13,7 @@ from calib._border.typing import Float64Array
 from calib._documents.document import Verdict
 from calib.evaluation.report.ranking import rank
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY
-from uq.study.numbers import SHARE, Key, StudyDifference, StudyNumbers
+from uq.study.numbers import KERNEL, SHARE, Key, StudyDifference, StudyNumbers
 
 #: Share at which certainties are compared, and threshold at which their scales are.
 HALF, STRICT = 0.5, 0.8
@@ -26,7 +26,15 @@ NAMES = {
     "conformal_prevalence": "conformal by prevalence",
 }
 #: Metrics in sentences.
-TITLES = {"auroc": "AUROC", "ace": "ACE", "brier": "Brier score", "accuracy": "accuracy"}
+TITLES = {
+    "auroc": "AUROC",
+    "ace": "ACE",
+    "brier": "Brier score",
+    KERNEL: "SKCE",
+    "accuracy": "accuracy",
+}
+#: Digits behind the point, where they are not 3.
+DIGITS = {KERNEL: 4}
 #: Whether a claim holds on the data at hand.
 Decision = Literal["true", "false", "not decidable"]
 
@@ -59,16 +67,17 @@ def findings_of(study: StudyNumbers) -> list[Verdict]:
     return [sentence for sentence in sentences if sentence is not None]
 
 
-def plus_minus(difference: StudyDifference, digits: int = 3) -> str:
+def plus_minus(difference: StudyDifference) -> str:
     """Return a change with its sign and its interval."""
+    digits = DIGITS.get(difference.metric, 3)
     change, low, high = difference.value, difference.low, difference.high
     ends = f"{low:+.{digits}f} to {high:+.{digits}f}" if np.isfinite(low) else "no interval"
     return f"{change:+.{digits}f} ({ends})"
 
 
-def plain(number: StudyDifference, digits: int = 3) -> str:
+def plain(number: StudyDifference) -> str:
     """Return a number with its interval."""
-    low, high = max(number.low, 0.0), min(number.high, 1.0)
+    digits, (low, high) = DIGITS.get(number.metric, 3), (number.low, number.high)
     ends = f"{low:.{digits}f} to {high:.{digits}f}" if np.isfinite(number.low) else "no interval"
     return f"{number.value:.{digits}f} ({ends})"
 
@@ -88,7 +97,7 @@ def _answer(study: StudyNumbers) -> Verdict | None:
     if not pairs:
         return None
     draws = np.stack([study.mean_draws([everything(*pair)], "brier") for pair in pairs])
-    known = np.isfinite(draws).all(axis=0)
+    known = np.asarray(np.isfinite(draws).all(axis=0))
     if not known[0] or known[1:].sum() < 2:
         return Verdict(
             "no_numbers",
@@ -201,7 +210,7 @@ def _calibration(study: StudyNumbers) -> str:
     reference = reference_of(study)
     start = [everything(model, reference) for model in study.models]
     parts = []
-    for metric in ("brier", "ace"):
+    for metric in ("brier", KERNEL):
         changes = [
             f"{named(method)} " + plus_minus(study.contrast(_all(study, method), start, metric))
             for method in study.methods

@@ -23,6 +23,10 @@ Key: TypeAlias = tuple[str, str, str, Cut, float]
 PAIR = ("venn_abers", "conformal")
 #: The share of rows that a cut keeps, drawn beside the metrics.
 SHARE = "share"
+#: The squared kernel calibration error of all rows, without bias; drawn where it is asked for.
+KERNEL = "kernel"
+#: Bandwidth of the kernel on the scale of probabilities.
+BANDWIDTH = 0.4
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ class StudyDifference:
     value : float
         The first minus the second; NaN where one of them keeps too little.
     low, high : float
-        Bootstrap interval over patients (or groups), drawn for both alike. For ACE it is reflected
-        about the value, as for `StudyNumber`.
+        Bootstrap interval over patients (or groups), drawn for both alike. Those of ACE are wide:
+        draws of either side repeat its upward bias.
     """
 
     metric: str
@@ -267,12 +271,13 @@ class StudyNumbers:
         first, second : sequence of (model, method, certainty, cut, at)
             Nothing counts as 0.
         metric : str
-            A metric, or ``"share"`` for the share of rows that are kept.
+            A metric, ``"share"`` for the share of rows that are kept, or ``"kernel"`` for the
+            squared kernel calibration error, whose draws have no bias that differences would show.
         """
         draws = self.mean_draws(first, metric)
         if second:
             draws = draws - self.mean_draws(second, metric)
-        low, high = interval(draws, self.confidence_level, reflected=metric == "ace")
+        low, high = interval(draws, self.confidence_level)
         return StudyDifference(metric, float(draws[0]), low, high)
 
     def mean_draws(self, keys: Sequence[Key], metric: str) -> Float64Array:
@@ -289,6 +294,12 @@ class StudyNumbers:
         """
         for key in keys:
             self._row(*key)
+            if metric == KERNEL and metric not in self._draws[key]:
+                predictions = self.predictions[key[0], key[1]]
+                errors = [
+                    kernel_errors(one.y_prob, self.codes, self.weights()) for one in predictions
+                ]
+                self._draws[key][metric] = np.mean(errors, axis=0)
         return np.asarray(np.mean([self._draws[key][metric] for key in keys], axis=0))
 
     def weights(self) -> Float64Array:
@@ -358,6 +369,26 @@ def draw_weights(
     rng = stream(seed, 0x57D7)
     units = np.vstack([np.ones((1, n_units)), multinomial_counts(n_units, n_resamples, rng)])
     return units if groups is None else units[:, groups]
+
+
+def kernel_errors(y_prob: Float64Array, codes: IntArray, weight: Float64Array) -> Float64Array:
+    """Return the squared kernel calibration error of every draw, pairs of a row with itself aside.
+
+    The mean product of the residuals of two rows, weighted by ``exp(-|p - q| / 0.4)``: 0 on average
+    for a calibrated model, so it may be negative. An adaptive calibration error is far from 0 then,
+    and farther for sharper models; differences of it speak of sharpness, too.
+
+    Parameters
+    ----------
+    y_prob, codes : ndarray of shape (n_samples,)
+    weight : ndarray of shape (n_draws, n_samples)
+    """
+    residual = y_prob - codes
+    products = np.exp(-np.abs(y_prob[:, None] - y_prob) / BANDWIDTH) * np.outer(residual, residual)
+    np.fill_diagonal(products, 0.0)
+    total = weight.sum(axis=1)
+    sums = ((weight @ products) * weight).sum(axis=1)
+    return np.asarray(sums / (total * (total - 1)))
 
 
 def over_repetitions(repeats: list[Float64Array]) -> Float64Array:

@@ -16,7 +16,7 @@ from calib._documents.documented import Documented
 from uq.selective.certainty_curves import SHARES, THRESHOLDS, TITLES
 from uq.selective.kept_rows import METRICS
 from uq.study.claims import StudyClaim, claims_of
-from uq.study.findings import findings_of, plus_minus
+from uq.study.findings import findings_of
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY
 from uq.study.numbers import StudyNumbers, StudyRow
 
@@ -117,6 +117,8 @@ class StudyResult(Documented, StudyNumbers):
             "flatters the winner.",
             "Claims and findings: differences on the same draws of rows, as means over models. "
             "Each interval stands for itself, so one of twenty misses by chance.",
+            "SKCE: squared kernel calibration error, 0 on average for a calibrated model. Differences "
+            "of ACE are no evidence on so few rows: its floor depends on the model.",
             "Floor: the ACE that a perfectly calibrated model with these probabilities would show "
             "on as many rows. It is far from 0 and rises where few rows are kept.",
         ]
@@ -379,7 +381,7 @@ def _claim_table(claims: list[StudyClaim]) -> doc.Table:
         [
             claim.text,
             claim.verdict,
-            f"{SHOWN[claim.difference.metric]} {plus_minus(claim.difference)}",
+            claim.change,
         ]
         for claim in claims
     ]
