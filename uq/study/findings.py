@@ -56,15 +56,10 @@ def reference_of(study: StudyNumbers) -> str:
 
 def findings_of(study: StudyNumbers) -> list[Verdict]:
     """Return what to use, then what the numbers say about methods, features and certainties."""
-    sentences = [
-        _answer(study),
-        *(
-            Verdict("finding", "{text}", {"text": text})
-            for text in (_calibration(study), _features(study), _scale(study), _pair(study))
-            if text
-        ),
-    ]
-    return [sentence for sentence in sentences if sentence is not None]
+    texts = (_features(study), _calibration(study), _pair(study), _scale(study))
+    found = [Verdict("finding", "{text}", {"text": text}) for text in texts if text]
+    answer = _answer(study)
+    return found if answer is None else [answer, *found]
 
 
 def plus_minus(difference: StudyDifference) -> str:
@@ -205,16 +200,16 @@ def _simultaneous(draws: Float64Array, confidence_level: float) -> Simultaneous:
 
 def _calibration(study: StudyNumbers) -> str:
     """Return what methods do to the scores that hold calibration, as means over models."""
-    if len(study.methods) < 2:
-        return ""
     reference = reference_of(study)
+    if all(one == reference or one.startswith("conformal") for one in study.methods):
+        return ""
     start = [everything(model, reference) for model in study.models]
     parts = []
     for metric in ("brier", KERNEL):
         changes = [
             f"{named(method)} " + plus_minus(study.contrast(_all(study, method), start, metric))
             for method in study.methods
-            if method != reference
+            if method != reference and not method.startswith("conformal")
         ]
         before = plain(study.contrast(start, [], metric))
         parts.append(f"{TITLES[metric]} {named(reference)} {before}; {', '.join(changes)}")

@@ -117,8 +117,8 @@ class StudyResult(Documented, StudyNumbers):
             "flatters the winner.",
             "Claims and findings: differences on the same draws of rows, as means over models. "
             "Each interval stands for itself, so one of twenty misses by chance.",
-            "SKCE: squared kernel calibration error, 0 on average for a calibrated model. Differences "
-            "of ACE are no evidence on so few rows: its floor depends on the model.",
+            "SKCE: squared kernel calibration error, 0 on average for a calibrated model. "
+            "Differences of ACE are no evidence on so few rows: its floor depends on the model.",
             "Floor: the ACE that a perfectly calibrated model with these probabilities would show "
             "on as many rows. It is far from 0 and rises where few rows are kept.",
         ]
@@ -315,6 +315,8 @@ class StudyResult(Documented, StudyNumbers):
         claims = self.claims()
         if claims:
             blocks.insert(0, _claim_table(claims))
+        if answer[1:]:
+            blocks.insert(0, doc.Findings([sentence.text for sentence in answer[1:]]))
         for cut in self.thresholds:
             kept = [row for row in rows if row.cut == "threshold" and row.at == cut]
             title = f"Rows with certainty of at least {cut:g}"
@@ -328,7 +330,7 @@ class StudyResult(Documented, StudyNumbers):
             blocks.append(doc.Figures("Curves", figures, note))
         blocks.append(doc.Fold("How to read this", [doc.Notes(self.notes)]))
         headline = answer[0] if answer else None
-        return doc.Document("Study of calibrators", self.heading, blocks, headline, answer[1:])
+        return doc.Document("Study of calibrators", self.heading, blocks, headline)
 
     def _figure(self, model: str) -> doc.Figure:
         curves = self._curves(model, "auroc", "share")
