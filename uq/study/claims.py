@@ -73,7 +73,7 @@ def claims_of(study: StudyNumbers) -> list[StudyClaim]:
     found = []
     for first, other, members in compared_sets(study):
         for metric, better in (("auroc", "discrimination"), (KERNEL, "calibration")):
-            text = f"Features of {other} improve {better} over {first}"
+            text = f"{other} improves {better} over {first}"
             found.append(_claim(text, set_change(study, members, metric)))
     raw = [everything(model, "raw") for model in study.models if "raw" in study.methods]
     if raw:
@@ -88,7 +88,7 @@ def claims_of(study: StudyNumbers) -> list[StudyClaim]:
     if "conformal" in study.methods:
         found.append(
             _claim(
-                f"Discrimination is better at a conformal confidence of at least {STRICT:g}",
+                f"Confidence of at least {STRICT:g} improves discrimination",
                 _certain(study),
             )
         )

@@ -51,21 +51,21 @@ def read_feature_sets(feature_sets: FeatureSets | None, X: Any) -> dict[str, lis
                 f"feature_sets[{name!r}] must be a list of columns; got {describe(columns)}"
             )
         own = [_position(name, column, names, n_features) for column in columns]
-        if name.startswith(ADDED):
-            if not found:
-                raise ValueError(
-                    f"feature_sets[{name!r}] comes first, so there is nothing that its columns are "
-                    f"added to; put the set to begin with before it, or leave out the {ADDED}"
-                )
-            own = before + own
-        if not own:
-            raise ValueError(f"feature_sets[{name!r}] has no columns; name at least one")
         if len(set(own)) < len(own):
             twice = next(column for column in own if own.count(column) > 1)
             raise ValueError(
                 f"feature_sets[{name!r}] has a column twice: "
                 f"{describe(twice if names is None else names[twice])}; name it once"
             )
+        if name.startswith(ADDED):
+            if not found:
+                raise ValueError(
+                    f"feature_sets[{name!r}] comes first, so there is nothing that its columns are "
+                    f"added to; put the set to begin with before it, or leave out the {ADDED}"
+                )
+            own = before + [column for column in own if column not in before]
+        if not own:
+            raise ValueError(f"feature_sets[{name!r}] has no columns; name at least one")
         found[name] = before = own
     return found
 

@@ -79,7 +79,7 @@ def is_plain_forest(model: Any) -> bool:
     )
 
 
-def grow_forest(model: Any, X: Any, codes: IntArray) -> GrownForest:
+def grow_forest(model: Any, X: Any, codes: IntArray) -> Any:
     """Train the forest that a model is or ends with, steps before it included.
 
     Parameters
@@ -90,18 +90,18 @@ def grow_forest(model: Any, X: Any, codes: IntArray) -> GrownForest:
     codes : ndarray of shape (n_samples,)
         0 and 1.
 
-    Raises
-    ------
-    ValueError
-        For values that are not finite.
+    Returns
+    -------
+    forest : GrownForest or estimator
+        The model itself, trained by scikit-learn, where values are missing.
     """
-    forest, before = _forest_of(model), None
+    forest, before, given = _forest_of(model), None, X
     if forest is not model and len(model.steps) > 1:
         before = model[:-1]
         X = before.fit_transform(X, codes)
     inputs, y = _inputs(None, X), codes.astype(np.float64)[:, None]
     if not np.isfinite(inputs).all():
-        raise ValueError("X has values that are not finite")
+        return model.fit(given, codes)
     n_samples = len(y)
     depth = MOST if forest.max_depth is None else forest.max_depth
     options = {
@@ -129,7 +129,7 @@ def grows_alike(model: Any, fitted: Any, X: Any, codes: IntArray) -> bool:
         return False
     try:
         grown: LabelArray = grow_forest(model, X, codes).predict_proba(X)
-    except Exception:  # another version of scikit-learn, or a table with gaps
+    except Exception:  # another version of scikit-learn
         return False
     return bool(np.array_equal(grown, fitted.predict_proba(X)))
 

@@ -379,16 +379,11 @@ def _table(title: str, rows: list[StudyRow]) -> doc.Table:
 
 
 def _claim_table(claims: list[StudyClaim]) -> doc.Table:
-    cells = [
-        [
-            claim.text,
-            claim.verdict,
-            claim.change,
-        ]
-        for claim in claims
+    rows = [
+        [doc.Cell(claim.text), doc.Cell(claim.verdict), doc.Cell(claim.change)] for claim in claims
     ]
-    title = "Published claims on these data"
-    return doc.plain_table(["claim", "verdict", "change"], {"": cells}, title)
+    columns = [doc.Column(title, kind="text") for title in ("claim", "verdict", "change")]
+    return doc.Table(columns, [doc.Group(rows)], "Published claims on these data")
 
 
 def _shown(value: float, digits: int = 3) -> str:

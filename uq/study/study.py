@@ -82,7 +82,7 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
         and drawn as a whole.
     feature_sets : mapping of str to list of str or int, default=None
         Sets of columns, by name (tables) or position, that every model is tried on. A name that
-        begins with ``+`` adds its columns to the set before:
+        begins with ``+`` adds its columns to the set before, those that it lacks:
         ``{"dose": [...], "+ radiomic": [...]}``. The models of the result are then called
         ``"svm | dose"``, ``"svm | + radiomic"``, ... None takes all columns.
     correlation_limit : float in (0, 1) or None, default=None
