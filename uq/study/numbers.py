@@ -252,7 +252,7 @@ class StudyNumbers:
         ...     n_repeats=1, n_resamples=200,
         ... )
         >>> print(study.difference(("lr", "platt"), ("lr", "raw"), "brier"))
-        EXAMPLE
+        -0.012 (-0.029 to +0.006)
         """
         check_option("metric", metric, METRICS)
         keys: list[Key] = []
