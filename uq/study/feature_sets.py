@@ -8,13 +8,11 @@ from typing import Any, Self
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe, is_integer
 from calib._border.columns import column_names
-from calib._border.labels import check_same_length, check_vector
-from calib._border.sklearn_compat import check_features, take_features
+from calib._border.sklearn_compat import take_features
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
 from calib._border.words import did_you_mean
 
@@ -161,10 +159,8 @@ class SpearmanFilter(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self : SpearmanFilter
         """
         limit = check_fraction("limit", self.limit)
-        check_features(self, X, reset=True)
-        values = _numbers(X)
-        labels = check_vector(y, "y")
-        check_same_length(len(values), len(labels), "X", "y")
+        options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2}
+        values, labels = validate_data(self, X, y, **options)
         codes = np.unique(labels, return_inverse=True)[1].astype(np.float64)
         ranks = _unit(np.column_stack([_ranks(values), rankdata(codes)]))
         features = ranks[:, :-1]
@@ -190,8 +186,8 @@ class SpearmanFilter(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         X : array or table of shape (n_samples, n_kept)
         """
         check_is_fitted(self)
-        check_features(self, X, reset=False)
-        return take_features(X, self.kept_)
+        values = validate_data(self, X, reset=False, dtype=None, ensure_all_finite="allow-nan")
+        return take_features(X if hasattr(X, "columns") else values, self.kept_)
 
     def get_feature_names_out(self, input_features: ArrayLike = None) -> LabelArray:
         """Return the names of the kept features, ``x0``, ``x1``, ... where they have none.
@@ -217,18 +213,6 @@ class SpearmanFilter(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.target_tags.required = True
         return tags
-
-
-def _numbers(X: ArrayLike) -> Float64Array:
-    values = to_numpy(read_array(X, "X"))
-    if values.dtype.kind not in "biuf":
-        raise ValueError(
-            "X has columns that are not numeric, which have no ranks; encode them before the "
-            "filter, or leave them out"
-        )
-    if np.isinf(values).any():
-        raise ValueError("X contains inf; repair such values")
-    return values.astype(np.float64)
 
 
 def _ranks(values: Float64Array) -> Float64Array:

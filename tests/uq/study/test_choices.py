@@ -94,9 +94,9 @@ def test_filter_with_gaps_constants_and_tables() -> None:
     assert list(found.transform(frame).columns) == ["copy"]  # a gap has the middle rank
     assert found.get_feature_names_out().tolist() == ["copy"]
     assert SpearmanFilter().fit(frame[["flat"]], y).kept_.tolist() == [0]
-    with pytest.raises(ValueError, match="columns that are not numeric"):
+    with pytest.raises(ValueError, match="could not convert string"):
         SpearmanFilter().fit(frame.assign(kind=list("abcde")), y)
-    with pytest.raises(ValueError, match="inf"):
+    with pytest.raises(ValueError, match="infinity"):
         SpearmanFilter().fit(np.full((5, 2), np.inf), y)
     with pytest.raises(ValueError, match="limit must lie"):
         SpearmanFilter(1.5).fit(np.zeros((5, 2)), y)
