@@ -64,6 +64,8 @@ def findings_of(study: StudyNumbers) -> list[Verdict]:
 
 def plus_minus(difference: StudyDifference) -> str:
     """Return a change with its sign and its interval."""
+    if np.isnan(difference.value):
+        return "too few rows kept"
     digits = DIGITS.get(difference.metric, 3)
     change, low, high = difference.value, difference.low, difference.high
     ends = f"{low:+.{digits}f} to {high:+.{digits}f}" if np.isfinite(low) else "no interval"

@@ -51,7 +51,7 @@ def test_sets_by_name_of_columns() -> None:
 
 def test_findings_speak_of_sets() -> None:
     X, y = thirty_samples()
-    study = leave_one_out_study({"lr": LR}, X, y, feature_sets={"a": [1], "+ b": [0]}, **RAW)
+    study = leave_one_out_study({"lr": LR}, X, y, feature_sets={"a": [0], "+ b": [1]}, **RAW)
     change = study.difference(("lr | + b", "raw"), ("lr | a", "raw"), "auroc")
     [sentence] = [text for text in study.findings() if text.startswith("Features")]
     assert f"+ b: AUROC {change}" in sentence
