@@ -37,6 +37,14 @@ __all__ = ["read_table"]
 def read_table(path: Path) -> FileTable:
     """Read a file; its kind is told by its content, and by its name where that does not tell.
 
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    table : FileTable
+
     Raises
     ------
     ValueError
