@@ -54,10 +54,14 @@ from uq.selective.risk_coverage import (
 )
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
+from uq.study.claims import StudyClaim
+from uq.study.feature_sets import SpearmanFilter
 from uq.study.models import load_study_stand_in, study_models
+from uq.study.numbers import StudyDifference
 from uq.study.results import StudyResult
 from uq.study.scores import Protocol
 from uq.study.study import leave_one_out_study
+from uq.study.tuning import study_grids
 from uq.warnings import (
     BiasedSplitPointWarning,
     ConformalWarning,
@@ -106,8 +110,11 @@ __all__ = [
     "SharedRowsWarning",
     "SideMeans",
     "SmallCalibrationSetWarning",
+    "SpearmanFilter",
     "SplitPointRegressor",
     "StoppingThreshold",
+    "StudyClaim",
+    "StudyDifference",
     "StudyResult",
     "UnmatchedBoxesWarning",
     "abstention_utility",
@@ -141,6 +148,7 @@ __all__ = [
     "ood_score",
     "risk_coverage_curve",
     "select_negatives",
+    "study_grids",
     "study_models",
     "weighted_conformal_quantile",
 ]
