@@ -16,6 +16,8 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
+from uq.correctness.groups_table import GroupRow, GroupsTable
+from uq.correctness.model import CorrectnessModel
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
@@ -55,15 +57,18 @@ from uq.warnings import (
     BiasedSplitPointWarning,
     ConformalWarning,
     CrossingQuantilesWarning,
+    DuplicateQuestionsWarning,
     EffectiveSampleSizeWarning,
     EmptyIntervalWarning,
     FewSideRowsWarning,
     InSampleResidualsWarning,
+    InvalidConfidenceWarning,
     NothingKeptWarning,
     PooledCategoryWarning,
     RiskNotControlledWarning,
     SmallCalibrationSetWarning,
     UnmatchedBoxesWarning,
+    UnseenModelWarning,
 )
 
 __all__ = [
@@ -74,12 +79,17 @@ __all__ = [
     "ConformalClassifier",
     "ConformalRegressor",
     "ConformalWarning",
+    "CorrectnessModel",
     "CrossingQuantilesWarning",
+    "DuplicateQuestionsWarning",
     "EffectiveSampleSizeWarning",
     "EmptyIntervalWarning",
     "FewSideRowsWarning",
     "ForcedPrediction",
+    "GroupRow",
+    "GroupsTable",
     "InSampleResidualsWarning",
+    "InvalidConfidenceWarning",
     "KNearestDetector",
     "LikelihoodRatio",
     "MahalanobisDetector",
@@ -97,6 +107,7 @@ __all__ = [
     "SplitPointRegressor",
     "StudyResult",
     "UnmatchedBoxesWarning",
+    "UnseenModelWarning",
     "abstention_utility",
     "area_under_risk_coverage",
     "certainty_curve",

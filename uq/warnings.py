@@ -51,3 +51,15 @@ class NothingKeptWarning(CalibWarning):
 
 class RiskNotControlledWarning(CalibWarning):
     """No threshold could be shown to keep the risk within its target."""
+
+
+class InvalidConfidenceWarning(CalibWarning):
+    """Numbers of records cannot be what they are said to be, and count as missing."""
+
+
+class DuplicateQuestionsWarning(CalibWarning):
+    """Questions of equal text stand under several names."""
+
+
+class UnseenModelWarning(CalibWarning):
+    """Records name models that were not there at fit."""

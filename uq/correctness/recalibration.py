@@ -1,0 +1,131 @@
+"""Maps of log-odds fitted to few labels: a shift that is drawn to zero, or a calibrator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from scipy.special import expit, logit
+
+from calib._border.advice import Door, coming_through
+from calib._border.checks import describe
+from calib._border.typing import Float64Array, IntArray
+from calib._border.warn import warn
+from calib.base import BaseCalibrator
+from calib.registry import make_calibrator
+from calib.warnings import FallbackWarning
+
+How: TypeAlias = Literal["shift", "platt", "isotonic", "spline", "auto"]
+HOWS: tuple[How, ...] = ("shift", "platt", "isotonic", "spline", "auto")
+#: Log-odds beyond which a probability says the same.
+FARTHEST_LOG_ODDS = 30.0
+#: Standard deviation of the shifts that new models and data sets need, where none were seen.
+USUAL_SHIFT = 1.0
+_DOOR = Door.of_model("P(right) of the records", "correct (1 means right), and whether rows match")
+
+
+@dataclass(frozen=True, eq=False)
+class LogOddsMap:
+    """A fitted map from log-odds to probabilities of being right.
+
+    Attributes
+    ----------
+    shift : float
+        Added to the log-odds.
+    calibrator : BaseCalibrator or None
+        Applied after the shift.
+    floor : float
+        Smallest probability, and largest from 1: half a label of those that it was fitted to.
+    """
+
+    shift: float = 0.0
+    calibrator: BaseCalibrator | None = None
+    floor: float = 0.0
+
+    def __call__(self, log_odds: Float64Array) -> Float64Array:
+        """Return probabilities."""
+        moved = np.clip(log_odds + self.shift, -FARTHEST_LOG_ODDS, FARTHEST_LOG_ODDS)
+        if self.calibrator is None or len(moved) == 0:
+            proba = expit(moved)
+        else:
+            proba = np.asarray(self.calibrator.predict_proba(moved))[:, 1]
+        return np.asarray(np.clip(proba, self.floor, 1.0 - self.floor))
+
+
+def log_odds_of(proba: Float64Array) -> Float64Array:
+    """Return finite log-odds of probabilities."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(logit(proba), -FARTHEST_LOG_ODDS, FARTHEST_LOG_ODDS))
+
+
+def calibrated(
+    calibrator: str | BaseCalibrator | None,
+    log_odds: Float64Array,
+    correct: IntArray,
+    weight: Float64Array,
+    what: str,
+) -> LogOddsMap:
+    """Return the map of a calibrator fitted to held-out log-odds.
+
+    Where all labels are alike no calibrator can be fitted: the log-odds are shifted to the share of
+    right answers with half a right and half a wrong one added, and that is warned of.
+    """
+    if calibrator is None:
+        return LogOddsMap()
+    if (correct == correct[0]).all():
+        warn(
+            f"{what} holds {len(correct)} answers that are all "
+            f"{'right' if correct[0] else 'wrong'}, so that no calibrator can be fitted; log-odds "
+            f"are shifted to their share with half a label of each kind added. Pass more questions",
+            FallbackWarning,
+        )
+        share = (float(weight @ correct) + 0.5) / (float(weight.sum()) + 1.0)
+        return LogOddsMap(shift_to_share(log_odds, weight, share))
+    fresh = new_calibrator(calibrator)
+    with coming_through(_DOOR):
+        fresh.fit(log_odds, correct, sample_weight=weight, labels=[0, 1])
+    return LogOddsMap(0.0, fresh, 0.5 / max(float(weight.sum()), 1.0))
+
+
+def new_calibrator(calibrator: str | BaseCalibrator) -> BaseCalibrator:
+    """Return an unfitted calibrator of log-odds."""
+    if isinstance(calibrator, str):
+        return make_calibrator(calibrator, input="logits")
+    if isinstance(calibrator, BaseCalibrator):
+        from sklearn.base import clone
+
+        fresh: BaseCalibrator = clone(calibrator).set_params(input="logits")
+        return fresh
+    raise ValueError(
+        f"calibrator must be a registry name, a calibrator instance or None; got "
+        f"{describe(calibrator)}"
+    )
+
+
+def shift_to_share(log_odds: Float64Array, weight: Float64Array, share: float) -> float:
+    """Return the shift at which the mean probability is a share in (0, 1)."""
+    low, high = -2.0 * FARTHEST_LOG_ODDS, 2.0 * FARTHEST_LOG_ODDS
+    wanted = share * float(weight.sum())
+    for _ in range(80):
+        middle = (low + high) / 2
+        if float(weight @ expit(log_odds + middle)) < wanted:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def shrunk_shift(
+    log_odds: Float64Array, correct: IntArray, weight: Float64Array, spread: float = USUAL_SHIFT
+) -> float:
+    """Return the most probable shift, if shifts are normal about 0 with that standard deviation.
+
+    It solves ``sum_i w_i (a_i - expit(z_i + b)) = b / spread^2``, whose left side falls in b.
+    """
+    low, high = -2.0 * FARTHEST_LOG_ODDS, 2.0 * FARTHEST_LOG_ODDS
+    for _ in range(80):
+        middle = (low + high) / 2
+        slope = float(weight @ (correct - expit(log_odds + middle))) - middle / spread**2
+        low, high = (middle, high) if slope > 0 else (low, middle)
+    return (low + high) / 2
