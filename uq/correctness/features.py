@@ -114,7 +114,7 @@ def beside(blocks: Sequence[Matrix]) -> Matrix:
     return np.hstack(blocks)
 
 
-# ------------------------------------------------------------------------------------------- columns
+# ------------------------------------------------------------------------------------------ columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +194,7 @@ class FeatureTable:
             columns.append(np.column_stack([np.log1p(length), empty]))
         if records.keys is not None:
             columns.append(np.array([[not key] for key in records.keys], dtype=np.float64))
-            columns.append(agreement_columns(records, self._trust(models)))
+            columns.append(agreement_columns(records, self._trust))
         codes = [
             _coded(values, names)
             for values, names in zip(records.categories, self.names, strict=True)
@@ -219,8 +219,9 @@ class FeatureTable:
             names += [f"is_empty({fields.agreement})", *AGREEMENT]
         return names
 
-    def _trust(self, models: IntArray) -> Float64Array:
+    def _trust(self, records: Records) -> Float64Array:
         """Return how much an answer counts in the vote: the odds that its model is right."""
+        models = self.model_codes(records)
         rates = np.append(self.model_rates, self.rate)[models]
         return np.asarray(rates / (1.0 - np.minimum(rates, 0.99)))
 
@@ -238,18 +239,18 @@ def _coded(values: list[str], names: list[str]) -> IntArray:
     return np.array([place.get(value, -1) for value in values], dtype=np.intp)
 
 
-# ----------------------------------------------------------------------------------------- agreement
+# ---------------------------------------------------------------------------------------- agreement
 
 
-def agreement_columns(records: Records, trust: Float64Array) -> Float64Array:
+def agreement_columns(records: Records, trust: Callable[[Records], Float64Array]) -> Float64Array:
     """Return how far the answers of other models to the same question agree with each answer.
 
     Parameters
     ----------
     records : Records
-        With keys; those of the same batch count.
-    trust : ndarray of shape (n,)
-        Positive weight of every answer in the weighted vote.
+        With keys; those of the same batch count, and those `among` which it stands.
+    trust : callable
+        Function of records that returns the positive weight of every answer in the weighted vote.
 
     Returns
     -------
@@ -258,6 +259,8 @@ def agreement_columns(records: Records, trust: Float64Array) -> Float64Array:
         key that most of the others have, and the logarithm of the number of other answers. The
         first three are nan without another answer; an answer without a key agrees with none.
     """
+    n_asked, records = len(records), records if records.among is None else records.among
+    vote_of = trust(records)
     keys = records.keys or []
     own = records.models if records.models is not None else list(map(str, range(len(records))))
     n_keys: dict[str, int] = {"": 0}
@@ -268,7 +271,7 @@ def agreement_columns(records: Records, trust: Float64Array) -> Float64Array:
     answered = key > 0
     answer = np.unique(group * len(n_keys) + key, return_inverse=True)[1]
     columns = np.full((len(group), len(AGREEMENT)), np.nan)
-    for place, vote in ((0, np.ones(len(group))), (1, trust)):
+    for place, vote in ((0, np.ones(len(group))), (1, vote_of)):
         everyone = _sum_by(group, vote)
         itself = _sum_by(_pairs(group, model), vote)
         alike = _sum_by(answer, vote) - _sum_by(_pairs(answer, model), vote)
@@ -282,7 +285,7 @@ def agreement_columns(records: Records, trust: Float64Array) -> Float64Array:
             rival = _strongest_other(group, answer, vote * answered)
             lead = columns[:, 1] - np.divide(rival, others, out=np.zeros(len(group)), where=~alone)
             columns[:, 2] = np.where(alone, np.nan, np.maximum(lead, -1.0))
-    return columns
+    return columns[:n_asked]
 
 
 def _pairs(first: IntArray, second: IntArray) -> IntArray:
@@ -313,7 +316,7 @@ def _strongest_other(group: IntArray, answer: IntArray, vote: Float64Array) -> F
     return np.where(winner[group] == answer, second[group], best[group])
 
 
-# ------------------------------------------------------------------------------------ numbers in rows
+# ---------------------------------------------------------------------------------- numbers in rows
 
 
 class Scaled:

@@ -287,29 +287,35 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ answers
 
-    def predict_proba(self, records: Any) -> Float64Array:
+    def predict_proba(self, records: Any, among: Any = None) -> Float64Array:
         """Return the probabilities that answers are wrong, and that they are right.
 
         Parameters
         ----------
         records : table of any dataframe library, or mapping of str to columns
             The columns of the fit; others are not looked at.
+        among : table, mapping or None, default=None
+            Further answers to the same questions that agreement is counted among, beside those in
+            `records`; they get no score. Columns: final answer, model, question.
 
         Returns
         -------
         proba : ndarray of shape (n_answers, 2)
             Columns in the order of ``classes_``: wrong, right. Rows sum to 1.
         """
-        right = self.score_samples(records)
+        right = self.score_samples(records, among)
         return np.column_stack([1.0 - right, right])
 
-    def score_samples(self, records: Any) -> Float64Array:
+    def score_samples(self, records: Any, among: Any = None) -> Float64Array:
         """Return the probability that each answer is right.
 
         Parameters
         ----------
         records : table of any dataframe library, or mapping of str to columns
             The columns of the fit.
+        among : table, mapping or None, default=None
+            Further answers to the same questions that agreement is counted among, beside those in
+            `records`; they get no score. Columns: final answer, model, question.
 
         Returns
         -------
@@ -317,24 +323,27 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             In [0, 1].
         """
         check_is_fitted(self)
-        checked = read_records(records, self._fields)
+        checked = read_records(records, self._fields, among=among)
         self._note_unseen(checked)
         proba = self._base_proba(checked)
         return proba if self._recalibration is None else self._recalibration(log_odds_of(proba))
 
-    def predict(self, records: Any) -> LabelArray:
+    def predict(self, records: Any, among: Any = None) -> LabelArray:
         """Return 1 for answers that are more likely right than wrong, else 0.
 
         Parameters
         ----------
         records : table of any dataframe library, or mapping of str to columns
             The columns of the fit.
+        among : table, mapping or None, default=None
+            Further answers to the same questions that agreement is counted among, beside those in
+            `records`; they get no score. Columns: final answer, model, question.
 
         Returns
         -------
         judgement : ndarray of int, shape (n_answers,)
         """
-        return self.classes_[(self.score_samples(records) > 0.5).astype(np.intp)]
+        return self.classes_[(self.score_samples(records, among) > 0.5).astype(np.intp)]
 
     def recalibrate(
         self,
@@ -342,6 +351,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         correct: ArrayLike,
         how: How = "shift",
         sample_weight: ArrayLike = None,
+        among: Any = None,
     ) -> Self:
         """Return a model whose probabilities fit graded answers of a new model or data set.
 
@@ -359,6 +369,9 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             open; the choice for fewer than about 300 answers. The others fit that calibrator.
         sample_weight : array-like of shape (n_answers,), default=None
             Non-negative weights.
+        among : table, mapping or None, default=None
+            Further answers to the same questions that agreement is counted among, beside those in
+            `records`; they need no grade. Columns: final answer, model, question.
 
         Returns
         -------
@@ -384,7 +397,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight = np.ones(len(labels)) if weight is None else weight
         if kept is not None:
             labels, weight = labels[kept], weight[kept]
-        checked = read_records(records, self._fields, kept=kept)
+        checked = read_records(records, self._fields, kept=kept, among=among)
         check_same_length(len(checked), len(labels), "records", "correct")
         log_odds = log_odds_of(self._base_proba(checked))
         if how == "shift":
@@ -406,6 +419,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         confidence_level: float = 0.95,
         n_resamples: int = 400,
         random_state: int = 0,
+        among: Any = None,
     ) -> GroupsTable:
         """Measure the probabilities on every model and category of graded answers.
 
@@ -424,6 +438,9 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Draws of each interval.
         random_state : int, default=0
             Seed of the draws.
+        among : table, mapping or None, default=None
+            Further answers to the same questions that agreement is counted among, beside those in
+            `records`; they are not measured. Columns: final answer, model, question.
 
         Returns
         -------
@@ -453,7 +470,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         columns = {
             name: names_of(values) for name, values in read_columns(records, list(by)).items()
         }
-        proba = self.score_samples(records)
+        proba = self.score_samples(records, among)
         check_same_length(len(proba), len(labels), "records", "correct")
         units = read_records(records, fields).units
         return groups_table(

@@ -74,6 +74,8 @@ class Records:
         Number of what splits keep whole: questions, those of equal text as one.
     keys : list of str or None
         Final answers, ``""`` where there is none.
+    among : Records or None
+        The same answers followed by others, which agreement is counted among.
     """
 
     texts: tuple[list[str], ...]
@@ -83,6 +85,7 @@ class Records:
     groups: IntArray
     units: IntArray
     keys: list[str] | None
+    among: Records | None = None
 
     def __len__(self) -> int:
         """Return the number of answers."""
@@ -104,6 +107,7 @@ class Records:
             groups=self.groups[rows],
             units=self.units[rows],
             keys=None if self.keys is None else taken(self.keys),
+            among=None,
         )
 
 
@@ -181,7 +185,12 @@ def _as_list(column: Any, name: str) -> list[Any]:
 
 
 def read_records(
-    records: Any, fields: Fields, *, kept: LabelArray | None = None, duplicates: bool = False
+    records: Any,
+    fields: Fields,
+    *,
+    kept: LabelArray | None = None,
+    among: Any = None,
+    duplicates: bool = False,
 ) -> Records:
     """Read and check the columns that a correctness model was told of.
 
@@ -191,11 +200,37 @@ def read_records(
     fields : Fields
     kept : ndarray of bool, shape (n_rows,), or None
         Rows that are there.
+    among : table, mapping or None
+        Further answers to the same questions, for agreement; other columns are not read.
     duplicates : bool, default=False
         Whether questions that stand under several names are looked for, and warned of.
     """
     columns = read_columns(records, fields.names, kept)
     n_rows = len(columns[fields.names[0]])
+    if among is not None:
+        others = _read_others(among, fields)
+        n_others = len(next(iter(others.values())))
+        joined = {name: columns[name] + others.get(name, [None] * n_others) for name in columns}
+        everyone = _of_columns(joined, fields, n_rows + n_others, duplicates=False)
+        return replace(everyone.take(np.arange(n_rows)), among=everyone)
+    return _of_columns(columns, fields, n_rows, duplicates=duplicates)
+
+
+def _read_others(among: Any, fields: Fields) -> dict[str, list[Any]]:
+    """Return the columns of further answers that agreement needs."""
+    if fields.agreement is None:
+        raise ValueError(
+            "among holds answers to compare with, but the model counts no agreement; pass "
+            "agreement= to the constructor, or leave among out"
+        )
+    question = fields.group if fields.group is not None else next(iter(fields.text), None)
+    needed = (fields.agreement, fields.model, question)
+    return read_columns(among, [name for name in needed if name is not None])
+
+
+def _of_columns(
+    columns: Mapping[str, list[Any]], fields: Fields, n_rows: int, *, duplicates: bool
+) -> Records:
     texts = tuple(checked_texts(columns[name], f"records[{name!r}]") for name in fields.text)
     numbers = np.empty((n_rows, len(fields.confidence) + len(fields.numeric)))
     for place, name in enumerate((*fields.confidence, *fields.numeric)):

@@ -169,7 +169,9 @@ def _path(
     strengths: Sequence[float], matrix: Matrix, correct: IntArray, weight: Float64Array
 ) -> list[tuple[Float64Array, float]]:
     """Return coefficients and intercept for every penalty; each fit starts from the one before."""
-    model: Any = LogisticRegression(solver="lbfgs", tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True)
+    model: Any = LogisticRegression(
+        solver="lbfgs", tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True
+    )
     fits = []
     with warnings.catch_warnings():  # the last digits of a coefficient decide nothing
         warnings.simplefilter("ignore", ConvergenceWarning)
