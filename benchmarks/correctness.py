@@ -25,7 +25,7 @@ from uq import CorrectnessModel, area_under_risk_coverage
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "llm"
 #: Questions of the confidence logs that train, and that test.
-N_TRAIN, N_TEST = 1_500, 1_500
+N_TRAIN, N_TEST, N_TRAIN_UNSEEN = 1_500, 1_500, 800
 #: Graded answers of a new model.
 N_TARGET = 200
 
@@ -208,17 +208,18 @@ def unseen(
 ) -> None:
     """Print how each model is judged that the fit has not seen, before and after recalibration."""
     train, test = draw_questions(seed)
+    train = train[:N_TRAIN_UNSEEN]
+    fresh = np.random.default_rng(seed).permutation(12_032)[-N_TARGET:]
     (records, correct), (asked, truth) = load_confidences(train), load_confidences(test)
-    rng = np.random.default_rng(seed)
-    graded = rng.permutation(N_TRAIN)[:N_TARGET]
+    pilot, grades = load_confidences(fresh)
     table = []
     for name in np.unique(records["model"])[models]:
         others, mine = records["model"] != name, asked["model"] == name
         model = CorrectnessModel(**options_of_confidences(agreement), random_state=0)
         model.fit(rows_of(records, others), correct[others])
-        target = rows_of(records, np.flatnonzero(~others)[graded])
-        labels = correct[~others][graded]
-        context = rows_of(records, others) if agreement else None
+        new = pilot["model"] == name
+        target, labels = rows_of(pilot, new), grades[new]
+        context = rows_of(pilot, ~new) if agreement else None
         beside = rows_of(asked, ~mine) if agreement else None
         own, right = rows_of(asked, mine), truth[mine]
         with warnings.catch_warnings():

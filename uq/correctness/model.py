@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -49,6 +50,8 @@ from uq.warnings import UnseenModelWarning
 
 #: Folds of the out-of-fold scores of texts.
 N_FOLDS = 5
+#: Parts of the models that those who judge new models are calibrated on.
+N_MODEL_FOLDS = 4
 #: Models that a warning lists.
 N_LISTED = 5
 
@@ -95,8 +98,8 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``"linear"``: one logistic regression over everything. An estimator with ``predict_proba``
         replaces the trees; it reads numbers with nan where missing, and names as indicators.
     calibrator : str, BaseCalibrator or None, default="auto"
-        Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator of the log-odds, fitted
-        to held-out questions; None for none.
+        Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator, fitted to
+        held-out questions; None for none.
     calibration_fraction : float in (0, 1), default=0.1
         Share of the answers that calibrate, in whole questions; unused with `cv`.
     cv : int, splitter, iterable or None, default=None
@@ -173,15 +176,21 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> import numpy as np
     >>> from uq import CorrectnessModel
     >>> rng = np.random.default_rng(0)
-    >>> hard = rng.random(400) < 0.5
+    >>> number, hard = np.arange(600), rng.random(600) < 0.5
     >>> records = {
-    ...     "question_id": np.arange(400),
-    ...     "question": np.where(hard, "prove the theorem", "add two numbers"),
-    ...     "answer": ["so it is"] * 400,
-    ...     "model": np.where(rng.random(400) < 0.5, "small", "large"),
+    ...     "question_id": number,
+    ...     "question": [f"prove {k}" if h else f"add {k}" for k, h in zip(number, hard)],
+    ...     "answer": ["so it is"] * 600,
+    ...     "model": rng.choice(["small", "large"], 600),
     ... }
-    >>> correct = (rng.random(400) < np.where(hard, 0.3, 0.9)).astype(int)
-    >>> judge = CorrectnessModel(group=None, random_state=0)
+    >>> correct = rng.random(600) < np.where(hard, 0.3, 0.9)
+    >>> judge = CorrectnessModel(calibrator="platt", random_state=0).fit(records, correct)
+    >>> new = {"question_id": [1, 2], "question": ["prove it", "add them"],
+    ...        "answer": ["so it is"] * 2, "model": ["small", "large"]}
+    >>> judge.predict(new)
+    array([0, 1])
+    >>> print(judge.score_samples(new).round(1))
+    [0.3 1. ]
     """
 
     classes_: LabelArray
@@ -361,7 +370,8 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         records : table of any dataframe library, or mapping of str to columns
-            Answers of the model or data set in question, not those of the fit.
+            Answers of the model or data set in question, to questions that were not in the fit: on
+            those of the fit the probabilities look better than they are.
         correct : array-like of shape (n_answers,)
             1 for right answers, 0 for wrong ones.
         how : {"shift", "platt", "isotonic", "spline", "auto"}, default="shift"
@@ -627,7 +637,8 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             text = self._linear.out_of_fold(read, labels, weight, inner)
             self._linear.fit(read, labels, weight)
         evidence = Evidence(features, text, history)
-        self._known = Judge(self.classifier, n_names, n_models, self._seed)
+        crowd = len(labels) / len(np.unique(records.units))
+        self._known = Judge(self.classifier, n_names, n_models, crowd, self._seed)
         self._known.fit(evidence, labels, weight)
         if folds is not None:
             out = self._known.out_of_fold(evidence, labels, weight, folds)
@@ -635,23 +646,29 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self.calibrator, out, labels, weight, "the records"
             )
         self._nameless = (
-            self._known if not n_models else self._fit_nameless(evidence, labels, weight, n_names)
+            self._fit_nameless(evidence, labels, weight, records.units) if n_models else self._known
         )
 
     def _fit_nameless(
-        self, evidence: Evidence, labels: IntArray, weight: Float64Array, n_names: list[int]
+        self, evidence: Evidence, labels: IntArray, weight: Float64Array, units: IntArray
     ) -> Judge:
-        """Return the judge of models that are new, calibrated on models it was not trained on."""
-        judge = Judge(self.classifier, n_names, 0, self._seed)
+        """Return the judge of new models, calibrated on models and questions new to it."""
+        judge = replace(self._known, n_models=0, calibration=LogOddsMap())
         judge.fit(evidence, labels, weight)
         models = evidence.features.models
-        number = min(N_FOLDS, int(models.max()) + 1)
-        part = np.where(models >= 0, models % number, -1)
-        folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(number)]
-        folds = [pair for pair in folds if 0 < labels[pair[0]].sum() < len(pair[0])]
+        number = min(N_MODEL_FOLDS, int(models.max()) + 1)
+        by_model = np.where(models >= 0, models % number, -1)
+        by_question = np.unique(units, return_inverse=True)[1] % number
+        folds = []
+        for k in range(number):
+            train = np.flatnonzero((by_model != k) & (by_question != k))
+            held = np.flatnonzero((by_model == k) & (by_question == k))
+            if len(held) and 0 < labels[train].sum() < len(train):
+                folds.append((train, held))
         out = judge.out_of_fold(evidence, labels, weight, folds)
         there = np.isfinite(out)
-        if there.any():
+        judge.calibration = self._known.calibration
+        if 0 < labels[there].sum() < there.sum():
             judge.calibration = calibrated(
                 self.calibrator, out[there], labels[there], weight[there], "the records"
             )

@@ -46,10 +46,9 @@ class LogOddsMap:
     def __call__(self, log_odds: Float64Array) -> Float64Array:
         """Return probabilities."""
         moved = np.clip(log_odds + self.shift, -FARTHEST_LOG_ODDS, FARTHEST_LOG_ODDS)
-        if self.calibrator is None or len(moved) == 0:
-            proba = expit(moved)
-        else:
-            proba = np.asarray(self.calibrator.predict_proba(moved))[:, 1]
+        proba = np.asarray(expit(moved))
+        if self.calibrator is not None and len(moved):
+            proba = np.asarray(self.calibrator.predict_proba(proba))[:, 1]
         return np.asarray(np.clip(proba, self.floor, 1.0 - self.floor))
 
 
@@ -84,18 +83,18 @@ def calibrated(
         return LogOddsMap(shift_to_share(log_odds, weight, share))
     fresh = new_calibrator(calibrator)
     with coming_through(_DOOR):
-        fresh.fit(log_odds, correct, sample_weight=weight, labels=[0, 1])
+        fresh.fit(expit(log_odds), correct, sample_weight=weight, labels=[0, 1])
     return LogOddsMap(0.0, fresh, 0.5 / max(float(weight.sum()), 1.0))
 
 
 def new_calibrator(calibrator: str | BaseCalibrator) -> BaseCalibrator:
-    """Return an unfitted calibrator of log-odds."""
+    """Return an unfitted calibrator of probabilities."""
     if isinstance(calibrator, str):
-        return make_calibrator(calibrator, input="logits")
+        return make_calibrator(calibrator, input="proba")
     if isinstance(calibrator, BaseCalibrator):
         from sklearn.base import clone
 
-        fresh: BaseCalibrator = clone(calibrator).set_params(input="logits")
+        fresh: BaseCalibrator = clone(calibrator).set_params(input="proba")
         return fresh
     raise ValueError(
         f"calibrator must be a registry name, a calibrator instance or None; got "
