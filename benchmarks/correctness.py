@@ -121,8 +121,8 @@ def printed(name: str, values: dict[str, float]) -> None:
     print(f"{name:34s} {numbers}", flush=True)
 
 
-def texts(seeds: Iterable[int] = range(3)) -> None:
-    """Print the table of texts: variants by mean over seeds, with CPU seconds."""
+def texts(seeds: Iterable[int] = range(3), only: Iterable[str] = ()) -> None:
+    """Print the table of texts: variants (all, or some) by mean over seeds, with CPU seconds."""
     records, correct = load_texts()
     base = {"numeric": ("log_characters", "no_final_answer")}
     variants: dict[str, dict[str, Any]] = {
@@ -142,6 +142,8 @@ def texts(seeds: Iterable[int] = range(3)) -> None:
         part, truth = rows_of(records, both), correct[both]
         asked = rows_of(records, test)
         for name, options in variants.items():
+            if only and name not in only:
+                continue
             start = time.process_time()
             model = CorrectnessModel(**options, cv=pair, random_state=seed).fit(part, truth)
             fitted = time.process_time()

@@ -42,6 +42,7 @@ from uq.correctness.recalibration import (
     calibrated,
     log_odds_of,
     new_calibrator,
+    ranked,
     shrunk_shift,
 )
 from uq.correctness.records import Fields, Records, names_of, read_columns, read_records
@@ -667,11 +668,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 folds.append((train, held))
         out = judge.out_of_fold(evidence, labels, weight, folds)
         there = np.isfinite(out)
-        judge.calibration = self._known.calibration
-        if 0 < labels[there].sum() < there.sum():
-            judge.calibration = calibrated(
-                self.calibrator, out[there], labels[there], weight[there], "the records"
-            )
+        judge.calibration = ranked(self.calibrator, out[there], labels[there], weight[there])
         return judge
 
     def _with_history(self, features: Features, history: Float64Array | None) -> Features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -14,7 +15,8 @@ from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
-from calib.warnings import FallbackWarning
+from calib.warnings import CalibrationWarning, FallbackWarning
+from uq.ood.ranking import auroc
 
 How: TypeAlias = Literal["shift", "platt", "isotonic", "spline", "auto"]
 HOWS: tuple[How, ...] = ("shift", "platt", "isotonic", "spline", "auto")
@@ -85,6 +87,30 @@ def calibrated(
     with coming_through(_DOOR):
         fresh.fit(expit(log_odds), correct, sample_weight=weight, labels=[0, 1])
     return LogOddsMap(0.0, fresh, 0.5 / max(float(weight.sum()), 1.0))
+
+
+def ranked(
+    calibrator: str | BaseCalibrator | None,
+    log_odds: Float64Array,
+    correct: IntArray,
+    weight: Float64Array,
+) -> LogOddsMap:
+    """Return the map of log-odds that may tell nothing, which are only shifted then.
+
+    Nothing is warned of, because a caller can do nothing about it.
+    """
+    if calibrator is None or len(correct) == 0:
+        return LogOddsMap()
+    code = np.unique(log_odds, return_inverse=True)[1]
+    right, wrong = (
+        np.bincount(code, weight * (correct == kind)).astype(np.float64) for kind in (1, 0)
+    )
+    if right.any() and wrong.any() and auroc(right, wrong) > 0.5:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CalibrationWarning)
+            return calibrated(calibrator, log_odds, correct, weight, "the records")
+    share = (float(weight @ correct) + 0.5) / (float(weight.sum()) + 1.0)
+    return LogOddsMap(shift_to_share(log_odds, weight, share))
 
 
 def new_calibrator(calibrator: str | BaseCalibrator) -> BaseCalibrator:

@@ -82,7 +82,7 @@ def test_texts_tell_right_from_wrong(
 def test_fields_decide_what_is_learned(asked: tuple[dict[str, Any], np.ndarray]) -> None:
     data = logs()
     areas = {
-        name: area(CorrectnessModel(**QUICK, **options).fit(*data), asked)
+        name: area(CorrectnessModel(**QUICK, **options, classifier="linear").fit(*data), asked)
         for name, options in {
             "answerless": {"text": ("question",)},
             "answer": {"text": ("answer",)},
@@ -91,7 +91,7 @@ def test_fields_decide_what_is_learned(asked: tuple[dict[str, Any], np.ndarray])
     }
     assert areas["both"] > areas["answerless"] + 0.03
     assert areas["both"] > areas["answer"] + 0.03
-    nameless = CorrectnessModel(**QUICK, model=None).fit(*data)
+    nameless = CorrectnessModel(**QUICK, model=None, classifier="linear").fit(*data)
     moved = {**asked[0], "model": ["another"] * len(asked[1])}
     np.testing.assert_array_equal(nameless.score_samples(asked[0]), nameless.score_samples(moved))
 
@@ -163,7 +163,7 @@ def test_agreement_among_further_answers(asked: tuple[dict[str, Any], np.ndarray
     np.testing.assert_array_equal(model.predict(own, others), whole[is_small] > 0.5)
     assert np.abs(model.score_samples(own) - whole[is_small]).max() > 0.1
     with pytest.raises(ValueError, match="among holds answers to compare with"):
-        CorrectnessModel(**QUICK, text=()).fit(*logs(60)).score_samples(own, others)
+        CorrectnessModel(**QUICK, text=()).fit(*logs()).score_samples(own, others)
 
 
 # ------------------------------------------------------------------------------------------ history
@@ -237,14 +237,13 @@ def test_calibrators(calibrator: Any, asked: tuple[dict[str, Any], np.ndarray]) 
 
 
 def test_a_calibrator_repairs_the_level(asked: tuple[dict[str, Any], np.ndarray]) -> None:
-    """Trees that are trained on weights which favour right answers promise too much."""
+    """A model that is trained on weights which favour right answers promises too much."""
     records, correct = logs(400)
-    options = {"random_state": 0, "calibrator": None}
+    options = {"random_state": 0, "calibrator": None, "classifier": "linear"}
     weight = np.where(correct == 1, 4.0, 1.0)
-    raw = CorrectnessModel(**options).fit(records, correct, weight).score_samples(asked[0])
-    assert raw.mean() > asked[1].mean() + 0.1
-    repaired = CorrectnessModel(**options).fit(records, correct, weight)
-    repaired = repaired.recalibrate(*logs(100, seed=5), how="platt")
+    model = CorrectnessModel(**options).fit(records, correct, weight)
+    assert model.score_samples(asked[0]).mean() > asked[1].mean() + 0.1
+    repaired = model.recalibrate(*logs(100, seed=5), how="platt")
     assert abs(repaired.score_samples(asked[0]).mean() - asked[1].mean()) < 0.05
 
 
@@ -318,8 +317,8 @@ def test_rows_of_weight_zero_are_not_there() -> None:
 
 def test_weights_count(asked: tuple[dict[str, Any], np.ndarray]) -> None:
     records, correct = logs()
-    for classifier in (None, "linear"):
-        model = CorrectnessModel(calibrator=None, random_state=0, classifier=classifier)
+    for options in ({}, {"classifier": "linear"}):
+        model = CorrectnessModel(calibrator=None, random_state=0, text=("question",), **options)
         plain = model.fit(records, correct).score_samples(asked[0])
         weight = np.where(correct == 1, 5.0, 1.0)
         favoured = model.fit(records, correct, weight).score_samples(asked[0])

@@ -256,7 +256,7 @@ def test_groups_of_one_kind_have_no_ranking() -> None:
     correct[::2] = 1
     table = model().fit(records, correct).explain_groups(records, correct, n_resamples=20)
     assert np.isnan(table.rows[1].auroc)
-    assert "No ranking can be measured for a" in str(table)
+    assert "No ranking can be measured for a" in " ".join(str(table).split())
 
 
 def test_groups_need_a_column() -> None:
