@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from calib import BaseCalibrator
 from calib._border.checks import (
     check_fraction,
     check_integer,
@@ -30,13 +31,13 @@ from calib._core.estimators.out_of_fold import (
     fold_of_rows,
     folds_of,
 )
-from calib.base import BaseCalibrator
 from uq.correctness.features import Embed, Features, FeatureTable, check_embed
 from uq.correctness.groups_table import GroupsTable, groups_table
 from uq.correctness.history import History
 from uq.correctness.judges import Evidence, Judge
 from uq.correctness.recalibration import (
     HOWS,
+    USUAL_SHIFT,
     How,
     LogOddsMap,
     calibrated,
@@ -44,6 +45,7 @@ from uq.correctness.recalibration import (
     new_calibrator,
     ranked,
     shrunk_shift,
+    spread_of_shifts,
 )
 from uq.correctness.records import Fields, Records, names_of, read_columns, read_records
 from uq.correctness.text_scores import LinearScores
@@ -127,6 +129,9 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Their names.
     n_calibration_ : int
         Answers that the calibrator was fitted to.
+    shift_spread_ : float
+        Usual size of the shift of log-odds that a model needs which was left out; 1 where fewer
+        than four models show none.
 
     Raises
     ------
@@ -200,6 +205,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_: int
     feature_names_in_: LabelArray
     n_calibration_: int
+    shift_spread_: float
 
     def __init__(
         self,
@@ -269,6 +275,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng = generator(self.random_state)
         self._seed = int(rng.integers(2**31 - 1))
         folds = self._split(checked, labels, rng, kept)
+        self.shift_spread_ = USUAL_SHIFT
         self._fields = fields
         if len(folds) == 1:
             ((train, held),) = folds
@@ -333,10 +340,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             In [0, 1].
         """
         check_is_fitted(self)
-        checked = read_records(records, self._fields, among=among)
-        self._note_unseen(checked)
-        proba = self._base_proba(checked)
-        return proba if self._recalibration is None else self._recalibration(log_odds_of(proba))
+        return self._judged(read_records(records, self._fields, among=among))
 
     def predict(self, records: Any, among: Any = None) -> LabelArray:
         """Return 1 for answers that are more likely right than wrong, else 0.
@@ -376,8 +380,11 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         correct : array-like of shape (n_answers,)
             1 for right answers, 0 for wrong ones.
         how : {"shift", "platt", "isotonic", "spline", "auto"}, default="shift"
-            ``"shift"`` adds one number to the log-odds, drawn to 0 as far as few labels leave it
-            open; the choice for fewer than about 300 answers. The others fit that calibrator.
+            ``"shift"`` adds one number to the log-odds; the choice for fewer than about 300
+            answers. A number that few labels leave open is drawn to 0: it is the most probable one
+            if the shifts that new models need have a Cauchy distribution of scale
+            ``shift_spread_``, whose long tails let large shifts pass. The others fit that
+            calibrator.
         sample_weight : array-like of shape (n_answers,), default=None
             Non-negative weights.
         among : table, mapping or None, default=None
@@ -412,13 +419,15 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_same_length(len(checked), len(labels), "records", "correct")
         log_odds = log_odds_of(self._base_proba(checked))
         if how == "shift":
-            added = LogOddsMap(shrunk_shift(log_odds, labels, weight))
+            added = LogOddsMap(shrunk_shift(log_odds, labels, weight, self.shift_spread_))
         else:
             added = calibrated(how, log_odds, labels, weight, "the part that recalibrates")
         new = copy.copy(self)
-        new._recalibration = added
-        new._met_models = self._met_models | set(checked.models or ())
-        new.unseen_models_ = list(self.unseen_models_)
+        new.__dict__.update(
+            _recalibration=added,
+            _met_models=self._met_models | set(checked.models or ()),
+            unseen_models_=list(self.unseen_models_),
+        )
         return new
 
     def explain_groups(
@@ -481,14 +490,13 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         columns = {
             name: names_of(values) for name, values in read_columns(records, list(by)).items()
         }
-        proba = self.score_samples(records, among)
-        check_same_length(len(proba), len(labels), "records", "correct")
-        units = read_records(records, fields).units
+        checked = read_records(records, fields, among=among)
+        check_same_length(len(checked), len(labels), "records", "correct")
         return groups_table(
             columns,
             labels,
-            proba,
-            units,
+            self._judged(checked),
+            checked.units,
             confidence_level=level,
             n_resamples=n_resamples,
             random_state=random_state,
@@ -669,6 +677,8 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         out = judge.out_of_fold(evidence, labels, weight, folds)
         there = np.isfinite(out)
         judge.calibration = ranked(self.calibrator, out[there], labels[there], weight[there])
+        log_odds = log_odds_of(judge.calibration(out[there]))
+        self.shift_spread_ = spread_of_shifts(log_odds, labels[there], weight[there], models[there])
         return judge
 
     def _with_history(self, features: Features, history: Float64Array | None) -> Features:
@@ -687,6 +697,12 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self._linear is not None:
             text = self._linear.scores(self._with_history(features, history))
         return Evidence(features, text, history)
+
+    def _judged(self, records: Records) -> Float64Array:
+        """Return the probability that each answer is right, and warn of new models."""
+        self._note_unseen(records)
+        proba = self._base_proba(records)
+        return proba if self._recalibration is None else self._recalibration(log_odds_of(proba))
 
     def _base_proba(self, records: Records) -> Float64Array:
         """Return the probabilities of the fit, before any recalibration."""

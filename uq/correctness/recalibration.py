@@ -8,13 +8,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import expit, logit
+from sklearn.base import clone
 
+from calib import BaseCalibrator, make_calibrator
 from calib._border.advice import Door, coming_through
 from calib._border.checks import describe
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
-from calib.base import BaseCalibrator
-from calib.registry import make_calibrator
 from calib.warnings import CalibrationWarning, FallbackWarning
 from uq.ood.ranking import auroc
 
@@ -24,6 +24,10 @@ HOWS: tuple[How, ...] = ("shift", "platt", "isotonic", "spline", "auto")
 FARTHEST_LOG_ODDS = 30.0
 #: Standard deviation of the shifts that new models and data sets need, where none were seen.
 USUAL_SHIFT = 1.0
+#: The least that it is taken for, and what it takes to see it: models, and answers of each.
+LEAST_SHIFT, FEWEST_MODELS, FEWEST_LABELS = 0.1, 4, 30
+#: Steps towards the mode of a shift.
+N_STEPS = 15
 _DOOR = Door.of_model("P(right) of the records", "correct (1 means right), and whether rows match")
 
 
@@ -118,8 +122,6 @@ def new_calibrator(calibrator: str | BaseCalibrator) -> BaseCalibrator:
     if isinstance(calibrator, str):
         return make_calibrator(calibrator, input="proba")
     if isinstance(calibrator, BaseCalibrator):
-        from sklearn.base import clone
-
         fresh: BaseCalibrator = clone(calibrator).set_params(input="proba")
         return fresh
     raise ValueError(
@@ -144,13 +146,49 @@ def shift_to_share(log_odds: Float64Array, weight: Float64Array, share: float) -
 def shrunk_shift(
     log_odds: Float64Array, correct: IntArray, weight: Float64Array, spread: float = USUAL_SHIFT
 ) -> float:
-    """Return the most probable shift, if shifts are normal about 0 with that standard deviation.
+    """Return the most probable shift, if shifts have a Cauchy distribution about 0.
 
-    It solves ``sum_i w_i (a_i - expit(z_i + b)) = b / spread^2``, whose left side falls in b.
+    Of the modes it is the one nearest to the shift that the labels alone ask for: each step solves
+    ``sum_i w_i (a_i - expit(z_i + b)) = b / v``, whose left side falls in b, and takes
+    ``v = (spread^2 + b^2) / 2``, which makes the normal prior touch the Cauchy one at b.
     """
+    shift = _normal_mode(log_odds, correct, weight, 4.0)
+    for _ in range(N_STEPS):
+        shift = _normal_mode(log_odds, correct, weight, (spread**2 + shift**2) / 2)
+    return shift
+
+
+def _normal_mode(
+    log_odds: Float64Array, correct: IntArray, weight: Float64Array, variance: float
+) -> float:
     low, high = -2.0 * FARTHEST_LOG_ODDS, 2.0 * FARTHEST_LOG_ODDS
-    for _ in range(80):
+    for _ in range(40):
         middle = (low + high) / 2
-        slope = float(weight @ (correct - expit(log_odds + middle))) - middle / spread**2
+        slope = float(weight @ (correct - expit(log_odds + middle))) - middle / variance
         low, high = (middle, high) if slope > 0 else (low, middle)
     return (low + high) / 2
+
+
+def spread_of_shifts(
+    log_odds: Float64Array, correct: IntArray, weight: Float64Array, models: IntArray
+) -> float:
+    """Return the standard deviation of the shifts that models need, their noise taken off.
+
+    Parameters
+    ----------
+    log_odds : ndarray of shape (n,)
+        Of models that were left out.
+    correct, weight : ndarray of shape (n,)
+    models : ndarray of int, shape (n,)
+    """
+    excesses = []
+    for model in np.unique(models).tolist():
+        rows = models == model
+        if rows.sum() < FEWEST_LABELS:
+            continue
+        shift = _normal_mode(log_odds[rows], correct[rows], weight[rows], 4.0)
+        proba = expit(log_odds[rows] + shift)
+        excesses.append(shift**2 - 1.0 / max(float(weight[rows] @ (proba * (1 - proba))), 1e-9))
+    if len(excesses) < FEWEST_MODELS:
+        return USUAL_SHIFT
+    return float(np.clip(np.sqrt(max(float(np.mean(excesses)), 0.0)), LEAST_SHIFT, USUAL_SHIFT))

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.estimators.out_of_fold import Fold
-from uq.correctness.features import Features, Matrix, Scaled, beside, one_hot
+from uq.correctness.features import Features, Matrix, Scaled, one_hot, side_by_side
 
 #: Inverse strengths of the penalty to choose from, weak ones last: every fit starts from the last.
 COMMON_C = (0.05, 0.1, 0.2, 0.5)
@@ -147,7 +147,7 @@ class LinearScores:
             blocks.append(one_hot(features.models, self.n_models))
         if not any(hasattr(block, "nnz") for block in features.vectors):
             blocks = [b.toarray() if hasattr(b, "nnz") else b for b in blocks]
-        return beside(blocks)
+        return side_by_side(blocks)
 
     def _with_history(
         self, features: Features, correct: IntArray, rows: IntArray

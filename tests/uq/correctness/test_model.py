@@ -283,6 +283,29 @@ def test_few_labels_shift_little(fitted: CorrectnessModel) -> None:
     assert after.mean() > before.mean() / 2
 
 
+def test_labels_move_less_where_models_are_alike(fitted: CorrectnessModel) -> None:
+    assert fitted.shift_spread_ == 1.0  # three models show nothing
+    rng = np.random.default_rng(0)
+    sure = rng.random(2400)
+
+    def records(names: np.ndarray) -> dict[str, Any]:
+        return {"question_id": np.arange(2400) // 8, "model": names, "sure": sure}
+
+    names = np.tile(list("abcdefgh"), 300)
+    options = {**QUICK, "text": (), "confidence": ("sure",), "classifier": "linear"}
+    spreads, shifts = [], []
+    for far in (0.0, 0.3):
+        level = np.clip(sure + far * (names > "d") - far / 2, 0.02, 0.98)
+        model = CorrectnessModel(**options).fit(records(names), rng.random(2400) < level)
+        spreads.append(model.shift_spread_)
+        few = {name: column[:40] for name, column in records(np.repeat("z", 2400)).items()}
+        labels = np.arange(40) % 10 < 7  # more right ones than promised
+        again = model.recalibrate(few, labels)
+        shifts.append((again.score_samples(few) - labels.mean()).mean())
+    assert spreads[0] < 0.35 < spreads[1]
+    assert abs(shifts[1]) < abs(shifts[0])
+
+
 def test_unseen_models_are_judged_without_the_name(fitted: CorrectnessModel) -> None:
     records, correct = logs(100, seed=9)
     model = pickle.loads(pickle.dumps(fitted))
