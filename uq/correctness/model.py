@@ -104,11 +104,12 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator, fitted to
         held-out questions; None for none.
     calibration_fraction : float in (0, 1), default=0.1
-        Share of the answers that calibrate, in whole questions; unused with `cv`.
-    cv : int, splitter, iterable or None, default=None
-        None holds out one part. Folds (in whole questions) make out-of-fold scores of all answers
-        for the calibrator, and all parts are then fitted again on everything. A single pair of
-        (training, calibration) rows is a split of your own.
+        Share of the answers that calibrate with ``cv=None``, in whole questions.
+    cv : int, splitter, iterable or None, default=5
+        Folds, in whole questions, of the out-of-fold scores of all answers that the calibrator is
+        fitted to; all parts are then fitted again on everything. None holds out one part. A single
+        pair of (training, calibration) rows is a split of your own. The level of few questions is
+        uncertain however many models answered them, so folds calibrate better than one part.
     max_characters : int >= 100, default=20000
         Texts longer than that are read by their first and last halves of it. Their length counts
         in full.
@@ -196,7 +197,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> judge.predict(new)
     array([0, 1])
     >>> print(judge.score_samples(new).round(1))
-    [0.3 1. ]
+    [0.4 0.9]
     """
 
     classes_: LabelArray
@@ -222,7 +223,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classifier: Any = None,
         calibrator: str | BaseCalibrator | None = "auto",
         calibration_fraction: float = 0.1,
-        cv: Any = None,
+        cv: Any = 5,
         max_characters: int = 20_000,
         random_state: RandomState = None,
     ) -> None:

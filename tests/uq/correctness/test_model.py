@@ -201,7 +201,8 @@ def test_questions_stay_whole() -> None:
     assert one_split.n_calibration_ == 90
     folds = CorrectnessModel(**LINEAR, cv=GroupKFold(3)).fit(records, correct)
     assert folds.n_calibration_ == 180
-    assert CorrectnessModel(**LINEAR, calibration_fraction=0.3).fit(
+    assert CorrectnessModel(**LINEAR).fit(records, correct).n_calibration_ == 180
+    assert CorrectnessModel(**LINEAR, cv=None, calibration_fraction=0.3).fit(
         records, correct
     ).n_calibration_ == pytest.approx(54, abs=3)
 
