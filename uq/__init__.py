@@ -16,6 +16,8 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
+from uq.correctness.groups_table import GroupRow, GroupsTable
+from uq.correctness.model import CorrectnessModel
 from uq.correctness.probe import HiddenStateProbe
 from uq.correctness.shift_test import (
     DistributionShift,
@@ -66,16 +68,19 @@ from uq.warnings import (
     BiasedSplitPointWarning,
     ConformalWarning,
     CrossingQuantilesWarning,
+    DuplicateQuestionsWarning,
     EffectiveSampleSizeWarning,
     EmptyIntervalWarning,
     FewSideRowsWarning,
     InSampleResidualsWarning,
+    InvalidConfidenceWarning,
     NothingKeptWarning,
     PooledCategoryWarning,
     RiskNotControlledWarning,
     SharedRowsWarning,
     SmallCalibrationSetWarning,
     UnmatchedBoxesWarning,
+    UnseenModelWarning,
 )
 
 __all__ = [
@@ -86,14 +91,19 @@ __all__ = [
     "ConformalClassifier",
     "ConformalRegressor",
     "ConformalWarning",
+    "CorrectnessModel",
     "CrossingQuantilesWarning",
     "DistributionShift",
+    "DuplicateQuestionsWarning",
     "EffectiveSampleSizeWarning",
     "EmptyIntervalWarning",
     "FewSideRowsWarning",
     "ForcedPrediction",
+    "GroupRow",
+    "GroupsTable",
     "HiddenStateProbe",
     "InSampleResidualsWarning",
+    "InvalidConfidenceWarning",
     "KNearestDetector",
     "LikelihoodRatio",
     "MahalanobisDetector",
@@ -117,6 +127,7 @@ __all__ = [
     "StudyDifference",
     "StudyResult",
     "UnmatchedBoxesWarning",
+    "UnseenModelWarning",
     "abstention_utility",
     "area_under_risk_coverage",
     "certainty_curve",

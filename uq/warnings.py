@@ -55,3 +55,15 @@ class RiskNotControlledWarning(CalibWarning):
 
 class SharedRowsWarning(CalibWarning):
     """Rows are in both of two samples that are compared."""
+
+
+class InvalidConfidenceWarning(CalibWarning):
+    """Numbers of records cannot be what they are said to be, and count as missing."""
+
+
+class DuplicateQuestionsWarning(CalibWarning):
+    """Questions of equal text stand under several names."""
+
+
+class UnseenModelWarning(CalibWarning):
+    """Records name models that were not there at fit."""
