@@ -47,6 +47,7 @@ from uq.selective.risk_coverage import (
     excess_area_under_risk_coverage,
     risk_coverage_curve,
 )
+from uq.selective.selective_table import SelectiveRow, SelectiveTable, selective_table
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
 from uq.study.models import load_study_stand_in, study_models
@@ -101,6 +102,8 @@ __all__ = [
     "RiskCoverageCurve",
     "RiskNotControlledWarning",
     "SelectiveClassifier",
+    "SelectiveRow",
+    "SelectiveTable",
     "SelectiveThreshold",
     "SideMeans",
     "SmallCalibrationSetWarning",
@@ -137,6 +140,7 @@ __all__ = [
     "ood_score",
     "risk_coverage_curve",
     "select_negatives",
+    "selective_table",
     "study_models",
     "weighted_conformal_quantile",
 ]

@@ -394,9 +394,16 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
 }
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add all commands and their options to the parser of the program."""
-    parsers, groups = {"": parser}, {}
+def add_commands(parser: argparse.ArgumentParser) -> Any:
+    """Add all commands and their options to the parser of the program.
+
+    Returns
+    -------
+    commands : argparse action
+        Where further commands are added.
+    """
+    parsers: dict[str, Any] = {"": parser}
+    groups: dict[str, Any] = {}
     for name, (summary, options, epilog) in _COMMANDS.items():
         group, _, last = name.rpartition(" ")
         if group not in groups:
@@ -412,3 +419,4 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
         parsers[name].set_defaults(command=name)
         for form, settings in options:
             parsers[name].add_argument(form, **settings)
+    return groups[""]

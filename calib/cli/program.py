@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from typing import NoReturn
 
 from calib._border.words import nearest
@@ -17,12 +18,19 @@ from calib.cli.terminal import say, warnings_as_lines
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
+#: Commands of other packages: what the list of commands says, and the module that is imported when
+#: one is used. It has ``add_parser(commands, summary)``, which sets ``run``.
+FURTHER = {
+    "correctness": ("uq.cli.correctness", "judge whether answers of language models are right"),
+}
+
 _EXAMPLES = """\
 examples:
   calib demo
   calib report preds.parquet --label y --proba 'p_*' --html report.html
   calib fit preds.csv --label y --logits 'z_*' --out cal.json
   calib apply cal.json new.csv --out calibrated.csv
+  calib correctness fit answers.csv --questions questions.csv --out judge.skops
   calib detect fit --truth minival.json --detections found.json --out cal.json
 """
 
@@ -64,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with warnings_as_lines():
-            args = _parser().parse_args(argv)
+            words = sys.argv[1:] if argv is None else argv
+            args = _parser(next(iter(words), "")).parse_args(argv)
             if hasattr(sys.stdout, "reconfigure"):
                 sys.stdout.reconfigure(errors="replace")  # rather than fail on an ASCII terminal
             _run(args)
@@ -92,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
+    if args.command in FURTHER:
+        args.run(args)
+        return
     from calib.cli import commands, detect, report  # NumPy and all else are imported only now
 
     run: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -107,7 +119,8 @@ def _run(args: argparse.Namespace) -> None:
     run[args.command](args)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser; the options of a further command are known only if it is the one used."""
     parser = _Parser(
         prog="calib",
         description="Make saved scores of classifiers and detectors into probabilities that hold, "
@@ -117,7 +130,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"calib {__version__}")
-    add_commands(parser)
+    commands = add_commands(parser)
+    for name, (module, summary) in FURTHER.items():
+        if name == command:
+            import_module(module).add_parser(commands, summary)
+        else:
+            commands.add_parser(name, help=summary)
     return parser
 
 

@@ -35,7 +35,16 @@ def check_pairs(
     return values[filled], ranks[filled], weight[filled]
 
 
-def warn_if_reversed(loss: Float64Array, confidence: Float64Array, name: str) -> None:
+#: What losses that seem reversed may hold, and what to do about it.
+OF_LOSSES = (
+    "what was right in the place of what was wrong, or confidence may be a doubt; pass "
+    "y_true != y_pred, or the negative of the doubt"
+)
+
+
+def warn_if_reversed(
+    loss: Float64Array, confidence: Float64Array, name: str, advice: str = OF_LOSSES
+) -> None:
     """Warn if errors (losses of 0 and 1) come with higher confidence, far beyond chance."""
     wrong = loss == 1
     n_wrong = int(wrong.sum())
@@ -49,8 +58,7 @@ def warn_if_reversed(loss: Float64Array, confidence: Float64Array, name: str) ->
         warn(
             f"errors come with higher confidence (AUC {share:.3f} over {n_wrong} errors of "
             f"{len(loss)}, {(share - 0.5) / spread:.0f} standard errors above 1/2): {name} may "
-            f"hold what was right in the place of what was wrong, or confidence may be a doubt; "
-            f"pass y_true != y_pred, or the negative of the doubt",
+            f"hold {advice}",
             DegenerateScoresWarning,
         )
 
