@@ -1,5 +1,6 @@
 """Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions."""
 
+from uq.cli.saved_models import load_correctness_model, save_correctness_model
 from uq.conformal.boxes import ConformalBoxes
 from uq.conformal.classifier import ConformalClassifier
 from uq.conformal.likelihood_ratio import LikelihoodRatio
@@ -128,6 +129,7 @@ __all__ = [
     "interval_width_certainty",
     "is_conformal_singleton",
     "leave_one_out_study",
+    "load_correctness_model",
     "load_study_stand_in",
     "margin_score",
     "max_logit_score",
@@ -139,6 +141,7 @@ __all__ = [
     "ood_report",
     "ood_score",
     "risk_coverage_curve",
+    "save_correctness_model",
     "select_negatives",
     "selective_table",
     "study_models",

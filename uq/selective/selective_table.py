@@ -16,6 +16,7 @@ from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_score_vector
 from calib._documents.charts import LineChart
 from calib._documents.document import (
+    Block,
     Cell,
     Column,
     Document,
@@ -39,8 +40,10 @@ EVERYONE = "all answers"
 MOST_NAMED = 6
 #: Groups that the chart of a page holds; of more, the best and the worst.
 MOST_LINES = 10
-#: Answers kept from which on a curve is drawn: the risk of fewer is mostly chance.
-FEWEST_DRAWN = 10
+#: Answers, and share of them, from which on a curve is drawn: the risk of fewer is mostly chance.
+FEWEST_DRAWN, SHARE_DRAWN = 10, 0.01
+#: Coverages below which no sentence is made of them.
+WORTH_NAMING = 0.02
 #: Dashes of the named curves, in turn.
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 #: Share of the width of the axes that names take at most, and of a letter's height its width.
@@ -48,10 +51,10 @@ MOST_WIDTH, LETTER = 0.45, 0.6
 SENTENCES = {
     "gain": "Giving the {share} of the answers with the largest scores makes {kept} of them right "
     "instead of {all}.",
-    "within": "At most {risk} of the given answers are wrong while {share} of them are given.",
-    "never": "No score keeps the share of wrong answers at {risk} or below.",
-    "span": "Of the groups, {best} can be given most at that risk ({most}), {worst} least "
-    "({least}).",
+    "within": "At most {risk} of the answers given are wrong as long as {share} of all are given.",
+    "never": "At most {risk} of the answers given are wrong only while fewer than {least} of all "
+    "are given.",
+    "span": "At that risk most can be given of {best} ({most}), least of {worst} ({least}).",
     "one": "No ranking can be measured for {names}: all answers are alike.",
 }
 #: What a reversed score means here.
@@ -141,8 +144,11 @@ class SelectiveTable(Documented):
             Column("AUROC"),
             Column("AURC"),
             Column("excess"),
-            Column(f"right at {self.coverage:.0%} coverage", short=f"at {self.coverage:.0%}"),
-            Column(f"coverage at {self.risk:.0%} risk", short=f"{self.risk:.0%} risk"),
+            Column(
+                f"right at {_percent(self.coverage)} coverage",
+                short=f"at {_percent(self.coverage)}",
+            ),
+            Column(f"coverage at {_percent(self.risk)} risk", short=f"{_percent(self.risk)} risk"),
         ]
         table = [Group([_cells(everyone)])]
         if groups:
@@ -161,7 +167,7 @@ class SelectiveTable(Documented):
             "more answers of stronger groups.",
         ]
         headline, *bullets = self._sentences()
-        blocks = [
+        blocks: list[Block] = [
             Table(columns, table),
             Figures("Risk against coverage", [self._figure()]),
             Fold("How to read this", [Notes(notes)]),
@@ -170,7 +176,7 @@ class SelectiveTable(Documented):
 
     def _sentences(self) -> list[Verdict]:
         everyone, *groups = self.rows
-        risk = f"{self.risk:.0%}"
+        risk = _percent(self.risk)
 
         def verdict(case: str, **words: str) -> Verdict:
             return Verdict(case, SENTENCES[case], words)
@@ -178,26 +184,26 @@ class SelectiveTable(Documented):
         said = [
             verdict(
                 "gain",
-                share=f"{self.coverage:.0%}",
-                kept=f"{everyone.accuracy_kept:.1%}",
-                all=f"{everyone.accuracy:.1%}",
+                share=_percent(self.coverage),
+                kept=_percent(everyone.accuracy_kept),
+                all=_percent(everyone.accuracy),
             )
         ]
-        if everyone.coverage_within:
-            said.append(verdict("within", risk=risk, share=f"{everyone.coverage_within:.1%}"))
+        if everyone.coverage_within >= WORTH_NAMING:
+            said.append(verdict("within", risk=risk, share=_percent(everyone.coverage_within)))
         else:
-            said.append(verdict("never", risk=risk))
+            said.append(verdict("never", risk=risk, least=_percent(WORTH_NAMING)))
         if len(groups) > 1:
             best = max(groups, key=lambda row: row.coverage_within)
             worst = min(groups, key=lambda row: row.coverage_within)
-            if best.coverage_within > worst.coverage_within:
+            if best.coverage_within >= WORTH_NAMING:
                 said.append(
                     verdict(
                         "span",
                         best=best.name,
-                        most=f"{best.coverage_within:.1%}",
+                        most=_percent(best.coverage_within),
                         worst=worst.name,
-                        least=f"{worst.coverage_within:.1%}",
+                        least=_percent(worst.coverage_within),
                     )
                 )
         alike = [row.name for row in self.rows if np.isnan(row.auroc)]
@@ -257,7 +263,7 @@ class SelectiveTable(Documented):
         """Draw risk against coverage, a curve per group and a heavy one of all answers.
 
         Up to six groups differ by colour and dash and are named beside the ends of their curves;
-        more are thin and grey. Curves begin where 10 answers are kept.
+        more are thin and grey. Curves begin where 10 answers, and 1 % of them, are given.
 
         Parameters
         ----------
@@ -281,7 +287,8 @@ class SelectiveTable(Documented):
         top = 0.0
         for place, row in enumerate([*self.rows[1:], self.rows[0]]):
             curve = self.curves[row.name]
-            shown = curve.n_kept >= min(FEWEST_DRAWN, curve.n_kept[-1])
+            fewest = max(FEWEST_DRAWN, SHARE_DRAWN * curve.n_kept[-1])
+            shown = curve.n_kept >= min(fewest, curve.n_kept[-1])
             style: dict[str, Any] = {"color": "0.65", "linewidth": 0.8}
             if row.name == EVERYONE and place == len(self.rows) - 1:
                 style = {"color": ax.xaxis.label.get_color(), "linewidth": 2.4, "zorder": 3}
@@ -293,10 +300,14 @@ class SelectiveTable(Documented):
                 ends.append((row.name, line))
         ax.set(xlim=(0.0, 1.0), ylim=(0.0, max(1.05 * top, 0.01)))
         ax.set_xticks(np.linspace(0, 1, 6 if inches(ax)[0] > 2.5 else 3))
-        label_axes(ax, "Coverage: share of answers given", "Risk: share of them that is wrong")
+        label_axes(ax, "Coverage", "Risk: share of wrong answers")
         make_room(ax)
         _name_ends(ax, ends)
         return ax
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _cells(row: SelectiveRow) -> list[Cell]:
