@@ -260,8 +260,8 @@ def recalibrate(args: argparse.Namespace) -> None:
         after = model.score_samples(records)
     write_model(SavedModel(model, saved.correct, saved.marks), args.out)
     print(
-        f"{args.how} of {len(grades):,} graded answers, {100 * grades.mean():.3g} % of them right: mean "
-        f"probability {before.mean():.3f} before, {after.mean():.3f} after"
+        f"{args.how} of {len(grades):,} graded answers, {100 * grades.mean():.3g} % of them right: "
+        f"mean probability {before.mean():.3f} before, {after.mean():.3f} after"
     )
     print(f"wrote {args.out}")
 
