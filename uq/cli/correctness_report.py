@@ -61,6 +61,16 @@ class CorrectnessReport(Documented):
             "Correctness report", first.heading, [*shown, *folded], first.headline, first.bullets
         )
 
+    def to_latex(self) -> str:
+        """Return the tables of the three parts for LaTeX.
+
+        Returns
+        -------
+        tables : str
+        """
+        parts = (self.calibration, self.groups, self.selective)
+        return "\n".join(part.to_latex() for part in parts if part is not None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the three parts as dictionaries, for JSON.
 

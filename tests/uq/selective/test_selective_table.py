@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -169,6 +170,6 @@ def test_nothing_leaves_the_axes_of_the_user(answers, layout, size):
             assert box.x1 <= frame.x1 + 1
             assert frame.y0 - 2 <= box.y0
             assert box.y1 <= frame.y1 + 2
-        for below, above in zip(boxes, boxes[1:], strict=False):
+        for below, above in itertools.pairwise(boxes):
             assert below.y1 <= above.y0 + 0.35 * below.height
     plt.close(figure)
