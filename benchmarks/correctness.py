@@ -25,7 +25,7 @@ from uq import CorrectnessModel, area_under_risk_coverage
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "llm"
 #: Questions of the confidence logs that train, and that test.
-N_TRAIN, N_TEST = 1_500, 1_500
+N_TRAIN, N_TEST, N_TRAIN_UNSEEN = 1_500, 1_500, 800
 #: Graded answers of a new model.
 N_TARGET = 200
 
@@ -121,8 +121,8 @@ def printed(name: str, values: dict[str, float]) -> None:
     print(f"{name:34s} {numbers}", flush=True)
 
 
-def texts(seeds: Iterable[int] = range(3)) -> None:
-    """Print the table of texts: variants by mean over seeds, with CPU seconds."""
+def texts(seeds: Iterable[int] = range(3), only: Iterable[str] = ()) -> None:
+    """Print the table of texts: variants (all, or some) by mean over seeds, with CPU seconds."""
     records, correct = load_texts()
     base = {"numeric": ("log_characters", "no_final_answer")}
     variants: dict[str, dict[str, Any]] = {
@@ -142,6 +142,8 @@ def texts(seeds: Iterable[int] = range(3)) -> None:
         part, truth = rows_of(records, both), correct[both]
         asked = rows_of(records, test)
         for name, options in variants.items():
+            if only and name not in only:
+                continue
             start = time.process_time()
             model = CorrectnessModel(**options, cv=pair, random_state=seed).fit(part, truth)
             fitted = time.process_time()
@@ -208,17 +210,18 @@ def unseen(
 ) -> None:
     """Print how each model is judged that the fit has not seen, before and after recalibration."""
     train, test = draw_questions(seed)
+    train = train[:N_TRAIN_UNSEEN]
+    fresh = np.random.default_rng(seed).permutation(12_032)[-N_TARGET:]
     (records, correct), (asked, truth) = load_confidences(train), load_confidences(test)
-    rng = np.random.default_rng(seed)
-    graded = rng.permutation(N_TRAIN)[:N_TARGET]
+    pilot, grades = load_confidences(fresh)
     table = []
     for name in np.unique(records["model"])[models]:
         others, mine = records["model"] != name, asked["model"] == name
         model = CorrectnessModel(**options_of_confidences(agreement), random_state=0)
         model.fit(rows_of(records, others), correct[others])
-        target = rows_of(records, np.flatnonzero(~others)[graded])
-        labels = correct[~others][graded]
-        context = rows_of(records, others) if agreement else None
+        new = pilot["model"] == name
+        target, labels = rows_of(pilot, new), grades[new]
+        context = rows_of(pilot, ~new) if agreement else None
         beside = rows_of(asked, ~mine) if agreement else None
         own, right = rows_of(asked, mine), truth[mine]
         with warnings.catch_warnings():

@@ -223,6 +223,37 @@ def no_valid_threshold() -> None:
     uq.RiskControlledClassifier(FrozenEstimator(model), target_level=0.999).fit(X, y)
 
 
+def answers(n: int = 40) -> tuple[dict[str, Any], np.ndarray]:
+    columns = {"question_id": np.arange(n), "model": ["a", "b"] * (n // 2), "sure": [0.5] * n}
+    return columns, np.arange(n) // 2 % 2
+
+
+def judge(**options: Any) -> uq.CorrectnessModel:
+    return uq.CorrectnessModel(
+        **{"text": (), "calibrator": None, "classifier": "linear", "random_state": 0, **options}
+    )
+
+
+@case(uq.InvalidConfidenceWarning)
+def confidences_in_per_cent() -> None:
+    records, correct = answers()
+    judge(confidence=("sure",)).fit({**records, "sure": [85.0] * 40}, correct)
+
+
+@case(uq.DuplicateQuestionsWarning)
+def questions_twice() -> None:
+    records, correct = answers()
+    texts = {"question": [f"what is {k // 2}" for k in range(40)], "answer": ["so"] * 40}
+    judge(text=("question", "answer")).fit({**records, **texts}, correct)
+
+
+@case(uq.UnseenModelWarning)
+def new_models() -> None:
+    records, correct = answers()
+    fitted = judge().fit(records, correct)
+    fitted.predict_proba({"question_id": [1], "model": ["c"]})
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_callers_line_is_blamed(name: str) -> None:
     category, function = CASES[name]

@@ -129,7 +129,7 @@ class TextVectors:
         return vectors.astype(np.float32)[code]
 
 
-def beside(blocks: Sequence[Matrix]) -> Matrix:
+def side_by_side(blocks: Sequence[Matrix]) -> Matrix:
     """Return matrices side by side: sparse if one of them is."""
     if any(sparse.issparse(block) for block in blocks):
         return sparse.hstack([sparse.csr_matrix(block) for block in blocks], format="csr")

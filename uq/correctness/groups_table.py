@@ -29,7 +29,7 @@ from uq.ood.ranking import auroc
 
 SENTENCES = {
     "level": "On average {mean} is promised and {rate} is right.",
-    "farthest": "Farthest from its rate: {name}, promised {mean}, right {rate}.",
+    "farthest": "Clearest miss: {name}, promised {mean}, right {rate}.",
     "one": "No ranking can be measured for {names}: all answers are alike.",
 }
 
@@ -150,7 +150,7 @@ class GroupsTable(Documented):
 
         said = [verdict("level", **shares(everyone))]
         if groups:
-            worst = max(groups, key=lambda row: abs(row.mean_proba - row.base_rate))
+            worst = max(groups, key=_surprise)
             said.append(verdict("farthest", name=worst.name, **shares(worst)))
         one = [row.name for row in groups if np.isnan(row.auroc)]
         if one:
@@ -185,6 +185,12 @@ class GroupsTable(Documented):
         """
         pandas = require("pandas", extra="pandas", purpose="GroupsTable.to_frame")
         return pandas.DataFrame([_plain(row) for row in self.rows])
+
+
+def _surprise(row: GroupRow) -> float:
+    """Return the gap of a group in standard errors of its share of right answers."""
+    spread = max(row.mean_proba * (1.0 - row.mean_proba), 1e-9) / row.n
+    return float(abs(row.mean_proba - row.base_rate) / np.sqrt(spread))
 
 
 def _plain(row: GroupRow) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import weight_parameter
 from calib._core.estimators.out_of_fold import Fold
@@ -18,8 +18,9 @@ from uq.correctness.features import MOST_NAMES, Features, one_hot
 from uq.correctness.recalibration import LogOddsMap, log_odds_of
 from uq.correctness.text_scores import TextScore
 
-#: Answers a leaf of the trees holds at least, and the share of all where that is more.
-LEAST_LEAF, LEAST_LEAF_SHARE = 20, 1 / 1000
+#: A leaf of the trees holds so many answers at least, and the answers of so many questions: those
+#: to one question are alike.
+LEAST_LEAF, LEAST_QUESTIONS = 20, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,8 @@ class Judge:
         Names of each categorical column.
     n_models : int
         Models told apart; 0 judges without the name of the model.
+    answers_per_question : float
+        Mean number.
     seed : int
         Of the trees.
     """
@@ -71,20 +74,27 @@ class Judge:
     classifier: Any
     n_names: Sequence[int]
     n_models: int
+    answers_per_question: float
     seed: int
     fitted: Any = None
+    empty: LabelArray | None = None
     calibration: LogOddsMap = field(default_factory=LogOddsMap)
 
     def fit(self, evidence: Evidence, correct: IntArray, weight: Float64Array) -> Judge:
         """Train the classifier."""
+        # equal weights are none, which saves the trees half of their time
+        share = weight if (weight != weight[0]).any() else None
         if self.classifier == "linear":
             return self
+        columns = self._columns(evidence)
+        self.empty = np.asarray(np.isnan(columns).all(axis=0))
+        columns = self._filled(columns)
         if self.classifier is None:
-            n_columns, n_coded = self._columns(evidence).shape[1], len(self._coded())
-            least = max(LEAST_LEAF, round(LEAST_LEAF_SHARE * len(correct)))
+            n_columns, n_coded = columns.shape[1], len(self._coded())
+            least = round(max(LEAST_LEAF, LEAST_QUESTIONS * self.answers_per_question))
             trees = HistGradientBoostingClassifier(
-                max_iter=200,
-                learning_rate=0.05,
+                max_iter=100,
+                learning_rate=0.1,
                 max_leaf_nodes=15,
                 min_samples_leaf=least,
                 l2_regularization=5.0,
@@ -92,17 +102,17 @@ class Judge:
                 categorical_features=list(range(n_columns - n_coded, n_columns)),
                 random_state=self.seed,
             )
-            self.fitted = trees.fit(self._columns(evidence), correct, sample_weight=weight)
+            self.fitted = trees.fit(columns, correct, sample_weight=share)
             return self
         fresh, name = clone(self.classifier), weight_parameter(self.classifier)
-        if name is None and (weight != weight[0]).any():
+        if name is None and share is not None:
             warn(
                 f"{type(fresh).__name__}.fit takes no sample_weight; the weights are used for the "
                 f"scores of texts and the calibrator only",
                 UserWarning,
             )
-        given = {} if name is None else {name: weight}
-        self.fitted = fresh.fit(self._columns(evidence), correct, **given)
+        given = {} if name is None or share is None else {name: share}
+        self.fitted = fresh.fit(columns, correct, **given)
         return self
 
     def log_odds(self, evidence: Evidence) -> Float64Array:
@@ -111,7 +121,9 @@ class Judge:
             if evidence.text is None:
                 raise AssertionError("a linear judge has a linear score")
             return evidence.text.named if self.n_models else evidence.text.common
-        return log_odds_of(np.asarray(self.fitted.predict_proba(self._columns(evidence)))[:, 1])
+        return log_odds_of(
+            np.asarray(self.fitted.predict_proba(self._filled(self._columns(evidence))))[:, 1]
+        )
 
     def proba(self, evidence: Evidence) -> Float64Array:
         """Return calibrated probabilities of being right."""
@@ -127,10 +139,14 @@ class Judge:
         """Return log-odds of judges that were trained without the row; nan in no held-out part."""
         out = np.full(len(evidence), np.nan)
         for train, test in folds:
-            other = Judge(self.classifier, self.n_names, self.n_models, self.seed)
+            other = replace(self, fitted=None, calibration=LogOddsMap())
             other.fit(evidence.take(train), correct[train], weight[train])
             out[test] = other.log_odds(evidence.take(test))
         return out
+
+    def _filled(self, columns: Float64Array) -> Float64Array:
+        """Return columns of which those that held nothing in the fit are 0."""
+        return columns if self.empty is None else np.where(self.empty, 0.0, columns)
 
     def _coded(self) -> list[int]:
         """Return the columns of names that trees read as numbers of names."""
@@ -154,4 +170,5 @@ class Judge:
             blocks += [column[:, None] for column in coded]
         else:
             blocks += [one_hot(codes, n_names).toarray() for codes, n_names in names]
-        return np.hstack(blocks).astype(np.float64)
+        columns = np.hstack(blocks).astype(np.float64)
+        return columns if columns.shape[1] else np.zeros((len(evidence), 1))

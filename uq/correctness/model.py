@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from calib import BaseCalibrator
 from calib._border.checks import (
     check_fraction,
     check_integer,
@@ -29,19 +31,21 @@ from calib._core.estimators.out_of_fold import (
     fold_of_rows,
     folds_of,
 )
-from calib.base import BaseCalibrator
 from uq.correctness.features import Embed, Features, FeatureTable, check_embed
 from uq.correctness.groups_table import GroupsTable, groups_table
 from uq.correctness.history import History
 from uq.correctness.judges import Evidence, Judge
 from uq.correctness.recalibration import (
     HOWS,
+    USUAL_SHIFT,
     How,
     LogOddsMap,
     calibrated,
     log_odds_of,
     new_calibrator,
+    ranked,
     shrunk_shift,
+    spread_of_shifts,
 )
 from uq.correctness.records import Fields, Records, names_of, read_columns, read_records
 from uq.correctness.text_scores import LinearScores
@@ -49,6 +53,8 @@ from uq.warnings import UnseenModelWarning
 
 #: Folds of the out-of-fold scores of texts.
 N_FOLDS = 5
+#: Parts of the models that those who judge new models are calibrated on.
+N_MODEL_FOLDS = 4
 #: Models that a warning lists.
 N_LISTED = 5
 
@@ -95,8 +101,8 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``"linear"``: one logistic regression over everything. An estimator with ``predict_proba``
         replaces the trees; it reads numbers with nan where missing, and names as indicators.
     calibrator : str, BaseCalibrator or None, default="auto"
-        Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator of the log-odds, fitted
-        to held-out questions; None for none.
+        Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator, fitted to
+        held-out questions; None for none.
     calibration_fraction : float in (0, 1), default=0.1
         Share of the answers that calibrate, in whole questions; unused with `cv`.
     cv : int, splitter, iterable or None, default=None
@@ -123,6 +129,9 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Their names.
     n_calibration_ : int
         Answers that the calibrator was fitted to.
+    shift_spread_ : float
+        Usual size of the shift of log-odds that a model needs which was left out; 1 where fewer
+        than four models show none.
 
     Raises
     ------
@@ -173,15 +182,21 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> import numpy as np
     >>> from uq import CorrectnessModel
     >>> rng = np.random.default_rng(0)
-    >>> hard = rng.random(400) < 0.5
+    >>> number, hard = np.arange(600), rng.random(600) < 0.5
     >>> records = {
-    ...     "question_id": np.arange(400),
-    ...     "question": np.where(hard, "prove the theorem", "add two numbers"),
-    ...     "answer": ["so it is"] * 400,
-    ...     "model": np.where(rng.random(400) < 0.5, "small", "large"),
+    ...     "question_id": number,
+    ...     "question": [f"prove {k}" if h else f"add {k}" for k, h in zip(number, hard)],
+    ...     "answer": ["so it is"] * 600,
+    ...     "model": rng.choice(["small", "large"], 600),
     ... }
-    >>> correct = (rng.random(400) < np.where(hard, 0.3, 0.9)).astype(int)
-    >>> judge = CorrectnessModel(group=None, random_state=0)
+    >>> correct = rng.random(600) < np.where(hard, 0.3, 0.9)
+    >>> judge = CorrectnessModel(calibrator="platt", random_state=0).fit(records, correct)
+    >>> new = {"question_id": [1, 2], "question": ["prove it", "add them"],
+    ...        "answer": ["so it is"] * 2, "model": ["small", "large"]}
+    >>> judge.predict(new)
+    array([0, 1])
+    >>> print(judge.score_samples(new).round(1))
+    [0.3 1. ]
     """
 
     classes_: LabelArray
@@ -190,6 +205,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_: int
     feature_names_in_: LabelArray
     n_calibration_: int
+    shift_spread_: float
 
     def __init__(
         self,
@@ -259,6 +275,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng = generator(self.random_state)
         self._seed = int(rng.integers(2**31 - 1))
         folds = self._split(checked, labels, rng, kept)
+        self.shift_spread_ = USUAL_SHIFT
         self._fields = fields
         if len(folds) == 1:
             ((train, held),) = folds
@@ -323,10 +340,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             In [0, 1].
         """
         check_is_fitted(self)
-        checked = read_records(records, self._fields, among=among)
-        self._note_unseen(checked)
-        proba = self._base_proba(checked)
-        return proba if self._recalibration is None else self._recalibration(log_odds_of(proba))
+        return self._judged(read_records(records, self._fields, among=among))
 
     def predict(self, records: Any, among: Any = None) -> LabelArray:
         """Return 1 for answers that are more likely right than wrong, else 0.
@@ -361,12 +375,16 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         records : table of any dataframe library, or mapping of str to columns
-            Answers of the model or data set in question, not those of the fit.
+            Answers of the model or data set in question, to questions that were not in the fit: on
+            those of the fit the probabilities look better than they are.
         correct : array-like of shape (n_answers,)
             1 for right answers, 0 for wrong ones.
         how : {"shift", "platt", "isotonic", "spline", "auto"}, default="shift"
-            ``"shift"`` adds one number to the log-odds, drawn to 0 as far as few labels leave it
-            open; the choice for fewer than about 300 answers. The others fit that calibrator.
+            ``"shift"`` adds one number to the log-odds; the choice for fewer than about 300
+            answers. A number that few labels leave open is drawn to 0: it is the most probable one
+            if the shifts that new models need have a Cauchy distribution of scale
+            ``shift_spread_``, whose long tails let large shifts pass. The others fit that
+            calibrator.
         sample_weight : array-like of shape (n_answers,), default=None
             Non-negative weights.
         among : table, mapping or None, default=None
@@ -401,13 +419,15 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_same_length(len(checked), len(labels), "records", "correct")
         log_odds = log_odds_of(self._base_proba(checked))
         if how == "shift":
-            added = LogOddsMap(shrunk_shift(log_odds, labels, weight))
+            added = LogOddsMap(shrunk_shift(log_odds, labels, weight, self.shift_spread_))
         else:
             added = calibrated(how, log_odds, labels, weight, "the part that recalibrates")
         new = copy.copy(self)
-        new._recalibration = added
-        new._met_models = self._met_models | set(checked.models or ())
-        new.unseen_models_ = list(self.unseen_models_)
+        new.__dict__.update(
+            _recalibration=added,
+            _met_models=self._met_models | set(checked.models or ()),
+            unseen_models_=list(self.unseen_models_),
+        )
         return new
 
     def explain_groups(
@@ -470,14 +490,13 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         columns = {
             name: names_of(values) for name, values in read_columns(records, list(by)).items()
         }
-        proba = self.score_samples(records, among)
-        check_same_length(len(proba), len(labels), "records", "correct")
-        units = read_records(records, fields).units
+        checked = read_records(records, fields, among=among)
+        check_same_length(len(checked), len(labels), "records", "correct")
         return groups_table(
             columns,
             labels,
-            proba,
-            units,
+            self._judged(checked),
+            checked.units,
             confidence_level=level,
             n_resamples=n_resamples,
             random_state=random_state,
@@ -627,7 +646,8 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             text = self._linear.out_of_fold(read, labels, weight, inner)
             self._linear.fit(read, labels, weight)
         evidence = Evidence(features, text, history)
-        self._known = Judge(self.classifier, n_names, n_models, self._seed)
+        crowd = len(labels) / len(np.unique(records.units))
+        self._known = Judge(self.classifier, n_names, n_models, crowd, self._seed)
         self._known.fit(evidence, labels, weight)
         if folds is not None:
             out = self._known.out_of_fold(evidence, labels, weight, folds)
@@ -635,26 +655,30 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self.calibrator, out, labels, weight, "the records"
             )
         self._nameless = (
-            self._known if not n_models else self._fit_nameless(evidence, labels, weight, n_names)
+            self._fit_nameless(evidence, labels, weight, records.units) if n_models else self._known
         )
 
     def _fit_nameless(
-        self, evidence: Evidence, labels: IntArray, weight: Float64Array, n_names: list[int]
+        self, evidence: Evidence, labels: IntArray, weight: Float64Array, units: IntArray
     ) -> Judge:
-        """Return the judge of models that are new, calibrated on models it was not trained on."""
-        judge = Judge(self.classifier, n_names, 0, self._seed)
+        """Return the judge of new models, calibrated on models and questions new to it."""
+        judge = replace(self._known, n_models=0, calibration=LogOddsMap())
         judge.fit(evidence, labels, weight)
         models = evidence.features.models
-        number = min(N_FOLDS, int(models.max()) + 1)
-        part = np.where(models >= 0, models % number, -1)
-        folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(number)]
-        folds = [pair for pair in folds if 0 < labels[pair[0]].sum() < len(pair[0])]
+        number = min(N_MODEL_FOLDS, int(models.max()) + 1)
+        by_model = np.where(models >= 0, models % number, -1)
+        by_question = np.unique(units, return_inverse=True)[1] % number
+        folds = []
+        for k in range(number):
+            train = np.flatnonzero((by_model != k) & (by_question != k))
+            held = np.flatnonzero((by_model == k) & (by_question == k))
+            if len(held) and 0 < labels[train].sum() < len(train):
+                folds.append((train, held))
         out = judge.out_of_fold(evidence, labels, weight, folds)
         there = np.isfinite(out)
-        if there.any():
-            judge.calibration = calibrated(
-                self.calibrator, out[there], labels[there], weight[there], "the records"
-            )
+        judge.calibration = ranked(self.calibrator, out[there], labels[there], weight[there])
+        log_odds = log_odds_of(judge.calibration(out[there]))
+        self.shift_spread_ = spread_of_shifts(log_odds, labels[there], weight[there], models[there])
         return judge
 
     def _with_history(self, features: Features, history: Float64Array | None) -> Features:
@@ -673,6 +697,12 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self._linear is not None:
             text = self._linear.scores(self._with_history(features, history))
         return Evidence(features, text, history)
+
+    def _judged(self, records: Records) -> Float64Array:
+        """Return the probability that each answer is right, and warn of new models."""
+        self._note_unseen(records)
+        proba = self._base_proba(records)
+        return proba if self._recalibration is None else self._recalibration(log_odds_of(proba))
 
     def _base_proba(self, records: Records) -> Float64Array:
         """Return the probabilities of the fit, before any recalibration."""

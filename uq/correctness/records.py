@@ -24,6 +24,8 @@ from uq.warnings import DuplicateQuestionsWarning, InvalidConfidenceWarning
 
 #: Columns that an error lists.
 N_LISTED = 12
+#: Different texts below which questions that share them are told apart by their names alone.
+FEWEST_TEXTS = 10
 
 
 @dataclass(frozen=True)
@@ -323,8 +325,9 @@ def _units(groups: IntArray, texts: tuple[list[str], ...], fields: Fields) -> In
     shown = len(texts) > 1 or bool((counts > 1).any())
     if not (alike and shown):
         return groups
-    repeated = len(counts) - len(np.unique(text_of_group))
-    if repeated == 0:
+    n_texts = len(np.unique(text_of_group))
+    repeated = len(counts) - n_texts
+    if repeated == 0 or (n_texts < FEWEST_TEXTS and repeated > n_texts):
         return groups
     warn(
         f"{repeated} of {len(counts)} questions have the text of another one, in "

@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.estimators.out_of_fold import Fold
-from uq.correctness.features import Features, Matrix, Scaled, beside, one_hot
+from uq.correctness.features import Features, Matrix, Scaled, one_hot, side_by_side
 
 #: Inverse strengths of the penalty to choose from, weak ones last: every fit starts from the last.
-COMMON_C = (0.03, 0.1, 0.3, 1.0)
-OWN_C = (0.1, 0.3, 1.0, 3.0)
+COMMON_C = (0.05, 0.1, 0.2, 0.5)
+OWN_C = (0.25, 0.5, 1.0)
 #: Answers, and answers of the rarer kind, from which on a model has a score of its own.
 FEWEST_ANSWERS, FEWEST_OF_A_KIND = 200, 20
 #: Of a regression: coefficients serve as scores, whose last digits decide nothing.
@@ -147,7 +147,7 @@ class LinearScores:
             blocks.append(one_hot(features.models, self.n_models))
         if not any(hasattr(block, "nnz") for block in features.vectors):
             blocks = [b.toarray() if hasattr(b, "nnz") else b for b in blocks]
-        return beside(blocks)
+        return side_by_side(blocks)
 
     def _with_history(
         self, features: Features, correct: IntArray, rows: IntArray
