@@ -51,10 +51,14 @@ from uq.selective.risk_coverage import (
 from uq.selective.selective_table import SelectiveRow, SelectiveTable, selective_table
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
+from uq.study.claims import StudyClaim
+from uq.study.feature_sets import SpearmanFilter
 from uq.study.models import load_study_stand_in, study_models
+from uq.study.numbers import StudyDifference
 from uq.study.results import StudyResult
 from uq.study.scores import Protocol
 from uq.study.study import leave_one_out_study
+from uq.study.tuning import study_grids
 from uq.warnings import (
     BiasedSplitPointWarning,
     ConformalWarning,
@@ -108,7 +112,10 @@ __all__ = [
     "SelectiveThreshold",
     "SideMeans",
     "SmallCalibrationSetWarning",
+    "SpearmanFilter",
     "SplitPointRegressor",
+    "StudyClaim",
+    "StudyDifference",
     "StudyResult",
     "UnmatchedBoxesWarning",
     "UnseenModelWarning",
@@ -144,6 +151,7 @@ __all__ = [
     "save_correctness_model",
     "select_negatives",
     "selective_table",
+    "study_grids",
     "study_models",
     "weighted_conformal_quantile",
 ]

@@ -22,6 +22,7 @@ BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 #: one is used. It has ``add_parser(commands, summary)``, which sets ``run``.
 FURTHER = {
     "correctness": ("uq.cli.correctness", "judge whether answers of language models are right"),
+    "study": ("uq.cli.study", "compare models and calibrators on one small table"),
 }
 
 _EXAMPLES = """\
@@ -31,6 +32,7 @@ examples:
   calib fit preds.csv --label y --logits 'z_*' --out cal.json
   calib apply cal.json new.csv --out calibrated.csv
   calib correctness fit answers.csv --questions questions.csv --out judge.skops
+  calib study patients.csv --label outcome --html study.html
   calib detect fit --truth minival.json --detections found.json --out cal.json
 """
 

@@ -21,7 +21,7 @@ from uq import (
     study_models,
 )
 from uq.selective.kept_rows import METRICS, kept_metrics
-from uq.study.results import draw_weights
+from uq.study.numbers import draw_weights
 from uq.study.scores import StudyTable, inner_folds_of, outer_splits, seeded
 
 

@@ -6,11 +6,14 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from calib._border.checks import check_option
 from calib._border.optional import is_installed
 from calib._border.typing import Float64Array, IntArray
 
+#: Packages whose projects have another name.
+PROJECTS = {"sklearn": "scikit-learn", "xgboost": "XGBoost"}
 #: Rows of the stand-in table.
 STAND_IN_ROWS = 101
 
@@ -49,7 +52,6 @@ def study_models(*, impute: bool = False) -> dict[str, Any]:
     from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
@@ -78,6 +80,14 @@ def study_models(*, impute: bool = False) -> dict[str, Any]:
         "gradient_boosting": make_pipeline(*first, boosting) if impute else boosting,
         "random_forest": make_pipeline(*first, forest) if impute else forest,
     }
+
+
+def software_of(model: Any) -> str:
+    """Return the class of the last step of a model, with the package and version it comes from."""
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    package = type(last).__module__.partition(".")[0]
+    version = getattr(import_module(package), "__version__", "")
+    return f"{type(last).__name__} of {PROJECTS.get(package, package)} {version}".strip()
 
 
 def load_study_stand_in() -> tuple[Float64Array, IntArray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,15 +17,16 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, Stra
 from sklearn.utils.parallel import Parallel, delayed
 
 from calib._border.files import atomic_write
-from calib._border.optional import require
-from calib._border.sklearn_compat import take_rows
+from calib._border.sklearn_compat import is_search, take_rows
 from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
 from calib._core.estimators.responses import choose_response, columns_by_class, positive_score
+from calib.progress import Progress
+from uq.study.forests import grow_forest, grows_alike
 
 Scheme: TypeAlias = Literal["pooled", "per_fold", "split"]
 #: Changes whenever the same input would give other scores.
 CACHE_VERSION = 1
-#: Pieces into which the outer loop of a cell is cut, for workers and the progress bar.
+#: Pieces into which the outer loop of a cell is cut, for workers.
 PIECES = 12
 
 
@@ -46,6 +47,10 @@ class Protocol:
         Repetitions with other seeds.
     random_state : int
         Seed of the first repetition; the next ones count up from it.
+    correlation_limit : float or None
+        Largest rank correlation of two features that a model reads; None reads all.
+    tuned : tuple of str
+        Models whose parameters are chosen inside every training part.
     """
 
     scheme: Scheme
@@ -53,6 +58,8 @@ class Protocol:
     outer_folds: int | None
     n_repeats: int
     random_state: int
+    correlation_limit: float | None = None
+    tuned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +163,16 @@ def seeded(estimator: Any, seed: int) -> Any:
     return fresh.set_params(**open_seeds)
 
 
-def check_model(name: str, estimator: Any, table: StudyTable, protocol: Protocol) -> str:
+def check_model(
+    name: str, estimator: Any, table: StudyTable, protocol: Protocol
+) -> tuple[str, bool]:
     """Train a model once, so that what is wrong with it or with X shows before the long run.
 
     Returns
     -------
     response : {"decision_function", "predict_proba"}
+    grown : bool
+        Whether `grow_forest` trains the same model, in less time.
 
     Raises
     ------
@@ -171,14 +182,23 @@ def check_model(name: str, estimator: Any, table: StudyTable, protocol: Protocol
     train = np.flatnonzero(outer_splits(table, protocol, 0) != 0)
     try:
         model = seeded(estimator, protocol.random_state)
-        model.fit(take_rows(table.X, train), table.codes[train])
-        return choose_response(model, take_rows(table.X, train), "auto")
+        inputs = take_rows(table.X, train)
+        model.fit(inputs, table.codes[train], **groups_of(model, table, train))
+        response = choose_response(model, inputs, "auto")
+        return response, grows_alike(clone(model), model, inputs, table.codes[train])
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"models[{name!r}] cannot be trained on this table: {error}\nModels must be "
             f"classifiers that take X as it is; put encoding, imputation and scaling into a "
             f"pipeline."
         ) from error
+
+
+def groups_of(model: Any, table: StudyTable, rows: IntArray) -> dict[str, Any]:
+    """Return what `fit` takes beside X and y: the groups, where folds of a search need them."""
+    if table.groups is None or not is_search(model):
+        return {}
+    return {"groups": table.groups[rows]}
 
 
 #: What a file of the cache holds.
@@ -198,6 +218,8 @@ class StudyRun:
     estimator : estimator
     response : str
         Method of the model that gives scores.
+    grown : bool
+        Whether the model is a forest that `grow_forest` trains.
     table : StudyTable
     protocol : Protocol
     repeat : int
@@ -207,6 +229,7 @@ class StudyRun:
     name: str
     estimator: Any
     response: str
+    grown: bool
     table: StudyTable
     protocol: Protocol
     repeat: int
@@ -232,7 +255,10 @@ class StudyRun:
 
     def _fitted(self, rows: IntArray) -> Any:
         model = seeded(self.estimator, self.seed)
-        return model.fit(take_rows(self.table.X, rows), self.table.codes[rows])
+        inputs, codes = take_rows(self.table.X, rows), self.table.codes[rows]
+        if self.grown:
+            return grow_forest(model, inputs, codes)
+        return model.fit(inputs, codes, **groups_of(model, self.table, rows))
 
     def _scores(self, model: Any, rows: IntArray) -> Float64Array:
         inputs = take_rows(self.table.X, rows)
@@ -285,14 +311,29 @@ class StudyRun:
         return f"{readable}-seed{self.seed}-{key}.npz"
 
 
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """A model of a study, and what it reads.
+
+    Attributes
+    ----------
+    make : callable
+        Returns the unfitted model, given ``seed=`` of the folds that choose its parameters.
+    table : StudyTable
+        With its features alone.
+    """
+
+    make: Callable[..., Any]
+    table: StudyTable
+
+
 def held_out_cells(
-    models: Mapping[str, Any],
-    table: StudyTable,
+    entrants: Mapping[str, Entrant],
     protocol: Protocol,
     *,
     n_jobs: int | None,
     cache: str | os.PathLike[str] | None,
-    progress: bool,
+    verbose: bool | None,
 ) -> Iterator[tuple[str, StudyCell]]:
     """Yield the scores of every model and repetition, read from the cache where they are known.
 
@@ -303,15 +344,27 @@ def held_out_cells(
         damaged.
     """
     runs = [
-        StudyRun(name, estimator, response, table, protocol, repeat)
-        for name, estimator in models.items()
-        for response in [check_model(name, estimator, table, protocol)]
+        StudyRun(
+            name,
+            entrant.make(seed=protocol.random_state + repeat),
+            *found,
+            entrant.table,
+            protocol,
+            repeat,
+        )
+        for name, entrant in entrants.items()
+        for found in [
+            check_model(name, entrant.make(seed=protocol.random_state), entrant.table, protocol)
+        ]
         for repeat in range(protocol.n_repeats)
     ]
     files: list[Path | None] = [None] * len(runs)
     if cache is not None:
-        data = _fingerprint((table.X, table.codes, table.groups))
-        files = [Path(cache) / run.file_name(data) for run in runs]
+        data = {
+            name: _fingerprint((one.table.X, one.table.codes, one.table.groups))
+            for name, one in entrants.items()
+        }
+        files = [Path(cache) / run.file_name(data[run.name]) for run in runs]
         Path(cache).mkdir(parents=True, exist_ok=True)
     pieces: list[list[IntArray]] = []
     for run, file in zip(runs, files, strict=True):
@@ -323,25 +376,17 @@ def held_out_cells(
         for run, run_pieces in zip(runs, pieces, strict=True)
         for piece in run_pieces
     )
-    bar = None
-    if progress:
-        tqdm = require("tqdm", extra="cli", purpose="progress=True")
-        bar = tqdm.tqdm(total=sum(map(len, pieces)), desc="study", unit="piece")
-    for run, file, run_pieces in zip(runs, files, pieces, strict=True):
-        if file is not None and not run_pieces:
-            yield run.name, _read(file)
-            continue
-        scores: list[SplitScores] = []
-        for _ in run_pieces:
-            scores += next(results)
-            if bar is not None:
-                bar.update()
-        cell = run.cell(scores)
-        if file is not None:
-            _write(file, cell)
-        yield run.name, cell
-    if bar is not None:
-        bar.close()
+    with Progress(len(runs), shown=verbose) as progress:
+        for run, file, run_pieces in zip(runs, files, pieces, strict=True):
+            progress.step(f"{run.name}, {run.repeat + 1} of {protocol.n_repeats}")
+            if file is not None and not run_pieces:
+                yield run.name, _read(file)
+                continue
+            scores = [split for _ in run_pieces for split in next(results)]
+            cell = run.cell(scores)
+            if file is not None:
+                _write(file, cell)
+            yield run.name, cell
 
 
 # ------------------------------------------------------------------------------------------- cache

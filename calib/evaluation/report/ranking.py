@@ -17,6 +17,9 @@ import numpy as np
 
 from calib._border.typing import Float64Array, LabelArray
 
+#: What `uq` ranks with, too.
+__all__ = ["Ranking", "rank"]
+
 #: Differences smaller than this share of the numbers compared are none.
 _NEGLIGIBLE = 1e-12
 

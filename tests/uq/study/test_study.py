@@ -244,16 +244,18 @@ def test_cache_is_read_back_and_invalidated(
 def test_workers_and_progress_change_nothing(
     small: tuple[np.ndarray, np.ndarray], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("tqdm")
     from joblib import parallel_config
 
     options = {**QUICK, "inner_folds": 3, "calibrators": ["raw", "conformal"]}
     one = leave_one_out_study({"lr": LR}, *small, **options)
     with parallel_config("threading", n_jobs=2):
-        two = leave_one_out_study({"lr": LR}, *small, progress=True, **options)
+        two = leave_one_out_study({"lr": LR}, *small, verbose=True, **options)
     for key, predictions in one.predictions.items():
         np.testing.assert_array_equal(predictions[0].y_prob, two.predictions[key][0].y_prob)
-    assert "study: 100%" in capfd.readouterr().err
+    assert "s] lr, 1 of 1" in capfd.readouterr().err  # a line where there is no terminal
+    for verbose in (None, False):
+        leave_one_out_study({"lr": LR}, *small, verbose=verbose, outer_folds=3, **options)
+        assert capfd.readouterr().err == ""
 
 
 # ------------------------------------------------------------------------- tables and their form
@@ -378,7 +380,26 @@ def test_the_pair_wins_nothing_it_does_not_report(study: StudyResult) -> None:
         ({"thresholds": [0.0, 0.9]}, "thresholds must be > 0"),
         ({"confidence_level": 1.0}, "confidence_level must lie"),
         ({"random_state": None}, "random_state must be an integer"),
-        ({"progress": 1}, "progress must be one of"),
+        ({"verbose": 1}, "verbose must be one of"),
+        ({"correlation_limit": 1.0}, "correlation_limit must lie"),
+        ({"feature_sets": ["a"]}, "feature_sets must be a mapping"),
+        ({"feature_sets": {}}, "feature_sets must be a mapping"),
+        ({"feature_sets": {1: [0]}}, "feature_sets must have texts as names"),
+        ({"feature_sets": {"a": "x"}}, r"feature_sets\['a'\] must be a list of columns"),
+        ({"feature_sets": {"a": []}}, r"feature_sets\['a'\] has no columns"),
+        ({"feature_sets": {"a": [0, 3]}}, r"feature_sets\['a'\] has column 3.*0 to 2"),
+        ({"feature_sets": {"a": ["x"]}}, r"feature_sets\['a'\] has 'x'.*have no names"),
+        ({"feature_sets": {"a": [0, 0]}}, r"feature_sets\['a'\] has a column twice: 0"),
+        ({"feature_sets": {"+ a": [0]}}, r"feature_sets\['\+ a'\] comes first"),
+        ({"tuning": True}, "tuning=True knows grids for the models of study_models alone"),
+        ({"tuning": 3}, "tuning must be True, False or a mapping"),
+        (
+            {"tuning": {"svm": {"C": [1]}}},
+            "tuning has 'svm', which is no model of this study: 'lr'",
+        ),
+        ({"tuning": {"lr": {}}}, r"tuning\['lr'\] must map parameters to lists"),
+        ({"tuning": {"lr": {"C": 1.0}}}, r"tuning\['lr'\] must map parameters to lists"),
+        ({"tuning": {"lr": {"D": [1.0]}}}, r"models\['lr'\] cannot be trained"),
     ],
 )
 def test_refusals(
