@@ -12,9 +12,6 @@ import numpy as np
 from calib._border.columns import INTEGER
 from calib._border.typing import FloatArray, LabelArray
 
-#: What commands of other packages use, too.
-__all__ = ["ColumnError", "shorten", "to_list", "to_numbers"]
-
 #: Columns named in an error text before it is cut.
 N_LISTED = 20
 #: Beginning of a code such as 007 that would lose its zeros as a number.

@@ -9,9 +9,6 @@ from typing import Any
 
 from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 
-#: What commands of other packages take, too.
-__all__ = ["OUTPUTS", "RESAMPLING"]
-
 _COLUMNS = """\
 Columns are named by shell-style globs or comma-separated lists. A glob takes
 columns in the order of the file, except where their names end with the labels

@@ -9,9 +9,6 @@ from contextlib import contextmanager
 
 from calib._border.optional import is_installed
 
-#: What commands of other packages use, too.
-__all__ = ["print_table", "say"]
-
 #: Widest column of a table that is never broken into lines.
 UNBROKEN = 32
 

@@ -22,9 +22,6 @@ from calib.cli.columns import DECIMAL_COMMA, to_list
 from calib.cli.contents import FORMATS, format_of
 from calib.cli.tables import FileTable
 
-#: What commands of other packages use, too.
-__all__ = ["report_outputs", "writable_format", "write_report", "write_table"]
-
 #: Further columns of a table by name.
 Added = Mapping[str, LabelArray]
 #: Rows that are turned into text at a time.

@@ -59,7 +59,7 @@ _HELP: dict[str, dict[str, Any]] = {
 }
 
 
-def add_parser(commands: Any, summary: str) -> None:
+def add_correctness(commands: Any, summary: str) -> None:
     """Add the command, and those below it, with their options.
 
     Parameters
@@ -87,7 +87,12 @@ def add_parser(commands: Any, summary: str) -> None:
         )
         for name, texts in _HELP.items()
     }
-    run = {"fit": fit, "apply": apply, "report": report, "recalibrate": recalibrate}
+    run = {
+        "fit": fit_log,
+        "apply": judge_table,
+        "report": report_on_answers,
+        "recalibrate": recalibrate_model,
+    }
     for name, command in parsers.items():
         command.set_defaults(run=run[name], command="correctness")
         add = command.add_argument
@@ -147,7 +152,7 @@ def _add_fit(add: Any) -> None:
 # ---------------------------------------------------------------------- commands
 
 
-def fit(args: argparse.Namespace) -> None:
+def fit_log(args: argparse.Namespace) -> None:
     """Fit a correctness model to a log, check it on held-out questions, and save it."""
     if not 0 <= args.check < 1:
         raise ValueError(f"--check must lie in [0, 1); got {args.check:g}")
@@ -198,7 +203,7 @@ def fit(args: argparse.Namespace) -> None:
     print(f"wrote {args.out}")
 
 
-def apply(args: argparse.Namespace) -> None:
+def judge_table(args: argparse.Namespace) -> None:
     """Add the probability of being right to a table of answers."""
     out = args.out or beside(args.file)
     writable_format(out)
@@ -214,7 +219,7 @@ def apply(args: argparse.Namespace) -> None:
     print(f"wrote {len(proba):,} rows to {out}, with {ADDED} (mean {proba.mean():.3f})")
 
 
-def report(args: argparse.Namespace) -> None:
+def report_on_answers(args: argparse.Namespace) -> None:
     """Measure the probabilities of a model on graded answers."""
     inputs = [args.model_file, args.file, args.questions]
     check_files(report_outputs(args), inputs)
@@ -247,7 +252,7 @@ def report(args: argparse.Namespace) -> None:
     write_report(result, args)
 
 
-def recalibrate(args: argparse.Namespace) -> None:
+def recalibrate_model(args: argparse.Namespace) -> None:
     """Fit the probabilities of a model to graded answers of a new model or topic."""
     inputs = [args.model_file, args.file, args.questions]
     check_files({"--out": (args.out, "correctness")}, inputs)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from calib import CALIBRATORS, __version__
+from calib import CALIBRATORS
 from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
+from calib._version import __version__
 from uq.correctness.model import CorrectnessModel
 
 #: What files say that they are, and the version of their layout.

@@ -20,9 +20,6 @@ from calib._border.validation import check_matrix
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 
-#: What pictures of other packages use, too.
-__all__ = ["inches", "label_axes", "make_room", "save_figure", "text_size"]
-
 ProbabilityScale: TypeAlias = Literal["linear", "logit"]
 SCALES = ("linear", "logit")
 #: How later displays find what earlier ones drew on the same axes.
