@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from calib.base import BaseCalibrator
     from calib.calibrators.auto.calibrator import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
+    from calib.calibrators.correctness_aware.calibrator import CorrectnessAwareCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from calib.classifier import CalibratedClassifier
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
+    from calib.views.scores import ViewScores
     from calib.warnings import (
         BoxFormatWarning,
         CalibrationWarning,
@@ -56,6 +58,7 @@ _MODULE_OF = {
     "CalibWarning": "calib.warnings",
     "CalibratedClassifier": "calib.classifier",
     "CalibrationWarning": "calib.warnings",
+    "CorrectnessAwareCalibrator": "calib.calibrators.correctness_aware.calibrator",
     "CorrespondenceWarning": "calib.warnings",
     "CostWarning": "calib.warnings",
     "DegenerateScoresWarning": "calib.warnings",
@@ -83,6 +86,7 @@ _MODULE_OF = {
     "VectorScalingCalibrator": "calib.calibrators.matrix",
     "VennAbersCalibrator": "calib.calibrators.venn_abers.calibrator",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
+    "ViewScores": "calib.views.scores",
     "all_calibrators": "calib.registry",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",
@@ -98,6 +102,7 @@ __all__ = [
     "CalibWarning",
     "CalibratedClassifier",
     "CalibrationWarning",
+    "CorrectnessAwareCalibrator",
     "CorrespondenceWarning",
     "CostWarning",
     "DegenerateScoresWarning",
@@ -125,6 +130,7 @@ __all__ = [
     "VectorScalingCalibrator",
     "VennAbersCalibrator",
     "VennAbersRegressor",
+    "ViewScores",
     "all_calibrators",
     "load",
     "make_calibrator",
@@ -133,6 +139,14 @@ __all__ = [
 # </generated>
 
 #: Sub-packages and public modules, reachable as attributes without an import of their own.
-_SUBPACKAGES = ("datasets", "detection", "distributed", "evaluation", "export", "warnings")
+_SUBPACKAGES = (
+    "datasets",
+    "detection",
+    "distributed",
+    "evaluation",
+    "export",
+    "views",
+    "warnings",
+)
 
 __getattr__, __dir__ = lazy_exports(__name__, _MODULE_OF, __all__, _SUBPACKAGES)

@@ -32,6 +32,7 @@ from calib._border.typing import (
     Array,
     ArrayLike,
     Float64Array,
+    IntArray,
     LabelArray,
     Namespace,
 )
@@ -206,13 +207,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         if rows is not None and weight is not None:
             y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
         n_scores = self.n_score_columns(array.shape[1])
-        validation.check_scores(
-            matrix if rows is None else array,
-            self.input,
-            "X",
-            n_scores,
-            kept=rows,
-            tolerance=validation.row_sum_tolerance(matrix),
+        self._check_columns(
+            matrix if rows is None else array, rows, validation.row_sum_tolerance(matrix)
         )
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
@@ -232,7 +228,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         else:
             target = labels_.encode_labels(y_array, settled, "y")
         if order is not None:
-            array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
+            array = take_columns(array, self._columns_in_order(order, array.shape[1]))
         return self.fit_rows(
             in_memory(Scores(array, self.input, self.traits.domain), target, weight), settled
         )
@@ -429,7 +425,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         array : array of shape (n_samples, n_features_in_)
             Columns in the order of ``classes_``.
         """
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
                 f"X has one dimension, but {type(self).__name__} was fitted on "
@@ -444,8 +441,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         if not sure:
             check_features(self, table if hasattr(table, "columns") else array, reset=False)
         if order is not None:
-            array = take_columns(array, np.append(order, np.arange(n_scores, array.shape[1])))
-        validation.check_scores(array, self.input, "X", n_scores)
+            array = take_columns(array, self._columns_in_order(order, array.shape[1]))
+        self._check_columns(array)
         return array
 
     def fit_scores(
@@ -500,6 +497,17 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         self.traits.check(self.fitted_map.arrays, self._sizes())
 
     # ------------------------------------------------------------------ shared machinery
+
+    def _check_columns(
+        self, array: Array, kept: IntArray | None = None, tolerance: float | None = None
+    ) -> None:
+        """Raise unless the columns of a matrix are what `input` declares; see `check_scores`."""
+        n_scores = self.n_score_columns(array.shape[1])
+        validation.check_scores(array, self.input, "X", n_scores, kept=kept, tolerance=tolerance)
+
+    def _columns_in_order(self, order: LabelArray, n_columns: int) -> LabelArray:
+        """Return the places of all columns, given those of the scores in the order of classes."""
+        return np.append(order, np.arange(len(order), n_columns))
 
     def _suspicion(
         self, scores: Scores, target: Float64Array, weight: Float64Array | None

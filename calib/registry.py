@@ -149,6 +149,11 @@ CALIBRATORS: dict[str, Entry] = {
         "one temperature bent by a guarded order-preserving map, fitted to windowed errors",
         "Huang et al. 2025, arXiv 2506.17968",
     ),
+    "correctness_aware": Entry(
+        "calib.calibrators.correctness_aware.calibrator:CorrectnessAwareCalibrator",
+        "one temperature per sample from views of it, fitted to correctness",
+        "Liu et al. 2024, arXiv 2404.13016",
+    ),
     "split_point": Entry(
         "calib.calibrators.split_point:SplitPointCalibrator",
         "temperature, then a guarded correction learnt from residuals; reads features",

@@ -112,7 +112,7 @@ TAG = re.compile(
 #: What tests and examples import from; all other modules may move.
 FACADES = {
     "calib", "calib.cli", "calib.datasets", "calib.detection", "calib.distributed",
-    "calib.evaluation", "calib.export", "calib.warnings", "uq", "uq.warnings",
+    "calib.evaluation", "calib.export", "calib.views", "calib.warnings", "uq", "uq.warnings",
 }  # fmt: skip
 #: Lines that import other modules, in the tests of private parts together.
 MOST_PRIVATE_IMPORTS = 60

@@ -217,6 +217,17 @@ def nothing_kept() -> None:
 
 
 @case(uq.RiskNotControlledWarning)
+def no_early_stop() -> None:
+    uq.control_stopping_risk(np.arange(200.0).reshape(100, 2), np.zeros((100, 2)))
+
+
+@case(uq.SharedRowsWarning)
+def the_same_sample_twice() -> None:
+    rows = np.arange(40.0).reshape(20, 2)
+    uq.distribution_shift_test(rows, rows, random_state=0)
+
+
+@case(uq.RiskNotControlledWarning)
 def no_valid_threshold() -> None:
     X, y = table(60)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)

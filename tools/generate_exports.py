@@ -28,6 +28,7 @@ OTHERS = {
     "CalibratedClassifier": "calib.classifier",
     "ExternalCalibrator": "calib.calibrators.external",
     "all_calibrators": "calib.registry",
+    "ViewScores": "calib.views.scores",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",

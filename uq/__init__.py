@@ -19,6 +19,13 @@ from uq.conformal.quantiles import (
 from uq.conformal.regressor import ConformalRegressor
 from uq.correctness.groups_table import GroupRow, GroupsTable
 from uq.correctness.model import CorrectnessModel
+from uq.correctness.probe import HiddenStateProbe
+from uq.correctness.shift_test import (
+    DistributionShift,
+    SeparatingFeature,
+    distribution_shift_test,
+)
+from uq.correctness.stopping import StoppingThreshold, control_stopping_risk
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
@@ -72,6 +79,7 @@ from uq.warnings import (
     NothingKeptWarning,
     PooledCategoryWarning,
     RiskNotControlledWarning,
+    SharedRowsWarning,
     SmallCalibrationSetWarning,
     UnmatchedBoxesWarning,
     UnseenModelWarning,
@@ -87,6 +95,7 @@ __all__ = [
     "ConformalWarning",
     "CorrectnessModel",
     "CrossingQuantilesWarning",
+    "DistributionShift",
     "DuplicateQuestionsWarning",
     "EffectiveSampleSizeWarning",
     "EmptyIntervalWarning",
@@ -94,6 +103,7 @@ __all__ = [
     "ForcedPrediction",
     "GroupRow",
     "GroupsTable",
+    "HiddenStateProbe",
     "InSampleResidualsWarning",
     "InvalidConfidenceWarning",
     "KNearestDetector",
@@ -110,10 +120,13 @@ __all__ = [
     "SelectiveRow",
     "SelectiveTable",
     "SelectiveThreshold",
+    "SeparatingFeature",
+    "SharedRowsWarning",
     "SideMeans",
     "SmallCalibrationSetWarning",
     "SpearmanFilter",
     "SplitPointRegressor",
+    "StoppingThreshold",
     "StudyClaim",
     "StudyDifference",
     "StudyResult",
@@ -128,6 +141,8 @@ __all__ = [
     "conformal_p_values",
     "conformal_quantile",
     "control_selective_risk",
+    "control_stopping_risk",
+    "distribution_shift_test",
     "effective_sample_size",
     "energy_score",
     "excess_area_under_risk_coverage",

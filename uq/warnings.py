@@ -63,3 +63,7 @@ class DuplicateQuestionsWarning(CalibWarning):
 
 class UnseenModelWarning(CalibWarning):
     """Records name models that were not there at fit."""
+
+
+class SharedRowsWarning(CalibWarning):
+    """Rows are in both of two samples that are compared."""

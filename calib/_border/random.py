@@ -44,3 +44,13 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 def fixed(seed: int) -> np.random.Generator:
     """Return the generator of a number, for draws that are the same in every process."""
     return np.random.default_rng(seed)
+
+
+def scrambled(
+    x: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
+    """Mix the bits of integers (the finaliser of splitmix64): as good as random, without a seed."""
+    x = x * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

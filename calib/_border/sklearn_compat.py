@@ -36,7 +36,18 @@ def is_search(estimator: object) -> bool:
 
 
 def check_features(estimator: object, x: ArrayLike, *, reset: bool) -> None:
-    """Set (at fit) or compare (later) ``n_features_in_`` and ``feature_names_in_``."""
+    """Set (at fit) or compare (later) ``n_features_in_`` and ``feature_names_in_``.
+
+    A plain array of the right width is compared without asking every library of tables whether it
+    is one of theirs, which takes longer than most maps of one row.
+    """
+    if (
+        type(x) is np.ndarray
+        and not reset
+        and x.shape[1] == getattr(estimator, "n_features_in_", 0)
+    ):
+        if not hasattr(estimator, "feature_names_in_"):
+            return
     validate_data(estimator, x, reset=reset, skip_check_array=True)
 
 

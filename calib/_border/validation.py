@@ -274,6 +274,8 @@ def check_scores(
     if scores.shape[1] < array.shape[1]:
         check_finite(array[:, scores.shape[1] :], name, kept, first_column=scores.shape[1])
     if source == "proba":
+        if isinstance(scores, np.ndarray) and plainly_probabilities(scores):
+            return
         masked = "input='logits' takes minus infinity, the logit of an excluded class"
         check_finite(scores, name, kept, logits=masked)
         hint = "but input='proba'; pass input='logits' if these are logits"

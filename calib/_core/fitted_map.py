@@ -280,7 +280,8 @@ class FittedMap:
             if xp is not np or unit != 1.0 or hidden.any():
                 columns = links.in_units(columns, unit, xp)
         out = self.evaluate(columns, source, xp, fitted)
-        if hidden is not None and (xp is not np or hidden.any()):
+        if hidden is not None and out.ndim > 1 and (xp is not np or hidden.any()):
+            hidden = hidden[:, : out.shape[1]]  # what stands behind the scores has no probability
             if out.ndim == 3:  # intervals
                 out = xp.where(xp.expand_dims(hidden, axis=2), xp.zeros_like(out), out)
             else:

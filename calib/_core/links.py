@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR
-from calib._border.typing import Array, Domain, InputKind, Namespace
+from calib._border.typing import Array, Domain, Float64Array, InputKind, IntArray, Namespace
 
 #: What stands for the logarithm of 0 in calculations: below every logit, and no difference of it
 #: overflows.
@@ -195,25 +195,37 @@ def renormalise(scores: Array, fallback: Array, xp: Namespace) -> Array:
 
 
 def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
-    """Interpolate linearly between ascending knots, constant beyond both ends.
+    """Interpolate every column linearly between ascending knots, constant beyond both ends.
 
     Parameters
     ----------
-    x : array of shape (n,)
-    knots, values : array of shape (n_knots,)
+    x : array of shape (n, n_columns)
+    knots, values : array of shape (n_columns, n_knots)
         A repeated last knot is padding and changes nothing.
     """
-    last = knots.shape[0] - 1
+    last = knots.shape[1] - 1
     if last == 0:
-        return xp.zeros_like(x) + values[0]
-    x = 1.0 * x  # contiguous: torch warns about searching a strided column
-    right = xp.clip(xp.searchsorted(knots, x, side="right"), 1, last)
-    left = right - 1
-    x0, y0 = xp.take(knots, left, axis=0), xp.take(values, left, axis=0)
-    width = xp.take(knots, right, axis=0) - x0
+        return xp.zeros_like(x) + values[:, 0]
+    if _searched_together(x, xp):
+        flat, first = knots.ravel(), np.arange(x.shape[1]) * (last + 1)
+        right = _search(x, last + 1, first, lambda at, key: flat.take(at) <= key)
+        right = np.clip(right, 1, last) + first
+        return _along(x, (flat, values.ravel()), right, np)
+    columns = []
+    for k in range(x.shape[1]):
+        column = 1.0 * x[:, k]  # contiguous: torch warns about searching a strided column
+        right = xp.clip(xp.searchsorted(knots[k, :], column, side="right"), 1, last)
+        columns.append(_along(column, (knots[k, :], values[k, :]), right, xp))
+    return xp.stack(columns, axis=1)
+
+
+def _along(x: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Array:
+    """Interpolate between the knot at a place and the one before."""
+    (x0, y0), (x1, y1) = ([xp.take(t, at, axis=0) for t in table] for at in (right - 1, right))
+    width = x1 - x0
     flat = width <= 0
     share = (x - x0) / xp.where(flat, xp.ones_like(width), width)
-    return y0 + xp.clip(share, 0.0, 1.0) * (xp.take(values, right, axis=0) - y0)
+    return y0 + xp.clip(share, 0.0, 1.0) * (y1 - y0)
 
 
 def signed_odds(p: Array, q: Array, xp: Namespace) -> Array:
@@ -237,55 +249,86 @@ def complements(proba: Array, xp: Namespace) -> Array:
     return xp.where(is_top, rest, 1 - proba)
 
 
-def interpolate_pairs(pair: tuple[Array, Array], table: Sequence[Array], xp: Namespace) -> Array:
+def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Namespace) -> Array:
     """Interpolate linearly in p, as `interpolate`, at probabilities known with complements.
 
     Parameters
     ----------
-    pair : (array, array) of shape (n,)
+    pair : (array, array) of shape (n, n_columns)
         p and 1 - p.
-    table : knots, complements and values, array of shape (n_knots,) each
+    tables : knots, complements and values, array of shape (n_columns, n_knots) each
         Ascending in p; a repeated last knot is padding and changes nothing.
     """
     p, q = pair
-    knots, complements, values = table
-    last = knots.shape[0] - 1
+    last = tables[0].shape[1] - 1
     if last == 0:
-        return xp.zeros_like(p) + values[0]
+        return xp.zeros_like(p) + tables[2][:, 0]
     key = 1.0 * signed_odds(p, q, xp)
-    right = xp.searchsorted(signed_odds(knots, complements, xp), key, side="right")
-    right = xp.clip(right, 1, last)
-    left = right - 1
-    p0, q0 = xp.take(knots, left, axis=0), xp.take(complements, left, axis=0)
-    p1, q1 = xp.take(knots, right, axis=0), xp.take(complements, right, axis=0)
+    if _searched_together(p, xp):
+        knots, complements, values = (table.ravel() for table in tables)
+        first = np.arange(p.shape[1]) * (last + 1)
+        right = _search(
+            key,
+            last + 1,
+            first,
+            lambda at, key: signed_odds(knots.take(at), complements.take(at), np) <= key,
+        )
+        right = np.clip(right, 1, last) + first
+        return _between(p, q, (knots, complements, values), right, np)
+    columns = []
+    for k in range(p.shape[1]):
+        table = [whole[k, :] for whole in tables]
+        column = 1.0 * key[:, k]  # contiguous
+        right = xp.searchsorted(signed_odds(table[0], table[1], xp), column, side="right")
+        columns.append(_between(p[:, k], q[:, k], table, xp.clip(right, 1, last), xp))
+    return xp.stack(columns, axis=1)
+
+
+def _between(p: Array, q: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Array:
+    """Interpolate between a place of knots, complements and values and the one before."""
+    (p0, q0, y0), (p1, q1, y1) = (
+        [xp.take(t, at, axis=0) for t in table] for at in (right - 1, right)
+    )
     above = p0 >= q0  # distances of the numbers that are known better
     width = xp.where(above, q0 - q1, p1 - p0)
     flat = width <= 0
     share = xp.where(above, q0 - q, p - p0) / xp.where(flat, xp.ones_like(width), width)
-    y0 = xp.take(values, left, axis=0)
-    return y0 + xp.clip(share, 0.0, 1.0) * (xp.take(values, right, axis=0) - y0)
+    return y0 + xp.clip(share, 0.0, 1.0) * (y1 - y0)
 
 
-#: Knots, values and side of one step function.
+#: Knots, values and side of one step function a column.
 StepTable: TypeAlias = tuple[Array, Array, Literal["left", "right"]]
-#: Points from which NumPy sorts them and looks the knots up among them instead.
+#: Rows from which NumPy sorts a column and looks the knots up among its values instead.
 SORT_FROM = 1024
+#: Rows a column below which all columns are searched together: a loop over them would cost more.
+TOGETHER_BELOW = 64
 
 
 def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
-    """Evaluate step functions at the same points.
+    """Evaluate step functions of every column at the same points.
 
     Parameters
     ----------
-    x : array of shape (n,)
+    x : array of shape (n, n_columns)
     tables : sequence of (knots, values, side)
-        Ascending knots of shape (n_knots,), values of shape (n_knots + 1,). With side ``"left"`` a
-        step counts beyond its knot, with ``"right"`` at the knot already.
+        Ascending knots of shape (n_columns, n_knots), values of shape (n_columns, n_knots + 1).
+        With side ``"left"`` a step counts beyond its knot, with ``"right"`` at the knot already.
 
     Returns
     -------
-    values : list of array of shape (n,)
+    values : list of array of shape (n, n_columns)
     """
+    if _searched_together(x, xp):
+        return [_steps_together(x, table) for table in tables]
+    columns = [
+        _steps(x[:, k], [(knots[k, :], values[k, :], side) for knots, values, side in tables], xp)
+        for k in range(x.shape[1])
+    ]
+    return [xp.stack(list(found), axis=1) for found in zip(*columns, strict=True)]
+
+
+def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
+    """Evaluate step functions of one column."""
     if xp is np and len(x) >= SORT_FROM:
         order = np.argsort(x)
         ordered = x[order]
@@ -301,6 +344,50 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
         xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)
         for knots, values, side in tables
     ]
+
+
+def _steps_together(x: Float64Array, table: StepTable) -> Float64Array:
+    """Evaluate one step function of every column."""
+    knots, values, side = table
+    flat, n_knots = knots.ravel(), knots.shape[1]
+    column = np.arange(x.shape[1])
+    compare = np.less if side == "left" else np.less_equal
+    place = _search(x, n_knots, column * n_knots, lambda at, key: compare(flat.take(at), key))
+    found: Float64Array = values.ravel().take(place + column * (n_knots + 1))
+    return found
+
+
+def _searched_together(x: Array, xp: Namespace) -> bool:
+    return xp is np and 1 < x.shape[1] and len(x) < TOGETHER_BELOW
+
+
+def _search(
+    x: Float64Array,
+    n_knots: int,
+    first: IntArray,
+    reached: Callable[[IntArray, Float64Array], Array],
+) -> IntArray:
+    """Return how many knots of its column each value reaches, by one search in all columns.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, n_columns)
+    n_knots : int
+        Ascending knots of a column.
+    first : ndarray of shape (n_columns,)
+        Place of the first knot of each column.
+    reached : callable
+        From places of knots and values, both (n, n_columns), to whether the value reaches it.
+    """
+    place = np.empty(x.shape, dtype=np.intp)
+    place[:] = first - 1
+    last = place + n_knots
+    step = (1 << n_knots.bit_length()) >> 1
+    while step:
+        probe = np.minimum(place + step, last)
+        np.copyto(place, probe, where=reached(probe, x))
+        step >>= 1
+    return place - (first - 1)
 
 
 def through_log_odds(

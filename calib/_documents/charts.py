@@ -9,6 +9,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._documents.document import Circle, Drawing, Line, Mark, Polygon, Polyline, Text
+from calib._documents.panels import signed
 
 #: Left and upper margin and side of the square, and width of a drawing, in user units.
 LEFT, TOP, SIDE, WIDTH = 44.0, 10.0, 250.0, 310.0
@@ -67,13 +68,13 @@ class LineChart:
         for tick, (_, y) in zip(self.y_ticks, self.points(*corner), strict=True):
             marks += [
                 Line(x_of(0), y, x_of(1), y, "grid", 0.8),
-                Text(LEFT - 5, y + 4, f"{tick:.3g}", "end"),
+                Text(LEFT - 5, y + 4, signed(f"{tick:.3g}"), "end"),
             ]
         corner = self.x_ticks, np.full_like(self.x_ticks, self.y_ticks[0])
         for tick, (x, _) in zip(self.x_ticks, self.points(*corner), strict=True):
             marks += [
                 Line(x, y_of(0), x, y_of(1), "grid", 0.8),
-                Text(x, TOP + SIDE + 14, f"{tick:.3g}"),
+                Text(x, TOP + SIDE + 14, signed(f"{tick:.3g}")),
             ]
         *_, (places, _) = self.lines.values()
         low, high = (self.points(places, end) for end in self.band)
@@ -91,7 +92,7 @@ class LineChart:
             ]
             known = np.flatnonzero(np.isfinite(heights))
             if known.size:
-                ends = (f"{heights[k]:.3f} at {at[k]:g}" for k in known[[0, -1]])
+                ends = (signed(f"{heights[k]:.3f} at {at[k]:g}") for k in known[[0, -1]])
                 sentences.append(f"{name}: {' to '.join(ends)}.")
         marks += [
             Text(x_of(0.5), TOP + SIDE + 32, horizontal),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 _MOST_DECIMALS = 4
 #: Decimals that numbers in such units keep at most.
 _DECIMALS_OF_UNITS = 2
+#: A value that is larger in such units keeps its decimals instead.
+_LARGEST_IN_UNITS = 1e5
 #: From here on, and below its inverse, numbers are printed with an exponent.
 _LARGE = 1e9
 #: Leading digits up to which two digits are shown of an error or of an end.
@@ -91,7 +93,11 @@ def _of_size(size: float) -> int:
 
 
 def digits_of(
-    half_widths: Iterable[float], *, error: bool = False, percent: bool = False
+    half_widths: Iterable[float],
+    *,
+    error: bool = False,
+    percent: bool = False,
+    largest: float = 0.0,
 ) -> Digits:
     """Return how a measure is printed whose intervals have these half widths.
 
@@ -103,6 +109,8 @@ def digits_of(
         Whether values are errors, which show fewer digits than scores.
     percent : bool, default=False
         Whether numbers are shares that are shown in per cent.
+    largest : float, default=0
+        Size of the largest value; a power of ten in the heading that makes it long is left out.
     """
     widths = sorted(width for width in half_widths if 0 < width < math.inf)
     size = widths[len(widths) // 2] if widths else 0.0
@@ -118,5 +126,6 @@ def digits_of(
         power = 3
         while max(decimals(10.0**power)) > _DECIMALS_OF_UNITS:
             power += 3
-        factor, scale = 10.0**power, f"x 1e-{power}"
+        if largest * 10.0**power < _LARGEST_IN_UNITS:
+            factor, scale = 10.0**power, f"x 1e-{power}"
     return Digits(*decimals(factor), factor, unit, scale)

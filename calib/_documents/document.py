@@ -131,7 +131,8 @@ class Cell:
     aside : str
         Fainter, beside the number; below the name in the first cell of a row.
     mark : str
-        Behind the number, such as ``*``.
+        Behind the number, such as ``*``; behind the name what it stands for, such as ``(before)``,
+        which is kept where a name is shortened.
     ink : str
         "recommended" in the first cell of a row marks the row.
     interval, chance : str
@@ -141,6 +142,8 @@ class Cell:
         Pictures of the number, below each other.
     short : str
         What a terminal says instead of `text`, such as a title with its unit.
+    briefs : sequence of str
+        What a terminal says instead of `aside` where room is scarce, from long to short.
     """
 
     text: str
@@ -151,6 +154,7 @@ class Cell:
     chance: str = ""
     glyphs: Sequence[Glyph] = ()
     short: str = ""
+    briefs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,8 @@ class Table:
 
     A table of `kind` "comparison" is the answer's: things in rows, measures in columns, every cell
     a number with its interval and what chance shows. `narrow` says, only where the columns that are
-    not essential are hidden, where to find them.
+    not essential are hidden, where to find them. `words` is the title of what stands below the
+    names, where a terminal shows it in a column of its own.
     """
 
     columns: Sequence[Column]
@@ -195,6 +200,7 @@ class Table:
     note: str = ""
     kind: Literal["plain", "comparison"] = "plain"
     narrow: str = ""
+    words: str = ""
 
     @property
     def n_rows(self) -> int:

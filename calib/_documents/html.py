@@ -19,9 +19,15 @@ from calib._documents.document import Document, Glyph, Table
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 #: Left and right end of a glyph's scale, on a sheet that is 72 wide.
 _GLYPH = (4.0, 68.0)
+#: Share of the scale that stands for a band beyond its end.
+_STUB = 0.05
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc"
 #: Words that are written from right to left, with the signs between them and digits behind them.
 _LEFTWARD = re.compile(f"[{_RIGHT_TO_LEFT}](?:[^A-Za-z,;:()]*[{_RIGHT_TO_LEFT}])?[0-9_]*")
+#: A star that a sentence speaks of.
+_STAR = re.compile(r"(?:(?<=^)|(?<=[ (]))(\*)(?=[ ).,])")
+#: Seams of words that are too long for the lines of a phone.
+_BREAK = re.compile(r"(?<=[\w.\-/]{12}[_/.])(?=\w{4})")
 #: Columns of a comparison that a phone can show in fixed widths.
 _FEW = 3
 #: Columns from which a table is dense.
@@ -63,6 +69,8 @@ def _environment() -> Any:
         ranged=_ranged,
         isolated=_isolated,
         pieces=_pieces,
+        stars=_stars,
+        breaks=_breaks,
         form=_form,
         placed=_placed,
         short=_short,
@@ -101,6 +109,16 @@ def _isolated(text: str) -> str:
         return text
     start, end = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
     return _LEFTWARD.sub(lambda words: f"{start}{words[0]}{end}", text)
+
+
+def _stars(text: str) -> list[str]:
+    """Return the parts of a text, stars that stand alone or in brackets apart."""
+    return [part for part in _STAR.split(text) if part]
+
+
+def _breaks(text: str) -> list[str]:
+    """Return the parts of a text between which a line may end inside long words."""
+    return [part for part in _BREAK.split(text) if part]
 
 
 def _pieces(name: str) -> list[str]:
@@ -196,6 +214,9 @@ class _GlyphForm:
     ----------
     band, line : tuple of float or None
         Their ends, cut at those of the scale.
+    band_edge : int
+        -1 or 1 if the whole band lies beyond that end of the scale, where a stub is left of it,
+        otherwise 0.
     dot : float or None
         Place of the value on the scale.
     edge : int
@@ -207,6 +228,7 @@ class _GlyphForm:
     """
 
     band: tuple[float, float] | None
+    band_edge: int
     line: tuple[float, float] | None
     dot: float | None
     edge: int
@@ -219,8 +241,10 @@ def _placed(glyph: Glyph) -> _GlyphForm:
     known = not math.isnan(glyph.dot)
     edge = (glyph.dot > 1) - (glyph.dot < 0)
     names = {"dot": True, "beyond": glyph.beyond, "hollow": glyph.hollow}
+    off = 0 if glyph.band is None else (glyph.band[0] > 1) - (glyph.band[1] < 0)
     return _GlyphForm(
-        _cut(glyph.band),
+        _cut(glyph.band, _STUB),
+        off,
         _cut(glyph.line),
         _across(glyph.dot) if known and not edge else None,
         edge,
@@ -229,15 +253,20 @@ def _placed(glyph: Glyph) -> _GlyphForm:
     )
 
 
-def _cut(ends: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return the part of a range that lies on the scale; an end without a number is open."""
+def _cut(ends: tuple[float, float] | None, stub: float | None = None) -> tuple[float, float] | None:
+    """Return the part of a range that lies on the scale; an end without a number is open.
+
+    Of a range beyond the scale, as much as `stub` is left at the edge if it is given.
+    """
     if ends is None:
         return None
     low, high = (
         edge if math.isnan(end) else end for end, edge in zip(ends, (0.0, 1.0), strict=True)
     )
     if high < 0 or low > 1:
-        return None
+        if stub is None:
+            return None
+        low, high = (0.0, stub) if high < 0 else (1 - stub, 1.0)
     left, right = _across(max(low, 0.0)), _across(min(high, 1.0))
     return left, max(right, left + 1)
 

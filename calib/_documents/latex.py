@@ -79,8 +79,12 @@ def _comparison(table: Table) -> str:
     rows = [row for group in table.groups for row in group.rows]
     units = [common_unit([row[place] for row in rows]) for place in range(len(table.columns))]
     titles = [_heading(column, unit) for column, unit in zip(table.columns, units, strict=True)]
-    shown = [_ended([_escaped(row[0].text), *map(_measured, row[1:], units[1:])]) for row in rows]
+    shown = [_ended([_name(row[0]), *map(_measured, row[1:], units[1:])]) for row in rows]
     return _tabular(table, _ended(titles), [shown], _signs(table, rows))
+
+
+def _name(cell: Cell) -> str:
+    return _escaped(f"{cell.text} {cell.mark}".rstrip())
 
 
 def _heading(column: Column, unit: str) -> str:
@@ -96,7 +100,7 @@ def _measured(cell: Cell, unit: str) -> str:
     number = f"$-${number[1:]}" if re.match(r"-[\d.]", number) else number
     number = f"{_INKS[cell.ink]}{{{number}}}" if cell.ink in _INKS else number
     dagger = r"$^{\dag}$" if cell.mark.strip() else ""
-    ends = _escaped(cell.interval.replace(" to ", ", "))
+    ends = re.sub(r"(?<![\w.])-(?=[\d.])", "$-$", _escaped(cell.interval.replace(" to ", ", ")))
     interval = rf" {{\scriptsize [{ends}]}}" if ends else ""
     return f"{number}{dagger}{interval}"
 

@@ -30,6 +30,8 @@ STRETCHES = 250
 _PROBABILITY_TICKS = (
     1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999, 0.99999,
 )  # fmt: skip
+#: Ticks of an even scale: five rather than six, seven rather than four.
+N_TICKS = 5.5
 #: Least distance between the labels of ticks.
 _APART = 27.0
 
@@ -60,9 +62,12 @@ class Scale:
                 if all(abs(place - float(self.placed(at)) * length) >= _APART for at in ticks):
                     ticks.append(tick)
             return sorted(ticks)
-        rough = (self.high - self.low) / 5
-        power = 10.0 ** np.floor(np.log10(rough))
-        step = float(power * next(part for part in (1, 2, 2.5, 5, 10) if part * power >= rough))
+        power = 10.0 ** np.floor(np.log10((self.high - self.low) / N_TICKS))
+        choices = [self._even(float(part * power)) for part in (10, 5, 2.5, 2, 1)]
+        return min(choices, key=lambda ticks: abs(len(ticks) - N_TICKS) + 0.1 * (len(ticks) < 5))
+
+    def _even(self, step: float) -> list[float]:
+        """Return the multiples of a step between the ends."""
         first = np.ceil(self.low / step - 1e-9)
         count = int(np.floor(self.high / step + 1e-9) - first) + 1
         return [float(number) for number in (first + np.arange(count)) * step]
@@ -70,7 +75,13 @@ class Scale:
 
 def tick_text(value: float) -> str:
     """Return the number at a tick, without rounding noise."""
-    return f"{0.0 if abs(value) < 1e-12 else value:.10g}"
+    text = f"{0.0 if abs(value) < 1e-12 else value:.10g}"
+    return signed(text.replace("e-0", "e-"))
+
+
+def signed(number: str) -> str:
+    """Write the sign of a printed number as a minus, not as a hyphen."""
+    return number.replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass
@@ -142,6 +153,13 @@ class Panel:
     def point(self, x: float, y: float, shape: Shape, alarm: bool) -> None:
         """Add a point of a shape, in the colour of alarm if it is outside."""
         self.marks += sign(float(self.across(x)), float(self.up(y)), shape, alarm)
+
+    def note(self, upper: str = "", lower: str = "") -> None:
+        """Add words at the upper edge, on the left, and at the lower one, on the right."""
+        if upper:
+            self.marks.append(Text(LEFT + 6, TOP + 16, upper, "start", "muted"))
+        if lower:
+            self.marks.append(Text(WIDTH - RIGHT - 6, HEIGHT - BOTTOM - 10, lower, "end", "muted"))
 
     def drawing(self, title: str, description: str) -> Drawing:
         """Return the panel with words for those who do not see it."""

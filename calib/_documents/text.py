@@ -1,33 +1,33 @@
 """Documents for a terminal: the answer, tables of plain characters, and what folds hide if asked.
 
-Lines are at most `WIDTH` columns; only names may hold other signs than those of ASCII, and these
-are counted by the columns that they fill.
+Lines are at most `WIDTH` columns, fewer in a narrower terminal; only names may hold other signs
+than those of ASCII, and these are counted by the columns that they fill.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from calib._documents import document as doc
 
-#: Columns of a terminal.
+#: Columns of a line, in wide terminals and in files.
 WIDTH = 80
-#: Columns that a name of a comparison fills at most.
-NAME = 16
+#: Columns that a line has in the narrowest terminals.
+NARROWEST = 60
+#: Share of a line that a name of a comparison fills at most.
+_NAME_SHARE = 0.2
+#: Columns that a name has at least beside its mark.
+_SHORT_NAME = 5
+#: Columns of a name beyond which it stands above its numbers, where a table is too wide.
+_LONG_NAME = 12
 #: Rows of a comparison that are shown with all their ranges, each in lines of its own.
 MOST_ROWS = 4
-#: Title of the words about the rows of a comparison.
-_WORDS = "miscalibrated"
-#: What those words are where they stand under that title.
-_BRIEF_WORDS = {
-    "no miscalibration seen": "none seen",
-    "single classes off": "single classes",
-    "overconfident": "over",
-    "underconfident": "under",
-}
 _TIE = "\N{NO-BREAK SPACE}%"
 
 
@@ -113,6 +113,12 @@ def _figures(figures: doc.Figures) -> list[str]:
 # ------------------------------------------------------------------------------------------- width
 
 
+def line_width() -> int:
+    """Return how many columns a line may fill: `WIDTH`, or what a narrower terminal has."""
+    terminal = shutil.get_terminal_size((WIDTH, 24)).columns
+    return min(WIDTH, max(NARROWEST, terminal))
+
+
 def columns_of(text: str) -> int:
     """Return how many columns of a terminal a text fills."""
     return len(text) if text.isascii() else sum(map(_columns_of_sign, text))
@@ -126,10 +132,10 @@ def _columns_of_sign(sign: str) -> int:
 
 def wrap(text: str, first: str = "", rest: str = "  ") -> str:
     """Return a sentence in lines that begin so; a number and its per cent sign stay together."""
-    lines, line, begun = [], first, False
+    lines, line, begun, width = [], first, False, line_width()
     for word in text.replace(" %", _TIE).split(" "):
-        for part in _parts(_clean(word), WIDTH - max(len(first), len(rest))):
-            if begun and columns_of(f"{line} {part}") > WIDTH:
+        for part in _parts(_clean(word), width - max(len(first), len(rest))):
+            if begun and columns_of(f"{line} {part}") > width:
                 lines.append(line)
                 line, begun = rest, False
             line, begun = f"{line} {part}" if begun else f"{line}{part}", True
@@ -182,11 +188,30 @@ def _table(table: doc.Table, everything: bool) -> list[str]:
             lines = fitting if gap == 2 else lines
             if _fits(fitting):
                 return _grouped(table, fitting)
+        below = _aligned(_nameless(table), shown, 1, everything, asides)
+        if _fits(below):  # names are too long for their column
+            return _grouped(table, below, named=True)
     return _grouped(table, lines)
 
 
-def _grouped(table: doc.Table, aligned: list[str]) -> list[str]:
-    """Return the lines of a table with the titles of its groups between them."""
+def _nameless(table: doc.Table) -> doc.Table:
+    """Return a table without the long names of its rows."""
+    groups = [
+        replace(
+            group,
+            rows=[[doc.Cell("") if _is_long(row) else row[0], *row[1:]] for row in group.rows],
+        )
+        for group in table.groups
+    ]
+    return replace(table, groups=groups)
+
+
+def _is_long(row: Sequence[doc.Cell]) -> bool:
+    return columns_of(_named(row[0])) > _LONG_NAME
+
+
+def _grouped(table: doc.Table, aligned: list[str], *, named: bool = False) -> list[str]:
+    """Return the lines of a table with the titles of its groups, and names if asked, between."""
     n_titles = len(aligned) - table.n_rows
     lines = [_clean(table.title)] if table.title else []
     lines += [wrap(table.note)] if table.note else []
@@ -194,7 +219,9 @@ def _grouped(table: doc.Table, aligned: list[str]) -> list[str]:
     rows = iter(aligned[n_titles:])
     for group in table.groups:
         lines += [wrap(group.title)] if group.title else []
-        lines += [next(rows) for _ in group.rows]
+        for row in group.rows:
+            lines += [wrap(_named(row[0]), "  ", "  ")] if named and _is_long(row) else []
+            lines.append(next(rows))
     return lines
 
 
@@ -242,7 +269,7 @@ def _title(column: doc.Column) -> str:
 
 
 def _named(cell: doc.Cell) -> str:
-    return _clean(cell.short or cell.text)
+    return _clean(f"{cell.short or cell.text} {cell.mark}".rstrip())
 
 
 def _numbers(
@@ -283,19 +310,25 @@ def _comparison(table: doc.Table) -> list[str]:
         place: _measure(table.columns[place], [row[place] for row in rows], parts, few)
         for place in every
     }
-    words = [] if few else [_brief(row[0].aside) for row in rows]
     fitting = [
         lines
         for places in ([every, some] if few else [some])
         for gap in (2, 1)
         if _fits(lines := _beside_names(names, columns, places, gap))
     ]
-    if fitting:
-        worded = (_with_words(lines, words) for lines in fitting)
-        lines = next((lines for lines in worded if lines), fitting[0])
-        return _divided(table, lines, len(parts))
-    blocks_below = _pieces(names, columns, some)
-    return [line for lines in blocks_below for line in _divided(table, lines, len(parts))]
+    words = [] if few else [[text for text in _words(row[0]) if text] for row in rows]
+    if any(words) and (worded := _with_words(fitting, table.words, words)):
+        return _divided(table, worded[0], _rows(worded, 1))
+    pieces = fitting[:1] or _pieces(names, columns, some)
+    shown: list[str] = []
+    for number, lines in enumerate(pieces):
+        blocks_of_rows = _rows(lines, len(parts))
+        if any(words) and not number:  # no room beside the numbers
+            blocks_of_rows = [
+                [*block, *_below(texts)] for block, texts in zip(blocks_of_rows, words, strict=True)
+            ]
+        shown += _divided(table, lines[0], blocks_of_rows)
+    return shown
 
 
 def _ranges_below(rows: Sequence[Sequence[doc.Cell]]) -> list[str]:
@@ -304,26 +337,50 @@ def _ranges_below(rows: Sequence[Sequence[doc.Cell]]) -> list[str]:
     return ["", *(part for part in ranges if any(getattr(c, part) for row in rows for c in row))]
 
 
+def _rows(lines: Sequence[str], n_lines: int) -> list[list[str]]:
+    """Return the lines of every row, without those of the title."""
+    return [list(lines[at : at + n_lines]) for at in range(1, len(lines), n_lines)]
+
+
 def _marked_names(rows: Sequence[Sequence[doc.Cell]], parts: Sequence[str]) -> list[str]:
     """Return the first column: names, the recommended one with its sign, and titles of ranges."""
     lines = [""]
-    for row, name in zip(rows, _cut_names([_named(row[0]) for row in rows]), strict=True):
+    for row, name in zip(rows, _cut_names([row[0] for row in rows]), strict=True):
         sign = ">" if row[0].ink == "recommended" else " "
         lines += [f"    {part}" if part else f"{sign} {name}" for part in parts]
     return lines
 
 
-def _cut_names(names: Sequence[str]) -> list[str]:
-    """Return names that fit: cut at their end, or inside where their starts are the same."""
-    cut = [_cut(name, NAME, ".") for name in names]
-    if len(set(cut)) == len(set(names)):
-        return cut
-    inside = []
-    for name in names:
-        end = _start(name[::-1], NAME // 2)[::-1]
-        short = columns_of(name) <= NAME
-        inside.append(name if short else f"{_start(name, NAME - NAME // 2 - 1)}.{end}")
-    return inside
+def _cut_names(cells: Sequence[doc.Cell]) -> list[str]:
+    """Return names with their marks that fit and differ: the mark stays, the name is shortened."""
+    room = int(_NAME_SHARE * line_width())
+    marks = [f" {_clean(cell.mark)}" if cell.mark else "" for cell in cells]
+    names = [_clean(cell.short or cell.text) for cell in cells]
+    rooms = [max(room - columns_of(mark), _SHORT_NAME) for mark in marks]
+    long = [name for name in names if columns_of(name) > room]
+    columns = zip(*long, strict=False)  # as far as all names go
+    n_equal = sum(1 for _ in takewhile(lambda signs: len(set(signs)) == 1, columns))
+    forms: Sequence[Callable[[str, int, int], str]] = (
+        lambda name, own, place: _cut(name, own, "."),
+        lambda name, own, place: _cut_inside(name, name, own),
+        lambda name, own, place: _cut_inside(name, _cut(name[n_equal:], own // 2, "."), own),
+        lambda name, own, place: _cut_inside(name, f"#{place + 1}", own),
+    )
+    least = min(rooms)
+    for form in forms:
+        told = {form(name, least, place) for place, name in enumerate(names)}
+        if len(told) == len(set(names)):
+            break
+    return [
+        f"{name if columns_of(name) <= own else form(name, own, place)}{mark}"
+        for place, (name, own, mark) in enumerate(zip(names, rooms, marks, strict=True))
+    ]
+
+
+def _cut_inside(name: str, rest: str, room: int) -> str:
+    """Return the start of a name and the end of what tells it from others."""
+    end = _start(rest[::-1], room // 2)[::-1]
+    return f"{_start(name, room - columns_of(end) - 1)}.{end}"
 
 
 def _cut(text: str, room: int, sign: str) -> str:
@@ -383,25 +440,49 @@ def _beside_names(
     return _lines_of([names, *(columns[place] for place in places)], gap)
 
 
-def _with_words(lines: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Return the lines with words behind them; nothing if there is no room for their title."""
-    room = WIDTH - max(map(columns_of, lines)) - 1
-    if not any(words) or room < len(_WORDS):
-        return []
-    texts = [_WORDS, *(_cut(text, room, "...") for text in words)]
-    return _lines_of([lines, texts], 2 if _fits(_lines_of([lines, texts], 2)) else 1)
+def _words(name: doc.Cell) -> list[str]:
+    """Return what is said of a row, from long to short."""
+    return [_clean(text) for text in (name.aside, *name.briefs)]
+
+
+def _with_words(
+    forms: Sequence[Sequence[str]], title: str, words: Sequence[Sequence[str]]
+) -> list[str] | None:
+    """Return the lines with words behind them, none of them cut; None if there is no room.
+
+    Of several forms of the lines the one is taken that shortens the fewest words.
+    """
+    best, fewest = None, len(words) + 1
+    for lines in forms:
+        for gap in (2, 1):
+            room = line_width() - max(map(columns_of, lines)) - gap
+            texts = [_longest(versions, room) for versions in words]
+            n_shortened = sum(
+                text not in versions[:2] for text, versions in zip(texts, words, strict=True)
+            )
+            if columns_of(title) <= room and None not in texts and n_shortened < fewest:
+                best, fewest = (lines, texts, gap), n_shortened
+    if best is None:
+        return None
+    lines, texts, gap = best
+    return _lines_of([lines, [title, *(text or "" for text in texts)]], gap)
+
+
+def _longest(versions: Sequence[str], room: int) -> str | None:
+    """Return the first of some words, from long to short, that fits."""
+    return next((text for text in versions if columns_of(text) <= room), None if versions else "")
+
+
+def _below(versions: Sequence[str]) -> list[str]:
+    """Return words in a line below a name, or in more of them."""
+    text = _longest(versions, line_width() - 4)
+    text = versions[-1] if text is None else text
+    return wrap(text, "    ", "    ").split("\n") if text else []
 
 
 def _fits(lines: Sequence[str]) -> bool:
     """Return whether no line is wider than a terminal."""
-    return max(map(columns_of, lines)) <= WIDTH
-
-
-def _brief(words: str) -> str:
-    """Return words as they stand under the title that says what they speak of."""
-    for whole, part in _BRIEF_WORDS.items():
-        words = re.sub(rf"\b{whole}\b", part, words)
-    return _clean(words)
+    return max(map(columns_of, lines)) <= line_width()
 
 
 def _pieces(
@@ -419,17 +500,14 @@ def _pieces(
     return [_beside_names(names, columns, piece, 1) for piece in pieces]
 
 
-def _divided(table: doc.Table, lines: Sequence[str], n_lines: int) -> list[str]:
+def _divided(table: doc.Table, header: str, rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a comparison with a rule before every group but the first."""
-    header, *below = lines
-    shown = [header]
+    shown, below, width = [header], iter(rows), line_width()
     for number, group in enumerate(table.groups):
         if number and group.title:
             title = _clean(group.title)
             lowered = title[:1].lower() + title[1:] if title[1:2].islower() else title
-            start = f"-- {_cut(lowered, WIDTH - 6, '...')} "
-            shown.append(start + "-" * (WIDTH - columns_of(start)))
-        n_below = n_lines * len(group.rows)
-        shown += below[:n_below]
-        below = below[n_below:]
+            start = f"-- {_cut(lowered, width - 6, '...')} "
+            shown.append(start + "-" * (width - columns_of(start)))
+        shown += [line for _ in group.rows for line in next(below)]
     return shown

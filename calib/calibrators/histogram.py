@@ -216,15 +216,12 @@ class HistogramCalibrator(BaseCalibrator):
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         edges, values = fitted["edges_"], fitted["values_"]
-        mapped = []
-        for k in range(edges.shape[0]):
-            p = scores[:, 1 if scores.shape[1] == 2 else k]
-            table: links.StepTable = (edges[k, 1:-1], values[k, :], "right")
-            mapped += links.step_functions(p, [table], xp)
+        table: links.StepTable = (edges[:, 1:-1], values, "right")
+        (mapped,) = links.step_functions(scores[:, -edges.shape[0] :], [table], xp)
         if scores.shape[1] == 2:
-            proba = xp.stack([1 - mapped[0], mapped[0]], axis=1)
+            proba = xp.concat([1 - mapped, mapped], axis=1)
         else:
-            proba = links.renormalise(xp.stack(mapped, axis=1), scores, xp)
+            proba = links.renormalise(mapped, scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
 
 

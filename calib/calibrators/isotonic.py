@@ -146,19 +146,11 @@ class IsotonicCalibrator(BaseCalibrator):
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         tables = fitted["knots_"], fitted["complements_"], fitted["values_"]
         if scores.shape[1] == 2:
-            q = links.interpolate_pairs(
-                (scores[:, 1], scores[:, 0]), [table[0, :] for table in tables], xp
-            )
-            proba = xp.stack([1 - q, q], axis=1)
+            q = links.interpolate_pairs((scores[:, 1:], scores[:, :1]), tables, xp)
+            proba = xp.concat([1 - q, q], axis=1)
         else:
-            rest = links.complements(scores, xp)
-            mapped = [
-                links.interpolate_pairs(
-                    (scores[:, k], rest[:, k]), [table[k, :] for table in tables], xp
-                )
-                for k in range(scores.shape[1])
-            ]
-            proba = links.renormalise(xp.stack(mapped, axis=1), scores, xp)
+            mapped = links.interpolate_pairs((scores, links.complements(scores, xp)), tables, xp)
+            proba = links.renormalise(mapped, scores, xp)
         return links.smooth(proba, fitted["smoothing_"])
 
 

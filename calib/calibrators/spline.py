@@ -186,11 +186,11 @@ class SplineCalibrator(BaseCalibrator):
 def _curves(s: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
     """Evaluate one curve a column; linear beyond the outer knots."""
     knots, values, slopes = fitted["knots_"], fitted["values_"], fitted["end_slopes_"]
-    inside = [links.interpolate(s[:, k], knots[k, :], values[k, :], xp) for k in range(s.shape[1])]
+    inside = links.interpolate(s, knots, values, xp)
     zero = xp.zeros_like(s)
     below = xp.minimum(s - knots[:, 0], zero) * slopes[:, 0]
     above = xp.maximum(s - knots[:, -1], zero) * slopes[:, 1]
-    return xp.stack(inside, axis=1) + below + above
+    return inside + below + above
 
 
 def _check_prior_weight(value: object) -> float:

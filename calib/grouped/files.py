@@ -100,6 +100,9 @@ def unfitted_map(name: Any, parameters: Any) -> BaseCalibrator:
     known = parameter_names(method)
     if not isinstance(parameters, dict) or not set(parameters) <= set(known):
         raise ValueError(f"{method.__name__} takes the parameters {known}, not {parameters!r:.80}")
+    parameters = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()
+    }
     if not all(is_plain(value) for value in parameters.values()):
         raise ValueError("parameters must be plain numbers or strings")
     return method(**parameters)
@@ -149,6 +152,8 @@ def is_plain(value: object) -> bool:
     """Return whether JSON gives a value back as it is."""
     if isinstance(value, float):
         return math.isfinite(value)
+    if isinstance(value, tuple):
+        return all(map(is_plain, value))
     return value is None or isinstance(value, (bool, int, str))
 
 

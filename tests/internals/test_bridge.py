@@ -114,6 +114,21 @@ def test_compiled_and_plain_are_bitwise_equal(kind: str, monkeypatch: pytest.Mon
     assert bridge._compiled
 
 
+def test_the_kernel_is_compiled_once_a_process_has_met_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Work is added up over fits: a first small fit does not wait for a compiler."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr(bridge, "_compiled", [])
+    monkeypatch.setattr(bridge, "_met", [0])
+    monkeypatch.setattr(bridge, "COMPILE_FROM", 3500)
+    mass, total = np.ones(999), np.tile([0.0, 1.0, 0.0], 333)
+    bridge.venn_abers_tables(mass, total)  # two kernels of 1,000 points
+    assert not bridge._compiled
+    bridge.venn_abers_tables(mass, total)
+    assert bridge._compiled
+
+
 def test_linear_time_in_plain_python() -> None:
     """The kernel against an in-test quadratic reference: by ratio, at one size."""
     rng = np.random.default_rng(0)

@@ -63,6 +63,27 @@ def test_small_numbers_have_a_power_of_ten_in_the_heading() -> None:
     assert form.digits_of([0.002], percent=True).range(0.912, 0.934) == "91.20 to 93.40"
 
 
+def test_large_values_of_narrow_intervals_are_not_blown_up() -> None:
+    digits = form.digits_of([3e-9], largest=0.693147180559)
+    assert (digits.scale, digits.value(0.693147180559)) == ("", "0.6931471806")
+    assert form.digits_of([3e-9], largest=2e-8).scale == "x 1e-9"
+
+
+@given(
+    st.floats(-1e3, 1e3) | st.sampled_from([-1e-5, 1e-5, -1e-12, 1e-12, 0.0, -0.0]),
+    st.floats(1e-12, 10),
+    st.booleans(),
+    st.booleans(),
+)
+def test_only_zero_is_printed_as_zero(
+    number: float, half_width: float, error: bool, percent: bool
+) -> None:
+    digits = form.digits_of([half_width], error=error, percent=percent, largest=abs(number))
+    for text in (digits.value(number), digits.end(number), digits.change(number)):
+        assert (not text.strip("+-0.,")) == (number == 0)
+        assert number != 0 or text == "0"
+
+
 @given(st.floats(1e-12, 10), st.booleans())
 def test_a_half_width_shows_at_least_a_digit(size: float, error: bool) -> None:
     digits = form.digits_of([size], error=error)

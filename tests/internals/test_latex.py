@@ -45,6 +45,9 @@ def test_minus_is_a_minus() -> None:
         [Column("a"), Column("b")], [Group([[Cell("-1"), Cell("-0.5")]])], kind="comparison"
     )
     assert r"-1 & $-$0.5 \\" in lines_of(table)
+    cells = [Cell("a-1"), Cell("0", interval="-0.5 to 1e-3")]
+    table = Table([Column("a"), Column("b")], [Group([cells])], kind="comparison")
+    assert r"a-1 & 0 {\scriptsize [$-$0.5, 1e-3]} \\" in lines_of(table)
 
 
 @settings(max_examples=200, deadline=None)

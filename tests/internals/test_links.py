@@ -51,10 +51,44 @@ def test_interpolate_matches_numpy() -> None:
     x = np.r_[rng.uniform(-0.5, 1.5, 300), knots]
     padded_knots, padded_values = np.pad(knots, (0, 5), "edge"), np.pad(values, (0, 5), "edge")
     for xp in namespaces():
-        got = links.interpolate(*(xp.asarray(a) for a in (x, padded_knots, padded_values)), xp)  # type: ignore[attr-defined]
-        np.testing.assert_allclose(got, np.interp(x, knots, values), atol=1e-12)
-    one = links.interpolate(x, knots[:1], values[:1], np)
+        arrays = (x[:, None], padded_knots[None], padded_values[None])
+        got = links.interpolate(*(xp.asarray(a) for a in arrays), xp)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(got[:, 0], np.interp(x, knots, values), atol=1e-12)
+    one = links.interpolate(x[:, None], knots[None, :1], values[None, :1], np)
     np.testing.assert_allclose(one, values[0])
+
+
+@pytest.mark.parametrize("n_knots", [1, 2, 3, 7, 8, 9, 40])
+def test_columns_searched_together_are_those_searched_alone(
+    n_knots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows of many columns: the same bits, with ties, padding and values beyond the ends."""
+    rng = np.random.default_rng(n_knots)
+    knots = np.sort(rng.integers(0, 20, (6, n_knots)) / 20.0, axis=1)
+    knots[::2, n_knots // 2 :] = knots[::2, n_knots // 2 : n_knots // 2 + 1]
+    values = np.sort(rng.random((6, n_knots + 1)), axis=1)
+    x = rng.integers(-2, 23, (30, 6)) / 20.0
+    p = np.clip(x, 0.0, 1.0)
+
+    def evaluated() -> list[np.ndarray]:
+        steps = [(knots, values, side) for side in ("left", "right")]
+        inside = [knots, 1.0 - knots, values[:, 1:]]
+        return [
+            *links.step_functions(x, steps, np),  # type: ignore[arg-type]
+            links.interpolate(x, knots, values[:, 1:], np),
+            links.interpolate_pairs((p, 1.0 - p), inside, np),
+        ]
+
+    together = evaluated()
+    monkeypatch.setattr(links, "TOGETHER_BELOW", 0)
+    for a, b in zip(together, evaluated(), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_no_knots_are_one_step() -> None:
+    table = (np.empty((3, 0)), np.arange(3.0)[:, None], "right")
+    (got,) = links.step_functions(np.zeros((2, 3)), [table], np)  # type: ignore[list-item]
+    np.testing.assert_array_equal(got, [[0.0, 1.0, 2.0]] * 2)
 
 
 def test_smooth_and_renormalise() -> None:
@@ -71,20 +105,16 @@ def test_sorted_and_single_searches_agree(side: str) -> None:
     knots = np.pad(np.unique(knots), (0, 4), mode="edge")
     values = np.sort(rng.random(len(knots) + 1))
     values[-5:] = values[-5]
-    x = np.r_[rng.random(5000), knots, -1.0, 2.0]
-    (batch,) = links.step_functions(x, [(knots, values, side)], np)  # type: ignore[list-item]
-    single = np.array(
-        [
-            links.step_functions(x[i : i + 1], [(knots, values, side)], np)[0][0]
-            for i in range(len(x))
-        ]  # type: ignore[list-item]
-    )
+    x = np.r_[rng.random(5000), knots, -1.0, 2.0][:, None]
+    tables = [(knots[None], values[None], side)]
+    (batch,) = links.step_functions(x, tables, np)  # type: ignore[arg-type]
+    single = [links.step_functions(row[None], tables, np)[0][0] for row in x]  # type: ignore[arg-type]
     np.testing.assert_array_equal(batch, single)
     torch = pytest.importorskip("torch")
     import array_api_compat.torch as xp
 
-    tables = [(torch.tensor(knots), torch.tensor(values), side)]
-    (tensor,) = links.step_functions(torch.tensor(x), tables, xp)  # type: ignore[arg-type]
+    tensors = [(torch.tensor(knots)[None], torch.tensor(values)[None], side)]
+    (tensor,) = links.step_functions(torch.tensor(x), tensors, xp)  # type: ignore[arg-type]
     np.testing.assert_array_equal(tensor.numpy(), batch)
 
 

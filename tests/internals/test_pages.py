@@ -90,7 +90,7 @@ def test_tables_name_their_rows_and_columns() -> None:
     [
         (doc.Glyph(0.5, (0.25, 0.75), (0.0, 1.0)), ["rect", "reach", "circle"]),
         (doc.Glyph(0.5, beyond=True), ["dot beyond"]),
-        (doc.Glyph(1.5, (0.9, 2.0), (1.1, 2.0)), ["reach", "dot"]),
+        (doc.Glyph(1.5, (0.9, 2.0), (1.1, 2.0)), ["rect", "reach", "reach", "dot"]),
         (doc.Glyph(-0.5, beyond=True, hollow=True), ["dot beyond hollow"]),
         (doc.Glyph(float("nan"), (0.5, float("nan"))), ["reach"]),
     ],
@@ -103,6 +103,25 @@ def test_glyph(glyph: doc.Glyph, parts: list[str]) -> None:
     (svg,) = parsed(doc.Document("T", "h", [table])).iter("svg")
     names = [part.attrib.get("class", part.tag) if part.tag == "path" else part.tag for part in svg]
     assert names == parts
+
+
+@pytest.mark.parametrize(("band", "left"), [((1.1, 2.0), 60), ((-2.0, -0.1), 4)])
+def test_a_band_beyond_the_scale_leaves_a_stub_and_a_mark(
+    band: tuple[float, float], left: float
+) -> None:
+    table = doc.Table(
+        [doc.Column("a"), doc.Column("b")],
+        [doc.Group([[doc.Cell("x"), doc.Cell("1", glyphs=[doc.Glyph(0.5, band=band)])]])],
+    )
+    (svg,) = parsed(doc.Document("T", "h", [table])).iter("svg")
+    stub, mark, _ = svg
+    start, width = float(stub.attrib["x"]), float(stub.attrib["width"])
+    assert left <= start < start + width <= left + 8
+    assert 1 <= width < 5
+    tip = [float(number) for number in re.findall(r"-?[\d.]+", mark.attrib["d"])]
+    assert abs(tip[0] - 36) == 32
+    assert tip[2] == (3 if tip[0] > 36 else -3)
+    assert 0 <= tip[0] + tip[2] <= 72
     numbers = [float(found) for part in svg for found in re.findall(r"[\d.]+", part.get("d", ""))]
     assert all(0 <= number <= 72 for number in numbers)
 
@@ -250,3 +269,30 @@ def test_nothing_is_loaded_and_no_script_runs(pages: dict[str, Path]) -> None:
     for path in pages.values():
         page = path.read_text(encoding="utf-8")
         assert not re.search(r"<script|<link|\bsrc=|url\(|@import|\son\w+=", page)
+
+
+def test_a_star_in_a_sentence_has_its_colour() -> None:
+    text = "* and diamond: outside. A star (*) too, not a*b or 2 ** 3."
+    blocks = [doc.Paragraph(text, "soft"), doc.Notes([text]), doc.Definitions([("sign", text)])]
+    root = parsed(doc.Document("T", "h", blocks))
+    for element in (*root.findall("p[@class='soft']"), root.find(".//div/p"), root.find(".//dd")):
+        assert words(element) == text
+        assert [star.text for star in element.iter("span")] == ["*", "*"]
+        assert {star.attrib["class"] for star in element.iter("span")} == {"mark"}
+
+
+def test_what_a_name_stands_for_is_not_part_of_it() -> None:
+    cells = [doc.Cell("raw", "words", mark="(before)"), doc.Cell("1")]
+    table = doc.Table([doc.Column("a"), doc.Column("b")], [doc.Group([cells])], kind="comparison")
+    page = html.fragment(doc.Document("T", "h", [table]))
+    assert "<bdi>raw</bdi> (before)" in page
+
+
+def test_long_words_may_end_a_line_at_their_seams() -> None:
+    name = "resnet_50_trained_on_everything/with_mixup"
+    verdict = doc.Verdict("use", f"Use {name}: it removes 50 % of a_b.")
+    page = html.fragment(doc.Document("T", "h", [doc.Fold(name, [])], verdict, [verdict]))
+    broken = "resnet_50_trained_<wbr/>on_<wbr/>everything/<wbr/>with_<wbr/>mixup"
+    assert page.count(broken) == 3
+    assert "50\N{NO-BREAK SPACE}% of a_b." in page
+    assert words(parsed(doc.Document("T", "h", [], verdict)).find("h1")) == verdict.text

@@ -9,7 +9,7 @@ from calib.evaluation import (
     binned_calibration_table,
     calibration_report,
 )
-from calib.evaluation.report.diagnosis import deviating_ranges
+from calib.evaluation.report.diagnosis import Diagnosis, Range, deviating_ranges, probability_text
 from tests.support.internals.documents import panels
 from tests.support.reports import MEASURES, simulate, two_models
 
@@ -83,3 +83,58 @@ def test_thinning_keeps_the_extremes() -> None:
     assert walk[shown].min() == walk.min()
     assert shown[0] == 0
     assert shown[-1] == len(walk) - 1
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, "0"), (1.0, "1"), (0.5, "0.5"), (0.9333, "0.93"), (0.9995, "0.9995"), (1e-5, "0.00001"),
+     (0.99, "0.99"), (0.997, "0.997")],
+)  # fmt: skip
+def test_probabilities_near_their_ends_keep_digits(probability: float, text: str) -> None:
+    assert probability_text(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("ranges", "view", "briefs"),
+    [
+        ([(0.5, 0.9, 0.1)], "top_label", ["over 0.5-0.9", "over 0.5-0.9", "over", "both ways"]),
+        ([(0.9, 1, 0.1)], "binary", ["too high above 0.9", "too high above 0.9", "too high"]),
+        ([(0, 1, -0.1)], "top_label", ["under on the whole scale", "under", "under"]),
+        ([(0, 0.2, -0.1), (0.9, 1, 0.1)], "top_label",
+         ["under below 0.2, over above 0.9", "under below 0.2, over above 0.9", "over and under"]),
+    ],
+)  # fmt: skip
+def test_words_from_long_to_short(
+    ranges: list[tuple[float, float, float]], view: str, briefs: list[str]
+) -> None:
+    found = [Range(low, high, gap, 0.5, 0.5 - gap) for low, high, gap in ranges]
+    told = Diagnosis(("log_loss",), found).briefs(view)
+    assert told[1 : len(briefs)] == briefs[1:]
+    assert Diagnosis((), []).briefs(view) == ["none seen"]
+    assert Diagnosis((), [], is_judged=False).briefs(view) == ["not judged"]
+    assert len(told[-1]) <= 13
+
+
+def test_words_without_a_place() -> None:
+    classes = Diagnosis(("adaptive_calibration_error",), [])
+    assert classes.briefs("top_label") == ["single classes", "single classes"]
+    over = Diagnosis(("log_loss",), [], "over")
+    assert over.briefs("top_label") == ["over", "over"]
+    assert over.briefs("binary") == ["too extreme", "too extreme"]
+    assert Diagnosis(("brier",), []).briefs("binary") == ["off in Brier score", "off"]
+
+
+def test_even_scales_have_five_or_six_ticks() -> None:
+    rng = np.random.default_rng(0)
+    counts = []
+    for _ in range(500):
+        low = rng.normal()
+        ticks = np.array(panels.Scale(low, low + 10 ** rng.uniform(-5, 5)).ticks(300))
+        counts.append(len(ticks))
+        np.testing.assert_allclose(np.diff(ticks, 2), 0, atol=1e-9 * np.abs(ticks).max())
+    assert min(counts) >= 4
+    assert max(counts) <= 7
+    assert np.mean(np.isin(counts, (5, 6))) > 0.5
+    assert panels.Scale(0, 1).ticks(300) == [0, 0.25, 0.5, 0.75, 1]
+    assert panels.tick_text(-0.05) == "\N{MINUS SIGN}0.05"
+    assert panels.tick_text(1e-5) == "1e\N{MINUS SIGN}5"

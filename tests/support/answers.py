@@ -38,6 +38,13 @@ def scaled(seed: int, n: int, n_classes: int, **models: float) -> CalibrationRep
     return calibration_report(y, made, **OPTIONS)
 
 
+def few_draws(**models: float) -> CalibrationReport:
+    """Report from fewer redraws than a star needs."""
+    y, z = logits(0, 1000, 3)
+    made = {name: softmax(scale * z, axis=1) for name, scale in models.items()}
+    return calibration_report(y, made, random_state=0, n_resamples=18)
+
+
 def binary(
     seed: int, n: int, spread: float = 1.5, shift: float = 0.0, **models: tuple[float, float]
 ) -> CalibrationReport:
@@ -353,6 +360,27 @@ ANSWERS: dict[str, list[tuple[Callable[[], CalibrationReport], str]]] = {
             r"What \d+ events can tell: the true rate lies between 0\.\d+ and 1\.\d+ times the "
             r"predicted one, and the mean gap over ranges is at most \d+ per 100,000 \(the rate is "
             r"1\d\d\)\. Smaller faults would not show\.",
+        )
+    ],
+    "few_draws": [
+        (
+            lambda: few_draws(raw=2.5, net=1.0),
+            r"Use net: it is better than raw in log loss\. Too few draws to say whether it is "
+            r"calibrated\.",
+        )
+    ],
+    "few_draws_single": [
+        (
+            lambda: few_draws(raw=2.5),
+            r"Too few draws to judge: 18 redraws of the labels cannot show what is more than "
+            r"chance\.",
+        )
+    ],
+    "needed": [
+        (
+            lambda: few_draws(raw=2.5),
+            r"No stars: 18 draws cannot show what is more than chance at 95 %; at least 19 are "
+            r"needed \(n_resamples\)\.",
         )
     ],
     "behind": [

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
-from calib._border.checks import describe
+from calib._border.checks import describe, is_number
 
 #: Half of a character (a lone surrogate) and the characters that no text holds.
 _UNREADABLE = re.compile("[\ud800-\udfff\x00]")
@@ -50,4 +48,4 @@ def checked_texts(values: Any, name: str) -> list[str]:
 
 
 def _is_nan(value: object) -> bool:
-    return isinstance(value, (float, np.floating)) and value != value
+    return is_number(value) and value != value

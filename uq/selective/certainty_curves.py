@@ -22,7 +22,8 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import check_score_vector, percent_hint
 from calib._core.predictions import check_predictions
 from calib._documents import text
-from calib._documents.document import Document, Notes, plain_table
+from calib._documents.digits import printed
+from calib._documents.document import Document, Notes, Verdict, plain_table
 from uq.selective.kept_rows import MAX_BINS, PER_BIN, Cut, kept_metrics, kept_weight
 
 METRICS = ("auroc", "auprc", "auprc_gain", "accuracy", "brier", "ace", "ace_calibrated")
@@ -116,7 +117,10 @@ class CertaintyCurve:
         )
         table = plain_table(["share", "kept", "prevalence", *SHOWN.values()], groups)
         heading = f"{self.n_samples:,} samples, most certain kept first"
-        return text.text_of(Document("Certainty curve", heading, [table, Notes([note])]))
+        headline, bullets = _answer(self)
+        return text.text_of(
+            Document("Certainty curve", heading, [table, Notes([note])], headline, bullets)
+        )
 
     __repr__ = __str__
 
@@ -217,7 +221,48 @@ default="auroc"
 
 
 def _shown(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4f}"
+    return "-" if np.isnan(value) else printed(value, 4)
+
+
+_SENTENCES = {
+    "rises": "Certainty pays: keeping the most certain {share} raises the accuracy from {all} to "
+    "{kept}{by}.",
+    "falls": "Do not select by {name}: keeping the most certain {share} lowers the accuracy from "
+    "{all} to {kept}.",
+    "same": "Certainty brings nothing: keeping the most certain {share} leaves the accuracy at "
+    "{all}.",
+    "unknown": "Too few samples or one class only: the accuracy is known at fewer than two shares.",
+    "areas": "Mean accuracy over common shares: {list}.",
+    "samples": "{n} samples.",
+}
+
+
+def _answer(curve: CertaintyCurve) -> tuple[Verdict, list[Verdict]]:
+    """Return what keeping the most certain half or so does to the accuracy, and who ranks best."""
+    areas = {name: areas["accuracy"] for name, areas in curve.areas.items()}
+    ranked = sorted(areas, key=lambda name: -np.nan_to_num(areas[name], nan=-np.inf))
+    bullets = [Verdict("samples", _SENTENCES["samples"], {"n": f"{curve.n_samples:,}"})]
+    if len(ranked) > 1 and not np.isnan(areas[ranked[0]]):
+        told = ", ".join(f"{name} {_shown(areas[name])}" for name in ranked)
+        bullets.append(Verdict("areas", _SENTENCES["areas"], {"list": told}))
+    name = ranked[0]
+    points = curve.by_share[name]
+    accuracy = points.metrics["accuracy"]
+    known = np.flatnonzero(np.isfinite(accuracy))
+    if len(known) < 2:
+        return Verdict("unknown", _SENTENCES["unknown"]), bullets
+    whole = known[np.argmax(points.at[known])]
+    part = known[np.argmin(np.abs(points.at[known] - points.at[whole] / 2))]
+    change = accuracy[part] - accuracy[whole]
+    case = "rises" if change > 0 else "falls" if change < 0 else "same"
+    parameters = {
+        "name": name,
+        "share": f"{100 * points.share[part]:.3g} %",
+        "all": _shown(accuracy[whole]),
+        "kept": _shown(accuracy[part]),
+        "by": f" by {name}, the best of {len(ranked)}" if len(ranked) > 1 else "",
+    }
+    return Verdict(case, _SENTENCES[case], parameters), bullets
 
 
 THRESHOLDS = tuple(np.round(np.arange(0.5, 0.96, 0.05), 2).tolist())

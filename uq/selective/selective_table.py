@@ -57,11 +57,11 @@ SENTENCES = {
     "span": "At that risk most can be given of {best} ({most}), least of {worst} ({least}).",
     "one": "No ranking can be measured for {names}: all answers are alike.",
 }
-#: What a reversed score means here.
-REVERSED = (
-    "what was wrong in the place of what was right, or scores may be a doubt; pass 1 for right "
-    "answers, or the negative of the doubt"
-)
+#: What a reversed score means here, and what to do.
+REVERSED = {
+    "meaning": "what was wrong in the place of what was right, or scores may be a doubt",
+    "cure": "pass 1 for right answers, or the negative of the doubt",
+}
 
 
 @dataclass(frozen=True)
@@ -459,7 +459,7 @@ def selective_table(
         raise ValueError(f"coverage must lie in (0, 1]; got {describe(coverage)}")
     limit = check_fraction("risk", risk)
     loss = 1.0 - right.astype(np.float64)
-    warn_if_reversed(loss, ranks, "correct", REVERSED)
+    warn_if_reversed(loss, ranks, "correct", **REVERSED)
     names = _names(groups, len(loss))
     curves: dict[str, RiskCoverageCurve] = {}
     everyone = np.arange(len(loss))

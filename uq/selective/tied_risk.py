@@ -35,15 +35,13 @@ def check_pairs(
     return values[filled], ranks[filled], weight[filled]
 
 
-#: What losses that seem reversed may hold, and what to do about it.
-OF_LOSSES = (
-    "what was right in the place of what was wrong, or confidence may be a doubt; pass "
-    "y_true != y_pred, or the negative of the doubt"
-)
-
-
 def warn_if_reversed(
-    loss: Float64Array, confidence: Float64Array, name: str, advice: str = OF_LOSSES
+    loss: Float64Array,
+    confidence: Float64Array,
+    name: str,
+    *,
+    meaning: str = "what was right in the place of what was wrong, or confidence may be a doubt",
+    cure: str = "pass y_true != y_pred, or the negative of the doubt",
 ) -> None:
     """Warn if errors (losses of 0 and 1) come with higher confidence, far beyond chance."""
     wrong = loss == 1
@@ -58,7 +56,7 @@ def warn_if_reversed(
         warn(
             f"errors come with higher confidence (AUC {share:.3f} over {n_wrong} errors of "
             f"{len(loss)}, {(share - 0.5) / spread:.0f} standard errors above 1/2): {name} may "
-            f"hold {advice}",
+            f"hold {meaning}; {cure}",
             DegenerateScoresWarning,
         )
 

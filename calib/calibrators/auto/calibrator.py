@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.arrays import PROBA_FLOOR
+from calib._border.checks import check_option
 from calib._border.typing import Array, Float64Array, InputKind, IntArray, Namespace, RandomState
 from calib._core import links
 from calib._core.estimators.folds import stratified_folds
@@ -33,6 +34,7 @@ from calib.calibrators.auto.pooling import (
     pool,
     unpack,
 )
+from calib.progress import Progress
 
 N_FOLDS = 5
 #: Probability that the identity reserves for all classes together, and the same in units of
@@ -75,6 +77,10 @@ class AutoCalibrator(BaseCalibrator):
         What `X` holds; see `BaseCalibrator`.
     random_state : int, RandomState, Generator or None, default=0
         Seed of the folds.
+    verbose : bool, default=False
+        Whether to say on the error stream which map is being fitted: on a terminal with tqdm a bar
+        that appears after two seconds, elsewhere a line per step. A fit to 10,000 samples of 100
+        classes takes about 20 seconds.
 
     Attributes
     ----------
@@ -184,9 +190,11 @@ class AutoCalibrator(BaseCalibrator):
         *,
         input: Literal["proba", "logits"] = "proba",
         random_state: RandomState = 0,
+        verbose: bool = False,
     ) -> None:
         super().__init__(input=input)
         self.random_state = random_state
+        self.verbose = verbose
 
     @property
     def member_names(self) -> list[str]:
@@ -194,6 +202,7 @@ class AutoCalibrator(BaseCalibrator):
         return [LABELS[int(place)] for place in self.members_]
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+        check_option("verbose", self.verbose, (True, False))
         codes = target.astype(np.intp)
         total = float(len(codes) if weight is None else weight.sum())
         self.smoothing_ = 1.0 / (total + 1.0)
@@ -216,14 +225,22 @@ class AutoCalibrator(BaseCalibrator):
             self.floor_,
             scores.unit,
         )
-        with warnings.catch_warnings():  # a member that is hard to fit finds no weight
+        n_steps = (1 if large else 2) * len(places) + 2
+        with (
+            Progress(n_steps, shown=bool(self.verbose)) as progress,
+            warnings.catch_warnings(),  # a member that is hard to fit finds no weight
+        ):
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted: dict[int, BaseCalibrator | None] = {}
             if not large:
                 thin, thin_target = scores.every(step), target[::step]
-                fitted = {place: self._member(place, thin, thin_target, part) for place in places}
-            logs = cells.held_out(places, fitted)
+                for place in places:
+                    progress.step(f"fitting {LABELS[place]}")
+                    fitted[place] = self._member(place, thin, thin_target, part)
+            logs = cells.held_out(places, fitted, progress)
+            progress.step("weighing")
             chosen = self._weigh(cells, logs, places)
+            progress.step("fitting all samples")
             if large or step > 1:
                 fitted = {p: self._member(p, scores, target, weight) for p, _ in chosen}
             self._keep(chosen, fitted)

@@ -20,6 +20,7 @@ from calib.calibrators.platt import PlattCalibrator
 from calib.calibrators.spline import SplineCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
 from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
+from calib.progress import Progress
 
 #: Label, class and parameters of everything that may enter the pool. Files hold the
 #: labels, those of format 1 the places: append, never reorder. The first is the identity.
@@ -69,7 +70,10 @@ class ClassCells:
     unit: float = 1.0
 
     def held_out(
-        self, places: list[int], fitted: Mapping[int, BaseCalibrator | None]
+        self,
+        places: list[int],
+        fitted: Mapping[int, BaseCalibrator | None],
+        progress: Progress,
     ) -> Float64Array:
         """Return log-probabilities of the candidates, (n_candidates, n_pairs, n_classes).
 
@@ -78,6 +82,7 @@ class ClassCells:
         """
         out = []
         for place in places:
+            progress.step(f"trying {LABELS[place]}")
             share = getattr(fitted.get(place), "input_smoothing_", None)
             parts = []
             for number in self.numbers:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calib._border.random import scrambled
 from calib._border.typing import Float64Array, IntArray
 from calib._core.scores import Scores
 from calib.calibrators.h_calibration.windowed import Events
@@ -233,22 +234,12 @@ def _hashes(
     scores: Scores, first: int | None, unit: float
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
     """Return a number per row that depends on its rounded scores alone."""
-    factors = _scrambled(np.arange(1, scores.n_classes + 1, dtype=np.uint64))
+    factors = scrambled(np.arange(1, scores.n_classes + 1, dtype=np.uint64))
     out = np.empty(scores.n_samples, dtype=np.uint64)
     for rows, z in scores:
         steps = np.minimum(_ordered(z, first, unit), 2.0**52).astype(np.uint64)
         out[rows] = (steps * factors).sum(axis=1)
-    return _scrambled(out)
-
-
-def _scrambled(
-    x: np.ndarray[tuple[int, ...], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint64]]:
-    """Mix the bits of integers (the finaliser of splitmix64)."""
-    x = x * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return scrambled(out)
 
 
 def _places(

@@ -12,8 +12,9 @@ from calib._border.optional import is_installed
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 
-#: Groups below which a table is built in plain Python while the kernel is not compiled yet.
-COMPILE_FROM = 4096
+#: Groups that plain Python goes through in the time that numba takes to load (0.4 s): a process
+#: that has met as many compiles the kernel.
+COMPILE_FROM = 400_000
 
 
 def venn_abers_tables(
@@ -131,20 +132,23 @@ def bridge_kernel(
 
 
 def _compiled_kernel(size: int) -> Callable[..., None] | None:
-    """Return the compiled kernel, None where numba is absent or not worth its start."""
-    if _compiled or (size >= COMPILE_FROM and is_installed("numba")):
-        if not _compiled:
-            import numba
+    """Return the compiled kernel, None where numba is absent or not worth its start yet."""
+    if not _compiled:
+        _met[0] += size
+        if _met[0] < COMPILE_FROM or not is_installed("numba"):
+            return None
+        import numba
 
-            try:
-                _compiled.append(numba.njit(cache=True)(bridge_kernel))
-            except RuntimeError:  # no folder to cache in
-                _compiled.append(numba.njit(bridge_kernel))
-        return _compiled[0]
-    return None
+        try:
+            _compiled.append(numba.njit(cache=True)(bridge_kernel))
+        except RuntimeError:  # no folder to cache in
+            _compiled.append(numba.njit(bridge_kernel))
+    return _compiled[0]
 
 
 _compiled: list[Callable[..., None]] = []
+#: Groups that this process has met.
+_met = [0]
 
 
 @dataclass(frozen=True)
@@ -166,11 +170,21 @@ class StepTables:
     upper_knots: Array
     upper_values: Array
 
-    def bounds(self, scores: Array, problem: int, xp: Namespace) -> list[Array]:
-        """Return the values of the lower and of the upper function of a problem."""
+    def bounds(self, scores: Array, xp: Namespace) -> list[Array]:
+        """Return the values of the lower and of the upper function of every problem.
+
+        Parameters
+        ----------
+        scores : array of shape (n_samples, n_problems)
+        xp : namespace
+
+        Returns
+        -------
+        lower, upper : array of shape (n_samples, n_problems)
+        """
         tables: list[links.StepTable] = [
-            (self.lower_knots[problem, :], self.lower_values[problem, :], "right"),
-            (self.upper_knots[problem, :], self.upper_values[problem, :], "left"),
+            (self.lower_knots, self.lower_values, "right"),
+            (self.upper_knots, self.upper_values, "left"),
         ]
         return links.step_functions(scores, tables, xp)
 

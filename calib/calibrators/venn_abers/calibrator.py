@@ -157,12 +157,12 @@ class VennAbersCalibrator(BaseCalibrator):
         check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
         super().check_map()
         tables = StepTables(*(getattr(self, name) for name in _BOUNDS))
-        for r, knots in enumerate(self.lower_knots_):
-            points = np.concatenate([knots, self.upper_knots_[r]])
-            points = np.concatenate([points, np.nextafter(points, np.inf), points - 1.0])
-            low, high = tables.bounds(points, r, np)
-            if (low > high).any():
-                raise ValueError("lower_values_ must not exceed upper_values_")
+        points = np.concatenate([self.lower_knots_, self.upper_knots_], axis=1).T
+        low, high = tables.bounds(
+            np.concatenate([points, np.nextafter(points, np.inf), points - 1.0]), np
+        )
+        if (low > high).any():
+            raise ValueError("lower_values_ must not exceed upper_values_")
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -263,18 +263,18 @@ def _bounds(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> tuple[
     """Return p0 and p1 of every problem, two arrays of shape (n_samples, n_problems)."""
     n_classes, source = scores.shape[1], fitted["input"]
     if n_classes == 2:
-        columns = [links.binary_log_odds(links.convert(scores, source, "logits", xp))]
+        s = xp.expand_dims(
+            links.binary_log_odds(links.convert(scores, source, "logits", xp)), axis=1
+        )
     elif fitted["multiclass"] == "one_vs_rest":
-        rest = _against_the_rest(scores, source, xp)
-        columns = [rest[:, k] for k in range(n_classes)]
+        s = _against_the_rest(scores, source, xp)
     else:
         columns = [
             _against_each_other(scores[:, i], scores[:, j], source, xp)
             for i, j in _pairs(n_classes)
         ]
-    tables = StepTables(*(fitted[name] for name in _BOUNDS))
-    bounds = [tables.bounds(s, r, xp) for r, s in enumerate(columns)]
-    lower, upper = (xp.stack(ends, axis=1) for ends in zip(*bounds, strict=True))
+        s = xp.stack(columns, axis=1)
+    lower, upper = StepTables(*(fitted[name] for name in _BOUNDS)).bounds(s, xp)
     return lower, upper
 
 

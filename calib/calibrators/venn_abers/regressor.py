@@ -172,7 +172,8 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
             Bounds of the calibrated mean (not of the label itself), in units of y.
         """
         check_is_fitted(self)
-        return np.stack(self._tables.bounds(self._scores(X, reset=False), 0, np), axis=1)
+        scores = self._scores(X, reset=False)
+        return np.concatenate(self._tables.bounds(scores[:, None], np), axis=1)
 
     def predict_cdf(self, X: ArrayLike) -> Float64Array:
         """Return lower and upper bounds of the distribution function at each threshold.
@@ -197,9 +198,9 @@ class VennAbersRegressor(BaseEstimator):  # type: ignore[misc]
         if self._distribution is None:
             raise ValueError("thresholds is None; pass thresholds=[...] and fit again")
         scores = -self._scores(X, reset=False)
-        pairs = [self._distribution.bounds(scores, r, np) for r in range(len(self.thresholds_))]
-        low = np.maximum.accumulate(np.stack([pair[0] for pair in pairs], axis=1), axis=1)
-        high = np.stack([pair[1] for pair in pairs], axis=1)
+        everywhere = np.broadcast_to(scores[:, None], (len(scores), len(self.thresholds_)))
+        low, high = self._distribution.bounds(everywhere, np)
+        low = np.maximum.accumulate(low, axis=1)
         high = np.minimum.accumulate(high[:, ::-1], axis=1)[:, ::-1]
         return np.stack([np.minimum(low, high), np.maximum(low, high)], axis=2)
 

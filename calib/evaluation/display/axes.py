@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
@@ -17,6 +18,7 @@ from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array
 from calib._border.validation import check_matrix
+from calib._documents.panels import Scale, signed
 from calib.evaluation.views import views
 from calib.evaluation.views.views import PairView
 
@@ -24,6 +26,7 @@ ProbabilityScale: TypeAlias = Literal["linear", "logit"]
 SCALES = ("linear", "logit")
 #: How later displays find what earlier ones drew on the same axes.
 REFERENCE, CURVE, HISTOGRAM = "calib-reference", "calib-curve", "calib-histogram"
+BAND = "calib-band"
 KEY = "calib-key"
 #: Models differ by shape and dash, so that pictures work without colour.
 SHAPES = ("o", "s", "^", "D", "v", "P", "X")
@@ -33,10 +36,16 @@ HATCHES = (None, "////", "....", "\\\\\\\\")
 STRIP, BELOW = 0.16, 0.2
 #: A logit scale ends where this many events would be expected.
 LEAST_EVENTS = 0.3
-#: Width of a letter and of a key's handle, in sizes of the letters.
-LETTER, HANDLE = 0.6, 4.5
+#: Width of a letter and of a key's handle, and height of a line of a key, in sizes of the letters.
+LETTER, HANDLE, LINE = 0.6, 4.5, 1.2
 #: Share of the width that a layout engine leaves to a panel beside its labels, at least.
 KEPT = 0.8
+#: Names of curves inside a panel, at most, and share of the figure for more of them beside it.
+MOST_INSIDE, KEY_SHARE = 4, 0.35
+#: Size of the title over all panels, in sizes of the other letters.
+HEADING = 1.2
+#: Layouts of one figure, at most.
+MOST_PASSES = 8
 
 
 class PairDisplay:
@@ -168,33 +177,56 @@ def label_axes(ax: Any, x: str, y: str) -> None:
     ax.tick_params(axis="y", labelsize=size, labelleft=left)
 
 
-def draw_title(ax: Any, text: str) -> None:
-    """Write a title that is no wider than the panel."""
-    size = text_size(ax)
-    ax.set_title(wrapped(text, inches(ax)[0], size), fontsize=size)
+def draw_title(ax: Any, *lines: str) -> None:
+    """Write a title that is no wider than the panel; each text begins a line."""
+    size, width = text_size(ax), inches(ax)[0]
+    ax.set_title("\n".join(wrapped(line, width, size) for line in lines), fontsize=size)
+
+
+def draw_heading(ax: Any, text: str) -> Any:
+    """Write a title over all panels that is no wider than the figure, and return it."""
+    size, figure = HEADING * text_size(ax), ax.figure
+    return figure.suptitle(wrapped(text, figure.bbox.width / figure.dpi, size), fontsize=size)
 
 
 def draw_key(ax: Any, floor: float = 0.0) -> None:
-    """Name the curves behind the data, above `floor`, where there are names."""
+    """Name the curves behind the data, above `floor`, where there are names.
+
+    More names than find a free place stand beside a panel that is alone in its figure.
+    """
     handles, names = ax.get_legend_handles_labels()
     if not handles:
         return
-    size = text_size(ax)
-    width, height = inches(ax)
-    if ax.get_aspect() != "auto":
-        width = min(width, height * (1 - floor))
-    room = KEPT * width - HANDLE * size / 72
+    size, page = text_size(ax), ax.figure.bbox.size / ax.figure.dpi
+    small, place = 0.8 * size, {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    texts = [wrapped(name, KEY_SHARE * page[0] - HANDLE * small / 72, small) for name in names]
+    beside = len(names) > MOST_INSIDE and ax.figure.axes == [ax]
+    if beside and _tall(texts, small) < KEPT * page[1]:
+        size = small
+    else:
+        beside, (width, height) = False, inches(ax)
+        if ax.get_aspect() != "auto":
+            width = min(width, height * (1 - floor))
+        texts = [wrapped(name, KEPT * width - HANDLE * size / 72, size) for name in names]
+        size *= min(1.0, KEPT * height * (1 - floor) / _tall(texts, size))
+        place = {"loc": "best", "bbox_to_anchor": (0.0, floor, 1.0, 1.0 - floor)}
     legend = ax.legend(
         handles,
-        [wrapped(name, room, size) for name in names],
-        loc="best",
-        bbox_to_anchor=(0.0, floor, 1.0, 1.0 - floor),
+        texts,
+        **place,
         fontsize=size,
         handlelength=2.2,
         frameon=False,
     )
     legend.set_zorder(1)
     legend.set_gid(KEY)
+    legend.set_in_layout(beside)
+
+
+def _tall(texts: Sequence[str], size: float) -> float:
+    """Return the height of a key in inches."""
+    lines = sum(text.count("\n") + 1 for text in texts)
+    return (LINE * lines + 0.5 * len(texts)) * size / 72
 
 
 def make_room(ax: Any) -> None:
@@ -202,27 +234,72 @@ def make_room(ax: Any) -> None:
 
     One ``tight_layout`` as the user would call it; any later layout of the user's replaces it.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import PlaceHolderLayoutEngine, TightLayoutEngine
+    from matplotlib.layout_engine import TightLayoutEngine
 
     figure = ax.figure
-    if not isinstance(figure, Figure) or any(
-        panel.get_subplotspec() is None for panel in figure.axes
-    ):
+    if not _is_movable(figure):
         return
     engine = figure.get_layout_engine()
     if isinstance(engine, TightLayoutEngine):
         engine.execute(figure)
         _refit_keys(figure)
-        return
-    if engine is not None and not isinstance(engine, PlaceHolderLayoutEngine):
-        return
-    page, taken = figure.bbox, ax.get_tightbbox()
-    inside = (page.min <= taken.min).all() and (taken.max <= page.max).all()
-    others = (panel.get_tightbbox() for panel in figure.axes if panel is not ax)
-    if not inside or any(taken.overlaps(box) for box in others if box is not None):
+    elif _is_plain(engine) and _lacks_room(figure, [ax]):
         figure.tight_layout()
         _refit_keys(figure)
+
+
+def lay_out_panels(panels: Sequence[Any], heading: Any, scale: ProbabilityScale) -> None:
+    """Lay a figure out until no label, nor the title over all panels, is cut or meets another.
+
+    Panels of equal scales shrink within the place that a layout gives them, so that one pass does
+    not know yet how much room their labels need.
+    """
+    figure = panels[0].figure
+    if not _is_movable(figure):
+        return
+    engine = figure.get_layout_engine()
+    for _ in range(MOST_PASSES):
+        if not _is_plain(engine):
+            engine.execute(figure)
+        if not _lacks_room(figure, [*figure.axes, *([] if heading is None else [heading])]):
+            break
+        if _is_plain(engine):
+            figure.tight_layout()
+    _refit_keys(figure)
+    for panel in panels:
+        set_probability_axes(panel, scale, strip=histogram_of(panel) is not None)
+
+
+def _is_movable(figure: Any) -> bool:
+    """Return whether all panels of a figure have a place in a grid."""
+    from matplotlib.figure import Figure
+
+    return isinstance(figure, Figure) and all(
+        panel.get_subplotspec() is not None for panel in figure.axes
+    )
+
+
+def _is_plain(engine: Any) -> bool:
+    """Return whether nothing lays a figure out when it is drawn."""
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    return engine is None or isinstance(engine, PlaceHolderLayoutEngine)
+
+
+def _lacks_room(figure: Any, artists: Sequence[Any]) -> bool:
+    """Return whether one of these panels and titles is cut or meets another panel."""
+    page = figure.bbox
+    boxes = {panel: panel.get_tightbbox() for panel in figure.axes}
+    for artist in artists:
+        box = boxes[artist] if artist in boxes else artist.get_window_extent()
+        if box is None:
+            continue
+        if (box.min < page.min).any() or (box.max > page.max).any():
+            return True
+        others = (other for panel, other in boxes.items() if other and panel is not artist)
+        if any(box.overlaps(other) for other in others):
+            return True
+    return False
 
 
 def _refit_keys(figure: Any) -> None:
@@ -230,17 +307,25 @@ def _refit_keys(figure: Any) -> None:
     for panel in figure.axes:
         key = panel.get_legend()
         if key is not None and key.get_gid() == KEY:
-            box = key.get_bbox_to_anchor().transformed(panel.transAxes.inverted())
-            draw_key(panel, float(box.y0))
+            draw_key(panel, 0.0 if histogram_of(panel) is None else BELOW)
 
 
 # ----------------------------------------------------------------------------------------- curves
 
 
 def draw_reference(ax: Any, x: ArrayLike, y: ArrayLike) -> None:
-    """Draw the line of a calibrated model, once on the same axes."""
+    """Draw the line of a calibrated model, once on the same axes, in the colour of their labels."""
     if not any(line.get_gid() == REFERENCE for line in ax.lines):
-        ax.plot(x, y, linestyle=":", color="black", linewidth=1, gid=REFERENCE)
+        ink = ax.xaxis.label.get_color()
+        ax.plot(x, y, linestyle=":", color=ink, linewidth=1, gid=REFERENCE)
+
+
+def shade(ax: Any) -> dict[str, float]:
+    """Return how opaque and wide the fill of a band is: it has to show on a dark ground too."""
+    from matplotlib.colors import rgb_to_hsv, to_rgb
+
+    light = rgb_to_hsv(to_rgb(ax.get_facecolor()))[2] > 0.5
+    return {"alpha": 0.15 if light else 0.25, "linewidth": 0}
 
 
 def n_curves(ax: Any) -> int:
@@ -251,7 +336,10 @@ def n_curves(ax: Any) -> int:
 def draw_curve(
     ax: Any, x: Float64Array, y: Float64Array, line_kwargs: dict[str, Any], **defaults: Any
 ) -> Any:
-    """Draw a curve in the next dash, and shape if it has markers; what the user passes wins."""
+    """Draw a curve in the next colour and dash, and shape if it has markers; the user's win.
+
+    A colour of the user's takes its turn in the colours of the axes, as any other curve does.
+    """
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
 
@@ -259,8 +347,10 @@ def draw_curve(
     if "markersize" in defaults:
         defaults["marker"] = SHAPES[order % len(SHAPES)]
     own = normalize_kwargs(line_kwargs, Line2D)
-    dash = DASHES[order % len(DASHES)]
+    dash, colour = DASHES[order % len(DASHES)], own.pop("color", None)
     (line,) = ax.plot(x, y, **{"gid": CURVE, "linestyle": dash, **defaults, **own})
+    if colour is not None:
+        line.set_color(colour)
     return line
 
 
@@ -277,19 +367,37 @@ def draw_beyond(ax: Any, line: Any, x: Float64Array, y: Float64Array, edge: floa
     """Draw the points that lie at the edge of a logit scale, or beyond it, hollow."""
     beyond = (np.minimum(x, y) <= edge) | (np.maximum(x, y) >= 1 - edge)
     if edge > 0 and beyond.any():
-        (dots,) = ax.plot(x[beyond], y[beyond], linestyle="none", zorder=line.get_zorder() + 0.1)
+        own = {"color": line.get_color(), "zorder": line.get_zorder() + 0.1}
+        (dots,) = ax.plot(x[beyond], y[beyond], **own)
         dots.update_from(line)
-        dots.set(linestyle="none", markerfacecolor="white", label="_beyond", gid=None)
+        dots.set(linestyle="none", markerfacecolor=ax.get_facecolor(), label="_beyond", gid=None)
 
 
 def finish_probability_axes(ax: Any, scale: ProbabilityScale, x: str, y: str) -> Any:
-    """Scale and label both axes, add the key, make room, and return the axes of the histogram."""
+    """Scale and label both axes, add the key, and return the axes of the histogram."""
     strip = histogram_of(ax)
     set_probability_axes(ax, scale, strip=strip is not None)
     label_axes(ax, x, y)
     draw_key(ax, 0.0 if strip is None else BELOW)
-    make_room(ax)
+    if strip is not None:
+        _cut_bands(ax)
     return strip
+
+
+def _cut_bands(ax: Any) -> None:
+    """Keep the bands out of the histogram."""
+    from matplotlib.transforms import Bbox, TransformedBbox
+
+    above = TransformedBbox(Bbox.from_bounds(0.0, STRIP, 1.0, 1.0 - STRIP), ax.transAxes)
+    for patch in ax.patches:
+        if patch.get_gid() == BAND:
+            patch.set_clip_box(above)
+
+
+def make_room_for_ticks(ax: Any, scale: ProbabilityScale) -> None:
+    """Make room for labels, and choose as many ticks as there is room then."""
+    make_room(ax)
+    set_probability_axes(ax, scale, strip=histogram_of(ax) is not None)
 
 
 def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> None:
@@ -333,15 +441,22 @@ def set_probability_axes(ax: Any, scale: ProbabilityScale, *, strip: bool) -> No
 
 
 def probability_ticks(low: float, high: float) -> Float64Array:
-    """Return the powers of ten, a half, and what the powers leave to 1, between two ends."""
+    """Return the powers of ten, a half, and what the powers leave to 1, between two ends.
+
+    Ends that lie closer than a few of these are divided evenly.
+    """
     powers = 10.0 ** -np.arange(1, 16)
     ticks = np.concatenate([powers[::-1], [0.5], 1 - powers])
-    return ticks[(ticks >= low) & (ticks <= high)]
+    shown = ticks[(ticks >= low) & (ticks <= high)]
+    if len(shown) > 2:
+        return shown
+    even = np.array(Scale(low, high).ticks(0.0))
+    return even[(even >= low) & (even <= high)]
 
 
 def tick_label(tick: float) -> str:
     """Write a probability: 0.001, 0.5, 0.999, and powers of ten where zeros are many."""
-    return f"1e{round(np.log10(tick))}" if 0 < tick < 1e-4 else f"{tick:.12g}"
+    return signed(f"1e{round(np.log10(tick))}") if 0 < tick < 1e-4 else f"{tick:.12g}"
 
 
 def apart(
@@ -378,16 +493,17 @@ def draw_histogram(ax: Any, edges: Float64Array, share: Float64Array, line: Any)
         color=line.get_color(),
         alpha=0.45 if first else 0.9,
         linestyle="-" if first else line.get_linestyle(),
-        linewidth=0 if first else 1,
+        linewidth=0.6 if first else 1,  # a bin without a width shows as a line
     )
-    panels = ax.get_shared_y_axes().get_siblings(ax)
-    strips = [other for panel in panels if (other := histogram_of(panel)) is not None]
-    top = max(patch.get_data().values.max() for other in strips for patch in other.patches)
-    for other in strips:
-        other.set(ylim=(0, 1.05 * top), yticks=[top])
-    _, left = is_outer(ax)
-    strip.set_yticklabels([f"{top:.0%}" if top >= 0.1 else f"{top:.1%}"], va="top")
-    strip.tick_params(axis="y", length=0, labelleft=left, labelsize=0.85 * text_size(ax))
+    strips = {panel: histogram_of(panel) for panel in ax.get_shared_y_axes().get_siblings(ax)}
+    strips = {panel: other for panel, other in strips.items() if other is not None}
+    top = max(patch.get_data().values.max() for other in strips.values() for patch in other.patches)
+    text = f"{top:.0%}" if top >= 0.1 else f"{top:.1%}"
+    for panel, other in strips.items():
+        other.set(ylim=(0, 1.05 * top))
+        other.set_yticks([top], [text], va="top")
+        left, letters = is_outer(panel)[1], 0.85 * text_size(panel)
+        other.tick_params(axis="y", length=0, labelleft=left, labelsize=letters)
     return strip
 
 

@@ -15,7 +15,7 @@ from calib._core.binning import Strategy
 from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
 from calib.evaluation.display import axes as drawing
 from calib.evaluation.display.axes import ProbabilityScale
-from calib.evaluation.display.reliability import ReliabilityDisplay
+from calib.evaluation.display.reliability import ReliabilityDisplay, draw_diagram
 
 #: Inches of a panel in a new figure, and of its labels.
 PANEL, LABELS = 1.5, 0.5
@@ -211,17 +211,17 @@ class ClasswiseReliabilityDisplay(drawing.PairDisplay):
             panel.remove()
         self.axes_, self.displays_ = panels[:count], []
         for ax, label, error in zip(self.axes_, self.classes, self.errors, strict=False):
-            drawing.draw_title(ax, f"{label} (error {error:.2g})")
+            drawing.draw_title(ax, str(label), f"error {error:.2g}")
             display = ReliabilityDisplay(
                 rows_of_class(self.table, label),
                 average="binary",
                 confidence_level=self.confidence_level,
             )
-            display.plot(ax, band=band, histogram=histogram, scale=scale, **line_kwargs)
+            draw_diagram(display, ax, band, histogram, scale, line_kwargs)
             self.displays_.append(display)
         self.figure_ = self.axes_[0].figure
-        if self.name is not None:
-            self.figure_.suptitle(self.name)
+        heading = None if self.name is None else drawing.draw_heading(self.axes_[0], self.name)
+        drawing.lay_out_panels(self.axes_, heading, scale)
         return self
 
 

@@ -266,7 +266,7 @@ class CumulativeDisplay(axes.PairDisplay):
         self.line_ = axes.draw_curve(ax, x, y, line_kwargs, linewidth=1.2, label=self.name)
         if band:
             half, colour = self.curve.band(self.confidence_level), self.line_.get_color()
-            ax.axhspan(-half, half, color=colour, alpha=0.12, linewidth=0, hatch=hatch)
+            ax.axhspan(-half, half, color=colour, hatch=hatch, **axes.shade(ax))
         binary = self.average == "binary"
         score = "predicted probability" if binary else "confidence"
         ax.set_xlim(0, 1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
+from calib._documents.panels import signed
 from calib.detection.lrp import Threshold, ZeroIou
 from calib.detection.matching import Matches
 from calib.detection.tables.detections import Detections
@@ -211,7 +212,8 @@ class DetectionHeatmapDisplay:
             value = gap[row, column]
             colour = "white" if abs(value) > 0.65 * limit else "black"
             place = ((column + 0.5) / n, (row + 0.5) / n)
-            text = f"{value:+.2f}" if letters >= LEAST_LETTERS else f"{value:+.0f}"[0]
+            text = signed(f"{value:+.2f}")
+            text = text if letters >= LEAST_LETTERS else text[0]
             points = max(letters, LEAST_LETTERS)
             ax.annotate(text, place, ha="center", va="center", color=colour, fontsize=points)
         self.ax_, self.figure_ = ax, ax.figure
@@ -267,4 +269,5 @@ def draw_reliability(
     axes.draw_beyond(ax, line, x, y, edge)
     ax.vlines(x, low, high, color=line.get_color(), alpha=0.5)
     axes.finish_probability_axes(ax, scale, "Mean score", OUTCOMES[target])
+    axes.make_room_for_ticks(ax, scale)
     return ax

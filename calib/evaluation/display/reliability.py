@@ -62,6 +62,11 @@ class ReliabilityDisplay(axes.PairDisplay):
     array([0., 1.])
     """
 
+    ax_: Any
+    figure_: Any
+    line_: Any
+    histogram_ax_: Any
+
     def __init__(
         self,
         table: BinnedCalibrationTable,
@@ -201,35 +206,48 @@ class ReliabilityDisplay(axes.PairDisplay):
             If matplotlib is not installed.
         """
         ax = axes.axes_or_new(ax, (4.8, 5.6 if histogram else 4.8), "ReliabilityDisplay.plot")
-        table = self.table
-        edge = axes.edge_of(scale, table.effective_count.sum())
-        filled = table.weight > 0
-        x, y, left, right = (
-            np.clip(column[filled], edge, 1 - edge)
-            for column in (table.mean_prediction, table.observed_rate, table.left, table.right)
-        )
-        axes.draw_reference(ax, [edge, 1 - edge], [edge, 1 - edge])
-        hatch = axes.HATCHES[axes.n_curves(ax) % len(axes.HATCHES)]
-        line = axes.draw_curve(ax, x, y, line_kwargs, markersize=4, label=self.name)
-        axes.draw_beyond(ax, line, x, y, edge)
-        if band:
-            low, high = (
-                np.clip(end[filled], edge, 1 - edge)
-                for end in table.consistency_band(self.confidence_level)
-            )
-            colour = line.get_color()
-            bars = ax.bar(left, high - low, right - left, low, align="edge", linewidth=0)
-            for bar in bars:
-                bar.set(facecolor=colour, edgecolor=colour, alpha=0.15, hatch=hatch)
-        if histogram:
-            edges = np.clip([*table.left, table.right[-1]], edge, 1 - edge)
-            axes.draw_histogram(ax, edges, table.weight / table.weight.sum(), line)
-        binary = self.average == "binary"
-        self.histogram_ax_ = axes.finish_probability_axes(
-            ax,
-            scale,
-            "Predicted probability" if binary else "Confidence",
-            "Observed rate" if binary else "Accuracy",
-        )
-        self.ax_, self.figure_, self.line_ = ax, ax.figure, line
+        draw_diagram(self, ax, band, histogram, scale, line_kwargs)
+        axes.make_room_for_ticks(ax, scale)
         return self
+
+
+def draw_diagram(
+    display: ReliabilityDisplay,
+    ax: Any,
+    band: bool,
+    histogram: bool,
+    scale: ProbabilityScale,
+    line_kwargs: dict[str, Any],
+) -> None:
+    """Draw a diagram on axes, whose place in the figure stays as it is."""
+    table = display.table
+    edge = axes.edge_of(scale, table.effective_count.sum())
+    filled = table.weight > 0
+    x, y, left, right = (
+        np.clip(column[filled], edge, 1 - edge)
+        for column in (table.mean_prediction, table.observed_rate, table.left, table.right)
+    )
+    axes.draw_reference(ax, [edge, 1 - edge], [edge, 1 - edge])
+    hatch = axes.HATCHES[axes.n_curves(ax) % len(axes.HATCHES)]
+    line = axes.draw_curve(ax, x, y, line_kwargs, markersize=4, label=display.name)
+    axes.draw_beyond(ax, line, x, y, edge)
+    if band:
+        low, high = (
+            np.clip(end[filled], edge, 1 - edge)
+            for end in table.consistency_band(display.confidence_level)
+        )
+        colour = line.get_color()
+        look = {"facecolor": colour, "edgecolor": colour, "hatch": hatch, **axes.shade(ax)}
+        for bar in ax.bar(left, high - low, right - left, low, align="edge"):
+            bar.set(gid=axes.BAND, **look)
+    if histogram:
+        edges = np.clip([*table.left, table.right[-1]], edge, 1 - edge)
+        axes.draw_histogram(ax, edges, table.weight / table.weight.sum(), line)
+    binary = display.average == "binary"
+    display.histogram_ax_ = axes.finish_probability_axes(
+        ax,
+        scale,
+        "Predicted probability" if binary else "Confidence",
+        "Observed rate" if binary else "Accuracy",
+    )
+    display.ax_, display.figure_, display.line_ = ax, ax.figure, line

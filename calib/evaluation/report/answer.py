@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from calib._documents.digits import Digits, digits_of
+from calib._documents.digits import Digits, digits_of, printed
 from calib._documents.document import Verdict
 from calib.evaluation.report.diagnosis import ECE, SHORT, Diagnosis, directions, enumerated, some
 from calib.evaluation.report.records import ERRORS, MAIN, Comparison, MeasureResult, ModelReport
+from calib.evaluation.sampling.intervals import least_redraws
 
 #: An error of a top label that would matter: a sample that cannot exclude it says too little.
 MATTERING = 0.05
@@ -63,6 +65,12 @@ SENTENCES = {
     "what_events_fit": "What {events} can tell: the true rate lies between {low} and {top} times "
     "the predicted one, and the mean gap over ranges is at most {high} (the rate is {rate}). "
     "Smaller faults would not show.",
+    "few_draws": "Use {model}: it is better than {reference} in {criterion}{ties}. Too few draws "
+    "to say whether it is calibrated.",
+    "few_draws_single": "Too few draws to judge: {draws} redraws of the labels cannot show what is "
+    "more than chance.",
+    "needed": "No stars: {draws} draws cannot show what is more than chance at {level} %; at least "
+    "{needed} are needed (n_resamples).",
     "behind": "The other {k} are clearly behind in {criterion}; the closest is {closest} "
     "({value}).",
     "one_behind": "{closest} is clearly behind in {criterion} ({value}).",
@@ -112,6 +120,22 @@ class Facts(NamedTuple):
         return text if text in ("0", "unknown") else f"{text}{scale}"
 
     @property
+    def n_redraws(self) -> int:
+        """Number of redrawn label vectors behind what chance shows."""
+        some_model = next(iter(self.models.values()))
+        return some_model.measures[ECE].calibrated.n_resamples
+
+    @property
+    def least_redraws(self) -> int:
+        """Number of redrawn label vectors from which on there can be a star."""
+        return least_redraws(self.confidence_level)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are as many."""
+        return self.n_redraws >= self.least_redraws
+
+    @property
     def rare(self) -> bool:
         """Whether events are so rare that they are counted."""
         rates = (result.mean_event for result in self.models.values())
@@ -150,9 +174,14 @@ def measure_digits(models: Mapping[str, ModelReport]) -> dict[str, Digits]:
             (_half_width(result.measures[key]) for result in models.values()),
             error=key in ERRORS,
             percent=key == "accuracy",
+            largest=max((abs(v) for v in _values(models, key) if math.isfinite(v)), default=0.0),
         )
         for key in keys
     }
+
+
+def _values(models: Mapping[str, ModelReport], key: str) -> list[float]:
+    return [result.measures[key].debiased for result in models.values()]
 
 
 def _half_width(measure: MeasureResult) -> float:
@@ -174,7 +203,7 @@ def headline(facts: Facts) -> Verdict:
     high = max(models[name].measures[ECE].high for name in candidates)
     k, m = len(candidates), len(models)
     starred = any(map(facts.starred, candidates))  # more than chance is enough data to tell
-    if 2 * k > m and not starred and high > facts.mattering(reference):
+    if facts.is_judged and 2 * k > m and not starred and high > facts.mattering(reference):
         which = f"{k} of {m}" if k < m else "the two" if m == 2 else f"the {m}"
         n = f"{facts.n_samples:,}"
         return _verdict("too_few", n=n, which=which, high=facts.end(ECE, high))
@@ -197,8 +226,9 @@ def headline(facts: Facts) -> Verdict:
             least=facts.number(key, comparison.behind_at_least(following)),
         )
     if not facts.starred(chosen):
+        case = "clean_after" if facts.starred(reference) else "both_clean"
         return _verdict(
-            "clean_after" if facts.starred(reference) else "both_clean",
+            case if facts.is_judged else "few_draws",
             model=chosen,
             reference=reference,
             criterion=facts.criterion,
@@ -225,6 +255,8 @@ def _alone(facts: Facts) -> Verdict:
     """Return the headline of a report on one model."""
     ((name, result),) = facts.models.items()
     diagnosis, binary = facts.diagnoses[name], facts.view == "binary"
+    if not facts.is_judged:
+        return _verdict("few_draws_single", draws=f"{facts.n_redraws}")
     if not diagnosis.starred:
         if _too_few(facts):
             return _verdict("too_few_single", high=_error(facts, name), n=facts.size)
@@ -233,7 +265,7 @@ def _alone(facts: Facts) -> Verdict:
             return _verdict(
                 "nothing_seen_binary",
                 events=_counted(result.mean_event * facts.n_samples),
-                expected=f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}",
+                expected=printed(expected, 0 if expected >= 10 else 1),
             )
         return _verdict(
             "nothing_seen",
@@ -285,7 +317,7 @@ def bullets(facts: Facts) -> list[Verdict]:
         return _bullets_alone(facts)
     comparison, models = facts.comparison, facts.models
     chosen, reference = comparison.recommended, comparison.reference
-    out = [_effect(facts)]
+    out = [_effect(facts), *_needed(facts)]
     impossible = [name for name, result in models.items() if result.n_impossible]
     if impossible:
         out.append(_verdict("impossible", names=enumerated(some(impossible))))
@@ -313,6 +345,15 @@ def bullets(facts: Facts) -> list[Verdict]:
     if len(out) > MOST_BULLETS:  # the table shows who is behind
         out = [verdict for verdict in out if verdict.case not in ("behind", "one_behind")]
     return out
+
+
+def _needed(facts: Facts) -> list[Verdict]:
+    """Return how many draws stars need, where there are fewer."""
+    if facts.is_judged:
+        return []
+    level = f"{100 * facts.confidence_level:g}"
+    needed = f"{facts.least_redraws:,}"
+    return [_verdict("needed", draws=f"{facts.n_redraws}", level=level, needed=needed)]
 
 
 def _effect(facts: Facts) -> Verdict:
@@ -390,7 +431,7 @@ def _bullets_alone(facts: Facts) -> list[Verdict]:
     diagnosis, measures = facts.diagnoses[name], result.measures
     few = _too_few(facts)
     out: list[Verdict] = []
-    if diagnosis.starred:
+    if diagnosis.starred or not facts.is_judged:
         out.append(
             _verdict(
                 "promise",
@@ -401,9 +442,10 @@ def _bullets_alone(facts: Facts) -> list[Verdict]:
                 promised=facts.number("log_loss", measures["log_loss"].floor),
             )
         )
+    if diagnosis.starred:
         where = "" if diagnosis.ranges else f" ({diagnosis.words(facts.view)})"
         out.append(_verdict("beyond", measures=diagnosis.measures(facts.view), where=where))
-    else:
+    elif facts.is_judged:
         p = p_text(min(measure.p_value for measure in measures.values()))
         out.append(_verdict("nothing_beyond_few" if few else "nothing_beyond", p=p))
     expected = result.mean_prediction * facts.n_samples
@@ -414,14 +456,15 @@ def _bullets_alone(facts: Facts) -> list[Verdict]:
             _verdict(
                 "what_events_fit",
                 events=facts.size,
-                low=f"{low / expected:.2f}",
-                top=f"{top / expected:.2f}",
+                low=printed(low / expected, 2),
+                top=printed(top / expected, 2),
                 high=_error(facts, name),
                 rate=per_100k(result.mean_event).removesuffix(" per 100,000"),
             )
         )
-    elif not diagnosis.starred and not few:
+    elif not diagnosis.starred and not few and facts.is_judged and measures[ECE].high > 0:
         out.append(_verdict("what_fits", n=f"{facts.n_samples:,}", high=_error(facts, name)))
+    out += _needed(facts)
     if result.n_impossible:
         out.append(_verdict("impossible_single", labels=_counted(result.n_impossible, "label")))
     return out

@@ -96,7 +96,9 @@ def calibration_report(
     confidence_level : float in (0, 1), default=0.95
         Level of the intervals and of the ranges under calibration.
     n_resamples : int >= 2, default=200
-        Number of bootstrap draws and of redrawn label vectors.
+        Number of bootstrap draws and of redrawn label vectors. Fewer than
+        ``confidence_level / (1 - confidence_level)``, which is 19 at 0.95, cannot show that any
+        value is more than chance: there are no stars then, and the report says so.
     random_state : int, RandomState, Generator or None, default=0
         Seed of both; the same draws serve all models.
     verbose : bool, default=False

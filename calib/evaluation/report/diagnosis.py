@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from calib._documents.digits import printed
 from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.report.further_measures import FURTHER
 from calib.evaluation.report.records import MeasureResult, ModelReport
@@ -51,6 +53,14 @@ def directions(view: str) -> tuple[str, str]:
     return ("too high", "too low") if view == "binary" else ("overconfident", "underconfident")
 
 
+def probability_text(probability: float) -> str:
+    """Return a probability with two digits of its distance from 0 or 1, whichever is nearer."""
+    rest = min(probability, 1 - probability)
+    if not 0 < rest < 0.01:
+        return f"{probability:.2g}"
+    return printed(probability, 1 - math.floor(math.log10(rest))).rstrip("0")
+
+
 class Range(NamedTuple):
     """A range of predictions whose rates lie outside the band of calibrated ones."""
 
@@ -62,15 +72,24 @@ class Range(NamedTuple):
     weight: float = 1.0
 
     @property
+    def brief(self) -> str:
+        """Where it is, in fewer words."""
+        if self.low <= 0 and self.high >= 1:
+            return ""
+        low, high = (probability_text(end) for end in (self.low, self.high))
+        return self.place if self.low <= 0 or self.high >= 1 else f"{low}-{high}"
+
+    @property
     def place(self) -> str:
         """Where it is, in words."""
         if self.low <= 0 and self.high >= 1:
             return "on the whole scale"
+        low, high = (probability_text(end) for end in (self.low, self.high))
         if self.high >= 1:
-            return f"above {self.low:.2g}"
+            return f"above {low}"
         if self.low <= 0:
-            return f"below {self.high:.2g}"
-        return f"between {self.low:.2g} and {self.high:.2g}"
+            return f"below {high}"
+        return f"between {low} and {high}"
 
 
 def deviating_ranges(table: BinnedCalibrationTable, confidence_level: float) -> list[Range]:
@@ -120,17 +139,20 @@ class Diagnosis(NamedTuple):
         Whether the model promises more or less than it holds.
     side : {"high", "low", "both", ""}
         Whether predictions are above or below the rates.
+    is_judged : bool
+        Whether there were enough redraws for a star.
     """
 
     starred: tuple[str, ...]
     ranges: list[Range]
     spread: str = ""
     side: str = ""
+    is_judged: bool = True
 
     def words(self, view: str) -> str:
         """Return what stands below the name of the model, in a few words."""
         if not self.starred:
-            return "no miscalibration seen"
+            return "no miscalibration seen" if self.is_judged else "not judged"
         if self.ranges:
             return self.places(*directions(view))
         binary = view == "binary"
@@ -139,6 +161,22 @@ class Diagnosis(NamedTuple):
         known = [self.side, self.spread] if binary else [self.spread, self.side]
         direction = next((_WORDS[binary][part] for part in known if part), "")
         return f"{direction or f'off in {self.measures(view)}'}, place unknown"
+
+    def briefs(self, view: str) -> list[str]:
+        """Return the same under a title that says what it speaks of, from long to short."""
+        if not self.starred:
+            return ["none seen" if self.is_judged else "not judged"]
+        if not self.ranges:
+            words = self.words(view).removesuffix(", place unknown")
+            return [_BRIEF.get(words, words), _BRIEF.get(words, "off")]
+        high, low = (_BRIEF.get(word, word) for word in directions(view))
+        told = [f"{high if found.gap > 0 else low} {found.brief}".rstrip() for found in self.ranges]
+        sides = [word for word, above in ((high, True), (low, False)) if above in self._signs]
+        return [self.places(high, low), ", ".join(told), " and ".join(sides), _BRIEF["both"]]
+
+    @property
+    def _signs(self) -> set[bool]:
+        return {found.gap > 0 for found in self.ranges}
 
     def phrase(self, view: str) -> str:
         """Return the same for the end of a sentence that says what the model is."""
@@ -162,7 +200,7 @@ class Diagnosis(NamedTuple):
     @property
     def mixed(self) -> bool:
         """Whether predictions are too high in some ranges and too low in others."""
-        return len({found.gap > 0 for found in self.ranges}) == 2
+        return len(self._signs) == 2
 
     @property
     def symmetric(self) -> str:
@@ -178,6 +216,15 @@ class Diagnosis(NamedTuple):
         return enumerated([names[key] for key in self.starred])
 
 
+#: Words as they stand under the title "miscalibrated".
+_BRIEF = {
+    "single classes off": "single classes",
+    "overconfident": "over",
+    "underconfident": "under",
+    "both": "both ways",
+    "off in both directions": "both ways",
+    **{word: word for word in ("too high", "too low", "too extreme", "too cautious")},
+}
 #: Directions without a place, of confidences and of probabilities of an event.
 _WORDS = (
     {
@@ -202,7 +249,8 @@ def diagnose(result: ModelReport, confidence_level: float) -> Diagnosis:
     measures = result.measures
     starred = tuple(key for key, measure in measures.items() if measure.surprises(key))
     if not starred:
-        return Diagnosis((), [], "")
+        judged = all(measure.is_judged for measure in measures.values())
+        return Diagnosis((), [], is_judged=judged)
     ranges = deviating_ranges(result.table, confidence_level)
     return Diagnosis(starred, ranges, _spread(measures, starred), _side(measures, starred))
 

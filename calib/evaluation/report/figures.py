@@ -10,7 +10,7 @@ from calib._border.typing import Float64Array, LabelArray
 from calib._core.binning import BinTable, cells_between
 from calib._documents import document as doc
 from calib._documents.digits import printed
-from calib._documents.panels import Panel, Scale, key_of, runs, thinned
+from calib._documents.panels import Panel, Scale, key_of, runs, signed, thinned
 from calib.evaluation.binned.tables import BinnedCalibrationTable, rows_of
 from calib.evaluation.report.answer import Facts, percent
 from calib.evaluation.report.records import ModelReport
@@ -21,6 +21,8 @@ N_RANGES = 10
 _NEAR_END = 0.1
 #: A range whose outcomes are nearly certain shows nothing of its own.
 _LEAST_INFORMATION = 1.0
+#: Curves that reach less, or more, in half-widths of the band leave it only just, or widely.
+_NARROW, _WIDE = 1.25, 2.0
 #: Single classes that are listed.
 _MOST_CLASSES = 25
 
@@ -65,41 +67,60 @@ def figure_pair(facts: Facts) -> doc.Figures | None:
     before = comparison.reference if comparison.reference != chosen else ""
     binary = facts.view == "binary"
     ranges = _ranges_panel(facts, shown, chosen)
-    outside = {name: _leaves(model, facts.confidence_level) for name, model in shown.items()}
+    excess = {name: _excess(model, facts.confidence_level) for name, model in shown.items()}
     sums = _sums_panel(facts, shown, chosen)
     outcome = "events minus predictions" if binary else "right minus claimed"
     what = "how often the event happened" if binary else "how often the top label was right"
     ends = "; both scales are stretched towards 0 and 1, where the samples are"
+    order = f"the least to the most {'likely' if binary else 'confident'}"
     falling = "too high" if binary else "overconfident"
     stretched = ends if _scale(facts, shown).stretched else ""
     note = (
         f"First: {what}, over ranges of the prediction{stretched}. Second: the same without "
-        f"ranges: {outcome}, added up from the lowest prediction to the highest; a falling line "
+        f"ranges: {outcome}, added up from {order} sample; a falling line "
         f"means {falling}. Dots on an edge lie beyond; small rings stand for ranges that can tell "
         "nothing."
     )
     key = key_of(before, chosen, f"chance, if {chosen} is calibrated", "outside: more than chance")
-    return doc.Figures(_finding(outside, before, chosen), [ranges, sums], note, key=key)
+    return doc.Figures(_finding(excess, before, chosen), [ranges, sums], note, key=key)
 
 
-def _finding(outside: Mapping[str, bool], before: str, chosen: str) -> str:
+def _finding(excess: Mapping[str, float], before: str, chosen: str) -> str:
     """Return what the second panel shows, as the title of both."""
+    far = excess[chosen]
     if not before:
-        verb = "leaves the band of chance" if outside[chosen] else "stays inside the band of chance"
-        return f"{chosen} {verb}."
-    if outside[before] and not outside[chosen]:
-        return f"{before} leaves the band of chance, {chosen} stays inside it."
-    if outside[before] and outside[chosen]:
-        return f"Both {before} and {chosen} leave the band of chance."
-    if outside[chosen]:
-        return f"{chosen} leaves the band of chance, {before} stays inside it."
+        verb = "leaves the band of chance" if far > 1 else "stays inside the band of chance"
+        return f"{chosen} {verb}{_degree(far)}."
+    first = excess[before]
+    if first > 1 and far > 1:
+        if _degree(first) == _degree(far):
+            return f"Both {before} and {chosen} leave the band of chance{_degree(far)}."
+        return (
+            f"{before} leaves the band of chance{_degree(first)}, {chosen} "
+            f"{_degree(far).strip() or 'clearly'}."
+        )
+    if first > 1:
+        return f"{before} leaves the band of chance{_degree(first)}, {chosen} stays inside it."
+    if far > 1:
+        return f"{chosen} leaves the band of chance{_degree(far)}, {before} stays inside it."
     return f"Both {before} and {chosen} stay inside the band of chance."
 
 
-def _leaves(model: ModelReport, confidence_level: float) -> bool:
+def _degree(excess: float) -> str:
+    """Return how far a curve leaves the band, in half-widths of the band; in words."""
+    if excess <= 1:
+        return ""
+    return " widely" if excess > _WIDE else " only just" if excess < _NARROW else ""
+
+
+def _excess(model: ModelReport, confidence_level: float) -> float:
+    """Return the largest added-up gap in half-widths of the band."""
     curve = model.curve
     assert curve is not None
-    return bool(np.abs(curve.difference).max() > curve.band(confidence_level))
+    largest, half = float(np.abs(curve.difference).max()), curve.band(confidence_level)
+    if half > 0:
+        return largest / half
+    return float("inf") if largest > 0 else 0.0
 
 
 def _scale(facts: Facts, shown: Mapping[str, ModelReport]) -> Scale:
@@ -129,10 +150,11 @@ def _ranges_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -
         "Predicted probability" if binary else "Confidence",
         "Observed rate" if binary else "Accuracy",
     )
-    sentences = []
+    sentences, tables = [], []
     for name in sorted(shown, key=lambda name: name != chosen):  # the band lies below all points
         table = shown[name].ranges
         assert table is not None
+        tables.append(table)
         filled = np.flatnonzero(table.weight > 0)
         low, high = table.consistency_band(1 - (1 - facts.confidence_level) / len(filled))
         p, rate = table.mean_prediction, table.observed_rate
@@ -147,13 +169,20 @@ def _ranges_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -
             shape = "square" if name != chosen else "ring" if poor and not alarm else "dot"
             panel.point(p[place], rate[place], shape, alarm)  # type: ignore[arg-type]
         sentences.append(f"{name}: {outside} of {len(filled)} ranges outside the band of chance.")
+    if scale.stretched:
+        seen = np.concatenate([table.observed_rate[table.weight > 0] for table in tables])
+        panel.note(
+            f"upper edge: {'only events' if binary else 'no miss'} seen" if seen.max() == 1 else "",
+            f"lower edge: no {'event' if binary else 'hit'} seen" if seen.min() == 0 else "",
+        )
     title = f"{'Observed rate' if binary else 'Accuracy'} over ranges of the prediction"
     return doc.Figure("", panel.drawing(title, " ".join(sentences)))
 
 
 def _sums_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -> doc.Figure:
     """Return cumulative differences, against the band of the recommended model."""
-    rare = facts.view == "binary" and facts.models[chosen].mean_event < 0.01
+    binary = facts.view == "binary"
+    rare = binary and facts.models[chosen].mean_event < 0.01
     factor = 1e5 if rare else 1.0
     curves = {name: model.curve for name, model in shown.items() if model.curve is not None}
     half = {name: curve.band(facts.confidence_level) for name, curve in curves.items()}
@@ -164,7 +193,7 @@ def _sums_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -> 
     panel = Panel(
         Scale(0.0, 1.0),
         Scale(low - margin, high + margin),
-        "Share of samples, from the lowest prediction to the highest",
+        f"Share of samples, from the least to the most {'likely' if binary else 'confident'}",
         "Added-up gap, per 100,000" if rare else "Added-up gap",
         x_text=lambda tick: f"{100 * tick:.0f} %",
     )
@@ -186,8 +215,8 @@ def _sums_panel(facts: Facts, shown: Mapping[str, ModelReport], chosen: str) -> 
         largest = float(gap[np.argmax(np.abs(gap))])
         verb = "leaves" if abs(largest) > half[name] else "stays within"
         sentences.append(
-            f"{name}: largest added-up gap {factor * largest:.4g}, {verb} plus or minus "
-            f"{factor * half[name]:.4g}."
+            f"{name}: largest added-up gap {signed(f'{factor * largest:.4g}')}, {verb} plus or "
+            f"minus {factor * half[name]:.4g}."
         )
     return doc.Figure("", panel.drawing("Added-up gap", " ".join(sentences)))
 

@@ -16,8 +16,10 @@ from calib._core import binning
 from calib._core.binning import Strategy
 from calib._core.predictions import check_both_predictions
 from calib._documents import text
-from calib._documents.document import Block, Document, Remark, plain_table
+from calib._documents.digits import printed
+from calib._documents.document import Block, Document, Notes, Remark, Verdict, plain_table
 from calib.evaluation.proper.losses import sample_losses, zero_floor
+from calib.evaluation.report.records import ROUNDING
 from calib.evaluation.unbinned.cumulative import ks_calibration_error
 from calib.evaluation.unbinned.density import density_calibration_error
 from calib.evaluation.unbinned.kernel import maximum_mean_calibration_error
@@ -29,6 +31,23 @@ BIN_COUNTS = (5, 10, 15, 20, 25, 50, 100, 200, 500)
 BINNED = ("ECE", "ECE_em", "cwCE", "cwCE_em", "MCE")
 OTHERS = ("KSCE", "KDECE", "MMCE", "NLL", "Brier")
 STAGES = ("pre", "post")
+#: Bins of the error that the headline speaks of.
+_USUAL_BINS = 15
+_SENTENCES = {
+    "lower": "Recalibration lowers the calibration error (ECE, 15 bins) from {before} to {after} "
+    "and the log loss from {loss_before} to {loss}.",
+    "mixed": "Recalibration changes the calibration error (ECE, 15 bins) from {before} to {after}, "
+    "but the log loss from {loss_before} to {loss}: they disagree, trust the log loss.",
+    "higher": "Keep the probabilities before: recalibration raises the calibration error (ECE, "
+    "15 bins) from {before} to {after} and the log loss from {loss_before} to {loss}.",
+    "same": "Recalibration changes neither the calibration error (ECE, 15 bins, {before}) nor the "
+    "log loss ({loss_before}).",
+    "counts": "{n_lower} of {n} measurements on {samples} are lower after it, {n_higher} higher.",
+}
+_NOTE = (
+    "pre, post: before and after. Without intervals: calibration_report says what is more than "
+    "chance. Errors of many bins are mostly chance."
+)
 #: What names of areas begin with.
 AREA = "auc_"
 
@@ -83,21 +102,23 @@ class MeasurementTable:
     def __str__(self) -> str:
         values = self.to_dict()
         binned = [
-            [name, *(f"{values[f'{name}_{m}']:.4f}" for m in BIN_COUNTS)]
+            [name, *(_shown(values[f"{name}_{m}"]) for m in BIN_COUNTS)]
             for name in (f"{stage}_{measure}" for measure in BINNED for stage in STAGES)
         ]
         others = [
-            [stage, *(f"{values[f'{stage}_{measure}']:.4f}" for measure in OTHERS)]
+            [stage, *(_shown(values[f"{stage}_{measure}"]) for measure in OTHERS)]
             for stage in STAGES
         ]
         areas = [row for row in self.rows if row.measure.startswith(AREA)]
         blocks: list[Block] = [
             plain_table(["bins", *map(str, BIN_COUNTS)], {"": binned}),
             plain_table(["stage", *OTHERS], {"": others}),
-            *(Remark(row.name, f"{row.value:.4f}") for row in areas),
+            *(Remark(row.name, _shown(row.value)) for row in areas),
+            Notes([_NOTE]),
         ]
+        heading = f"{self.n_samples:,} samples"
         return text.text_of(
-            Document("Calibration measurements", f"{self.n_samples:,} samples", blocks)
+            Document("Calibration measurements", heading, blocks, *_answer(values, heading))
         )
 
     __repr__ = __str__
@@ -124,6 +145,41 @@ class MeasurementTable:
         index = pandas.Index([row.name for row in self.rows], name="name")
         frame = pandas.DataFrame(list(self.rows), columns=Measurement._fields, index=index)
         return frame.astype({"n_bins": "Int64"})
+
+
+def _shown(value: float) -> str:
+    """Return a number as printed; rounding is no error."""
+    return printed(0.0 if abs(value) < ROUNDING else value, 4)
+
+
+def _answer(values: Mapping[str, float], samples: str) -> tuple[Verdict, list[Verdict]]:
+    """Return what recalibration did, and how many of the measurements say so."""
+    names = [name.removeprefix("post_") for name in values if name.startswith("post_")]
+    changes = [values[f"post_{name}"] - values[f"pre_{name}"] for name in names]
+    changes = [0.0 if abs(change) < ROUNDING else change for change in changes]
+    error, loss = (values[f"post_{m}"] - values[f"pre_{m}"] for m in (f"ECE_{_USUAL_BINS}", "NLL"))
+    case = "mixed"
+    if max(error, loss) <= 0 or min(error, loss) >= 0:
+        case = "lower" if min(error, loss) < 0 else "higher" if max(error, loss) > 0 else "same"
+    parameters = {
+        key: _shown(values[name])
+        for key, name in (
+            ("before", f"pre_ECE_{_USUAL_BINS}"),
+            ("after", f"post_ECE_{_USUAL_BINS}"),
+            ("loss_before", "pre_NLL"),
+            ("loss", "post_NLL"),
+        )
+    }
+    counts = {
+        "n": f"{len(names)}",
+        "n_lower": f"{sum(change < 0 for change in changes)}",
+        "n_higher": f"{sum(change > 0 for change in changes)}",
+        "samples": samples,
+    }
+    return (
+        Verdict(case, _SENTENCES[case], parameters),
+        [Verdict("counts", _SENTENCES["counts"], counts)],
+    )
 
 
 def measurement_table(

@@ -222,16 +222,14 @@ def metric_difference(
         True labels.
     y_prob, base_prob : array-like of shape (n_samples,) or (n_samples, n_columns)
         Probabilities of the model, and of the one that it is compared with.
-    groups : array-like of shape (n_samples,), default=None
-        Group of every sample; groups are drawn whole.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights that travel with their samples.
+    groups, sample_weight : array-like of shape (n_samples,), default=None
+        As for `metric_interval`.
     confidence_level : float in (0, 1), default=0.95
-        Nominal coverage.
+        As for `metric_interval`.
     n_resamples : int >= 2, default=1000
-        Number of draws.
+        As for `metric_interval`.
     random_state : int, RandomState, Generator or None, default=None
-        Seed of the draws.
+        As for `metric_interval`.
 
     Returns
     -------
@@ -243,7 +241,7 @@ def metric_difference(
     Raises
     ------
     ValueError
-        If lengths differ, fewer than two samples or groups are given, or an option is unknown.
+        As for `metric_interval`.
 
     See Also
     --------

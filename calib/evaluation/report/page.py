@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from calib._documents import document as doc
-from calib._documents.digits import Digits
+from calib._documents.digits import Digits, printed
 from calib.evaluation.report.answer import (
     Facts,
     p_text,
@@ -71,7 +71,7 @@ def comparison_table(
         ]
     hidden = [_HEADINGS[key][0] for key in MAIN if key not in (comparison.criterion, ECE)]
     narrow = f'{", ".join(hidden)}: under "All numbers".'
-    return doc.Table(columns, groups, kind="comparison", narrow=narrow)
+    return doc.Table(columns, groups, kind="comparison", narrow=narrow, words="miscalibrated")
 
 
 def _model_row(
@@ -82,11 +82,14 @@ def _model_row(
     intervals: bool,
 ) -> list[doc.Cell]:
     comparison, result = facts.comparison, facts.models[name]
-    before = " (before)" if name == comparison.reference and len(facts.models) > 1 else ""
+    diagnosis = facts.diagnoses[name]
+    is_reference = name == comparison.reference and len(facts.models) > 1
     cells = [
         doc.Cell(
-            f"{name}{before}",
-            facts.diagnoses[name].words(facts.view),
+            name,
+            diagnosis.words(facts.view),
+            mark="(before)" if is_reference else "",
+            briefs=diagnosis.briefs(facts.view),
             ink="recommended" if name == comparison.recommended else "plain",
         )
     ]
@@ -119,7 +122,7 @@ def measure_cell(
     glyph = doc.Glyph(
         dot=_placed(measure.debiased, scale),
         line=(_placed(measure.low, scale), _placed(measure.high, scale)),
-        band=(_placed(low, scale), _placed(high, scale)),
+        band=(_placed(low, scale), _placed(high, scale)) if measure.is_judged else None,
         beyond=starred,
     )
     known = not math.isnan(measure.debiased)
@@ -128,7 +131,7 @@ def measure_cell(
         mark="*" if starred else "",
         ink=ink,  # type: ignore[arg-type]
         interval=digits.range(measure.low, measure.high) if known else "",
-        chance=digits.range(low, high),
+        chance=digits.range(low, high) if measure.is_judged else "",
         glyphs=[glyph] if known else [],
     )
 
@@ -149,7 +152,7 @@ def _scale(facts: Facts, key: str) -> tuple[float, float]:
         name: [
             result.measures[key].low,
             result.measures[key].high,
-            *chance(key, result.measures[key]),
+            *(chance(key, result.measures[key]) if result.measures[key].is_judged else ()),
         ]
         for name, result in facts.models.items()
     }
@@ -173,9 +176,15 @@ def legend(facts: Facts) -> list[doc.Block]:
     """Return what the signs of the table mean, for a page and for a terminal."""
     level = f"{100 * facts.confidence_level:g} %"
     several = len(facts.models) > 1
-    page = (
-        f"Dot and line: value and {level} interval. Grey: what chance shows if calibrated. * and "
-        "diamond: outside, so more than chance. "
+    page = f"Dot and line: value and {level} interval. "
+    if facts.is_judged:
+        page += (
+            "Grey: what chance shows if calibrated. * and diamond: outside, so more than chance. "
+        )
+    stars = (
+        f"* outside chance if calibrated, all numbers together, {level}."
+        if facts.is_judged
+        else f"No stars: {facts.n_redraws} draws, at least {facts.least_redraws} are needed."
     )
     page += (
         "Bold: best; grey figures: clearly worse than the best of the column."
@@ -185,8 +194,8 @@ def legend(facts: Facts) -> list[doc.Block]:
     return [
         doc.Paragraph(page, "soft", "page"),
         doc.Paragraph(
-            f"{facts.n_samples:,} samples. * outside chance if calibrated, all numbers together, "
-            f"{level}. ECE, ACE: bias removed, 0 is chance only. report.details(): all numbers.",
+            f"{facts.n_samples:,} samples. {stars} ECE, ACE: bias removed, 0 is chance only. "
+            "report.details(): all numbers.",
             "soft",
             "terminal",
         ),
@@ -216,7 +225,7 @@ def measures_table(facts: Facts) -> doc.Table:
                 doc.Cell(name, aside),
                 doc.Cell(cell.text, mark=cell.mark, glyphs=cell.glyphs),
                 doc.Cell(f"{cell.interval}{unit}" if cell.interval else "unknown"),
-                doc.Cell(f"{cell.chance}{unit}"),
+                doc.Cell(f"{cell.chance}{unit}" if cell.chance else "unknown"),
                 doc.Cell(_in_words(key, measure)),
             ]
         )
@@ -239,7 +248,7 @@ def _event_row(facts: Facts, result: ModelReport) -> list[list[doc.Cell]]:
             doc.Cell(f"predicted {expected}"),
             doc.Cell(
                 f"{round(rate * facts.n_samples):,} happened, "
-                f"{result.mean_prediction * facts.n_samples:,.0f} were predicted"
+                f"{printed(result.mean_prediction * facts.n_samples, 0)} were predicted"
             ),
         ]
     ]
@@ -247,6 +256,8 @@ def _event_row(facts: Facts, result: ModelReport) -> list[list[doc.Cell]]:
 
 def _in_words(key: str, measure: MeasureResult) -> str:
     starred = measure.surprises(key)
+    if not measure.is_judged:
+        return "not judged: too few draws"
     if key in ERRORS:
         return "more than chance shows" if starred else "no gap above chance"
     if not starred:
@@ -329,7 +340,7 @@ def all_numbers(
     level = f"{100 * facts.confidence_level:g} %"
     columns = [
         doc.Column("Method", kind="text"),
-        doc.Column("As usually computed"),
+        doc.Column("As usually computed", short="Usual value"),
         doc.Column("If calibrated", "mean and range"),
         doc.Column("Bias removed", weight="strong"),
         doc.Column(f"{level} interval"),
@@ -360,7 +371,7 @@ def _number_row(name: str, key: str, measure: MeasureResult, digits: Digits) -> 
         ),
         doc.Cell(
             f"{digits.value(calibrated.mean)}{unit}",
-            f"({digits.range(calibrated.low, calibrated.high)})",
+            f"({digits.range(calibrated.low, calibrated.high)})" if measure.is_judged else "",
         ),
         doc.Cell(debiased),
         doc.Cell(interval),
@@ -407,12 +418,11 @@ def behind_table(facts: Facts) -> list[doc.Block]:
 
 def differences_table(
     differences: Mapping[str, Mapping[str, Interval]],
-    reference: str,
     titles: Mapping[str, str],
     digits: Mapping[str, Digits],
     confidence_level: float,
 ) -> doc.Table:
-    """Return what every model changes against a reference."""
+    """Return what every model changes against the reference."""
     groups = []
     for key, title in titles.items():
         form = digits[key]
@@ -429,7 +439,7 @@ def differences_table(
         groups.append(doc.Group(rows, f"{title}, {form.scale}" if form.scale else title))
     columns = [
         doc.Column("Method", kind="text"),
-        doc.Column(f"Minus {reference}", weight="strong"),
+        doc.Column("Difference", weight="strong"),
         doc.Column(f"{100 * confidence_level:g} % interval"),
     ]
     return doc.Table(columns, groups)

@@ -10,7 +10,7 @@ from calib.evaluation.binned.tables import BinnedCalibrationTable
 from calib.evaluation.display.cumulative import CumulativeCurve
 from calib.evaluation.report.further_measures import FURTHER
 from calib.evaluation.report.ranking import Ranking
-from calib.evaluation.sampling.intervals import Interval
+from calib.evaluation.sampling.intervals import Interval, least_redraws
 
 #: The measures that a report compares models by.
 MAIN = (
@@ -27,12 +27,13 @@ ERROR_NOTE = (
     "0, so its interval is of what is left without the part of chance (debiased) and starts above "
     "0 exactly where there is a star; it need not hold the value itself."
 )
+#: What the expected calibration error is the sum of.
+PARTS_OF_ECE = ("overconfidence", "underconfidence")
 #: Measures whose value under calibration is a floor: only values above it speak against the model.
 ERRORS = (
     "expected_calibration_error",
     "adaptive_calibration_error",
-    "overconfidence",
-    "underconfidence",
+    *PARTS_OF_ECE,
     *FURTHER,
 )
 
@@ -101,6 +102,11 @@ class MeasureResult:
     def floor_high(self) -> float:
         """Upper end of what chance explains, for all measures of the report together."""
         return self.calibrated.high
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are enough redraws for any value to be beyond chance."""
+        return self.calibrated.n_resamples >= least_redraws(self.calibrated.confidence_level)
 
     def surprises(self, name: str) -> bool:
         """Return whether a calibrated model would rarely show this value.

@@ -12,6 +12,7 @@ from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
 from calib._documents import document as doc
 from calib._documents import latex
+from calib._documents.digits import printed
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition
 from calib.evaluation.report import answer, figures, further_measures, measures, page
@@ -21,6 +22,7 @@ from calib.evaluation.report.diagnosis import diagnose
 from calib.evaluation.report.measures import MeasureInfo
 from calib.evaluation.report.records import (
     ERROR_NOTE,
+    PARTS_OF_ECE,
     Comparison,
     MeasureResult,
     ModelReport,
@@ -212,7 +214,7 @@ class CalibrationReport(Documented):
         level = f"{100 * self.confidence_level:g} %"
         units = "" if self.n_groups is None else f" in {self.n_groups:,} groups"
         return (
-            f"{self.n_samples:,} samples{units}, {len(self.classes)} classes; {level} intervals "
+            f"{self.n_samples:,} samples{units}, {len(self.classes):,} classes; {level} intervals "
             f"from {self.n_resamples:,} replicates"
         )
 
@@ -234,12 +236,19 @@ class CalibrationReport(Documented):
     # ------------------------------------------------------------------------------------ outputs
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain dictionaries, lists, strings and numbers, for JSON."""
+        """Return everything as plain dictionaries, lists, strings and numbers, for JSON.
+
+        None stands for a number that there is not, such as an end of what chance shows where there
+        are too few draws.
+        """
         models = {}
         for name, result in self.models.items():
             models[name] = {
                 "measures": {
-                    key: dict(zip(_PARTS, _numbers(m), strict=True))
+                    key: {
+                        part: number if math.isfinite(number) else None
+                        for part, number in zip(_PARTS, _numbers(m), strict=True)
+                    }
                     for key, m in result.measures.items()
                 },
                 "words": self.facts.diagnoses[name].words(self.view),
@@ -451,7 +460,10 @@ class CalibrationReport(Documented):
         if not alone:
             blocks.append(doc.Fold("How far behind the best", page.behind_table(facts)))
             changes = page.differences_table(
-                self.differences, self.reference, self.titles, facts.digits, self.confidence_level
+                self.differences,
+                {key: title for key, title in self.titles.items() if key not in PARTS_OF_ECE},
+                facts.digits,
+                self.confidence_level,
             )
             blocks.append(
                 doc.Fold(
@@ -502,7 +514,6 @@ class CalibrationReport(Documented):
         grouped = self.tests and self.n_groups is not None
         notes = (
             (len(self.models) > 1, CHOICE_NOTE),
-            (len(self.models) > 1, DIFFERENCE_NOTE),
             (self.tests, P_VALUE_NOTE),
             (self.decompositions, DECOMPOSITION_NOTE),
             (grouped, GROUPED_NOTE),
@@ -530,6 +541,6 @@ def _sum(score: str, part: ScoreDecomposition) -> str:
     """Return a decomposition as a sum."""
     title = {"brier": "Brier", "log_loss": "log loss"}[score]
     return (
-        f"{title} {part.score:.4f} = {part.miscalibration:.4f} - {part.discrimination:.4f} + "
-        f"{part.uncertainty:.4f}"
+        f"{title} {printed(part.score, 4)} = {printed(part.miscalibration, 4)} - "
+        f"{printed(part.discrimination, 4)} + {printed(part.uncertainty, 4)}"
     )

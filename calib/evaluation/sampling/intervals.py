@@ -472,6 +472,14 @@ def _crossing(errors: Float64Array, curve: Float64Array, level: float) -> float:
     return float(np.interp(level, rising, errors))
 
 
+def least_redraws(level: float) -> int:
+    """Return how many redrawn samples it takes for any value to be beyond chance at a level.
+
+    With fewer no p-value is as small as ``1 - level``: 19 at 0.95.
+    """
+    return int(np.ceil(level / (1.0 - level) - 1e-9))
+
+
 def chance_ranges(
     calibrated: Float64Array, one_sided: LabelArray, level: float
 ) -> tuple[Float64Array, Float64Array]:
@@ -492,8 +500,12 @@ def chance_ranges(
     Returns
     -------
     low, high : ndarray of shape (n_measures,)
+        Without ends where there are fewer samples than `least_redraws`, which exclude nothing.
     """
     n_resamples = len(calibrated)
+    if n_resamples < least_redraws(level):
+        everything = np.full(len(one_sided), np.inf)
+        return np.where(one_sided, 0.0, -everything), everything
     middle, up, down = _scales(calibrated)
     largest = np.sort(_distances(calibrated, one_sided, middle, up, down).max(axis=1))
     rank = min(n_resamples, int(np.ceil(level * (n_resamples + 1) - 1e-9)))

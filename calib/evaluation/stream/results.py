@@ -81,12 +81,7 @@ class AccumulatedReport(CalibrationReport):
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain data for JSON; None stands for an interval there is not."""
-        out = super().to_dict()
-        for model in out["models"].values():
-            for numbers in model["measures"].values():
-                for key, number in numbers.items():
-                    numbers[key] = None if math.isnan(number) else number
-        return {**out, "approximate": ["adaptive_calibration_error"]}
+        return {**super().to_dict(), "approximate": ["adaptive_calibration_error"]}
 
 
 def model_report(

@@ -107,3 +107,24 @@ def test_tiny_sets(z, y):
 
 
 # ---------------------------------------------------------------------- pools and folds
+
+
+def test_steps_of_a_fit_are_said_only_if_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    p = np.linspace(0.02, 0.98, 200)
+    y = (np.arange(200) * 0.618 % 1 < p).astype(int)
+    silent = AutoCalibrator().fit(p, y)
+    assert capsys.readouterr() == ("", "")
+    spoken = AutoCalibrator(verbose=True).fit(p, y)
+    out, err = capsys.readouterr()
+    assert out == ""
+    steps = [line.partition("] ")[2] for line in err.splitlines()]
+    names = spoken.candidates_
+    assert steps == [
+        *(f"fitting {name}" for name in names),
+        *(f"trying {name}" for name in names),
+        "weighing",
+        "fitting all samples",
+    ]
+    np.testing.assert_array_equal(spoken.transform(p), silent.transform(p))
+    with pytest.raises(ValueError, match="verbose"):
+        AutoCalibrator(verbose="loud").fit(p, y)  # type: ignore[arg-type]

@@ -52,11 +52,14 @@ def comparison(models: list[str], seed: int | None = None) -> Table:
         words = (
             "overconfident above 0.93, underconfident below 0.2" if k else "no miscalibration seen"
         )
-        cells = [Cell(name, words, ink="plain" if k else "recommended")]
+        briefs = ["over above 0.93, under below 0.2", "over and under"] if k else ["none seen"]
+        ink = "plain" if k else "recommended"
+        cells = [Cell(name, words, ink=ink, briefs=briefs)]  # type: ignore[arg-type]
         cells += [
             Cell(text, mark=mark, ink=ink, interval=low, chance=high)  # type: ignore[arg-type]
             for text, mark, ink, (low, high) in zip(texts, marks, inks, ranges, strict=True)
         ]
         rows.append(cells)
     groups = [Group(rows[:1], "May be the best"), Group(rows[1:], "Clearly behind")]
-    return Table(COLUMNS, groups if len(rows) > 1 else groups[:1], kind="comparison")
+    shown = groups if len(rows) > 1 else groups[:1]
+    return Table(COLUMNS, shown, kind="comparison", words="miscalibrated")

@@ -195,3 +195,33 @@ def test_refusals(changes: dict[str, object], match: str) -> None:
     }
     with pytest.raises(ValueError, match=match):
         certainty_curve(**{**call, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("n", "certainty", "answer"),
+    [
+        (400, ["right"], "Certainty pays: keeping the most certain 50 % raises the accuracy from"),
+        (400, ["wrong"], "Do not select by certainty: keeping the most certain 50 % lowers the"),
+        (400, ["right", "wrong"], " by right, the best of 2. 400 samples. Mean accuracy over"),
+        (8, ["right"], "Too few samples or one class only: the accuracy is known at fewer than"),
+    ],
+)
+def test_the_answer_comes_first(n: int, certainty: list[str], answer: str) -> None:
+    p = np.linspace(0.01, 0.99, n)
+    y = (np.arange(n) * 0.618 % 1 < p).astype(int)
+    right = np.maximum(p, 1 - p)
+    scores = {name: {"right": right, "wrong": -right}[name] for name in certainty}
+    given = scores if len(scores) > 1 else next(iter(scores.values()))
+    curve = certainty_curve(y, p, given, n_simulations=0)
+    text = " ".join(str(curve).split())
+    assert answer in text[:300]
+    points = next(iter(curve.by_share.values()))
+    if n == 400:
+        accuracy = points.metrics["accuracy"]
+        assert f"from {accuracy[-1]:.4f} to {accuracy[4]:.4f}" in text[:300]
+
+
+def test_certainty_that_brings_nothing() -> None:
+    y, p = np.tile([0, 1], 100), np.tile([0.2, 0.8], 100)
+    curve = certainty_curve(y, p, np.ones(200), n_simulations=0)
+    assert str(curve).startswith("Certainty brings nothing: keeping the most certain 50 % leaves")

@@ -17,6 +17,7 @@ from calib.evaluation.detection.report.records import (
 )
 from calib.evaluation.report.diagnosis import enumerated
 from calib.evaluation.report.ranking import Ranking
+from calib.evaluation.sampling.intervals import least_redraws
 
 #: Measures that are shown as they are; all others in per cent.
 PLAIN = ("score_iou_squared_error", "brier")
@@ -71,6 +72,8 @@ SENTENCES = {
     "difference that {n} detections can show.{design}",
     "too_few": "Too few detections to judge: {n} show no error beyond chance, but any up to {high} "
     "points would fit.{design}",
+    "few_draws": "Too few draws to judge: {draws} simulated detectors cannot show what is more "
+    "than chance; at least {needed} are needed (n_floor).",
     "one_image": "One image is too few to judge: nothing is known of chance between images.",
     "nothing": "Nothing to judge: calibration errors cannot be measured, as no detection of a "
     "class with boxes counts at the operating point.",
@@ -232,6 +235,10 @@ def detector_digits(key: str, measures: Sequence[DetectionMeasure]) -> Digits:
 # ---------------------------------------------------------------------------------------- headline
 
 
+#: Headlines that rest on a star that is missing.
+_WITHOUT_STAR = ("closer_clean", "keep", "nothing_seen", "too_few")
+
+
 def detector_headline(facts: DetectorFacts, n_calibrators: int = 1) -> Verdict:
     """Say in one sentence what to do with the scores, naming the calibrator among several."""
     after, error = facts.after, facts.error
@@ -241,6 +248,10 @@ def detector_headline(facts: DetectorFacts, n_calibrators: int = 1) -> Verdict:
     if n_calibrators > 1:
         parameters |= {"who": f"Use {facts.name}: it", "link": " and"}
     case = _case(facts)
+    if case in _WITHOUT_STAR and not error.is_judged:
+        case = "few_draws"
+        parameters["draws"] = f"{error.calibrated.n_resamples}"
+        parameters["needed"] = f"{least_redraws(facts.confidence_level):,}"
     design = ""
     if facts.before is not None and any(map(facts.by_design, facts.risen)):
         other = OTHER[after.target]

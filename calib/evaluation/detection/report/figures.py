@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 from calib._documents import document as doc
 from calib._documents.document import Drawing, Line, Mark, Rect, Text
-from calib._documents.panels import Panel, Scale, sign
+from calib._documents.panels import Panel, Scale, sign, signed
 from calib.evaluation.detection.report.answer import DetectorFacts
 from calib.evaluation.detection.report.records import PositionMap, ReliabilityBins
 
@@ -141,7 +141,7 @@ def _position_map(name: str, found: PositionMap, limit: float) -> Drawing:
 
 def _points_text(gap: float) -> str:
     text = f"{100 * gap:+.0f}"
-    return "0" if text in ("-0", "+0") else text
+    return "0" if text in ("-0", "+0") else signed(text)
 
 
 def _words(found: PositionMap) -> str:
@@ -154,7 +154,8 @@ def _words(found: PositionMap) -> str:
     outcome = "overlap" if found.target == "iou" else "share right"
     return (
         f"Mean score minus mean {outcome} by box centre: from "
-        f"{100 * found.gap[enough].min():+.0f} to {100 * found.gap[enough].max():+.0f} points; the "
+        f"{_points_text(found.gap[enough].min())} to {_points_text(found.gap[enough].max())} "
+        f"points; the "
         f"largest is in row {row + 1} from the top, column {column + 1} from the left; "
         f"{int(_beyond(found).sum())} of {int(enough.sum())} cells are beyond chance."
     )

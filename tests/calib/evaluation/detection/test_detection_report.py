@@ -211,7 +211,7 @@ def test_calibration_is_recognised(report) -> None:
     assert report.headline.startswith("Use platt: it brings scores closer to the overlap")
     assert "detections are kept" in report.verdict("platt")
     same = DetectionCalibrator("identity").fit(*FIT)
-    text = detection_report(*TEST, calibrator=same, n_resamples=9, n_floor=5).verdict("calibrated")
+    text = detection_report(*TEST, calibrator=same, n_resamples=9, n_floor=20).verdict("calibrated")
     assert "Calibration makes no difference that" in text
     assert "AP stays at" in text
 
@@ -606,3 +606,18 @@ def test_calibrated_detectors_are_seldom_called_wrong(scene: Callable[..., Any])
         report = detection_report(found, truth, calibrator=one, n_resamples=2, n_floor=40)
         inside += not report.models["raw"].measures[DECE].is_beyond_floor
     assert inside >= 35, f"{inside} of 40 within the floor, n=300, seeds 0..39"
+
+
+def test_too_few_draws_of_the_floor_are_said() -> None:
+    same = DetectionCalibrator("identity").fit(*FIT)
+    few, enough = (
+        detection_report(*TEST, calibrator=same, n_resamples=9, n_floor=n) for n in (18, 19)
+    )
+    for form in (str(few), few._repr_html_()):
+        assert "Too few draws to judge: 18 simulated detectors cannot show" in " ".join(
+            form.split()
+        )
+        assert "at least 19 are needed (n_floor)." in " ".join(form.split())
+    assert not few.models["raw"].measures[LAECE].is_beyond_floor
+    assert enough.models["raw"].measures[LAECE].is_beyond_floor
+    assert "Too few draws" not in str(enough)

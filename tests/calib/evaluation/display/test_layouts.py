@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ matplotlib.use("Agg")
 
 N = 2000
 LONG = "a model whose name is longer than its panel is wide"
+LONGER = f"{LONG}, and longer than the whole figure: {LONG}"
 
 
 @pytest.fixture(autouse=True)
@@ -203,8 +205,11 @@ def assert_data_visible(ax: Any) -> None:
 def test_labels_of_a_panel_do_not_meet(drawing: str) -> None:
     (ax,) = PLACES["single column"](layout="constrained")
     DRAWINGS[drawing](ax)
-    figure = ax.figure
-    figure.canvas.draw()
+    assert_labels_apart(ax)
+
+
+def assert_labels_apart(ax: Any) -> None:
+    ax.figure.canvas.draw()
     for axis in (ax.xaxis, ax.yaxis):
         labels = [
             tick.label1.get_window_extent() for tick in axis._update_ticks()
@@ -216,16 +221,11 @@ def test_labels_of_a_panel_do_not_meet(drawing: str) -> None:
 
 @pytest.mark.parametrize("place", ["new", "1 x 5", "2 x 3"])
 def test_classes_side_by_side(place: str) -> None:
-    rng = np.random.default_rng(0)
-    names = np.array(["aeroplane", "bird", "a class with a long name", "dog", "egg", "fox", "gnu"])
-    logits = rng.normal(size=(N, 7)) * np.array([1, 2, 3, 1, 1, 1, 1])
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    y = names[(p.cumsum(axis=1) < rng.random((N, 1))).sum(axis=1).clip(0, 6)]
+    y, p, names = seven_classes()
     own = None if place == "new" else PLACES[place](layout="constrained", sharex=True, sharey=True)
     display = ClasswiseReliabilityDisplay.from_predictions(
-        y, p**2 / (p**2).sum(axis=1, keepdims=True), labels=names, axes=own,
-        n_panels=None if own is None else len(own),
-    )  # fmt: skip
+        y, p, labels=names, axes=own, n_panels=None if own is None else len(own)
+    )
     figure = display.figure_
     assert_inside(figure)
     assert sorted(display.classes) == sorted(names)
@@ -238,6 +238,84 @@ def test_classes_side_by_side(place: str) -> None:
         assert_data_visible(ax)
     tops = {part.histogram_ax_.get_ylim() for part in display.displays_}
     assert len(tops) == 1
+
+
+def seven_classes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    names = np.array(["aeroplane", "bird", "a class with a long name", "dog", "egg", "fox", "gnu"])
+    logits = rng.normal(size=(N, 7)) * np.array([1, 2, 3, 1, 1, 1, 1])
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    y = names[(p.cumsum(axis=1) < rng.random((N, 1))).sum(axis=1).clip(0, 6)]
+    return y, p**2 / (p**2).sum(axis=1, keepdims=True), names
+
+
+def at_once(figure: Any, path: Path) -> np.ndarray:
+    """Return the picture of a figure that nothing has drawn before, True where there is ink."""
+    save_figure(figure, path / "picture.png", dpi=figure.dpi)
+    return np.asarray((matplotlib.image.imread(path / "picture.png")[..., :3] < 0.99).any(axis=2))
+
+
+@pytest.mark.parametrize(
+    ("place", "engine", "name"),
+    [
+        ("new", "plain", LONGER),
+        ("single column", "plain", LONGER),
+        ("single column", "constrained", "model"),
+        ("1 x 5", "plain", LONGER),
+        ("1 x 5 shared", "constrained", "model"),
+        ("1 x 5 shared", "tight", LONGER),
+        ("2 x 3", "plain", "model"),
+    ],
+)
+def test_a_titled_figure_of_classes_is_whole_at_its_first_save(
+    place: str, engine: str, name: str, tmp_path: Path
+) -> None:
+    y, p, names = seven_classes()
+    own = None if place == "new" else PLACES[place](**ENGINES[engine])
+    display = ClasswiseReliabilityDisplay.from_predictions(
+        y, p, labels=names, axes=own, name=name, n_panels=None if own is None else len(own)
+    )
+    figure = display.figure_
+    ink = at_once(figure, tmp_path)
+    assert not ink[[0, -1]].any(), "cut above or below"
+    assert not ink[:, [0, -1]].any(), "cut at the side"
+    heading = next(text for text in figure.texts if name[:5] in text.get_text())
+    assert heading.get_text().replace("\n", " ") == name
+    for ax in display.axes_:
+        assert not heading.get_window_extent().overlaps(ax.get_tightbbox())
+        assert_data_visible(ax)
+        assert_labels_apart(ax)
+    assert_inside(figure)
+
+
+def test_svg_of_a_titled_figure_of_classes_holds_all_text(tmp_path: Path) -> None:
+    y, p, names = seven_classes()
+    axes = panels(6.9, sharex=True, sharey=True, layout="constrained")
+    display = ClasswiseReliabilityDisplay.from_predictions(
+        y, p, labels=names, axes=axes, name="model", n_panels=5
+    )
+    save_figure(display.figure_, tmp_path / "picture.svg")
+    content = (tmp_path / "picture.svg").read_text()
+    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', content)[1])  # type: ignore[index]
+    places = re.findall(r"<text[^>]*translate\(\S+ (\S+)\)", content)
+    places += re.findall(r'<text[^>]* y="(\S+)"', content)
+    assert len(places) > 20
+    assert all(5 < float(place) < height - 3 for place in places)
+
+
+def test_panels_that_share_a_scale_name_the_top_of_the_histogram_in_every_row() -> None:
+    import matplotlib.pyplot as plt
+
+    y, p, names = seven_classes()
+    _, axes = plt.subplots(2, 2, sharex=True, sharey=True, layout="constrained")
+    display = ClasswiseReliabilityDisplay.from_predictions(y, p, labels=names, axes=axes)
+    display.figure_.canvas.draw()
+    shown = [
+        [label.get_text() for label in part.histogram_ax_.get_yticklabels() if label.get_visible()]
+        for part in display.displays_
+    ]
+    top = max(part.table.weight.max() / part.table.weight.sum() for part in display.displays_)
+    assert shown == [[f"{top:.0%}"], [], [f"{top:.0%}"], []]
 
 
 def test_ticks_of_a_stretched_scale() -> None:
@@ -253,6 +331,92 @@ def test_ticks_of_a_stretched_scale() -> None:
     assert texts == wanted
     with pytest.raises(ValueError, match="scale must be one of"):
         ReliabilityDisplay.from_predictions(y, p, scale="log")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("drawing", [ReliabilityDisplay, CumulativeDisplay])
+def test_many_names_stand_beside_the_panel(drawing: Any, engine: str) -> None:
+    ax = single(**ENGINES[engine])
+    y, p = sample()
+    names = [f"model {k} scaled" for k in range(8)]
+    for k, name in enumerate(names):
+        drawing.from_predictions(y, p ** (0.6 + 0.2 * k), name=name, ax=ax, band=False)
+    assert_inside(ax.figure)
+    inner, key = ax.get_window_extent(), ax.get_legend()
+    box = key.get_window_extent()
+    assert box.x0 >= inner.x1 - 1
+    assert box.height <= ax.figure.bbox.height
+    assert [text.get_text().replace("\n", " ") for text in key.get_texts()] == names
+    assert inner.width > 1.1 * ax.figure.dpi
+
+
+@pytest.mark.parametrize("place", ["1 x 5", "single column"])
+def test_many_names_stay_inside_where_there_is_no_room_beside(place: str) -> None:
+    first, *_ = PLACES[place](layout="constrained")
+    y, p = sample()
+    for k in range(8):
+        CumulativeDisplay.from_predictions(
+            y, p, name=f"model {k}" if place == "1 x 5" else LONG, ax=first
+        )
+    first.figure.canvas.draw()
+    inner = first.get_window_extent()
+    assert first.get_legend().get_window_extent().x1 <= inner.x1 + 1
+    assert inner.height > 0.45 * first.figure.bbox.height
+    assert_inside(first.figure)
+
+
+def test_bands_stay_out_of_the_histogram() -> None:
+    rng = np.random.default_rng(0)
+    p = 1 / (1 + np.exp(-rng.normal(0, 2, N)))
+    y = (rng.random(N) < p).astype(int)
+    display = ReliabilityDisplay.from_predictions(y, p, strategy="quantile", scale="logit")
+    display.figure_.canvas.draw()
+    strip = display.histogram_ax_.get_window_extent()
+    reaching = [bar for bar in display.ax_.patches if bar.get_window_extent().y0 < strip.y1 - 1]
+    assert reaching
+    assert all(bar.get_clip_box().y0 >= strip.y1 - 1 for bar in reaching)
+
+
+def test_predictions_that_are_all_alike_show_and_have_ticks() -> None:
+    y = np.arange(400) % 2
+    display = ReliabilityDisplay.from_predictions(y, np.full(400, 0.37), scale="logit")
+    assert len(display.ax_.get_xticks()) >= 3
+    assert len(display.ax_.get_yticks()) >= 3
+    sure = ReliabilityDisplay.from_predictions(
+        np.ones(300, int), np.ones(300), labels=[0, 1], strategy="quantile"
+    )
+    (bars,) = sure.histogram_ax_.patches
+    sure.figure_.canvas.draw()
+    assert bars.get_linewidth() > 0
+    assert bars.get_window_extent().height > 10
+    for other in (display, sure):
+        assert_inside(other.figure_)
+
+
+def test_options_of_the_line_reach_nothing_else() -> None:
+    y, _ = sample()
+    rng = np.random.default_rng(0)
+    near = 1 / (1 + np.exp(-rng.normal(0, 4, N)))
+    for drawing, options in (
+        (ReliabilityDisplay, {"scale": "logit", "strategy": "quantile"}), (CumulativeDisplay, {}),
+    ):  # fmt: skip
+        plain, ax = single(), single()
+        drawing.from_predictions(y, near, ax=plain, **options)
+        line = drawing.from_predictions(
+            y, near, ax=ax, linewidth=4, alpha=0.5, markersize=9, marker="*", zorder=5, **options
+        ).line_
+        assert (line.get_linewidth(), line.get_alpha(), line.get_markersize()) == (4, 0.5, 9)
+        assert (line.get_marker(), line.get_zorder()) == ("*", 5)
+        children = zip(plain.child_axes or [plain], ax.child_axes or [ax], strict=True)
+        pairs = [(plain, ax), *children]
+        for first, second in pairs:
+            for usual, other in zip(first.patches, second.patches, strict=True):
+                assert usual.get_linewidth() == other.get_linewidth()
+                assert usual.get_facecolor() == other.get_facecolor()
+                assert usual.get_zorder() == other.get_zorder()
+                assert usual.get_linestyle() == other.get_linestyle()
+        reference = next(other for other in ax.lines if other.get_linestyle() == ":")
+        assert (reference.get_linewidth(), reference.get_alpha()) == (1, None)
 
 
 def test_models_differ_without_colour_and_options_reach_the_line() -> None:

@@ -186,6 +186,50 @@ def test_bad_input_is_refused_by_name(options, message) -> None:
         measurement_table([0, 1], [0.2, 0.7], [[0.1, 0.2, 0.7]] * 2)
 
 
+def test_the_answer_comes_first() -> None:
+    y, p, q = toy_c()
+    table = measurement_table(y, p, q)
+    first, second = str(table).replace("\n  ", " ").replace("\n", " ").split(". ")[:2]
+    numbers = ("pre_ECE_15", "post_ECE_15", "pre_NLL", "post_NLL")
+    before, after, loss_before, loss = (f"{table[name]:.4f}" for name in numbers)
+    assert first == (
+        f"Recalibration lowers the calibration error (ECE, 15 bins) from {before} to {after} and "
+        f"the log loss from {loss_before} to {loss}"
+    )
+    values = table.to_dict()
+    names = [name[5:] for name in values if name.startswith("post_")]
+    n_lower = sum(values[f"post_{name}"] < values[f"pre_{name}"] for name in names)
+    assert second.startswith(f"{n_lower} of {len(names)} measurements on 600 samples are lower")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "start"),
+    [
+        (1.0, 2.5, "Keep the probabilities before: recalibration raises the calibration error"),
+        (1.0, 1.0, "Recalibration changes neither the calibration error"),
+        (0.0, 1.8, "Recalibration changes the calibration error (ECE, 15 bins) from 0 to 0.1"),
+    ],
+)
+def test_every_answer(before: float, after: float, start: str) -> None:
+    y, p, _ = toy_c()
+    z = np.log(p) / 1.8
+    table = measurement_table(y, softmax(before * z), softmax(after * z))
+    if start.endswith("0.1"):
+        rates = np.tile(np.bincount(y) / len(y), (len(y), 1))  # calibrated, and useless
+        table = measurement_table(y, rates, softmax(after * z))
+    text = " ".join(str(table).split())
+    assert text.startswith(start)
+    assert ("trust the log loss" in text) == ("from 0 " in start)
+
+
+def test_tiny_errors_are_not_zeros() -> None:
+    y = np.zeros(1000, int)
+    p = np.column_stack([np.full(1000, 1 - 1e-6), np.full(1000, 1e-6)])
+    text = str(measurement_table(y, p, p))
+    assert "0.000001" in text
+    assert "0.0000 " not in text
+
+
 def test_names_of_the_published_tables() -> None:
     rng = np.random.default_rng(0)
     p = rng.dirichlet([1.0, 1.0, 1.0], 50)

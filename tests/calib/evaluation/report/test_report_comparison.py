@@ -114,7 +114,7 @@ def test_findings_name_the_range() -> None:
         np.where(hit, 0, 1 + (rng.random(20000) < 0.5)),
         np.column_stack([p, rest, rest]),
         n_bins=10,
-        n_resamples=10,
+        n_resamples=40,
     )
     found = re.match(
         r"Overconfident above 0\.8: claims (\d+\.\d) %, right in (\d+\.\d) %\.", report.headline
@@ -130,7 +130,7 @@ def test_findings_of_two_classes_use_other_words() -> None:
     rng = np.random.default_rng(0)
     p = rng.random(20000)
     y = rng.random(20000) < p**1.5
-    headline = calibration_report(y.astype(int), p, n_resamples=10).headline
+    headline = calibration_report(y.astype(int), p, n_resamples=40).headline
     assert headline.startswith("Probabilities too high ")
     assert "confident" not in headline
 
@@ -301,3 +301,14 @@ def test_page_in_a_browser(tmp_path: Path) -> None:
         check=True,
     )  # fmt: skip
     assert (tmp_path / "phone.png").stat().st_size > 20000
+
+
+def test_changes_leave_out_what_the_error_is_the_sum_of() -> None:
+    y, true, sharp = two_models(4, 300)
+    report = calibration_report(y, {"raw": sharp, "net": true}, n_resamples=20)
+    details = report.details()
+    changes = details[details.index("Changes against raw") : details.index("Method by method")]
+    titles = [title for title in report.titles.values() if title.split(" (")[0] in changes]
+    assert len(titles) == 5
+    assert "confidence" not in changes
+    assert details.count("Difference: model minus reference") == 1

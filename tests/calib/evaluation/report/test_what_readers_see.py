@@ -100,6 +100,35 @@ def test_names_with_markup_are_words() -> None:
     assert r"\textless{}script\textgreater{}" in forms.latex
 
 
+def test_tables_for_papers_are_whole_with_any_name() -> None:
+    names = [r"a_b & 50% #1 \x ~ ^", r"\end{tabular} \\ [1ex] {", "*starred*", "$x$ }%"]
+    y, z = logits(0, 300, 3)
+    models = {name: softmax((1 + k / 2) * z, axis=1) for k, name in enumerate(names)}
+    report = calibration_report(y, models, n_resamples=40)
+    for latex in (
+        report.to_latex(),
+        report.to_latex("usual"),
+        report.to_latex(intervals=False),
+    ):
+        code = [line for line in latex.splitlines() if not line.startswith("%")]
+        assert code[0] == r"\begin{tabular}{lrrrrr}"
+        assert code[-1] == r"\end{tabular}"
+        bare = [re.sub(r"\\[&%$#_{}]", "x", line) for line in code]  # without escaped signs
+        depth = [line.count("{") - line.count("}") for line in bare]
+        assert depth == [0] * len(bare)
+        assert all(line.count("$") % 2 == 0 for line in bare)
+        assert not re.search(r"[%#~]", "".join(bare))
+        rows = bare[2:]
+        assert [row.count("&") for row in rows if row.endswith(r" \\")] == [5] * 5
+        commands = set(re.findall(r"\\([a-zA-Z]+|\\)", "\n".join(bare)))
+        assert commands <= {
+            "begin", "end", "toprule", "midrule", "bottomrule", "textbf", "underline", "dag",
+            "scriptsize", "times", "textbackslash", "textasciitilde", "textasciicircum", "\\",
+        }  # fmt: skip
+        assert not any(row.startswith(("*", "[")) for row in rows)
+        assert r"a\_b \& 50\% \#1 \textbackslash{}x \textasciitilde{} \textasciicircum{}" in latex
+
+
 @pytest.mark.parametrize("name", ["n" * 60, "a model " * 7 + "ends"])
 def test_names_of_sixty_signs_are_whole_where_there_is_room(name: str) -> None:
     report = two("raw", name)
@@ -108,7 +137,34 @@ def test_names_of_sixty_signs_are_whole_where_there_is_room(name: str) -> None:
     for form in (forms.details, forms.page):
         assert name in form
     assert name in forms.latex
-    assert max(len(line) for line in str(report).splitlines()) <= 100
+    for form in (str(report), report.details()):
+        assert max(len(line) for line in form.splitlines()) <= 80
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+@pytest.mark.parametrize("n_models", [2, 7])
+def test_rows_of_long_names_are_told_apart(
+    columns: int, n_models: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    y, z = logits(0, 1500, 3)
+    names = [f"resnet_50_trained_on_everything_we_have_and_mixup_seed_{k}" for k in range(7)]
+    models = {name: softmax((1 + 0.3 * k) * z, axis=1) for k, name in enumerate(names[:n_models])}
+    report = calibration_report(y, models, n_resamples=40)
+    seen(report)
+    shown = str(report).splitlines()
+    assert max(map(len, shown)) <= columns
+    start = next(k for k, line in enumerate(shown) if "Log loss" in line)
+    rows = [line[2:].split() for line in shown[start:] if re.match(r"[> ] re(?!port)", line)]
+    rows = rows[:n_models]  # in front of further columns, which may stand below, once more
+    assert len({row[0] for row in rows}) == n_models
+    assert [row[1] for row in rows].count("(before)") == 1
+    table = " ".join(" ".join(shown[start:]).split())
+    if n_models > 4:
+        assert not re.search(r"\w\.\.\.|\N{HORIZONTAL ELLIPSIS}", table)
+        assert table.count("over") == n_models - 1
+        assert ("over above 0." in table) == (columns == 80)
+        assert ("overconfident above 0." in table) == (columns == 60)
 
 
 def test_names_from_right_to_left_keep_to_themselves() -> None:
@@ -255,6 +311,29 @@ def test_rare_events_are_counted_per_100_000() -> None:
     assert f"is at most {1e5 * high:.0f} per 100,000" in forms.text
 
 
+def test_no_events_do_not_exclude_every_error() -> None:
+    report = calibration_report([0] * 1000, np.full(1000, 1e-6), labels=[0, 1], n_resamples=40)
+    forms = seen(report)
+    assert "0 events happened where 0.001 were predicted" in forms.text
+    for form in forms[:3]:
+        assert "at most 0." not in form
+
+
+@pytest.mark.parametrize("rate", [1e-5, 0.5])
+def test_tiny_numbers_are_not_zeros_and_do_not_grow(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    if rate < 0.1:
+        p = rate * rng.uniform(0.5, 1.5, 100_000)
+        y = np.zeros(len(p), int)
+        y[:2] = 1
+    else:
+        p, y = rate + 1e-7 * rng.normal(size=1000), np.arange(1000) % 2
+    for probabilities in (p, {"raw": np.minimum(1.1 * p, 1), "net": p}):
+        forms = seen(calibration_report(y, probabilities, n_resamples=40))
+        for form in forms[:3]:
+            assert not re.search(r"\d,\d{3},\d{3}|(?<![\d.])-0(?![\d.])", form)
+
+
 def test_scales_of_small_numbers_are_said_in_sentences() -> None:
     y, z = events(5, 200_000, 1.0, -7.0)
     report = calibration_report(y, {"raw": expit(z + 1), "net": expit(z)}, n_resamples=40)
@@ -282,3 +361,28 @@ def test_classes_without_samples_have_rows(present: tuple[int, ...]) -> None:
     never = [unescape(re.sub("<[^>]*>", " ", row)).split() for row in rows]
     missing = str(next(k for k in range(4) if k not in present))
     assert any(row[:2] == [missing, "0"] for row in never)
+
+
+@pytest.mark.parametrize(("n_resamples", "level", "needed"), [(18, 0.95, 19), (98, 0.99, 99)])
+def test_too_few_draws_give_no_stars(n_resamples: int, level: float, needed: int) -> None:
+    y, z = logits(0, 1500, 3)
+    models = {"raw": softmax(2.5 * z, axis=1), "net": softmax(z, axis=1)}
+    for probabilities in (models, models["raw"]):
+        options = {"confidence_level": level, "random_state": 0}
+        report = calibration_report(y, probabilities, n_resamples=n_resamples, **options)
+        forms = seen(report)
+        for form in forms[:3]:
+            assert (
+                f"{n_resamples} draws cannot show what is more than chance at {100 * level:g} %; "
+                f"at least {needed} are needed (n_resamples)"
+            ) in form
+            assert not re.search(r"no miscalibration|\binf\b", form, re.IGNORECASE)
+        assert "Too few draws to" in report.headline
+        assert not re.search(r"\d( %)?\*", forms.text)
+        assert not report.to_frame().beyond_chance.any()
+        assert (report.to_frame().low[3:5] == 0).all()  # of errors
+        assert "Not judged" in forms.details
+        enough = calibration_report(y, probabilities, n_resamples=needed, **options)
+        assert enough.to_frame().beyond_chance.any()
+        assert "*" in str(enough)
+        assert "Too few draws" not in seen(enough).page

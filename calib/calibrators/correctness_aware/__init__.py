@@ -1,0 +1,1 @@
+"""Correctness-aware calibration: one temperature per sample from several views of it."""
