@@ -105,6 +105,13 @@ def add_correctness(commands: Any, summary: str) -> None:
         if name != "apply":
             add("--correct", metavar="COLUMN", help=f"1 for right answers, 0 for wrong ones{also}")
     _add_fit(parsers["fit"].add_argument)
+    for name in ("apply", "report", "recalibrate"):
+        parsers[name].add_argument(
+            "--among",
+            metavar="FILE",
+            type=Path,
+            help="further answers to these questions, which --agreement of the fit compares with",
+        )
     endings = ".parquet, .feather, .csv, .tsv or .jsonl"
     parsers["apply"].add_argument(
         "--out", type=Path, help=f"table to write: {endings} (FILE.calibrated.*)"
@@ -207,13 +214,13 @@ def judge_table(args: argparse.Namespace) -> None:
     """Add the probability of being right to a table of answers."""
     out = args.out or beside(args.file)
     writable_format(out)
-    inputs = [args.model_file, args.file, args.questions]
+    inputs = [args.model_file, args.file, args.questions, args.among]
     check_files({"--out": (out, "table")}, inputs, replaced=args.file)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
-        model, log, records = _read(args)
+        saved, log, records, among = _read(args)
         progress.step("judging")
-        proba = model.model.score_samples(records)
+        proba = saved.model.score_samples(records, among)
         progress.step(f"writing {out.name}")
         write_table(log.table, {ADDED: proba}, out)
     print(f"wrote {len(proba):,} rows to {out}, with {ADDED} (mean {proba.mean():.3f})")
@@ -221,11 +228,11 @@ def judge_table(args: argparse.Namespace) -> None:
 
 def report_on_answers(args: argparse.Namespace) -> None:
     """Measure the probabilities of a model on graded answers."""
-    inputs = [args.model_file, args.file, args.questions]
+    inputs = [args.model_file, args.file, args.questions, args.among]
     check_files(report_outputs(args), inputs)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
-        saved, log, records = _read(args)
+        saved, log, records, among = _read(args)
         grades = log.grades(args.correct or saved.correct)
         roles = Roles.of_model(saved.model)
         by = log.several("--by", args.by, shared=True)
@@ -244,6 +251,7 @@ def report_on_answers(args: argparse.Namespace) -> None:
             records,
             grades,
             columns,
+            among,
             confidence_level=args.level,
             n_resamples=args.resamples,
             random_state=args.seed,
@@ -254,15 +262,15 @@ def report_on_answers(args: argparse.Namespace) -> None:
 
 def recalibrate_model(args: argparse.Namespace) -> None:
     """Fit the probabilities of a model to graded answers of a new model or topic."""
-    inputs = [args.model_file, args.file, args.questions]
+    inputs = [args.model_file, args.file, args.questions, args.among]
     check_files({"--out": (args.out, "correctness")}, inputs)
-    saved, log, records = _read(args)
+    saved, log, records, among = _read(args)
     grades = log.grades(args.correct or saved.correct)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of new models, for which this is done
-        before = saved.model.score_samples(records)
-        model = saved.model.recalibrate(records, grades, args.how)
-        after = model.score_samples(records)
+        before = saved.model.score_samples(records, among)
+        model = saved.model.recalibrate(records, grades, args.how, among=among)
+        after = model.score_samples(records, among)
     write_model(SavedModel(model, saved.correct, saved.marks), args.out)
     print(
         f"{args.how} of {len(grades):,} graded answers, {100 * grades.mean():.3g} % of them right: "
@@ -296,13 +304,25 @@ def _roles(args: argparse.Namespace, log: AnswerLog) -> Roles:
     )
 
 
-def _read(args: argparse.Namespace) -> tuple[SavedModel, AnswerLog, dict[str, list[Any]]]:
-    """Return a model, a table of answers, and what the model reads of it."""
+def _read(
+    args: argparse.Namespace,
+) -> tuple[SavedModel, AnswerLog, dict[str, list[Any]], dict[str, list[Any]] | None]:
+    """Return a model, a table of answers, what the model reads of it, and answers beside it."""
     saved = read_model(args.model_file)
     log = AnswerLog(args.file, args.questions)
     roles = Roles.of_model(saved.model)
     log.match(args.group or roles.group)
-    return saved, log, log.records(roles)
+    among = None
+    if args.among is not None:
+        if roles.agreement is None:
+            raise ValueError(
+                f"--among {args.among}: {args.model_file.name} compares no final answers; fit it "
+                f"with --agreement"
+            )
+        asked = () if roles.group is not None else roles.answer[:1]
+        compared = Roles((), asked, roles.model, roles.group, roles.agreement)
+        among = AnswerLog(args.among).records(compared)
+    return saved, log, log.records(roles), among
 
 
 def _questions(records: dict[str, list[Any]], roles: Roles) -> IntArray:

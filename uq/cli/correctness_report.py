@@ -90,6 +90,7 @@ def correctness_report(
     records: Mapping[str, Sequence[Any]],
     correct: IntArray,
     columns: Mapping[str, Sequence[Any]],
+    among: Mapping[str, Sequence[Any]] | None,
     *,
     confidence_level: float,
     n_resamples: int,
@@ -107,11 +108,13 @@ def correctness_report(
         Grades.
     columns : mapping of str to columns
         Further columns whose values are groups; empty takes those of the model.
+    among : mapping of str to columns, or None
+        Further answers that agreement is counted among.
     confidence_level, n_resamples, random_state
         Of all intervals, which draw whole questions.
     progress : Progress
     """
-    proba = model.score_samples(records)
+    proba = model.score_samples(records, among)
     progress.step("resampling")
     resampling: dict[str, Any] = {
         "confidence_level": confidence_level,
@@ -128,7 +131,7 @@ def correctness_report(
     groups = None
     if by:
         everything = {**records, **columns}
-        groups = model.explain_groups(everything, correct, by=by, **resampling)
+        groups = model.explain_groups(everything, correct, by=by, among=among, **resampling)
     name = model.model or next(iter(by), None)
     names = None if name is None else {**records, **columns}[name]
     return CorrectnessReport(calibration, groups, selective_table(correct, proba, names))

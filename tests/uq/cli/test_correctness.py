@@ -252,6 +252,30 @@ def test_recalibrate(saved, succeeds):
     )
 
 
+def test_agreement_among_further_answers(succeeds, fails, saved):
+    both = ("--questions", "questions.csv")
+    options = ("--agreement", "pred", *QUICK, "--check", 0, "--out", "cm")
+    succeeds("correctness", "fit", "answers.csv", *both, *options)
+    columns = log(1)
+    parts = {}
+    for name, wanted in (("own.csv", True), ("others.csv", False)):
+        rows = [k for k, model in enumerate(columns["model"]) if (model == "large") is wanted]
+        parts[name] = {key: [values[k] for k in rows] for key, values in columns.items()}
+        write(Path(name), parts[name])
+    both = ("--questions", "later_questions.csv", "--out", "judged.csv")
+    succeeds("correctness", "apply", "cm", "later.csv", *both)
+    table = read(Path("judged.csv"))
+    whole = [
+        p for p, name in zip(table["p_correct"], table["model"], strict=True) if name == "large"
+    ]
+    succeeds("correctness", "apply", "cm", "own.csv", "--among", "others.csv", *both)
+    assert read(Path("judged.csv"))["p_correct"] == whole
+    succeeds("correctness", "apply", "cm", "own.csv", *both)
+    assert read(Path("judged.csv"))["p_correct"] != whole
+    error = fails("correctness", "apply", saved, "own.csv", "--among", "others.csv", *both)
+    assert "judge.skops compares no final answers; fit it with --agreement" in error
+
+
 def test_report_says_that_it_was_fitted_to_these_answers(saved, capsys):
     code = main(["correctness", "report", str(saved), "answers.csv", "--questions",
                  "questions.csv", "--resamples", "20"])  # fmt: skip
