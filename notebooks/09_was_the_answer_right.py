@@ -10,6 +10,8 @@
 #     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
+# ---
+
 # %% [markdown]
 # # Was this answer right?
 # Language models say how sure they are, and say it badly. Whoever keeps a log of graded answers has
