@@ -200,9 +200,15 @@ def fit_log(args: argparse.Namespace) -> None:
         f"them right"
     )
     print(f"columns: {roles.described()}; correct = {name}")
-    if checked is None:
-        say("note", f"no check: {n_questions} questions, --check {args.check:g}")
-    else:
+    if not roles.question:
+        say(
+            "note",
+            "answers are judged without the texts of their questions; --question names a column of "
+            "them, --questions a table that holds it",
+        )
+    if checked is None and args.check:
+        say("note", f"no check: {n_questions} questions are too few to hold some of them out")
+    elif checked is not None:
         title, rows = checked
         print(title)
         print_table(["", *MEASURES], rows)

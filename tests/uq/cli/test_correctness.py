@@ -220,10 +220,19 @@ def test_several_texts_numbers_and_no_check(succeeds, capsys):
     main(["correctness", "fit", *both, "--numeric", "sure", *QUICK, "--check", "0", "--out", "cm"])
     out, err = capsys.readouterr()
     assert "check of" not in out
-    assert "no check: 150 questions, --check 0" in err
+    assert "no check" not in err
     assert "'pred' may hold final answers: --agreement pred" in err
     model = load_correctness_model("cm")
     assert (model.text, model.numeric) == (("question", "topic", "response"), ("sure",))
+
+
+def test_what_a_fit_could_not_do_is_said(capsys):
+    write(Path("answers.csv"), log(n_questions=15))
+    assert main(["correctness", "fit", "answers.csv", *QUICK, "--out", "cm"]) == 0
+    out, err = capsys.readouterr()
+    assert "check of" not in out
+    assert "no check: 15 questions are too few" in err
+    assert "without the texts of their questions; --question names" in err
 
 
 def test_seed_and_parameters_reach_the_model(succeeds):
