@@ -33,9 +33,6 @@ from calib.cli.writers import writable_format, write_calibrator, write_table
 from calib.progress import Progress
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
-#: What commands of other packages read tables with, too.
-__all__ = ["column_files", "column_of"]
-
 #: Folds of the summary that `fit` prints, and samples below which it makes none.
 N_FOLDS, MIN_SAMPLES = 5, 50
 

@@ -10,9 +10,6 @@ from pathlib import Path
 
 from calib.cli.contents import FORMATS, format_of, kind_of, open_binary
 
-#: What commands of other packages read tables with, too.
-__all__ = ["check_files"]
-
 #: What the outputs of the command line are called in errors.
 _MEANING = {
     "html": "a web page",
