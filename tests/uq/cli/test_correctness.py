@@ -319,8 +319,8 @@ FIT = ("correctness", "fit", "answers.csv", "--questions", "questions.csv", "--o
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((*FIT, "--model", "modell"), "unknown column 'modell' (did you mean 'model'?)"),
-        ((*FIT, "--question", "questoin"), "did you mean 'question'"),
+        ((*FIT, "--model", "models"), "unknown column 'models' (did you mean 'model'?)"),
+        ((*FIT, "--question", "questions"), "did you mean 'question'"),
         ((*FIT, "--answer", "topic"), "--answer topic: this is a column of questions.csv alone"),
         ((*FIT, "--correct", "topic"), "--correct topic: this is a column of questions.csv alone"),
         ((*FIT, "--correct", "pred"), "column 'pred' of answers.csv must hold 1 (right)"),
