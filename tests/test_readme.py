@@ -36,11 +36,13 @@ def test_command_lines_run_in_order(tmp_path, monkeypatch, capsys):
     for name in ("scores.csv", "new.csv"):
         np.savetxt(name, table, "%.17g", ",", header="z_0,z_1,z_2,y", comments="")
     write_coco_files()
-    assert len(CALIB_LINES) == 8
+    write_answers()
+    assert len(CALIB_LINES) == 11
     for line in CALIB_LINES:
         assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
     assert Path("report.html").is_file()
     assert Path("detector.html").is_file()
+    assert "Abstention" in Path("answers.html").read_text()
     assert r"\toprule" in Path("table.tex").read_text()
 
 
@@ -65,6 +67,20 @@ def write_coco_files() -> None:
             ],
         }
         Path(f"{name}.json").write_text(json.dumps(document))
+
+
+def write_answers() -> None:
+    """Write graded answers of two models to 60 questions, later ones to 60 others, and these."""
+    rng = np.random.default_rng(0)
+    asked = [f"{k},{'prove' if k % 2 else 'add'} item {k}" for k in range(120)]
+    Path("questions.csv").write_text("\n".join(["question_id,question", *asked]))
+    for name, ids in (("answers", range(60)), ("later", range(60, 120))):
+        rows = [
+            f"{k},{model},so it is,{int(rng.random() < (0.3 if k % 2 else 0.8))}"
+            for k in ids
+            for model in ("small", "large")
+        ]
+        Path(f"{name}.csv").write_text("\n".join(["question_id,model,response,correct", *rows]))
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

@@ -1,5 +1,6 @@
 """Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions."""
 
+from uq.cli.saved_models import load_correctness_model, save_correctness_model
 from uq.conformal.boxes import ConformalBoxes
 from uq.conformal.classifier import ConformalClassifier
 from uq.conformal.likelihood_ratio import LikelihoodRatio
@@ -54,6 +55,7 @@ from uq.selective.risk_coverage import (
     excess_area_under_risk_coverage,
     risk_coverage_curve,
 )
+from uq.selective.selective_table import SelectiveRow, SelectiveTable, selective_table
 from uq.split_point.heads import SideMeans
 from uq.split_point.regressor import SplitPointRegressor
 from uq.study.claims import StudyClaim
@@ -115,6 +117,8 @@ __all__ = [
     "RiskCoverageCurve",
     "RiskNotControlledWarning",
     "SelectiveClassifier",
+    "SelectiveRow",
+    "SelectiveTable",
     "SelectiveThreshold",
     "SeparatingFeature",
     "SharedRowsWarning",
@@ -147,6 +151,7 @@ __all__ = [
     "interval_width_certainty",
     "is_conformal_singleton",
     "leave_one_out_study",
+    "load_correctness_model",
     "load_study_stand_in",
     "margin_score",
     "max_logit_score",
@@ -158,7 +163,9 @@ __all__ = [
     "ood_report",
     "ood_score",
     "risk_coverage_curve",
+    "save_correctness_model",
     "select_negatives",
+    "selective_table",
     "study_grids",
     "study_models",
     "weighted_conformal_quantile",

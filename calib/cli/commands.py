@@ -33,9 +33,6 @@ from calib.cli.writers import writable_format, write_calibrator, write_table
 from calib.progress import Progress
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
-#: What commands of other packages read tables with, too.
-__all__ = ["column_files", "column_of"]
-
 #: Folds of the summary that `fit` prints, and samples below which it makes none.
 N_FOLDS, MIN_SAMPLES = 5, 50
 
@@ -237,19 +234,24 @@ def _new(method: str, params: list[str], kind: InputKind) -> BaseCalibrator:
     entry = get_entry(method)
     if not entry.available:
         raise ValueError(f"{method} needs {', '.join(entry.needs)}, which is not installed")
+    if any(text.partition("=")[:2] == ("input", "=") for text in params):
+        raise ValueError("--param input: --logits and --proba say what the scores are")
     known = sorted(set(parameter_names(entry.load())) - {"input"})
+    return make_calibrator(method, input=kind, **read_parameters(params, known, method))
+
+
+def read_parameters(params: list[str], known: list[str], method: str) -> dict[str, Any]:
+    """Return the values of parameters that are written as KEY=VALUE."""
     values = {}
     for text in params:
         key, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--param {text}: write it as KEY=VALUE")
-        if key == "input":
-            raise ValueError("--param input: --logits and --proba say what the scores are")
         if key not in known:
             takes = f"takes {', '.join(known)}" if known else "takes none"
             raise ValueError(f"--param {key}: {method} has no such parameter; it {takes}")
         values[key] = _value(value)
-    return make_calibrator(method, input=kind, **values)
+    return values
 
 
 def _value(text: str) -> Any:

@@ -179,12 +179,12 @@ _TARGET = [
 ]
 _OUT = _file("--out CAL.JSON", "file to write", required=True)
 _RESAMPLES = {"type": _at_most(MOST_RESAMPLES), "default": 200}
-_RESAMPLING = [
+RESAMPLING = [
     _option("--resamples", "resamples of an interval (%(default)s)", **_RESAMPLES),
     _option("--level", "confidence level of intervals (%(default)s)", type=float, default=0.95),
     _option("--seed", "seed of resampling (%(default)s)", type=int, default=0),
 ]
-_OUTPUTS = [
+OUTPUTS = [
     _file("--html", "write the report with diagrams as a web page"),
     _file("--json", "write the numbers"),
     _file("--latex", "write the tables for LaTeX"),
@@ -265,8 +265,8 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
                 type=_bins,
                 default=15,
             ),
-            *_RESAMPLING,
-            *_OUTPUTS,
+            *RESAMPLING,
+            *OUTPUTS,
         ],
         _COLUMNS + _NETWORKS,
     ),
@@ -383,11 +383,11 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
             _calibrators(
                 "written by calib detect fit; several are reported side by side", required=True
             ),
-            *_RESAMPLING,
+            *RESAMPLING,
             _most_detections(
                 "highest scores per image and class that average precision reads", 100
             ),
-            *_OUTPUTS,
+            *OUTPUTS,
         ],
         _DETECTIONS,
     ),

@@ -19,8 +19,9 @@ from calib.cli.terminal import say, warnings_as_lines
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
 #: Commands of other packages: what the list of commands says, and the module that is imported when
-#: one is used. It has ``add_parser(commands, summary)``, which sets ``run``.
+#: one is used. It has a function such as ``add_study(commands, summary)``, which sets ``run``.
 FURTHER = {
+    "correctness": ("uq.cli.correctness", "judge whether answers of language models are right"),
     "study": ("uq.cli.study", "compare models and calibrators on one small table"),
 }
 
@@ -30,6 +31,7 @@ examples:
   calib report preds.parquet --label y --proba 'p_*' --html report.html
   calib fit preds.csv --label y --logits 'z_*' --out cal.json
   calib apply cal.json new.csv --out calibrated.csv
+  calib correctness fit answers.csv --questions questions.csv --out judge.skops
   calib study patients.csv --label outcome --html study.html
   calib detect fit --truth minival.json --detections found.json --out cal.json
 """
@@ -133,7 +135,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     commands = add_commands(parser)
     for name, (module, summary) in FURTHER.items():
         if name == command:
-            import_module(module).add_parser(commands, summary)
+            getattr(import_module(module), f"add_{name}")(commands, summary)
         else:
             commands.add_parser(name, help=summary)
     return parser

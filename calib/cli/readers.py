@@ -30,9 +30,6 @@ from calib.cli.contents import (
 from calib.cli.tables import FileTable
 from calib.cli.targets import check_source
 
-#: What commands of other packages read tables with, too.
-__all__ = ["read_table"]
-
 
 def read_table(path: Path) -> FileTable:
     """Read a file; its kind is told by its content, and by its name where that does not tell.

@@ -27,9 +27,6 @@ from calib.cli.columns import (
 )
 from calib.cli.contents import Dialect, separator_hint
 
-#: What commands of other packages read tables with, too.
-__all__ = ["FileTable"]
-
 #: Kinds whose columns are arrays, of any length and number of dimensions.
 ARRAYS = ("npz", "npy", "pt")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from calib.cli.contents import FORMATS, format_of, kind_of, open_binary
-
-#: What commands of other packages read tables with, too.
-__all__ = ["check_files"]
 
 #: What the outputs of the command line are called in errors.
 _MEANING = {
@@ -19,9 +17,14 @@ _MEANING = {
     "latex": "a report in LaTeX",
     "calibrator": "a calibrator",
     "detections": "a file of detections",
+    "correctness": "a correctness model",
 }
 #: Endings of the names of outputs, none of which takes that of another.
-_ENDINGS = {"html": (".html", ".htm"), "report": (".json",), "latex": (".tex",)}
+_ENDINGS = {
+    "html": (".html", ".htm"), "report": (".json",), "latex": (".tex",), "correctness": (".skops",)
+}  # fmt: skip
+#: What an archive holds that is a correctness model.
+_OF_MODELS = "schema.json"
 #: Bytes of an existing file that are looked at, and what a report has among them.
 _HEAD = 1 << 14
 _OF_REPORTS = ('"n_samples"', '"n_detections"', '"n_resamples"')
@@ -142,6 +145,10 @@ def what_is_there(path: Path) -> str:
             return "JSON"
     if start.startswith("[") and '"bbox"' in head:
         return "detections"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if _OF_MODELS in archive.namelist():
+                return "correctness"
     try:
         return kind_of(path)
     except ValueError:

@@ -33,7 +33,7 @@ examples:
 """
 
 
-def add_parser(commands: Any, summary: str) -> None:
+def add_study(commands: Any, summary: str) -> None:
     """Add the command and its options.
 
     Parameters

@@ -42,6 +42,18 @@ def shortened(text: str, most: int) -> str:
     return f"{text[: most - most // 2]} {text[len(text) - most // 2 :]}"
 
 
+def new_vectorizer(least: int) -> TfidfVectorizer:
+    """Return an unfitted vectorizer of terms that stand in so many texts at least."""
+    return TfidfVectorizer(
+        ngram_range=(1, 2),
+        min_df=least,
+        max_features=MOST_TERMS,
+        sublinear_tf=True,
+        token_pattern=r"(?u)\b\w+\b",
+        dtype=np.float32,
+    )
+
+
 class TextVectors:
     """Vectors of one column of texts; equal texts are read once.
 
@@ -61,20 +73,30 @@ class TextVectors:
         self.vectorizer: TfidfVectorizer | None = None
         self.n_dimensions = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what files hold: terms as one text, in place of an object for each."""
+        state = dict(self.__dict__)
+        if self.vectorizer is not None:
+            places = self.vectorizer.vocabulary_
+            terms = sorted(places, key=places.__getitem__)
+            state["vectorizer"] = ["\n".join(terms), self.vectorizer.idf_]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.vectorizer is not None:
+            terms, weights = state["vectorizer"]
+            self.vectorizer = new_vectorizer(1)
+            self.vectorizer.vocabulary_ = {term: k for k, term in enumerate(terms.split("\n"))}
+            self.vectorizer.idf_ = weights
+
     def fit(self, texts: list[str]) -> Self:
         """Learn the vocabulary."""
         if self.embed != "tfidf":
             return self
         distinct = [shortened(text, self.max_characters) for text in dict.fromkeys(texts)]
         for least in (2, 1) if len(distinct) >= COMMON_FROM else (1,):
-            vectorizer = TfidfVectorizer(
-                ngram_range=(1, 2),
-                min_df=least,
-                max_features=MOST_TERMS,
-                sublinear_tf=True,
-                token_pattern=r"(?u)\b\w+\b",
-                dtype=np.float32,
-            )
+            vectorizer = new_vectorizer(least)
             try:
                 self.vectorizer = vectorizer.fit(distinct)
             except ValueError:  # no term at all, or none that is common

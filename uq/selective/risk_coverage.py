@@ -310,10 +310,17 @@ def risk_coverage_curve(
     """
     values, ranks, weight = check_pairs(loss, confidence, sample_weight)
     warn_if_reversed(values, ranks, "loss")
-    threshold, mass, lost, rows = tie_groups(values, ranks, weight)
+    return curve_of(values, ranks, weight)
+
+
+def curve_of(
+    loss: Float64Array, confidence: Float64Array, weight: Float64Array
+) -> RiskCoverageCurve:
+    """Return the curve of checked losses, confidences and positive weights."""
+    threshold, mass, lost, rows = tie_groups(loss, confidence, weight)
     kept = np.cumsum(mass)
     total = float(kept[-1])
-    _, best_mass, best_lost, _ = tie_groups(values, -values, weight)
+    _, best_mass, best_lost, _ = tie_groups(loss, -loss, weight)
     return RiskCoverageCurve(
         threshold=threshold,
         coverage=np.minimum(kept / total, 1.0),

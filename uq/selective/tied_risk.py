@@ -40,6 +40,7 @@ def warn_if_reversed(
     confidence: Float64Array,
     name: str,
     *,
+    meaning: str = "what was right in the place of what was wrong, or confidence may be a doubt",
     cure: str = "pass y_true != y_pred, or the negative of the doubt",
 ) -> None:
     """Warn if errors (losses of 0 and 1) come with higher confidence, far beyond chance."""
@@ -55,8 +56,7 @@ def warn_if_reversed(
         warn(
             f"errors come with higher confidence (AUC {share:.3f} over {n_wrong} errors of "
             f"{len(loss)}, {(share - 0.5) / spread:.0f} standard errors above 1/2): {name} may "
-            f"hold what was right in the place of what was wrong, or confidence may be a doubt; "
-            f"{cure}",
+            f"hold {meaning}; {cure}",
             DegenerateScoresWarning,
         )
 
