@@ -31,11 +31,11 @@ from calib._core.estimators.out_of_fold import (
     fold_of_rows,
     folds_of,
 )
-from uq.correctness.features import Embed, Features, FeatureTable, check_embed
-from uq.correctness.groups_table import GroupsTable, groups_table
-from uq.correctness.history import History
-from uq.correctness.judges import Evidence, Judge
-from uq.correctness.recalibration import (
+from uq.correctness.model.features import Embed, Features, FeatureTable, check_embed
+from uq.correctness.model.groups_table import GroupsTable, groups_table
+from uq.correctness.model.history import History
+from uq.correctness.model.judges import Evidence, Judge
+from uq.correctness.model.recalibration import (
     HOWS,
     USUAL_SHIFT,
     How,
@@ -47,8 +47,8 @@ from uq.correctness.recalibration import (
     shrunk_shift,
     spread_of_shifts,
 )
-from uq.correctness.records import Fields, Records, names_of, read_columns, read_records
-from uq.correctness.text_scores import LinearScores
+from uq.correctness.model.records import Fields, Records, names_of, read_columns, read_records
+from uq.correctness.model.text_scores import LinearScores
 from uq.warnings import UnseenModelWarning
 
 #: Folds of the out-of-fold scores of texts.

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.estimators.out_of_fold import Fold
-from uq.correctness.features import Features, Matrix, Scaled, one_hot, side_by_side
+from uq.correctness.model.features import Features, Matrix, Scaled, one_hot, side_by_side
 
 #: Inverse strengths of the penalty to choose from, weak ones last: every fit starts from the last.
 COMMON_C = (0.05, 0.1, 0.2, 0.5)
