@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -18,6 +16,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
 from calib import CorrectnessAwareCalibrator, ViewScores, views
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from uq import SharedRowsWarning, distribution_shift_test
+
+pd = pytest.importorskip("pandas")
 
 SEED, N_DRAWS, LEVEL = 20_261_127, 2000, 0.05
 WORDS = np.array([f"word{number}" for number in range(300)])

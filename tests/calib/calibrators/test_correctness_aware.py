@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, softmax
@@ -23,6 +22,8 @@ from calib import (
     load,
     save,
 )
+
+pd = pytest.importorskip("pandas")
 
 
 def data(

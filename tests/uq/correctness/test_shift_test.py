@@ -8,13 +8,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 
 from calib import DegenerateScoresWarning
 from uq import DistributionShift, SharedRowsWarning, distribution_shift_test
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
+pa = pytest.importorskip("pyarrow")
 
 
 def people(n: int, seed: int, *, older: float = 0.0) -> pd.DataFrame:

@@ -8,12 +8,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import beta, binom, multinomial
 
 from calib import DegenerateScoresWarning
 from uq import RiskNotControlledWarning, StoppingThreshold, control_stopping_risk
+
+pd = pytest.importorskip("pandas")
 
 SKILL = np.linspace(0.5, 0.95, 4)
 
