@@ -17,8 +17,8 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
-from uq.correctness.groups_table import GroupRow, GroupsTable
-from uq.correctness.model import CorrectnessModel
+from uq.correctness.model.groups_table import GroupRow, GroupsTable
+from uq.correctness.model.model import CorrectnessModel
 from uq.correctness.probe import HiddenStateProbe
 from uq.correctness.shift_test import (
     DistributionShift,

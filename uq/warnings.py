@@ -53,6 +53,10 @@ class RiskNotControlledWarning(CalibWarning):
     """No threshold could be shown to keep the risk within its target."""
 
 
+class SharedRowsWarning(CalibWarning):
+    """Rows are in both of two samples that are compared."""
+
+
 class InvalidConfidenceWarning(CalibWarning):
     """Numbers of records cannot be what they are said to be, and count as missing."""
 
@@ -63,7 +67,3 @@ class DuplicateQuestionsWarning(CalibWarning):
 
 class UnseenModelWarning(CalibWarning):
     """Records name models that were not there at fit."""
-
-
-class SharedRowsWarning(CalibWarning):
-    """Rows are in both of two samples that are compared."""

@@ -171,7 +171,13 @@ def read_target(
 
 
 def column_files(args: argparse.Namespace) -> list[Path]:
-    """Return the files that are named in place of columns."""
+    """Return the files that are named in place of columns.
+
+    Parameters
+    ----------
+    args : Namespace
+        With `label`, `weight` and, where the command has one, `group`.
+    """
     names = (args.label, args.weight, getattr(args, "group", None))
     return [Path(name) for name in names if name and _is_file(name)]
 
@@ -184,7 +190,20 @@ def _is_file(name: str) -> bool:
 
 
 def column_of(table: FileTable, name: str) -> tuple[FileTable, str]:
-    """Return where a column is: in the table, or alone in a file of that name."""
+    """Return where a column is: in the table, or alone in a file of that name.
+
+    Parameters
+    ----------
+    table : FileTable
+    name : str
+        Of a column, or of a file that holds it alone.
+
+    Returns
+    -------
+    table : FileTable
+    name : str
+        What the column is called there.
+    """
     if name in table.columns or not _is_file(name):
         return table, name
     source, only = single_column(Path(name))

@@ -34,6 +34,14 @@ from calib.cli.targets import check_source
 def read_table(path: Path) -> FileTable:
     """Read a file; its kind is told by its content, and by its name where that does not tell.
 
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    table : FileTable
+
     Raises
     ------
     ValueError

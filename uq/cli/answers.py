@@ -16,8 +16,8 @@ from calib._border.words import did_you_mean
 from calib.cli.columns import ColumnError, shorten, to_list, to_numbers
 from calib.cli.readers import read_table
 from calib.cli.tables import FileTable
-from uq.correctness.model import CorrectnessModel
-from uq.correctness.records import names_of
+from uq.correctness.model.model import CorrectnessModel
+from uq.correctness.model.records import names_of
 
 #: Usual names of columns by what they hold, the first that a file has is taken. A column ``answer``
 #: beside one of responses holds the solutions in many files, so that it comes last.

@@ -21,9 +21,9 @@ from calib.progress import Progress
 from uq.cli.answers import FINAL_ANSWERS, AnswerLog, Roles, marks_of
 from uq.cli.correctness_report import correctness_report
 from uq.cli.saved_models import SavedModel, read_model, write_model
-from uq.correctness.model import CorrectnessModel
-from uq.correctness.recalibration import HOWS
-from uq.correctness.records import Fields, read_records
+from uq.correctness.model.model import CorrectnessModel
+from uq.correctness.model.recalibration import HOWS
+from uq.correctness.model.records import Fields, read_records
 from uq.selective.selective_table import selective_table
 
 #: Column that `apply` adds.

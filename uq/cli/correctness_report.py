@@ -11,9 +11,9 @@ from calib._documents.document import Block, Document, Findings, Fold, Heading
 from calib._documents.documented import Documented
 from calib.evaluation import calibration_report
 from calib.progress import Progress
-from uq.correctness.groups_table import GroupsTable
-from uq.correctness.model import CorrectnessModel
-from uq.correctness.records import Fields, read_records
+from uq.correctness.model.groups_table import GroupsTable
+from uq.correctness.model.model import CorrectnessModel
+from uq.correctness.model.records import Fields, read_records
 from uq.selective.selective_table import SelectiveTable, selective_table
 
 

@@ -18,7 +18,7 @@ from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._version import __version__
-from uq.correctness.model import CorrectnessModel
+from uq.correctness.model.model import CorrectnessModel
 
 #: What files say that they are, and the version of their layout.
 KIND, FORMAT = "calib correctness model", 1
@@ -32,15 +32,15 @@ TYPES = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
-    "uq.correctness.features.FeatureTable",
-    "uq.correctness.features.Scaled",
-    "uq.correctness.features.TextVectors",
-    "uq.correctness.history.History",
-    "uq.correctness.judges.Judge",
-    "uq.correctness.model.CorrectnessModel",
-    "uq.correctness.recalibration.LogOddsMap",
-    "uq.correctness.records.Fields",
-    "uq.correctness.text_scores.LinearScores",
+    "uq.correctness.model.features.FeatureTable",
+    "uq.correctness.model.features.Scaled",
+    "uq.correctness.model.features.TextVectors",
+    "uq.correctness.model.history.History",
+    "uq.correctness.model.judges.Judge",
+    "uq.correctness.model.model.CorrectnessModel",
+    "uq.correctness.model.recalibration.LogOddsMap",
+    "uq.correctness.model.records.Fields",
+    "uq.correctness.model.text_scores.LinearScores",
 )
 #: Types that an error lists.
 N_LISTED = 3

@@ -117,7 +117,7 @@ class StepRows:
             For another shape, values outside [0, 1], and missing values in other places than those
             of the confidence.
         """
-        values = read_rows(correct, "correct")
+        values = values_of_steps(correct, "correct")
         if values.shape != self.confidence.shape:
             raise ValueError(
                 f"correct has shape {values.shape} but confidence {self.confidence.shape}; pass "
@@ -153,7 +153,7 @@ class StepRows:
         n_rows, n_steps = self.confidence.shape
         if cost is None:
             return self.numbers
-        values = read_rows(cost, "cost")
+        values = values_of_steps(cost, "cost")
         if values.shape == (n_steps, 1) and n_rows != n_steps:
             values = values.T
         if values.shape not in ((1, n_steps), (n_rows, n_steps)):
@@ -181,7 +181,7 @@ def read_steps(confidence: ArrayLike) -> StepRows:
     ValueError
         For inf, for NaN before a number, and for rows without steps.
     """
-    values = read_rows(confidence, "confidence")
+    values = values_of_steps(confidence, "confidence")
     present = ~np.isnan(values)
     lengths = (values.shape[1] - present[:, ::-1].argmax(axis=1)).astype(np.intp)
     if not present.any(axis=1).all():
@@ -206,7 +206,7 @@ def read_steps(confidence: ArrayLike) -> StepRows:
     return rows
 
 
-def read_rows(values: ArrayLike, name: str) -> Float64Array:
+def values_of_steps(values: ArrayLike, name: str) -> Float64Array:
     """Return numbers per row and step as a matrix; shorter rows end in NaN."""
     listed = _ragged(values)
     if listed is None:

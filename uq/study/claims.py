@@ -13,7 +13,7 @@ from uq.study.findings import (
     Decision,
     compared_sets,
     everything,
-    named,
+    method_words,
     plus_minus,
     set_change,
 )
@@ -105,7 +105,7 @@ def _certain(study: StudyNumbers) -> StudyDifference:
 
 def _subject(method: str) -> str:
     words = {"platt": "Platt scaling", "isotonic": "Isotonic regression"}
-    return words.get(method, named(method) if method in NAMES else method)
+    return words.get(method, method_words(method) if method in NAMES else method)
 
 
 def _claim(text: str, change: StudyDifference) -> StudyClaim:

@@ -39,7 +39,7 @@ DIGITS = {KERNEL: 4}
 Decision = Literal["true", "false", "not decidable"]
 
 
-def named(method: str) -> str:
+def method_words(method: str) -> str:
     """Return a method as it stands in sentences."""
     return NAMES.get(method, method)
 
@@ -72,14 +72,14 @@ def plus_minus(difference: StudyDifference) -> str:
     return f"{change:+.{digits}f} ({ends})"
 
 
-def plain(number: StudyDifference) -> str:
+def with_ends(number: StudyDifference) -> str:
     """Return a number with its interval."""
     digits, (low, high) = DIGITS.get(number.metric, 3), (number.low, number.high)
     ends = f"{low:.{digits}f} to {high:.{digits}f}" if np.isfinite(number.low) else "no interval"
     return f"{number.value:.{digits}f} ({ends})"
 
 
-def percent(number: StudyDifference) -> str:
+def in_percent(number: StudyDifference) -> str:
     """Return a share with its interval."""
     ends = f"{number.low:.0%} to {number.high:.0%}" if np.isfinite(number.low) else "no interval"
     return f"{number.value:.0%} ({ends})"
@@ -111,7 +111,7 @@ def _answer(study: StudyNumbers) -> Verdict | None:
     lower = f"{lead.value[best]:.3f} ({lead.low[best]:.3f} to {lead.high[best]:.3f})"
     words = {
         "pair": _pair_named(pairs[best]),
-        "brier": plain(study.contrast([everything(*pairs[best])], [], "brier")),
+        "brier": with_ends(study.contrast([everything(*pairs[best])], [], "brier")),
         "lower": lower,
         "share": f"{share:.0%}",
         "n": f"{len(study.codes):,}",
@@ -145,12 +145,12 @@ def _answer(study: StudyNumbers) -> Verdict | None:
 
 def _pair_named(pair: tuple[str, str]) -> str:
     model, method = pair
-    return f"{model} with {named(method)} probabilities"
+    return f"{model} with {method_words(method)} probabilities"
 
 
 def _ties(pairs: list[tuple[str, str]]) -> str:
     """Return up to three pairs in words, with the verb."""
-    texts = [f"{model} with {named(method)}" for model, method in pairs]
+    texts = [f"{model} with {method_words(method)}" for model, method in pairs]
     if len(texts) > 3:
         return f"{len(texts)} other pairs are"
     joined = " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
@@ -209,12 +209,13 @@ def _calibration(study: StudyNumbers) -> str:
     parts = []
     for metric in ("brier", KERNEL):
         changes = [
-            f"{named(method)} " + plus_minus(study.contrast(_all(study, method), start, metric))
+            f"{method_words(method)} "
+            + plus_minus(study.contrast(_all(study, method), start, metric))
             for method in study.methods
             if method != reference and not method.startswith("conformal")
         ]
-        before = plain(study.contrast(start, [], metric))
-        parts.append(f"{TITLES[metric]} {named(reference)} {before}; {', '.join(changes)}")
+        before = with_ends(study.contrast(start, [], metric))
+        parts.append(f"{TITLES[metric]} {method_words(reference)} {before}; {', '.join(changes)}")
     return f"Probabilities, mean over models: {'. '.join(parts)}."
 
 
@@ -260,8 +261,8 @@ def _features(study: StudyNumbers) -> str:
         return ""
     first = compared_sets(study)[0][0]
     return (
-        f"Features, {named(reference_of(study))} probabilities, mean over models, against {first}: "
-        f"{'; '.join(parts)}."
+        f"Features, {method_words(reference_of(study))} probabilities, mean over models, against "
+        f"{first}: {'; '.join(parts)}."
     )
 
 
@@ -275,7 +276,7 @@ def _scale(study: StudyNumbers) -> str:
         keys: list[Key] = [
             (model, method, MAX_PROBABILITY, "threshold", STRICT) for model in study.models
         ]
-        return percent(study.contrast(keys, [], SHARE))
+        return in_percent(study.contrast(keys, [], SHARE))
 
     shares = _listed(["conformal", *others], share)
     return (
@@ -285,7 +286,7 @@ def _scale(study: StudyNumbers) -> str:
 
 
 def _listed(methods: list[str], value: Callable[[str], str]) -> str:
-    return ", ".join(f"{named(name)} {value(name)}" for name in methods)
+    return ", ".join(f"{method_words(name)} {value(name)}" for name in methods)
 
 
 def _pair(study: StudyNumbers) -> str:
@@ -305,8 +306,8 @@ def _pair(study: StudyNumbers) -> str:
         by_p = study.contrast(borrowed, half("conformal", CONFIDENCE), metric)
         if np.isfinite([pair.low, by_own.low, by_p.low]).all():
             gains.append(
-                f"{TITLES[metric]} {plain(pair)}, {plus_minus(by_own)} against its own certainty "
-                f"and {plus_minus(by_p)} against conformal p by confidence"
+                f"{TITLES[metric]} {with_ends(pair)}, {plus_minus(by_own)} against its own "
+                f"certainty and {plus_minus(by_p)} against conformal p by confidence"
             )
     measured = f" With the more certain half kept: {'; '.join(gains)}." if gains else ""
     return (

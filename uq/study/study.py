@@ -170,7 +170,8 @@ default=("raw", "platt", "isotonic", "venn_abers", "conformal")
     studies claim against the data, by paired differences.
 
     Cost: ``n_samples (inner_folds + 1)`` fits per model, set of features and repetition, that is
-    606 for 101 rows. The default study of 80 rows and 10 columns takes COST.
+    606 for 101 rows. A default study of 80 rows and 10 columns takes two minutes of one core with
+    XGBoost installed.
 
     References
     ----------

@@ -23,6 +23,7 @@ HARD, EASY = ("prove", "derive", "theorem"), ("add", "name", "colour")
 UNSURE, SURE = ("perhaps", "maybe"), ("clearly", "certainly")
 MODELS = ("small", "medium", "large")
 QUICK: dict[str, Any] = {"calibrator": "platt", "random_state": 0}
+LINEAR = {**QUICK, "classifier": "linear"}
 
 
 def logs(
@@ -195,12 +196,13 @@ def test_questions_stay_whole() -> None:
     records, correct = logs(60)
     rows = np.arange(len(correct))
     with pytest.raises(ValueError, match="cv puts 1 questions on both sides of a split"):
-        CorrectnessModel(**QUICK, cv=[(rows[:100], rows[100:])]).fit(records, correct)
-    one_split = CorrectnessModel(**QUICK, cv=[(rows[:90], rows[90:])]).fit(records, correct)
+        CorrectnessModel(**LINEAR, cv=[(rows[:100], rows[100:])]).fit(records, correct)
+    one_split = CorrectnessModel(**LINEAR, cv=[(rows[:90], rows[90:])]).fit(records, correct)
     assert one_split.n_calibration_ == 90
-    folds = CorrectnessModel(**QUICK, cv=GroupKFold(3)).fit(records, correct)
+    folds = CorrectnessModel(**LINEAR, cv=GroupKFold(3)).fit(records, correct)
     assert folds.n_calibration_ == 180
-    assert CorrectnessModel(**QUICK, calibration_fraction=0.3).fit(
+    assert CorrectnessModel(**LINEAR).fit(records, correct).n_calibration_ == 180
+    assert CorrectnessModel(**LINEAR, cv=None, calibration_fraction=0.3).fit(
         records, correct
     ).n_calibration_ == pytest.approx(54, abs=3)
 
@@ -209,17 +211,17 @@ def test_the_same_question_under_two_names() -> None:
     records, correct = logs(60)
     records["question"][3:6] = [text.upper() + " !" for text in records["question"][:3]]
     with pytest.warns(DuplicateQuestionsWarning, match="1 of 60 questions have the text"):
-        CorrectnessModel(**QUICK).fit(records, correct)
+        CorrectnessModel(**LINEAR).fit(records, correct)
     rows = np.arange(len(correct))
     split = [(rows[3:], rows[:3])]
     with (
         pytest.warns(DuplicateQuestionsWarning),
         pytest.raises(ValueError, match="both sides of a split"),
     ):
-        CorrectnessModel(**QUICK, cv=split).fit(records, correct)
+        CorrectnessModel(**LINEAR, cv=split).fit(records, correct)
     with pytest.raises(ValueError, match="both sides of a split"):
-        CorrectnessModel(**QUICK, cv=split, group=None).fit(records, correct)
-    CorrectnessModel(**QUICK, group=None).fit(records, correct)  # told apart by text: no warning
+        CorrectnessModel(**LINEAR, cv=split, group=None).fit(records, correct)
+    CorrectnessModel(**LINEAR, group=None).fit(records, correct)  # told apart by text: no warning
 
 
 # -------------------------------------------------------------------------------------- calibration
@@ -331,11 +333,11 @@ def test_rows_of_weight_zero_are_not_there() -> None:
     broken["question_id"][-1] = None
     broken["answer"][-1] = 3.5
     weight = np.append(np.ones(180), 0)
-    model = CorrectnessModel(**QUICK).fit(broken, [*correct, np.nan], weight)
-    alone = CorrectnessModel(**QUICK).fit(records, correct)
+    model = CorrectnessModel(**LINEAR).fit(broken, [*correct, np.nan], weight)
+    alone = CorrectnessModel(**LINEAR).fit(records, correct)
     np.testing.assert_array_equal(model.score_samples(records), alone.score_samples(records))
     split = [(np.append(np.arange(90), 180), np.arange(90, 180))]
-    CorrectnessModel(**QUICK, cv=split).fit(broken, [*correct, np.nan], weight)
+    CorrectnessModel(**LINEAR, cv=split).fit(broken, [*correct, np.nan], weight)
 
 
 def test_weights_count(asked: tuple[dict[str, Any], np.ndarray]) -> None:
@@ -367,15 +369,14 @@ def test_clone_parameters_and_pickle(
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
-def test_tables(
-    library: str, fitted: CorrectnessModel, asked: tuple[dict[str, Any], np.ndarray]
-) -> None:
+def test_tables(library: str, asked: tuple[dict[str, Any], np.ndarray]) -> None:
     module = pytest.importorskip(library)
-    records, correct = logs()
+    records, correct = logs(60)
     make = module.table if library == "pyarrow" else module.DataFrame
-    model = CorrectnessModel(**QUICK).fit(make(records), correct)
+    model = CorrectnessModel(**LINEAR).fit(make(records), correct)
+    columns = CorrectnessModel(**LINEAR).fit(records, correct)
     np.testing.assert_array_equal(
-        model.score_samples(make(asked[0])), fitted.score_samples(asked[0])
+        model.score_samples(make(asked[0])), columns.score_samples(asked[0])
     )
 
 
@@ -383,7 +384,7 @@ def test_pipelines_and_cross_validation() -> None:
     pandas = pytest.importorskip("pandas")
     records, correct = logs(100)
     table = pandas.DataFrame(records)
-    pipeline = make_pipeline(FunctionTransformer(), CorrectnessModel(**QUICK))
+    pipeline = make_pipeline(FunctionTransformer(), CorrectnessModel(**LINEAR))
     areas = cross_val_score(
         pipeline, table, correct, cv=GroupKFold(2), groups=table["question_id"], scoring="roc_auc"
     )
@@ -401,7 +402,7 @@ def test_embeddings_of_the_caller(asked: tuple[dict[str, Any], np.ndarray]) -> N
         words = (*HARD, *EASY, *UNSURE, *SURE)
         return np.array([[text.count(word) for word in words] for text in texts], dtype=float)
 
-    model = CorrectnessModel(**QUICK, embed=embed).fit(*logs())
+    model = CorrectnessModel(**LINEAR, embed=embed).fit(*logs())
     assert area(model, asked) > 0.8
     assert max(calls) <= 200  # equal texts are embedded once
 
@@ -410,7 +411,7 @@ def test_texts_that_are_none_and_long_ones() -> None:
     records, correct = logs(60)
     records["answer"][:4] = ["", None, "half \ud800 a sign", "with \x00 NUL"]
     records["answer"][5] = "beginning " + "word " * 200_000 + "end"
-    model = CorrectnessModel(**QUICK).fit(records, correct)
+    model = CorrectnessModel(**LINEAR).fit(records, correct)
     assert np.isfinite(model.score_samples(records)).all()
 
 
@@ -424,7 +425,7 @@ def test_long_texts_are_read_by_both_ends() -> None:
         seen.extend(texts)
         return np.ones((len(texts), 1))
 
-    CorrectnessModel(**QUICK, text=("answer",), embed=embed, max_characters=100).fit(
+    CorrectnessModel(**LINEAR, text=("answer",), embed=embed, max_characters=100).fit(
         records, correct
     )
     assert max(map(len, seen)) == 101
@@ -434,4 +435,6 @@ def test_long_texts_are_read_by_both_ends() -> None:
 def test_no_words_at_all() -> None:
     records, correct = logs(60)
     records["answer"] = ["?!"] * len(correct)
-    assert np.isfinite(CorrectnessModel(**QUICK).fit(records, correct).score_samples(records)).all()
+    assert np.isfinite(
+        CorrectnessModel(**LINEAR).fit(records, correct).score_samples(records)
+    ).all()

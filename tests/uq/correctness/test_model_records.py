@@ -143,13 +143,15 @@ def test_what_embed_returns_is_checked() -> None:
     def fit(embed: Any) -> None:
         model(text=("answer",), embed=embed).fit(*numbers())
 
-    with pytest.raises(ValueError, match="one row per text; got 1 for 108 texts"):
+    with pytest.raises(ValueError, match="one row per text; got 1 for 120 texts"):
         fit(lambda texts: np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"embed\(texts\)"):
         fit(lambda texts: np.full((len(texts), 3), np.nan))
     sizes = iter([2, 3, 4, 5])
     with pytest.raises(ValueError, match="embed returned 3 dimensions for 'answer', and 2 before"):
-        fit(lambda texts: np.ones((len(texts), next(sizes))))
+        model(text=("answer",), cv=None, embed=lambda t: np.ones((len(t), next(sizes)))).fit(
+            *numbers()
+        )
 
 
 # ---------------------------------------------------------------------------------------- warnings

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, IntArray
-from uq.correctness.features import Matrix
+from uq.correctness.model.features import Matrix
 
 #: Rows of zero similarity that the rate of the model counts for.
 PRIOR_WEIGHT = 2.0

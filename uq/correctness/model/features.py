@@ -14,7 +14,7 @@ from calib._border.arrays import to_numpy
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import check_matrix
-from uq.correctness.records import Fields, Records
+from uq.correctness.model.records import Fields, Records
 
 Embed: TypeAlias = Literal["tfidf"] | Callable[[list[str]], ArrayLike]
 #: Dense, or sparse of one row a text.

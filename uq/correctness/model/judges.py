@@ -14,9 +14,9 @@ from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import weight_parameter
 from calib._core.estimators.out_of_fold import Fold
-from uq.correctness.features import MOST_NAMES, Features, one_hot
-from uq.correctness.recalibration import LogOddsMap, log_odds_of
-from uq.correctness.text_scores import TextScore
+from uq.correctness.model.features import MOST_NAMES, Features, one_hot
+from uq.correctness.model.recalibration import LogOddsMap, log_odds_of
+from uq.correctness.model.text_scores import TextScore
 
 #: A leaf of the trees holds so many answers at least, and the answers of so many questions: those
 #: to one question are alike.

@@ -31,11 +31,11 @@ from calib._core.estimators.out_of_fold import (
     fold_of_rows,
     folds_of,
 )
-from uq.correctness.features import Embed, Features, FeatureTable, check_embed
-from uq.correctness.groups_table import GroupsTable, groups_table
-from uq.correctness.history import History
-from uq.correctness.judges import Evidence, Judge
-from uq.correctness.recalibration import (
+from uq.correctness.model.features import Embed, Features, FeatureTable, check_embed
+from uq.correctness.model.groups_table import GroupsTable, groups_table
+from uq.correctness.model.history import History
+from uq.correctness.model.judges import Evidence, Judge
+from uq.correctness.model.recalibration import (
     HOWS,
     USUAL_SHIFT,
     How,
@@ -47,8 +47,8 @@ from uq.correctness.recalibration import (
     shrunk_shift,
     spread_of_shifts,
 )
-from uq.correctness.records import Fields, Records, names_of, read_columns, read_records
-from uq.correctness.text_scores import LinearScores
+from uq.correctness.model.records import Fields, Records, names_of, read_columns, read_records
+from uq.correctness.model.text_scores import LinearScores
 from uq.warnings import UnseenModelWarning
 
 #: Folds of the out-of-fold scores of texts.
@@ -104,11 +104,12 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Registry name (see `calib.CALIBRATORS`) or an unfitted calibrator, fitted to
         held-out questions; None for none.
     calibration_fraction : float in (0, 1), default=0.1
-        Share of the answers that calibrate, in whole questions; unused with `cv`.
-    cv : int, splitter, iterable or None, default=None
-        None holds out one part. Folds (in whole questions) make out-of-fold scores of all answers
-        for the calibrator, and all parts are then fitted again on everything. A single pair of
-        (training, calibration) rows is a split of your own.
+        Share of the answers that calibrate with ``cv=None``, in whole questions.
+    cv : int, splitter, iterable or None, default=5
+        Folds, in whole questions, of the out-of-fold scores of all answers that the calibrator is
+        fitted to; all parts are then fitted again on everything. None holds out one part. A single
+        pair of (training, calibration) rows is a split of your own. The level of few questions is
+        uncertain however many models answered them, so folds calibrate better than one part.
     max_characters : int >= 100, default=20000
         Texts longer than that are read by their first and last halves of it. Their length counts
         in full.
@@ -196,7 +197,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> judge.predict(new)
     array([0, 1])
     >>> print(judge.score_samples(new).round(1))
-    [0.3 1. ]
+    [0.4 0.9]
     """
 
     classes_: LabelArray
@@ -222,7 +223,7 @@ class CorrectnessModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classifier: Any = None,
         calibrator: str | BaseCalibrator | None = "auto",
         calibration_fraction: float = 0.1,
-        cv: Any = None,
+        cv: Any = 5,
         max_characters: int = 20_000,
         random_state: RandomState = None,
     ) -> None:

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.estimators.out_of_fold import Fold
-from uq.correctness.features import Features, Matrix, Scaled, one_hot, side_by_side
+from uq.correctness.model.features import Features, Matrix, Scaled, one_hot, side_by_side
 
 #: Inverse strengths of the penalty to choose from, weak ones last: every fit starts from the last.
 COMMON_C = (0.05, 0.1, 0.2, 0.5)
@@ -66,6 +66,7 @@ class LinearScores:
     own: bool
     common_C: float = 0.0
     own_C: float = 0.0
+    told_apart: set[int] = field(default_factory=set)
     scaled: Scaled = field(default_factory=Scaled)
     coefficients: Float64Array | None = None
     intercept: float = 0.0
@@ -85,6 +86,7 @@ class LinearScores:
         scaled = Scaled().fit(features.plain, weight)
         matrix = self._matrix(features, scaled)
         base = matrix.shape[1] - self.n_models
+        self.told_apart = set(range(self.n_models))
         out = TextScore(*(np.full(len(features), np.nan) for _ in range(3)))
         for train, test in folds:
             parts = (matrix[train], correct[train], weight[train])
@@ -99,7 +101,9 @@ class LinearScores:
             out.named[test] = out.common[test] + outside[:, base:] @ coefficients[base:]
             strengths = (self.own_C,) if self.own_C else OWN_C
             own = np.full((len(strengths), len(test)), np.nan)
-            for model, rows in self._with_history(features, correct, train):
+            long_enough = self._with_history(features, correct, train)
+            self.told_apart &= {model for model, _ in long_enough}
+            for model, rows in long_enough:
                 held = np.flatnonzero(features.models[test] == model)
                 alone = outside[held][:, :base]
                 fits = _path(strengths, matrix[rows][:, :base], correct[rows], weight[rows])
@@ -118,6 +122,8 @@ class LinearScores:
         ((self.coefficients, self.intercept),) = _path((self.common_C,), matrix, correct, weight)
         base = matrix.shape[1] - self.n_models
         for model, rows in self._with_history(features, correct, np.arange(len(features))):
+            if model not in self.told_apart:  # the last stage has seen no such score
+                continue
             part = matrix[rows][:, :base]
             (self.own_parts[model],) = _path((self.own_C,), part, correct[rows], weight[rows])
 

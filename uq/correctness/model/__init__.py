@@ -1,0 +1,1 @@
+"""Correctness models: records of answers to the probability that each is right."""
