@@ -238,6 +238,7 @@ def test_what_a_fit_could_not_do_is_said(capsys):
 def test_seed_and_parameters_reach_the_model(succeeds):
     both = ("answers.csv", "--questions", "questions.csv", "--seed", 7, "--check", 0)
     more = ("--param", "history_neighbors=3", "--param", "calibration_fraction=0.2")
+    more = (*more, "--param", "cv=none")
     succeeds("correctness", "fit", *both, *QUICK, *more, "--out", "cm")
     model = load_correctness_model("cm")
     assert (model.random_state, model.history_neighbors) == (7, 3)
