@@ -29,7 +29,6 @@ from calib._documents.document import (
     Verdict,
 )
 from calib._documents.documented import Documented
-from calib.evaluation.display.axes import inches, label_axes, make_room, text_size
 from uq.ood.ranking import auroc
 from uq.selective.risk_coverage import RiskCoverageCurve, curve_of
 from uq.selective.tied_risk import warn_if_reversed
@@ -279,6 +278,8 @@ class SelectiveTable(Documented):
         ImportError
             If matplotlib is not installed.
         """
+        from calib.evaluation.display.axes import inches, label_axes, make_room
+
         plt = require("matplotlib.pyplot", extra="plot", purpose="SelectiveTable.plot")
         if ax is None:
             _, ax = plt.subplots(figsize=(6.0, 4.0), layout="constrained")
@@ -325,6 +326,8 @@ def _cells(row: SelectiveRow) -> list[Cell]:
 
 def _name_ends(ax: Any, ends: list[tuple[str, Any]]) -> None:
     """Write names beside the right ends of curves, inside the axes and apart from each other."""
+    from calib.evaluation.display.axes import text_size
+
     figure = getattr(ax.figure, "figure", ax.figure)
     figure.draw_without_rendering()  # only now the layout of the figure is known
     box, per_point = ax.bbox, figure.dpi / 72

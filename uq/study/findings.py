@@ -11,7 +11,6 @@ import numpy as np
 from calib._border.checks import describe
 from calib._border.typing import Float64Array
 from calib._documents.document import Verdict
-from calib.evaluation.report.ranking import rank
 from uq.study.methods import CONFIDENCE, MAX_PROBABILITY
 from uq.study.numbers import KERNEL, SHARE, Key, StudyDifference, StudyNumbers
 
@@ -104,6 +103,8 @@ def _answer(study: StudyNumbers) -> Verdict | None:
     constant = _brier_of_shares(study)
     best = int(draws[:, 0].argmin())
     lead = _simultaneous(constant[known] - draws[:, known], study.confidence_level)
+    from calib.evaluation.report.ranking import rank
+
     ranking = rank(draws[:, 0], draws[:, known][:, 1:].T, study.confidence_level)
     tied = [pair for pair, may in zip(pairs, ranking.may_be_best, strict=True) if may]
     others = [pair for pair in tied if pair != pairs[best]]

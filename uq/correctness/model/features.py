@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from calib._border.arrays import to_numpy
 from calib._border.checks import describe
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import check_matrix
 from uq.correctness.model.records import Fields, Records
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 Embed: TypeAlias = Literal["tfidf"] | Callable[[list[str]], ArrayLike]
 #: Dense, or sparse of one row a text.
@@ -44,6 +46,8 @@ def shortened(text: str, most: int) -> str:
 
 def new_vectorizer(least: int) -> TfidfVectorizer:
     """Return an unfitted vectorizer of terms that stand in so many texts at least."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     return TfidfVectorizer(
         ngram_range=(1, 2),
         min_df=least,

@@ -24,7 +24,7 @@ from calib._documents.document import (
     Verdict,
 )
 from calib._documents.documented import Documented
-from calib.evaluation import Interval, expected_calibration_error, metric_interval
+from calib.evaluation import Interval
 from uq.ood.ranking import auroc
 
 SENTENCES = {
@@ -262,6 +262,8 @@ def _ece_interval(
     n_resamples: int,
     random_state: int,
 ) -> Interval:
+    from calib.evaluation import expected_calibration_error, metric_interval
+
     ece = partial(expected_calibration_error, labels=[0, 1])
     if len(np.unique(units)) < 2:
         value = float(ece(correct, proba))

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
@@ -90,6 +89,8 @@ class Judge:
         self.empty = np.asarray(np.isnan(columns).all(axis=0))
         columns = self._filled(columns)
         if self.classifier is None:
+            from sklearn.ensemble import HistGradientBoostingClassifier
+
             n_columns, n_coded = columns.shape[1], len(self._coded())
             least = round(max(LEAST_LEAF, LEAST_QUESTIONS * self.answers_per_question))
             trees = HistGradientBoostingClassifier(

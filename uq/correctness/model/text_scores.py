@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.estimators.out_of_fold import Fold
@@ -175,6 +174,8 @@ def _path(
     strengths: Sequence[float], matrix: Matrix, correct: IntArray, weight: Float64Array
 ) -> list[tuple[Float64Array, float]]:
     """Return coefficients and intercept for every penalty; each fit starts from the one before."""
+    from sklearn.linear_model import LogisticRegression
+
     model: Any = LogisticRegression(
         solver="lbfgs", tol=TOLERANCE, max_iter=MOST_STEPS, warm_start=True
     )
