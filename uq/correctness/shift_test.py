@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_matrix
 from scipy.stats import norm, rankdata
 
 from calib._border.checks import check_fraction, check_integer, describe
@@ -356,7 +357,7 @@ def distribution_shift_test(
     folds = _dealt(units, side, n_folds, rng)
     return DistributionShift(
         auroc=_area(features.matrix, side, units, folds, n_folds, confidence_level),
-        p_value=_p_value(features.matrix, side, units, n_permutations, rng),
+        p_value=_p_value(*_of_units(features.matrix, side, units), n_permutations, rng),
         separating=_separating(features, side),
         n_a=n_a,
         n_b=n_rows - n_a,
@@ -420,6 +421,27 @@ def _dealt(units: IntArray, side: Float64Array, n_folds: int, rng: np.random.Gen
     fold = np.empty(len(kind), dtype=np.intp)
     fold[order] = np.arange(len(kind)) % n_folds
     return fold[units]
+
+
+def _of_units(
+    matrix: Any, side: Float64Array, units: IntArray
+) -> tuple[Any, Float64Array, IntArray]:
+    """Return one row, its mean, for every unit of one sample; rows of units of both stay.
+
+    A unit counts once however many rows it has: sizes that differ between the samples would
+    otherwise change how much of either sample a permutation holds.
+    """
+    size, ones = np.bincount(units), np.bincount(units, side)
+    mixed = (ones > 0) & (ones < size)
+    rows = np.arange(len(units))
+    _, first, cell = np.unique(
+        np.where(mixed[units], len(size) + rows, units), return_index=True, return_inverse=True
+    )
+    if len(first) == len(units):
+        return matrix, side, units
+    share = 1.0 / np.bincount(cell)[cell]
+    average = csr_matrix((share, (cell, rows)), shape=(len(first), len(units)))
+    return average @ matrix, side[first], units[first]
 
 
 class _Ridge:

@@ -160,6 +160,19 @@ def test_rows_of_a_unit_stay_together() -> None:
     assert "in 10 and 10 groups" in together.heading
 
 
+def test_units_count_once_however_many_rows_they_have() -> None:
+    """Four rows a unit in one sample, one in the other: the p-value is that of the unit means."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(50), 4)
+    a = rng.normal(size=(50, 3))[groups] + rng.normal(size=(200, 3))
+    b = rng.normal(0, np.sqrt(2), size=(60, 3)) + [1.0, 0.0, 0.0]
+    found = distribution_shift_test(a, b, groups=(groups, 100 + np.arange(60)), random_state=0)
+    assert found.differs
+    assert found.auroc.low > 0.5
+    turned = distribution_shift_test(b, a, groups=(100 + np.arange(60), groups), random_state=0)
+    assert turned.differs
+
+
 def test_units_in_both_samples_are_compared_with_themselves() -> None:
     rng = np.random.default_rng(4)
     level = rng.normal(0, 5, (60, 1))
