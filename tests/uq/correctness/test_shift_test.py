@@ -165,7 +165,7 @@ def test_units_count_once_however_many_rows_they_have() -> None:
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(50), 4)
     a = rng.normal(size=(50, 3))[groups] + rng.normal(size=(200, 3))
-    b = rng.normal(0, np.sqrt(2), size=(60, 3)) + [1.0, 0.0, 0.0]
+    b = rng.normal(0, np.sqrt(2), size=(60, 3)) + np.array([1.0, 0.0, 0.0])
     found = distribution_shift_test(a, b, groups=(groups, 100 + np.arange(60)), random_state=0)
     assert found.differs
     assert found.auroc.low > 0.5
