@@ -296,7 +296,8 @@ def _groups(
         if _is_missing(value):
             raise ValueError(
                 f"records[{fields.group!r}] is missing in row {row}: splits keep questions whole. "
-                f"Name every question, or pass group=None to tell them apart by their text"
+                f"Name every question, or pass group=None (--group none on the command line) to "
+                "tell them apart by their text"
             )
     return _codes([class_name(value) for value in values])
 
@@ -332,7 +333,7 @@ def _units(groups: IntArray, texts: tuple[list[str], ...], fields: Fields) -> In
     warn(
         f"{repeated} of {len(counts)} questions have the text of another one, in "
         f"records[{fields.text[0]!r}]. Splits keep equal texts together; remove repeated questions "
-        f"or pass group=None, which tells questions apart by their text alone",
+        f"or pass group=None (--group none), which tells questions apart by their text alone",
         DuplicateQuestionsWarning,
     )
     return text_codes
