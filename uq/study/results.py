@@ -120,8 +120,8 @@ class StudyResult(Documented, StudyNumbers):
             "SKCE: squared kernel calibration error, 0 on average for a calibrated model. "
             "Differences of ACE are no evidence on so few rows: its floor depends on the model.",
             "Floor: the ACE that a perfectly calibrated model with these probabilities would show "
-            "on as many rows. It is far from 0 and rises where few rows are kept. The interval beside "
-            "an ACE is that of the number without this chance part, so it may lie below the ACE.",
+            "on as many rows. It is far from 0 and rises where few rows are kept. The interval "
+            "beside an ACE is that of the number without this chance part: it may lie below it.",
         ]
         if any(method.startswith("conformal") for method in self.methods):
             notes.append(
