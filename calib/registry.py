@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calib._border.checks import describe
 from calib._border.optional import is_installed
 from calib._border.words import nearest
 
@@ -218,6 +217,8 @@ def closest_name(name: str, extra: tuple[str, ...] = ()) -> str | None:
 def get_entry(name: str) -> Entry:
     """Return the row of a registry name, or raise a `ValueError` that lists the names."""
     if not isinstance(name, str) or name not in CALIBRATORS:
+        from calib._border.checks import describe  # loads NumPy, which a list of names does not
+
         known = ", ".join(CALIBRATORS)
         meant = closest_name(name) if isinstance(name, str) else None
         hint = "" if meant is None else f". Did you mean {meant!r}?"

@@ -139,21 +139,6 @@ def apply_to_file(args: argparse.Namespace) -> None:
     print(f"wrote {len(proba)} rows to {out}, with {shorten(list(added), 4)}")
 
 
-def methods(args: argparse.Namespace) -> None:
-    """List the registry."""
-    rows = [
-        [
-            name,
-            entry.class_name,
-            "yes" if entry.available else f"needs {', '.join(entry.needs)}",
-            entry.summary,
-            entry.reference,
-        ]
-        for name, entry in CALIBRATORS.items()
-    ]
-    print_table(["name", "class", "available", "what it does", "reference"], rows)
-
-
 # ---------------------------------------------------------------------- reading
 
 

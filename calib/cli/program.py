@@ -13,7 +13,7 @@ from typing import NoReturn
 from calib._border.words import nearest
 from calib._version import __version__
 from calib.cli.options import add_commands
-from calib.cli.terminal import say, warnings_as_lines
+from calib.cli.terminal import print_table, say, warnings_as_lines
 
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
@@ -106,6 +106,9 @@ def _run(args: argparse.Namespace) -> None:
     if args.command in FURTHER:
         args.run(args)
         return
+    if args.command == "methods":
+        _list_methods()
+        return
     from calib.cli import commands, detect, report  # NumPy and all else are imported only now
 
     run: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -113,7 +116,6 @@ def _run(args: argparse.Namespace) -> None:
         "report": report.report,
         "fit": commands.fit_file,
         "apply": commands.apply_to_file,
-        "methods": commands.methods,
         "detect fit": detect.fit_detections,
         "detect apply": detect.apply_to_detections,
         "detect report": detect.report_on_detections,
@@ -143,3 +145,20 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def _list_methods() -> None:
+    """Print the registry, which loads no method."""
+    from calib.registry import CALIBRATORS
+
+    rows = [
+        [
+            name,
+            entry.class_name,
+            "yes" if entry.available else f"needs {', '.join(entry.needs)}",
+            entry.summary,
+            entry.reference,
+        ]
+        for name, entry in CALIBRATORS.items()
+    ]
+    print_table(["name", "class", "available", "what it does", "reference"], rows)

@@ -542,9 +542,10 @@ def test_closed_pipe(tmp_path):
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_start_is_light():
+@pytest.mark.parametrize("word", ["--help", "methods"])
+def test_start_is_light(word):
     code = (
-        "import sys; from calib.cli import main; main(['--help']); "
+        f"import sys; from calib.cli import main; main(['{word}']); "
         "assert not {'numpy', 'sklearn', 'pyarrow', 'tqdm', 'rich'} & set(sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
