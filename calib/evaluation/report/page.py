@@ -309,8 +309,9 @@ def definitions(facts: Facts) -> doc.Definitions:
     if several:
         pairs += [
             (
-                "Arrow",
-                "The value lies beyond the scale, which is drawn for the methods that compete.",
+                "Arrow, open arrow",
+                "The value, or the grey band, lies beyond the scale, which is drawn for the methods "
+                "that compete.",
             ),
             (
                 "Bold, black, grey",
