@@ -37,6 +37,8 @@ SENTENCES = {
     "too_few": "Too few data to choose: {n} samples cannot tell {which} methods apart; any "
     "miscalibration up to {high} would fit.",
     "too_few_single": "Too few data to judge: any miscalibration up to {high} would fit {n}.",
+    "no_events": "Too few data to judge: no event among {n} samples, where {expected} were "
+    "predicted; any rate up to {top} would fit.",
     "nothing_seen_binary": "No sign of miscalibration: {events} happened where {expected} were "
     "predicted.",
     "nothing_seen": "No sign of miscalibration: {outcome} {observed}, {claim} {claimed}.",
@@ -262,11 +264,13 @@ def _alone(facts: Facts) -> Verdict:
             return _verdict("too_few_single", high=_error(facts, name), n=facts.size)
         if binary and not facts.weighted:
             expected = result.mean_prediction * facts.n_samples
-            return _verdict(
-                "nothing_seen_binary",
-                events=_counted(result.mean_event * facts.n_samples),
-                expected=printed(expected, 0 if expected >= 10 else 1),
-            )
+            number = printed(expected, 0 if expected >= 10 else 1)
+            if not result.mean_event:
+                top = poisson_interval(0, facts.confidence_level)[1] / facts.n_samples
+                n = f"{facts.n_samples:,}"
+                return _verdict("no_events", n=n, expected=number, top=per_100k(min(top, 1.0)))
+            events = _counted(result.mean_event * facts.n_samples)
+            return _verdict("nothing_seen_binary", events=events, expected=number)
         return _verdict(
             "nothing_seen",
             outcome="happened in" if binary else "right in",
@@ -429,7 +433,7 @@ def _worse(comparison: Comparison) -> str:
 def _bullets_alone(facts: Facts) -> list[Verdict]:
     ((name, result),) = facts.models.items()
     diagnosis, measures = facts.diagnoses[name], result.measures
-    few = _too_few(facts)
+    few = _too_few(facts) or not (result.mean_event or diagnosis.starred)
     out: list[Verdict] = []
     if diagnosis.starred or not facts.is_judged:
         out.append(

@@ -310,7 +310,7 @@ def definitions(facts: Facts) -> doc.Definitions:
         pairs += [
             (
                 "Arrow, open arrow",
-                "The value, or the grey band, lies beyond the scale, which is drawn for the methods "
+                "The value or the grey band lies beyond the scale, which is drawn for the methods "
                 "that compete.",
             ),
             (
