@@ -102,6 +102,17 @@ def test_nearest_formula(rng: np.random.Generator, k: int) -> None:
     assert detector.offset_ == pytest.approx(np.quantile(-others, 0.05), rel=1e-6)
 
 
+def test_threshold_of_nearest_is_found_from_a_thousand_samples(rng: np.random.Generator) -> None:
+    """Of 5,000 samples a thousand are measured against all others, always the same."""
+    X = rng.normal(size=(5000, 5)) + 3
+    detector = KNearestDetector(n_neighbors=10, contamination=0.1).fit(X)
+    U = X / np.linalg.norm(X, axis=1, keepdims=True)
+    distance = np.sqrt(np.maximum(2 - 2 * U @ U.T, 0))
+    others = np.partition(distance, 10, axis=1)[:, 10]
+    assert (others > -detector.offset_).mean() == pytest.approx(0.1, abs=0.03)
+    assert KNearestDetector(n_neighbors=10, contamination=0.1).fit(X).offset_ == detector.offset_
+
+
 def test_threshold_of_nearest_holds_for_new_samples(rng: np.random.Generator) -> None:
     X = rng.normal(size=(4000, 5)) + 3
     detector = KNearestDetector(n_neighbors=1, contamination=0.1).fit(X[:2000])
