@@ -32,10 +32,15 @@ def test_a_file_of_an_earlier_version_maps_as_it_did(path: Path) -> None:
     np.testing.assert_allclose(found, want, rtol=1e-13, atol=1e-300)
 
 
+#: Maps that came after a format.
+LATER = {"format_1": {"correctness_aware"}, "format_2": set()}
+
+
 @pytest.mark.parametrize("folder", sorted(FILES.glob("format_*")), ids=lambda path: path.name)
 def test_there_is_a_file_of_every_map(folder: Path) -> None:
     kept = {path.stem.rpartition("_")[0] for path in CALIBRATORS if path.parent == folder}
-    assert {name for name, row in CALIBRATOR_ROWS.items() if row.saves} <= kept
+    saved = {name for name, row in CALIBRATOR_ROWS.items() if row.saves}
+    assert saved - LATER[folder.name] <= kept
 
 
 def test_there_are_files_of_every_format(tmp_path: Path) -> None:

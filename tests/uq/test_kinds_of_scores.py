@@ -47,6 +47,14 @@ def told(answer: Any) -> Any:
     return FrozenEstimator(Told(answer))
 
 
+def stepwise(values: Any) -> Any:
+    """Return rows of two steps: the values twice, the row of a missing one with a last step."""
+    steps = np.stack([values, values], axis=1)
+    if steps.dtype.kind == "f":
+        steps[np.isnan(steps[:, 0]), 1] = 0.5
+    return steps
+
+
 Call = Callable[[Any], Any]
 
 #: What reads a matrix of logits: (argument, call).
@@ -129,6 +137,11 @@ RANKS: dict[str, tuple[str, Call]] = {
     "control_selective_risk": (
         "confidence",
         lambda v: uq.control_selective_risk(E, v).threshold,
+    ),
+    "selective_table": ("confidence", lambda v: uq.selective_table(E, v, E).rows[0].aurc),
+    "control_stopping_risk": (
+        "confidence",
+        lambda v: uq.control_stopping_risk(stepwise(v), np.stack([E, E], axis=1)),
     ),
     "abstention_utility, threshold": (
         "confidence",

@@ -192,16 +192,16 @@ def read_steps(confidence: ArrayLike) -> StepRows:
     if len(gaps):
         row, step = gaps[0].tolist()
         raise ValueError(
-            f"confidence is NaN in row {row}, step {step}, before a later step; only steps that do "
-            f"not exist may be NaN, at the end of a row. Where a confidence is unknown, pass a "
-            f"number below all others: one does not stop there"
+            f"confidence contains NaN or inf: nan in row {row}, step {step}, before a later step. "
+            f"Only steps that do not exist may be NaN, at the end of a row; where a confidence is "
+            f"unknown, pass a number below all others: one does not stop there"
         )
     infinite = np.argwhere(np.isinf(values))
     if len(infinite):
         row, step = infinite[0].tolist()
         raise ValueError(
-            f"confidence is {values[row, step]} in row {row}, step {step}; pass a finite number "
-            f"beyond all others"
+            f"confidence contains NaN or inf: {values[row, step]} in row {row}, step {step}; pass "
+            f"a finite number beyond all others"
         )
     return rows
 

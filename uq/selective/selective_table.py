@@ -377,7 +377,7 @@ def _apart(heights: list[float], step: float, low: float, high: float) -> list[f
 
 def selective_table(
     correct: ArrayLike,
-    scores: ArrayLike,
+    confidence: ArrayLike,
     groups: ArrayLike = None,
     *,
     coverage: float = 0.5,
@@ -389,7 +389,7 @@ def selective_table(
     ----------
     correct : array-like of shape (n_answers,)
         1 (or True) for right answers, 0 for wrong ones.
-    scores : array-like of shape (n_answers,)
+    confidence : array-like of shape (n_answers,)
         Larger for answers to be given first, on any scale: probabilities of being right,
         confidences, log-odds.
     groups : array-like of shape (n_answers,), default=None
@@ -410,8 +410,8 @@ def selective_table(
     Raises
     ------
     ValueError
-        If `correct` holds other values than 0 and 1, scores are not finite, lengths differ, or an
-        option is out of range.
+        If `correct` holds other values than 0 and 1, confidences are not finite, lengths differ, or
+        an option is out of range.
 
     Warns
     -----
@@ -441,8 +441,8 @@ def selective_table(
     --------
     >>> from uq import selective_table
     >>> correct = [1, 1, 0, 1, 0, 1, 0, 0]
-    >>> scores = [0.9, 0.8, 0.7, 0.6, 0.9, 0.8, 0.4, 0.3]
-    >>> table = selective_table(correct, scores, ["large"] * 4 + ["small"] * 4)
+    >>> confidence = [0.9, 0.8, 0.7, 0.6, 0.9, 0.8, 0.4, 0.3]
+    >>> table = selective_table(correct, confidence, ["large"] * 4 + ["small"] * 4)
     >>> for row in table.rows:
     ...     print(row.name, row.accuracy, round(row.aurc, 3), row.accuracy_kept)
     all answers 0.5 0.406 0.75
@@ -456,8 +456,8 @@ def selective_table(
             f"correct must hold 1 (right) and 0 (wrong); got {describe(odd[0])}. Compare answers "
             f"with the solutions before"
         )
-    ranks = check_score_vector(scores, "scores")
-    check_same_length(len(right), len(ranks), "correct", "scores")
+    ranks = check_score_vector(confidence, "confidence")
+    check_same_length(len(right), len(ranks), "correct", "confidence")
     if isinstance(coverage, (bool, str)) or not 0 < coverage <= 1:
         raise ValueError(f"coverage must lie in (0, 1]; got {describe(coverage)}")
     limit = check_fraction("risk", risk)

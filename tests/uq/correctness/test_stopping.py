@@ -255,7 +255,7 @@ def test_one_row_certifies_nothing() -> None:
 BAD = {
     "nan in the middle": ([[0.1, np.nan, 0.3]], [[1, 1, 1]], {}, "row 0, step 1, before a later"),
     "no step": ([[np.nan, np.nan], [0.1, 0.2]], [[1, 1], [1, 1]], {}, "no step in row 0"),
-    "inf": ([[0.1, np.inf]], [[1, 1]], {}, "confidence is inf in row 0, step 1"),
+    "inf": ([[0.1, np.inf]], [[1, 1]], {}, "inf in row 0, step 1"),
     "one step": ([[0.1], [0.2]], [[1], [0]], {}, "one step per row"),
     "vector": ([0.1, 0.2], [1, 0], {}, "must have shape"),
     "no rows": (np.empty((0, 3)), np.empty((0, 3)), {}, "at least one of each"),

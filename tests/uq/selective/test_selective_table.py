@@ -101,9 +101,9 @@ def test_booleans_and_no_threshold_within_the_risk():
     ("change", "message"),
     [
         ({"correct": [1, 2, 0]}, r"correct must hold 1 \(right\) and 0 \(wrong\); got 2"),
-        ({"correct": [1, 0]}, r"correct .*scores"),
+        ({"correct": [1, 0]}, r"correct .*confidence"),
         ({"correct": [1, None, 0]}, "correct contains NaN, inf or None"),
-        ({"scores": [0.1, np.nan, 0.2]}, "scores"),
+        ({"confidence": [0.1, np.nan, 0.2]}, "confidence"),
         ({"groups": ["a", "b"]}, "groups"),
         ({"coverage": 0.0}, r"coverage must lie in \(0, 1\]; got 0.0"),
         ({"coverage": "half"}, r"coverage must lie in \(0, 1\]"),
@@ -111,7 +111,7 @@ def test_booleans_and_no_threshold_within_the_risk():
     ],
 )
 def test_refusals(change, message):
-    given = {"correct": [1, 1, 0], "scores": [0.3, 0.2, 0.1], "groups": None, **change}
+    given = {"correct": [1, 1, 0], "confidence": [0.3, 0.2, 0.1], "groups": None, **change}
     with pytest.raises(ValueError, match=message):
         selective_table(**given)
 
