@@ -54,6 +54,12 @@ def binary(
     return calibration_report(y, made, **OPTIONS)
 
 
+def one_sided(happened: int) -> CalibrationReport:
+    """Report on predictions of an event that never happens, or always."""
+    p = np.abs(happened - 2e-3 * np.linspace(0.5, 1.5, 800))
+    return calibration_report(np.full(800, happened), {"net": p}, labels=[0, 1], **OPTIONS)
+
+
 def coarse(seed: int, slope: float) -> CalibrationReport:
     """Report on the rates of the classes, which are calibrated, and a sharper model."""
     y, z = logits(seed, 3000, 3)
@@ -198,6 +204,18 @@ ANSWERS: dict[str, list[tuple[Callable[[], CalibrationReport], str]]] = {
             lambda: binary(5, 30_000, 1.0, -7.0, net=(1, 0)),
             r"Too few data to judge: any miscalibration up to \d+ per 100,000 would fit \d+ "
             r"events\.",
+        ),
+    ],
+    "no_events": [
+        (
+            lambda: one_sided(0),
+            r"Too few data to judge: no event among 800 samples, where 1\.6 were predicted; any "
+            r"rate up to 461 per 100,000 would fit\.",
+        ),
+        (
+            lambda: one_sided(1),
+            r"Too few data to judge: no sample without the event among 800 samples, where 1\.6 "
+            r"were predicted; any rate up to 461 per 100,000 would fit\.",
         ),
     ],
     "nothing_seen_binary": [

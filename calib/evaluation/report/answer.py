@@ -37,7 +37,7 @@ SENTENCES = {
     "too_few": "Too few data to choose: {n} samples cannot tell {which} methods apart; any "
     "miscalibration up to {high} would fit.",
     "too_few_single": "Too few data to judge: any miscalibration up to {high} would fit {n}.",
-    "no_events": "Too few data to judge: no event among {n} samples, where {expected} were "
+    "no_events": "Too few data to judge: no {what} among {n} samples, where {expected} were "
     "predicted; any rate up to {top} would fit.",
     "nothing_seen_binary": "No sign of miscalibration: {events} happened where {expected} were "
     "predicted.",
@@ -263,14 +263,11 @@ def _alone(facts: Facts) -> Verdict:
         if _too_few(facts):
             return _verdict("too_few_single", high=_error(facts, name), n=facts.size)
         if binary and not facts.weighted:
-            expected = result.mean_prediction * facts.n_samples
-            number = printed(expected, 0 if expected >= 10 else 1)
-            if not result.mean_event:
-                top = poisson_interval(0, facts.confidence_level)[1] / facts.n_samples
-                n = f"{facts.n_samples:,}"
-                return _verdict("no_events", n=n, expected=number, top=per_100k(min(top, 1.0)))
+            if result.mean_event in (0.0, 1.0):
+                return _one_sided(facts, result)
             events = _counted(result.mean_event * facts.n_samples)
-            return _verdict("nothing_seen_binary", events=events, expected=number)
+            expected = _expected(result.mean_prediction * facts.n_samples)
+            return _verdict("nothing_seen_binary", events=events, expected=expected)
         return _verdict(
             "nothing_seen",
             outcome="happened in" if binary else "right in",
@@ -298,6 +295,24 @@ def _alone(facts: Facts) -> Verdict:
             observed=facts.share(observed),
         )
     return _verdict("place_unknown", measures=diagnosis.measures(facts.view))
+
+
+def _one_sided(facts: Facts, result: ModelReport) -> Verdict:
+    """Return the headline where the event happened never, or always."""
+    never = not result.mean_event
+    share = result.mean_prediction if never else 1 - result.mean_prediction
+    top = poisson_interval(0, facts.confidence_level)[1] / facts.n_samples
+    return _verdict(
+        "no_events",
+        what="event" if never else "sample without the event",
+        n=f"{facts.n_samples:,}",
+        expected=_expected(share * facts.n_samples),
+        top=per_100k(min(top, 1.0)),
+    )
+
+
+def _expected(number: float) -> str:
+    return printed(number, 0 if number >= 10 else 1)
 
 
 def _too_few(facts: Facts) -> bool:
@@ -433,7 +448,8 @@ def _worse(comparison: Comparison) -> str:
 def _bullets_alone(facts: Facts) -> list[Verdict]:
     ((name, result),) = facts.models.items()
     diagnosis, measures = facts.diagnoses[name], result.measures
-    few = _too_few(facts) or not (result.mean_event or diagnosis.starred)
+    one_sided = facts.view == "binary" and result.mean_event in (0.0, 1.0)
+    few = _too_few(facts) or (one_sided and not diagnosis.starred)
     out: list[Verdict] = []
     if diagnosis.starred or not facts.is_judged:
         out.append(

@@ -38,6 +38,7 @@ SILENT = {
     "both_clean",
     "too_few",
     "too_few_single",
+    "no_events",
     "nothing_seen",
     "nothing_seen_binary",
 }
