@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
-from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.isotonic import pool_adjacent_violators
+from calib._core.isotonic import Blocks, Points, ascending, pool_adjacent_violators
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
+
+#: Returns probabilities and complements of some rows.
+PairOf: TypeAlias = Callable[[slice | LabelArray], tuple[Float64Array, Float64Array]]
 
 
 def _complements(fitted: Mapping[str, Any]) -> Float64Array:
@@ -131,9 +135,9 @@ class IsotonicCalibrator(BaseCalibrator):
         check_option("centred", self.centred, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
         curves = []
-        for k, (p, q) in enumerate(scores.pairs()):
+        for k, pair in enumerate(_pairs(scores)):
             t = target if scores.n_classes == 2 else target == k
-            curves.append(_curve(p, q, t.astype(np.float64), weight, self.centred))
+            curves.append(_curve(pair, t, weight, self.centred))
         length = max(len(curve[0]) for curve in curves)
         self.knots_, self.complements_, self.values_ = (
             np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x in rows])
@@ -154,37 +158,55 @@ class IsotonicCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
+def _pairs(scores: Scores) -> Iterator[PairOf]:
+    """Yield, class by class, what returns probabilities and complements of some rows."""
+    if scores.n_classes == 2:  # made anew where they are read: a third of the memory of a fit
+        yield lambda rows: next(scores.take(rows).pairs())
+        return
+    for pair in scores.pairs():
+        yield lambda rows, pair=pair: (pair[0][rows], pair[1][rows])  # type: ignore[misc]
+
+
 def _curve(
-    p: Float64Array,
-    q: Float64Array,
-    target: Float64Array,
-    weight: Float64Array | None,
-    centred: bool,
+    pair: PairOf, target: LabelArray, weight: Float64Array | None, centred: bool
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Fit one class; return probabilities and complements of the knots, and values."""
-    key = links.signed_odds(p, q, np)
-    order = np.argsort(key, kind="stable")
-    key, p, q, target = key[order], p[order], q[order], target[order]
-    weight = None if weight is None else weight[order]
-    blocks = pool_adjacent_violators(key, target, weight)
-    first = np.searchsorted(key, blocks.first)
-    last = np.searchsorted(key, blocks.last, side="right") - 1
-    wide = blocks.last > blocks.first
-    lead = [p[first], q[first]]
+    blocks = pool_adjacent_violators(_points(pair, len(target)), target, weight)
+    first, last, wide = pair(blocks.first), pair(blocks.last), blocks.wide
     if centred:  # one knot a block at its centre; blocks of value 0 or 1 keep both ends
-        sure = ((blocks.value <= 0.0) | (blocks.value >= 1.0)) & wide
-        lead = [np.where(sure, x[first], _means(x, first, weight)) for x in (p, q)]
-        wide = sure
-    keep = np.stack([np.ones(len(first), dtype=bool), wide], axis=1)
+        wide = wide & ((blocks.value <= 0.0) | (blocks.value >= 1.0))
+        p, q = _means(pair, blocks, weight)
+        first = np.where(wide, first[0], p), np.where(wide, first[1], q)
+    keep = np.stack([np.ones(len(wide), dtype=bool), wide], axis=1)
     knots, complements = (
-        np.stack([start, x[last]], axis=1)[keep] for start, x in zip(lead, (p, q), strict=True)
+        np.stack([x, end], axis=1)[keep] for x, end in zip(first, last, strict=True)
     )
     return knots, complements, np.repeat(blocks.value, 2)[keep.ravel()]
 
 
-def _means(x: Float64Array, first: IntArray, weight: Float64Array | None) -> Float64Array:
-    """Return the weighted mean of each block of rows, inside the block."""
-    w = np.ones(len(x)) if weight is None else weight
-    mean = np.add.reduceat(w * x, first) / np.add.reduceat(w, first)
-    ends = x[first], x[np.append(first[1:], len(x)) - 1]
-    return np.clip(mean, np.minimum(*ends), np.maximum(*ends))
+def _points(pair: PairOf, n_samples: int) -> Points:
+    """Sort the rows by the odds of a class."""
+    key = np.empty(n_samples)
+    for rows in row_blocks(n_samples, 2):
+        key[rows] = links.signed_odds(*pair(rows), np)
+    return ascending(key)
+
+
+def _means(
+    pair: PairOf, blocks: Blocks, weight: Float64Array | None
+) -> tuple[Float64Array, Float64Array]:
+    """Return the weighted mean probability and complement of each block, inside the block."""
+    n_samples = len(blocks.order)
+    both = np.empty((2, n_samples))
+    for rows in row_blocks(n_samples, 2):
+        both[:, rows] = pair(blocks.order[rows])
+    ends = both[:, blocks.start], both[:, np.append(blocks.start[1:], n_samples) - 1]
+    if weight is None:
+        mass = np.diff(blocks.start, append=n_samples).astype(np.float64)
+    else:
+        ordered = weight[blocks.order]
+        both *= ordered
+        mass = np.add.reduceat(ordered, blocks.start)
+    p, q = (np.add.reduceat(x, blocks.start) / mass for x in both)
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    return np.clip(p, low[0], high[0]), np.clip(q, low[1], high[1])
