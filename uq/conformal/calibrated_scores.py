@@ -12,6 +12,7 @@ from calib._border.random import generator
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable, cells, known_categories
+from uq.conformal.nonconformity import NewScores
 from uq.conformal.quantiles import conformal_rank, report_small, samples_needed
 from uq.warnings import EffectiveSampleSizeWarning, PooledCategoryWarning
 
@@ -160,58 +161,54 @@ class CalibratedScores:
 
     def sets(
         self,
-        score_folds: Iterable[Float64Array],
+        new: NewScores,
         row_codes: IntArray | None,
         ratio: Float64Array | None,
         levels: list[float],
     ) -> LabelArray:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
-        whole = self._scores_or_below(score_folds, row_codes)
-        out = np.empty((*whole.shape, len(levels)), dtype=bool)
-        for position, level in enumerate(levels):
-            hopeless: list[int] = []
-            outweighed = 0
-            for rows, index, category in self._cells(row_codes):
-                table, row = self._route(category)
-                cell_ratio = None if ratio is None else ratio[rows]
-                if self._is_small(table, row, level):
-                    hopeless.append(category)
-                elif cell_ratio is not None:
-                    ruled = cell_ratio > (1 - level) * (table.totals[row] + cell_ratio)
-                    outweighed = max(outweighed, int(ruled.sum()))
-                if table.n_folds == 1:
-                    limit = table.threshold(row, level, cell_ratio)
-                    limit = limit if np.ndim(limit) == 0 else limit[:, None]
-                    out[(*index, position)] = whole[index] <= limit
-                else:
-                    column = None if cell_ratio is None else cell_ratio[:, None]
-                    out[(*index, position)] = table.within(row, level, whole[index], column)
-            if hopeless:
-                self._report_small(hopeless, level)
-            self._report_weights(level, outweighed)
+        for level in levels:
+            self._report(row_codes, ratio, level)
+        out = np.empty((*new.shape, len(levels)), dtype=bool)
+        one_fold = self.table.n_folds == 1
+        grid = self._limits(levels) if one_fold and ratio is None else None
+        for rows in new.blocks():
+            codes, ratios = _at(row_codes, rows), _at(ratio, rows)
+            if grid is not None:
+                limits = grid[:1] if codes is None else grid[codes]
+                new.within(rows, limits, out[rows])
+            elif one_fold:
+                limits = self._weighted_limits(codes, ratios, new.shape[1], levels)
+                new.within(rows, limits, out[rows])
+            else:
+                self._fill(
+                    out[rows], self._below(new.folds(rows), codes, "left"), codes, ratios, levels
+                )
         return out
 
     def p_values(
         self,
-        score_folds: Iterable[Float64Array],
+        new: NewScores,
         row_codes: IntArray | None,
         ratio: Float64Array | None,
         shares: Float64Array | None,
     ) -> Float64Array:
         """Return p-values, shape (n_samples, n_classes); smoothed where `shares` is given."""
-        held = list(score_folds) if shares is not None else score_folds
-        below = self._below(held, row_codes, "left")
-        upper = None if shares is None else self._below(held, row_codes, "right")
-        out = np.empty_like(below)
-        for rows, index, category in self._cells(row_codes):
-            table, row = self._route(category)
-            out[index] = table.p_value(
-                row,
-                below[index],
-                None if upper is None else upper[index],
-                1.0 if ratio is None else ratio[rows][:, None],
-                1.0 if shares is None else shares[rows][:, None],
-            )
+        out = np.empty(new.shape)
+        for block in new.blocks():
+            codes, ratios, taus = (_at(x, block) for x in (row_codes, ratio, shares))
+            folds = list(new.folds(block))
+            below = self._below(folds, codes, "left")
+            upper = None if taus is None else self._below(folds, codes, "right")
+            for rows, index, category in self._cells(codes):
+                table, row = self._route(category)
+                out[block][index] = table.p_value(
+                    row,
+                    below[index],
+                    None if upper is None else upper[index],
+                    1.0 if ratios is None else ratios[rows][:, None],
+                    1.0 if taus is None else taus[rows][:, None],
+                )
         return out
 
     # ------------------------------------------------------------------ private parts
@@ -225,13 +222,52 @@ class CalibratedScores:
             return (self.pool, 0) if self.pool_unknown else (self.table, len(self.pooled))
         return (self.pool, 0) if self.pooled[category] else (self.table, category)
 
-    def _scores_or_below(
-        self, score_folds: Iterable[Float64Array], row_codes: IntArray | None
+    def _limits(self, levels: list[float]) -> Float64Array:
+        """Return what scores may reach without weights, by category of rows and by class.
+
+        Shape (1 + n_row_categories, n_classes or 1, n_levels); last come rows of no known category.
+        """
+        routes = [self._route(category) for category in (*range(len(self.pooled)), -1)]
+        flat = np.array(
+            [[table.threshold(row, level, None) for level in levels] for table, row in routes]
+        )
+        n_labels = 1 if self.labels is None else len(self.labels)
+        known = flat[:-1].reshape(-1, n_labels, len(levels))
+        if self.label_codes is not None:
+            known = known[:, self.label_codes]
+        unknown = np.broadcast_to(flat[-1], (1, *known.shape[1:]))
+        return np.concatenate([known, unknown])
+
+    def _weighted_limits(
+        self,
+        row_codes: IntArray | None,
+        ratio: Float64Array,
+        n_classes: int,
+        levels: list[float],
     ) -> Float64Array:
-        """Return the scores of one fold, or the weight below those of several."""
-        if self.table.n_folds == 1:
-            return next(iter(score_folds))
-        return self._below(score_folds, row_codes, "left")
+        """Return what the scores of each row may reach, shape (n_rows, n_classes, n_levels)."""
+        out = np.empty((len(ratio), 1 if self.label_codes is None else n_classes, len(levels)))
+        for rows, index, category in self._cells(row_codes):
+            table, row = self._route(category)
+            for position, level in enumerate(levels):
+                limit = table.threshold(row, level, ratio[rows])
+                out[(*index, position)] = limit[:, None]
+        return out
+
+    def _fill(
+        self,
+        out: LabelArray,
+        below: Float64Array,
+        row_codes: IntArray | None,
+        ratio: Float64Array | None,
+        levels: list[float],
+    ) -> None:
+        """Write the sets of a block of rows from the weight below their scores in all folds."""
+        for rows, index, category in self._cells(row_codes):
+            table, row = self._route(category)
+            column = None if ratio is None else ratio[rows][:, None]
+            for position, level in enumerate(levels):
+                out[(*index, position)] = table.within(row, level, below[index], column)
 
     def _below(
         self,
@@ -279,6 +315,21 @@ class CalibratedScores:
             PooledCategoryWarning,
         )
 
+    def _report(self, row_codes: IntArray | None, ratio: Float64Array | None, level: float) -> None:
+        """Say where calibration samples do not suffice for these rows."""
+        hopeless: list[int] = []
+        outweighed = 0
+        for rows, _, category in self._cells(row_codes):
+            table, row = self._route(category)
+            if self._is_small(table, row, level):
+                hopeless.append(category)
+            elif ratio is not None:
+                ruled = ratio[rows] > (1 - level) * (table.totals[row] + ratio[rows])
+                outweighed = max(outweighed, int(ruled.sum()))
+        if hopeless:
+            self._report_small(hopeless, level)
+        self._report_weights(level, outweighed)
+
     def _report_small(self, categories: list[int], level: float) -> None:
         text = (
             f"confidence_level={level:g} needs {samples_needed(level)} calibration samples per "
@@ -312,3 +363,7 @@ class CalibratedScores:
                 f"({self.names_of(poor)}); sets at confidence_level={level:g} rest on few samples",
                 EffectiveSampleSizeWarning,
             )
+
+
+def _at(values: Any, rows: slice) -> Any:
+    return None if values is None else values[rows]

@@ -369,7 +369,8 @@ class ConformalClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # type
             On the scale of ``conformity_scores_``.
         """
         check_is_fitted(self)
-        folds = list(self._state.score_folds(self._state.probabilities(X)))
+        new = self._state.new_scores(self._state.probabilities(X))
+        folds = list(new.folds(slice(None)))
         if len(folds) > 1:
             raise ValueError(
                 "aggregation='cv_plus' has scores per fold, not one per label; use method='split' "

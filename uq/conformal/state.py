@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from calib._core.estimators.responses import (
 from calib._core.estimators.wrapper import ClassifierData, fit_folds
 from uq.conformal.calibrated_scores import CalibratedScores
 from uq.conformal.categories import codes_of_known, read_categories, read_ratios
-from uq.conformal.nonconformity import CONFORMITY_SCORES, class_scores, true_class_scores
+from uq.conformal.nonconformity import CONFORMITY_SCORES, NewScores, true_class_scores
 from uq.conformal.quantiles import scaled_calibration_ratio, scaled_test_ratio
 from uq.mapie import mapie_can, mapie_sets
 
@@ -240,14 +240,14 @@ class ConformalState:
         """Return prediction sets, shape (n_samples, n_classes, n_levels)."""
         probas = self.probabilities(X)
         codes, ratios = self._categories(X, len(probas[0]), categories, ratio)
-        folds = self.score_folds(probas)
         if self.params["backend"] == "native":
-            out = self.calibrated.sets(folds, codes, ratios, levels)
+            out = self.calibrated.sets(self.new_scores(probas), codes, ratios, levels)
         else:
             out = self._sets_of_mapie(probas, levels)
         if not self.params["allow_empty"]:
             row, level = np.nonzero(~out.any(axis=1))
-            out[row, np.mean(probas, axis=0).argmax(axis=1)[row], level] = True
+            best = np.mean([proba[row] for proba in probas], axis=0).argmax(axis=1)
+            out[row, best, level] = True
         return out
 
     def p_values(
@@ -257,18 +257,14 @@ class ConformalState:
         probas = self.probabilities(X)
         codes, ratios = self._categories(X, len(probas[0]), categories, ratio)
         shares = generator(self.seed + 1).random(len(probas[0])) if smoothed else None
-        return self.calibrated.p_values(self.score_folds(probas), codes, ratios, shares)
+        return self.calibrated.p_values(self.new_scores(probas), codes, ratios, shares)
 
-    def score_folds(self, probas: list[Float64Array]) -> Iterator[Float64Array]:
-        """Yield the scores of all labels under the model of each fold, or under their mean."""
-        uniform = None
-        if self.params["randomize"]:
-            uniform = generator(self.seed).random(len(probas[0]))
-        if self.params["aggregation"] == "mean" and len(probas) > 1:
-            probas = [np.mean(probas, axis=0)]
+    def new_scores(self, probas: list[Float64Array]) -> NewScores:
+        """Return the scores of all labels, given the probabilities of every model."""
+        uniform = generator(self.seed).random(len(probas[0])) if self.params["randomize"] else None
+        averaged = self.params["aggregation"] == "mean"
         kind = self.params["conformity_score"]
-        for proba in probas:
-            yield class_scores(proba, kind, uniform=uniform, **_raps(self.params))
+        return NewScores(probas, averaged, kind, uniform, **_raps(self.params))
 
     # ------------------------------------------------------------------ private parts
 
@@ -316,7 +312,7 @@ class ConformalState:
             )
         if not able.all():
             refused = np.array(levels)[~able].tolist()
-            out[:, :, ~able] = self.calibrated.sets(self.score_folds(probas), None, None, refused)
+            out[:, :, ~able] = self.calibrated.sets(self.new_scores(probas), None, None, refused)
         return out
 
 

@@ -27,6 +27,7 @@ from uq import (
     PooledCategoryWarning,
     SmallCalibrationSetWarning,
     conformal_p_values,
+    conformal_quantile,
     mondrian_p_values,
 )
 
@@ -289,6 +290,42 @@ def test_label_conditional_coverage_on_real_logits(densenet: dict[str, np.ndarra
             total += [inside[y[new] == label].mean() / 20 for label in range(10)]
     assert np.abs(rates["label"] - 0.9).max() < 0.02
     assert np.abs(rates[None] - 0.9).max() > 0.05
+
+
+@pytest.mark.parametrize("randomize", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_sets_of_many_rows_are_the_scores_up_to_the_threshold(kind: str, randomize: bool) -> None:
+    """Blocks cut off at a probability are one comparison of all scores, ties included."""
+    proba, y = draw(np.random.default_rng(0), 5000, 7)
+    proba = np.where(np.arange(5000)[:, None] % 2, proba, (proba * 50).round() + 1)
+    proba /= proba.sum(axis=1, keepdims=True)
+    model = wrapped(7, conformity_score=kind, randomize=randomize, raps_rank=2, raps_weight=0.05)
+    model.fit(proba[:500], y[:500])
+    scores = model.predict_scores(proba)
+    sets = model.predict_sets(proba, LEVELS)
+    for position, level in enumerate(LEVELS):
+        limit = conformal_quantile(model.conformity_scores_, level)
+        np.testing.assert_array_equal(sets[:, :, position], scores <= limit)
+    names = np.array(["a", "b", "c"])[np.arange(5000) % 3]
+    model.fit(proba[:500], y[:500], categories=names[:500])
+    sets = model.predict_set(proba, 0.8, categories=names)
+    for name in "abc":
+        limit = conformal_quantile(model.conformity_scores_[names[:500] == name], 0.8)
+        chosen = names == name
+        np.testing.assert_array_equal(sets[chosen], scores[chosen] <= limit)
+
+
+def test_negative_rounding_of_probabilities_changes_no_set() -> None:
+    proba, y = draw(np.random.default_rng(0), 600, 4)
+    below = proba.copy()
+    below[:, 3] = -1e-9
+    below[:, 0] += proba[:, 3] + 1e-9
+    for kind in KINDS:
+        model = wrapped(4, conformity_score=kind).fit(proba[:300], y[:300])
+        limit = conformal_quantile(model.conformity_scores_, 0.9)
+        np.testing.assert_array_equal(
+            model.predict_set(below, 0.9), model.predict_scores(below) <= limit
+        )
 
 
 def test_levels_unsorted_and_repeated() -> None:
