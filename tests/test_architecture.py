@@ -84,7 +84,7 @@ SHARED = {
 }
 #: Packages that are slow to import or optional: only inside functions.
 HEAVY = {
-    "dask", "distributed", "jinja2", "mapie", "matplotlib", "netcal", "numba", "onnx",
+    "dask", "distributed", "faiss", "jinja2", "mapie", "matplotlib", "netcal", "numba", "onnx",
     "onnxruntime", "onnxscript", "pandas", "polars", "pyarrow", "rich", "skops", "torch", "tqdm",
 }  # fmt: skip
 HEAVY_AT_TOP = {("calib/export.py", "torch")}

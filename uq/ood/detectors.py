@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from calib._border.arrays import row_blocks
 from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.labels import check_same_length, check_vector
+from calib._border.optional import require
 from calib._border.random import fixed
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 
@@ -20,6 +22,8 @@ Shrinkage: TypeAlias = float | Literal["auto"]
 #: Smallest ratio of pivots in a Cholesky factor (squared: about 1e-12 of the largest variance)
 #: below which a covariance counts as singular.
 PIVOT_RATIO = 1e-6
+#: Candidates beyond the neighbours asked for, as single precision may mistake their order.
+SPARE_NEIGHBORS = 16
 #: Training samples that a threshold on distances is found from, at most.
 MOST_MEASURED = 1000
 
@@ -305,6 +309,10 @@ class KNearestDetector(_Detector):
         the share is met up to its sampling error, 0.007 for 0.05.
     n_jobs : int or None, default=None
         Threads of the search; None means 1 outside a joblib context.
+    backend : {"native", "faiss"}, default="native"
+        Who searches: scikit-learn, or faiss (extra ``neighbors``), twice as fast beyond about 100
+        features. It looks for candidates in single precision; distances are then computed in
+        double, and more candidates asked for until the neighbours are certain.
 
     Attributes
     ----------
@@ -318,6 +326,8 @@ class KNearestDetector(_Detector):
     ValueError
         At fit, for NaN or inf, zero vectors, ``n_neighbors`` not below the number of samples, or an
         option out of range.
+    ImportError
+        At fit, with ``backend="faiss"`` if faiss is not installed.
 
     See Also
     --------
@@ -344,11 +354,17 @@ class KNearestDetector(_Detector):
     """
 
     def __init__(
-        self, *, n_neighbors: int = 50, contamination: float = 0.05, n_jobs: int | None = None
+        self,
+        *,
+        n_neighbors: int = 50,
+        contamination: float = 0.05,
+        n_jobs: int | None = None,
+        backend: Literal["native", "faiss"] = "native",
     ) -> None:
         self.n_neighbors = n_neighbors
         self.contamination = contamination
         self.n_jobs = n_jobs
+        self.backend = backend
 
     def fit(self, X: ArrayLike, y: ArrayLike = None) -> Self:
         """Store the normalised features.
@@ -366,17 +382,21 @@ class KNearestDetector(_Detector):
         """
         k = check_integer("n_neighbors", self.n_neighbors, low=1)
         contamination = check_fraction("contamination", self.contamination)
+        check_option("backend", self.backend, ("native", "faiss"))
         features = self._unit(X, reset=True)
         if k >= len(features):
             raise ValueError(
                 f"n_neighbors={k} needs more than {k} training samples; X has n_samples = "
                 f"{len(features)}. Lower n_neighbors"
             )
-        from sklearn.neighbors import NearestNeighbors
+        self._search: Any
+        if self.backend == "faiss":
+            self._search = _FaissNeighbors.of(features, k, self.n_jobs)
+        else:
+            from sklearn.neighbors import NearestNeighbors
 
-        self._search = NearestNeighbors(n_neighbors=k, algorithm="brute", n_jobs=self.n_jobs).fit(
-            features
-        )
+            search = NearestNeighbors(n_neighbors=k, algorithm="brute", n_jobs=self.n_jobs)
+            self._search = search.fit(features)
         measured = features
         if len(features) > MOST_MEASURED:
             measured = features[fixed(0).choice(len(features), MOST_MEASURED, replace=False)]
@@ -411,3 +431,71 @@ class KNearestDetector(_Detector):
             )
         scaled = features / largest
         return cast(Float64Array, scaled / np.sqrt(np.einsum("nd,nd->n", scaled, scaled))[:, None])
+
+
+@dataclass(frozen=True)
+class _FaissNeighbors:
+    """Exact search among unit vectors by faiss, which answers like scikit-learn's.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n_train, n_features)
+    single : ndarray of shape (n_train, n_features)
+        The same in single precision.
+    n_neighbors : int
+    n_jobs : int or None
+    """
+
+    features: Float64Array
+    single: LabelArray
+    n_neighbors: int
+    n_jobs: int | None
+
+    @classmethod
+    def of(cls, features: Float64Array, n_neighbors: int, n_jobs: int | None) -> _FaissNeighbors:
+        _faiss()
+        return cls(features, features.astype(np.float32), n_neighbors, n_jobs)
+
+    def kneighbors(
+        self, rows: Float64Array, n_neighbors: int | None = None
+    ) -> tuple[Float64Array, IntArray]:
+        """Return distances, ascending, and places of the nearest neighbours.
+
+        A row is looked up again, among more candidates, until no other can be nearer.
+        """
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        distance, place = np.empty((len(rows), k)), np.empty((len(rows), k), dtype=np.intp)
+        left, spare = np.arange(len(rows)), SPARE_NEIGHBORS
+        while len(left):
+            found, beyond = self._candidates(rows[left], min(k + spare, len(self.features)))
+            for block in row_blocks(len(left), found.shape[1] * rows.shape[1], at_least=8):
+                gap = self.features[found[block]] - rows[left[block], None]
+                far = np.sqrt(np.einsum("nkd,nkd->nk", gap, gap))
+                order = np.argsort(far, axis=1, kind="stable")[:, :k]
+                distance[left[block]] = np.take_along_axis(far, order, axis=1)
+                place[left[block]] = np.take_along_axis(found[block], order, axis=1)
+            left, spare = left[distance[left, -1] > beyond], 4 * spare
+        return distance, place
+
+    def _candidates(self, rows: Float64Array, k: int) -> tuple[IntArray, Float64Array]:
+        """Return the k nearest in single precision, and how far away all others are at least."""
+        from joblib import effective_n_jobs
+
+        faiss = _faiss()
+        before = faiss.omp_get_max_threads()
+        faiss.omp_set_num_threads(effective_n_jobs(self.n_jobs))
+        try:
+            cosine, found = faiss.knn(
+                rows.astype(np.float32), self.single, k, metric=faiss.METRIC_INNER_PRODUCT
+            )
+        finally:
+            faiss.omp_set_num_threads(before)
+        if k == len(self.features):
+            return found, np.full(len(rows), np.inf)
+        rounding = (rows.shape[1] + 4) * float(np.finfo(np.float32).eps)  # of squared distances
+        least = 2.0 - 2.0 * cosine[:, -1].astype(np.float64) - rounding
+        return found, np.sqrt(np.maximum(least, 0.0))
+
+
+def _faiss() -> Any:
+    return require("faiss", extra="neighbors", purpose="KNearestDetector(backend='faiss')")

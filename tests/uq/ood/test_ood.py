@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 import warnings
 
 import numpy as np
@@ -119,6 +121,32 @@ def test_threshold_of_nearest_holds_for_new_samples(rng: np.random.Generator) ->
     assert (detector.predict(X[2000:]) == -1).mean() == pytest.approx(0.1, abs=0.03)
 
 
+def test_faiss_finds_the_same_neighbours(rng: np.random.Generator) -> None:
+    """Copies and near copies included, whose order single precision does not know."""
+    pytest.importorskip("faiss")
+    X = rng.normal(size=(900, 24))
+    X[1:200] = X[0] + 1e-5 * rng.normal(size=(199, 24))
+    X[200:300] = 3.0 * X[300:400]
+    new = np.concatenate([rng.normal(size=(500, 24)), X[:400]])
+    for k in (1, 7, 899):
+        native = KNearestDetector(n_neighbors=k).fit(X)
+        faiss = KNearestDetector(n_neighbors=k, n_jobs=2, backend="faiss").fit(X)
+        assert faiss.offset_ == pytest.approx(native.offset_, abs=1e-7)
+        found = faiss.score_samples(new)
+        np.testing.assert_allclose(found, native.score_samples(new), atol=3e-6)
+        np.testing.assert_allclose(found[:500], native.score_samples(new[:500]), atol=1e-12)
+        again = pickle.loads(pickle.dumps(faiss))
+        np.testing.assert_array_equal(again.score_samples(new), found)
+
+
+def test_faiss_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(
+        ImportError, match=r"backend='faiss'\) needs faiss; pip install .*neighbors"
+    ):
+        KNearestDetector(n_neighbors=1, backend="faiss").fit(np.eye(3))
+
+
 def test_unseen_digits_are_found() -> None:
     X, y = load_digits(return_X_y=True)
     known = y < 8
@@ -165,6 +193,7 @@ def test_float32_and_tables(data) -> None:  # type: ignore[no-untyped-def]
         (KNearestDetector(n_neighbors=3), np.eye(3), None, "needs more than 3 training samples"),
         (KNearestDetector(), np.eye(3), None, "n_neighbors=50"),
         (KNearestDetector(n_neighbors=0), np.eye(3), None, "n_neighbors must be >= 1"),
+        (KNearestDetector(backend="annoy"), np.eye(3), None, "backend must be one of"),
         (KNearestDetector(n_neighbors=1), np.zeros((3, 2)), None, "zero vector in row 0"),
         (KNearestDetector(n_neighbors=1, contamination=2), np.eye(3), None, "contamination"),
         (KNearestDetector(n_neighbors=1), np.eye(3) * np.nan, None, "NaN"),
