@@ -144,11 +144,11 @@ def _finish(row: Row, own: Row, size: Size) -> None:
 
 def _grow(row: Row, times: dict[Size, float]) -> None:
     """Note the exponents of the warm time over sizes that differ in one number alone."""
-    row.growth_rows = _exponent(times, "n_samples", "n_classes")
-    row.growth_classes = _exponent(times, "n_classes", "n_samples")
+    row.growth_rows = exponent(times, "n_samples", "n_classes")
+    row.growth_classes = exponent(times, "n_classes", "n_samples")
 
 
-def _exponent(times: dict[Size, float], varied: str, fixed: str) -> float | None:
+def exponent(times: dict[Size, float], varied: str, fixed: str) -> float | None:
     """Return the least-squares slope of log time, over the largest group of three or more sizes."""
     groups: dict[int, list[Size]] = {}
     for size in times:
