@@ -279,7 +279,7 @@ FELT: tuple[Felt, ...] = (
         calls.calibration_error,
         _rows(1, 10_000, 100_000, 1_000_000),
         Size(10_000, 1),
-        (Bound("warm/peer", 1.6, Size(1_000_000, 1)),),
+        (Bound("warm/peer", 1.6, Size(1_000_000, 1)), Bound("MB", 16, Size(1_000_000, 1))),
         (Peer("numpy", "one bincount pass", calls.part_to_count, calls.apply),),
     ),
 )

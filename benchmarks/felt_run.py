@@ -71,7 +71,7 @@ def _at_one_size(
     asked = []
     for number, (row, peer) in enumerate(zip(others, felt.peers, strict=False)):
         if peer.most is not None and size.n_samples * size.n_classes > peer.most:
-            row.note = "left out: too large for it"
+            row.note = "not run at this size"
         elif not budget.refuses(row, size):
             asked.append(number)
     rows = {felt_child.OURS: own, **{number: others[number] for number in asked}}
