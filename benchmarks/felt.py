@@ -199,7 +199,7 @@ FELT: tuple[Felt, ...] = (
         calls.fit_nearest,
         _rows(512, 25_000, 50_000, 100_000),
         Size(2_000, 64),
-        (Bound("warm", 5.0, Size(100_000, 512)), Bound("n^", 1.1)),
+        (Bound("warm", 5.0, Size(100_000, 512)), Bound("n^", 1.2)),
         (Peer("sklearn", "scikit-learn NearestNeighbors", calls.features, calls.fit_nearest_peer),),
     ),
     *(_prediction_sets(score) for score in SCORES),

@@ -1,10 +1,10 @@
 """Measure one row of `benchmarks.felt` at one size in this process, and print JSON lines.
 
-``python -m benchmarks.felt_child NAME ROWS CLASSES [--peers 0,1] [--cold-of PEER]``. The first call
-is the cold one. Without ``--cold-of`` warm times and memory follow, then those of the peers, each
-in turns with this library; with it, only the first call of that peer, or with ``-1`` of this
-library, is made. Numbers are printed as soon as they are known, so that a process that is stopped
-has said what it found.
+``python -m benchmarks.felt_child NAME ROWS CLASSES [--peers 0,1] [--cold-of PEER] [--enough S]``.
+The first call is the cold one. Without ``--cold-of`` warm times and memory follow, then those of
+the peers, each in turns with this library; with it, only the first call of that peer, or with
+``-1`` of this library, is made. Numbers are printed as soon as they are known, so that a process
+that is stopped has said what it found.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from benchmarks.data import Size
 from benchmarks.felt import Felt, Peer, by_name
 from benchmarks.felt_calls import Ended, megabytes_of
 from benchmarks.measure import (
+    ENOUGH,
     alternating_seconds,
     cpu_seconds,
     extra_megabytes,
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("n_classes", type=int)
     parser.add_argument("--peers", default="", help="numbers with commas between them")
     parser.add_argument("--cold-of", type=int)
+    parser.add_argument("--enough", type=float, default=ENOUGH, help="CPU seconds of warm calls")
     options = parser.parse_args()
     felt = by_name(options.name)
     size = Size(options.n_samples, options.n_classes)
@@ -48,13 +50,13 @@ def main() -> None:
         _first_call(side, size, options.cold_of)
         return
     try:
-        own = _measure(felt, size)
+        own = _measure(felt, size, options.enough)
     except ModuleNotFoundError as error:
         _say(who=OURS, note=f"not installed: {error.name}")
         return
     for number in map(int, filter(None, options.peers.split(","))):
         try:
-            _measure_peer(felt.peers[number], size, own, number)
+            _measure_peer(felt.peers[number], size, own, number, options.enough)
         except ModuleNotFoundError as error:
             _say(who=number, note=f"not installed: {error.name}")
         except Exception as error:  # a peer that fails is a finding, not the end of the run
@@ -71,7 +73,7 @@ def _first_call(side: Felt | Peer, size: Size, who: int) -> tuple[Any, Any, floa
     return data, result, taken
 
 
-def _measure(felt: Felt, size: Size) -> Callable[[], Any]:
+def _measure(felt: Felt, size: Size, enough: float) -> Callable[[], Any]:
     data, result, first = _first_call(felt, size, OURS)
     output, ended = megabytes_of(result), isinstance(result, Ended)
     peak = result.megabytes if ended else None
@@ -81,7 +83,7 @@ def _measure(felt: Felt, size: Size) -> Callable[[], Any]:
         return felt.call(data)
 
     before = reference_seconds()
-    times = [first] if first > LONG else alternating_seconds(call)[0]
+    times = [first] if first > LONG else alternating_seconds(call, enough=enough)[0]
     reference = min(before, reference_seconds())
     _say(who=OURS, seconds=min(times), spread=spread(times), reference=reference)
     extra = (peak or None) if ended else max(extra_megabytes(call) - output, 0.0)
@@ -89,7 +91,7 @@ def _measure(felt: Felt, size: Size) -> Callable[[], Any]:
     return call
 
 
-def _measure_peer(peer: Peer, size: Size, own: Callable[[], Any], who: int) -> None:
+def _measure_peer(peer: Peer, size: Size, own: Callable[[], Any], who: int, enough: float) -> None:
     data = peer.setup(size)
 
     def call() -> Any:
@@ -97,7 +99,7 @@ def _measure_peer(peer: Peer, size: Size, own: Callable[[], Any], who: int) -> N
 
     output = megabytes_of(call())
     before = reference_seconds()
-    times, own_times = alternating_seconds(call, own)
+    times, own_times = alternating_seconds(call, own, enough=enough)
     reference = min(before, reference_seconds())
     _say(
         who=who,

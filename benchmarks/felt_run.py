@@ -22,6 +22,8 @@ from benchmarks.rows import OURS, Budget, Row
 
 #: First calls, one a process, of rows that have a bound on them; the best counts.
 COLD_RUNS = 3
+#: CPU seconds of the warm calls of a quick run.
+QUICK_ENOUGH = 0.1
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -52,7 +54,7 @@ def felt_rows(
     sizes = (felt.quick,) if quick else felt.sizes
     times: dict[str, dict[Size, float]] = {}
     for size in sizes:
-        rows = _at_one_size(felt, size, budget, machine, peers=peers, repeat=not quick)
+        rows = _at_one_size(felt, size, budget, machine, peers=peers, quick=quick)
         for row in rows:
             if row.seconds is not None:
                 times.setdefault(row.who, {})[size] = row.seconds
@@ -62,7 +64,7 @@ def felt_rows(
 
 
 def _at_one_size(
-    felt: Felt, size: Size, budget: Budget, machine: Machine, *, peers: bool, repeat: bool
+    felt: Felt, size: Size, budget: Budget, machine: Machine, *, peers: bool, quick: bool
 ) -> list[Row]:
     own = Row(felt.name, OURS, str(size))
     others = [Row(felt.name, peer.label, str(size)) for peer in felt.peers] if peers else []
@@ -76,12 +78,14 @@ def _at_one_size(
             asked.append(number)
     rows = {felt_child.OURS: own, **{number: others[number] for number in asked}}
     start = time.perf_counter()
-    lines = _child(felt, size, budget, own, "--peers", ",".join(map(str, asked)))
+    options = ["--peers", ",".join(map(str, asked))]
+    options += ["--enough", str(QUICK_ENOUGH)] if quick else []
+    lines = _child(felt, size, budget, own, *options)
     once = time.perf_counter() - start
     for line in lines:
         _fill(rows[line.pop("who")], line, machine)
     cold = any(bound.measure.startswith("cold") for bound in felt.bounds)
-    again = COLD_RUNS if repeat and cold and once < budget.limit / 2 else 1
+    again = COLD_RUNS if cold and not quick and once < budget.limit / 2 else 1
     for number, row in rows.items():
         own_first = number == felt_child.OURS  # which the first process has measured
         for _ in range(again - own_first if row.seconds is not None else 0):
