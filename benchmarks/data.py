@@ -20,7 +20,7 @@ FLOOR = 1e-300
 
 @dataclass(frozen=True)
 class Size:
-    """Number of rows and classes; one class means one column of log-odds."""
+    """Number of rows and classes; one class means one column of log-odds, no rows no data."""
 
     n_samples: int
     n_classes: int
@@ -28,11 +28,13 @@ class Size:
     @property
     def n_elements(self) -> int:
         """Number of probabilities."""
-        return self.n_samples * max(2, self.n_classes)
+        return max(1, self.n_samples) * max(2, self.n_classes)
 
     def __str__(self) -> str:
         kind = "binary" if self.n_classes == 1 else f"K={self.n_classes}"
-        return f"n={self.n_samples:.0e}, {kind}".replace("e+0", "e")
+        if self.n_samples < 2:
+            return f"one row, {kind}" if self.n_samples else "a process"
+        return f"n={self.n_samples:.1e}, {kind}".replace(".0e", "e").replace("e+0", "e")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""CPU seconds and extra memory of one call."""
+"""CPU seconds and extra memory of a call, and how quiet the machine is meanwhile."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import sys
 import time
 import tracemalloc
@@ -13,10 +14,25 @@ from typing import Any
 
 import numpy as np
 
+try:
+    import resource
+except ModuleNotFoundError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 #: Repeat a call until this many CPU seconds are spent, at most `MOST` times.
 ENOUGH = 3.0
 MOST = 5
+#: Short calls are repeated until they fill this many CPU seconds, and their mean is taken.
+SHORTEST = 0.02
 MEGABYTE = 1 << 20
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of the child processes that have ended."""
+    if resource is None:
+        return time.process_time()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -25,13 +41,67 @@ def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
     for _ in range(MOST):
         result = None
         gc.collect()
-        start = time.process_time()
+        start = cpu_seconds()
         result = call()
-        elapsed = time.process_time() - start
+        elapsed = cpu_seconds() - start
         best, spent = min(best, elapsed), spent + elapsed
         if spent >= ENOUGH:
             break
     return max(best, 1e-6), result
+
+
+def alternating_seconds(*calls: Callable[[], Any], enough: float = ENOUGH) -> list[list[float]]:
+    """Return the CPU times of a few runs of each call; the calls take turns.
+
+    What slows the machine for a while then slows all of them. At least two runs each, unless one
+    round takes more than ten times `enough`.
+    """
+    times: list[list[float]] = [[] for _ in calls]
+    loops = [1] * len(calls)
+    spent = 0.0
+    for done in range(2 * MOST):
+        fewest = min(map(len, times))
+        if fewest and spent >= enough * (1 if fewest >= 2 else 10):
+            break
+        for which, call in enumerate(calls):
+            gc.collect()
+            start = cpu_seconds()
+            for _ in range(loops[which]):
+                call()
+            elapsed = cpu_seconds() - start
+            spent += elapsed
+            if done == 0 and elapsed < SHORTEST:
+                loops[which] = math.ceil(SHORTEST / max(elapsed, 1e-6))
+            else:
+                times[which].append(max(elapsed, 1e-9) / loops[which])
+    return times
+
+
+def spread(times: list[float]) -> float:
+    """Return by how much, relatively, the best of every other run differs from that of the rest."""
+    if len(times) < 2:
+        return 0.0
+    halves = min(times[::2]), min(times[1::2])
+    return max(halves) / min(halves) - 1
+
+
+def reference_seconds() -> float:
+    """Return the CPU time of a fixed piece of work: how fast the machine is at this moment.
+
+    In arrays that no allocator gives back in between, so that it is the same in every process.
+    """
+    values = np.random.default_rng(0).random(10_000)
+    copy = np.empty_like(values)
+    best = math.inf
+    for _ in range(20):
+        start = time.process_time()
+        for _ in range(5):
+            copy[:] = values
+            copy.sort()
+            np.bincount(np.arange(1000), values[:1000])
+        sum(i * i for i in range(10_000))
+        best = min(best, time.process_time() - start)
+    return best
 
 
 def extra_megabytes(call: Callable[[], Any]) -> float:

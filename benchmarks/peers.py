@@ -50,13 +50,13 @@ class CalibratorPeer:
         importlib.import_module(self.package)
 
 
-class _ScoresAsTheyAre(ClassifierMixin, BaseEstimator):
-    """A classifier whose decision function is its input."""
+class ScoresAsTheyAre(ClassifierMixin, BaseEstimator):
+    """A classifier whose decision function, or whose probabilities, are its input."""
 
     def __init__(self, classes: np.ndarray) -> None:
         self.classes_ = self.classes = classes
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> _ScoresAsTheyAre:
+    def fit(self, X: np.ndarray, y: np.ndarray) -> ScoresAsTheyAre:
         """Learn nothing."""
         return self
 
@@ -64,11 +64,19 @@ class _ScoresAsTheyAre(ClassifierMixin, BaseEstimator):
         """Return `X`."""
         return X
 
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Return `X`."""
+        return X
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the class of the largest score."""
+        return self.classes_[np.argmax(X, axis=1)]
+
 
 def _sklearn(method: str, scores: str) -> CalibratorPeer:
     def fit(x: np.ndarray, part: Part) -> Any:
         # one pair and a slice of everything: the public entry without folds and copies
-        model = FrozenEstimator(_ScoresAsTheyAre(np.unique(part.y)))
+        model = FrozenEstimator(ScoresAsTheyAre(np.unique(part.y)))
         cv = [(slice(0, 1), slice(None))]
         return CalibratedClassifierCV(model, method=method, cv=cv, ensemble=True).fit(x, part.y)
 
@@ -177,7 +185,7 @@ def _torchmetrics(norm: str) -> MetricPeer:
     return MetricPeer("torchmetrics.functional.classification", label, "proba_tensor", measure)
 
 
-def _bincount(p: np.ndarray, part: Part) -> float:
+def bincount(p: np.ndarray, part: Part) -> float:
     """Do the least work that yields the number: one pass, no checks, no weights."""
     if p.ndim == 1:
         confidence, correct = p, part.y.astype(np.float64)
@@ -191,7 +199,7 @@ def _bincount(p: np.ndarray, part: Part) -> float:
 
 METRIC_PEERS: dict[str, tuple[MetricPeer, ...]] = {
     "expected_calibration_error": (
-        MetricPeer("numpy", "one bincount pass", "proba", _bincount),
+        MetricPeer("numpy", "one bincount pass", "proba", bincount),
         _netcal_metric("ECE"),
         _torchmetrics("l1"),
     ),

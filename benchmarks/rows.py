@@ -48,6 +48,16 @@ class Row:
         On held-out rows.
     value : float
         Of a metric.
+    cold_seconds, cold_ratio : float
+        CPU time of the first call of a process, and the same over that of this library.
+    input_ratio : float
+        Memory over that of the arguments.
+    rate : float
+        Million rows a second.
+    growth_rows, growth_classes : float
+        Exponents of the time in the number of rows and of classes.
+    noise : float
+        By how much, relatively, the times of this row may be off (see the README).
     note : str
         Why there are no numbers.
     """
@@ -64,6 +74,13 @@ class Row:
     log_loss: float | None = None
     brier: float | None = None
     value: float | None = None
+    cold_seconds: float | None = None
+    cold_ratio: float | None = None
+    input_ratio: float | None = None
+    rate: float | None = None
+    growth_rows: float | None = None
+    growth_classes: float | None = None
+    noise: float | None = None
     note: str = ""
 
 
@@ -82,9 +99,10 @@ class Budget:
     def refuses(self, row: Row, size: Size) -> bool:
         """Tell, and note in the row, whether it is expected to take longer than the limit."""
         expected = self.rate.get((row.subject, row.who), 0.0) * size.n_elements**self.GROWTH
-        if expected > self.limit:
+        refused = bool(expected > self.limit)
+        if refused:
             row.note = f"left out: over {self.limit:g} s expected"
-        return expected > self.limit
+        return refused
 
     def learn(self, row: Row, size: Size) -> None:
         """Keep the time per element, of what was stopped the least that it can be."""

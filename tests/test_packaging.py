@@ -97,6 +97,7 @@ def test_benchmarks_run() -> None:
     assert "failed" not in done.stdout
     for name in calib.CALIBRATORS:
         assert f"\n{name} " in done.stdout
+        assert f"\none_row_{name}" in done.stdout
 
 
 def test_templates_are_in_the_repository_and_not_ignored() -> None:
