@@ -6,7 +6,7 @@ subsamples. Arrays in memory are a single part; the partitions of a collection a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -78,6 +78,29 @@ class ScoredPart(Part):
     weight: Float64Array | None
 
 
+@dataclass(frozen=True)
+class OrderedScores:
+    """What maps that only order samples are fitted to: one score a sample, and whether it happens.
+
+    Attributes
+    ----------
+    score : ndarray of shape (n_samples,)
+    complement : ndarray of shape (n_samples,) or None
+        Of probabilities; None where 1 minus the score will do.
+    source : {"logits", "proba"}
+        Whether the score counts as log-odds or as a probability.
+    target : ndarray of shape (n_samples,)
+        In [0, 1].
+    weight : ndarray of shape (n_samples,) or None
+    """
+
+    score: Float64Array
+    complement: Float64Array | None
+    source: InputKind
+    target: Float64Array
+    weight: Float64Array | None
+
+
 class Rows(Protocol):
     """All rows of a fit, wherever they are; those of scores know their classes and kind."""
 
@@ -109,6 +132,15 @@ class Rows(Protocol):
 
     def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> Rows:
         """Return the rows where a function of a part is true, (n_samples,)."""
+
+    def ordered(
+        self, n_problems: int, function: Callable[..., Iterable[OrderedScores]], *arguments: Any
+    ) -> Iterable[OrderedScores]:
+        """Return, here, what ``function(part, *arguments)`` yields for all rows.
+
+        Rows elsewhere are first summed up by scores: distinct ones, or where these are many those
+        of a fine grid.
+        """
 
 
 @dataclass(frozen=True)
@@ -152,6 +184,11 @@ class LocalRows:
     def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> LocalRows:
         return LocalRows(self.part.take(function(self.part, *arguments)))
 
+    def ordered(
+        self, n_problems: int, function: Callable[..., Iterable[OrderedScores]], *arguments: Any
+    ) -> Iterable[OrderedScores]:
+        return function(self.part, *arguments)
+
 
 def in_memory(scores: Scores, target: LabelArray, weight: Float64Array | None) -> LocalRows:
     """Return scores with their labels and weights as rows."""
@@ -176,3 +213,11 @@ def listed(parts: list[Sums]) -> Sums:
 def rescored(part: ScoredPart, change: Callable[..., Scores], *arguments: Any) -> ScoredPart:
     """Return rows with ``change(scores, *arguments)`` in place of their scores."""
     return replace(part, scores=change(part.scores, *arguments))
+
+
+def classes_against_rest(part: ScoredPart) -> Iterator[OrderedScores]:
+    """Yield probabilities and complements of each class; of two classes only of the second."""
+    scores, target = part.scores, part.target
+    for k, (p, rest) in enumerate(scores.pairs()):
+        happens = target if scores.n_classes == 2 else target == k
+        yield OrderedScores(p, rest, "proba", happens.astype(np.float64), part.weight)

@@ -13,7 +13,7 @@ from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.isotonic import pool_adjacent_violators
-from calib._core.scores import Scores
+from calib._core.rows import OrderedScores, Rows, classes_against_rest
 from calib.base import BaseCalibrator
 
 
@@ -127,20 +127,18 @@ class IsotonicCalibrator(BaseCalibrator):
         self.centred = centred
         self.smoothing = smoothing
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("centred", self.centred, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
-        curves = []
-        for k, (p, q) in enumerate(scores.pairs()):
-            t = target if scores.n_classes == 2 else target == k
-            curves.append(_curve(p, q, t.astype(np.float64), weight, self.centred))
+        n_problems = 1 if rows.n_classes == 2 else rows.n_classes
+        problems = rows.ordered(n_problems, classes_against_rest)
+        curves = [_curve(part, self.centred) for part in problems]
         length = max(len(curve[0]) for curve in curves)
         self.knots_, self.complements_, self.values_ = (
             np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x in rows])
             for rows in zip(*curves, strict=True)
         )
-        total = scores.n_samples if weight is None else float(weight.sum())
-        self.smoothing_ = 1.0 / (total + 1.0) if self.smoothing else 0.0
+        self.smoothing_ = 1.0 / (rows.total + 1.0) if self.smoothing else 0.0
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -154,14 +152,10 @@ class IsotonicCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _curve(
-    p: Float64Array,
-    q: Float64Array,
-    target: Float64Array,
-    weight: Float64Array | None,
-    centred: bool,
-) -> tuple[Float64Array, Float64Array, Float64Array]:
+def _curve(part: OrderedScores, centred: bool) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Fit one class; return probabilities and complements of the knots, and values."""
+    p, target, weight = part.score, part.target, part.weight
+    q = 1.0 - p if part.complement is None else part.complement
     key = links.signed_odds(p, q, np)
     order = np.argsort(key, kind="stable")
     key, p, q, target = key[order], p[order], q[order], target[order]
