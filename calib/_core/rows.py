@@ -79,7 +79,7 @@ class ScoredPart(Part):
 
 
 @dataclass(frozen=True)
-class OrderedScores:
+class RankedScores:
     """What maps that only order samples are fitted to: one score a sample, and whether it happens.
 
     Attributes
@@ -134,8 +134,8 @@ class Rows(Protocol):
         """Return the rows where a function of a part is true, (n_samples,)."""
 
     def ordered(
-        self, n_problems: int, function: Callable[..., Iterable[OrderedScores]], *arguments: Any
-    ) -> Iterable[OrderedScores]:
+        self, n_problems: int, function: Callable[..., Iterable[RankedScores]], *arguments: Any
+    ) -> Iterable[RankedScores]:
         """Return, here, what ``function(part, *arguments)`` yields for all rows.
 
         Rows elsewhere are first summed up by scores: distinct ones, or where these are many those
@@ -185,8 +185,8 @@ class LocalRows:
         return LocalRows(self.part.take(function(self.part, *arguments)))
 
     def ordered(
-        self, n_problems: int, function: Callable[..., Iterable[OrderedScores]], *arguments: Any
-    ) -> Iterable[OrderedScores]:
+        self, n_problems: int, function: Callable[..., Iterable[RankedScores]], *arguments: Any
+    ) -> Iterable[RankedScores]:
         return function(self.part, *arguments)
 
 
@@ -215,9 +215,9 @@ def rescored(part: ScoredPart, change: Callable[..., Scores], *arguments: Any) -
     return replace(part, scores=change(part.scores, *arguments))
 
 
-def classes_against_rest(part: ScoredPart) -> Iterator[OrderedScores]:
+def classes_against_rest(part: ScoredPart) -> Iterator[RankedScores]:
     """Yield probabilities and complements of each class; of two classes only of the second."""
     scores, target = part.scores, part.target
     for k, (p, rest) in enumerate(scores.pairs()):
         happens = target if scores.n_classes == 2 else target == k
-        yield OrderedScores(p, rest, "proba", happens.astype(np.float64), part.weight)
+        yield RankedScores(p, rest, "proba", happens.astype(np.float64), part.weight)

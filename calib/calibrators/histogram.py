@@ -16,7 +16,7 @@ from calib._core.binning import cells_between, quantile_edges, uniform_cells, un
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.logistic import confined_problems, one_vs_rest
 from calib._core.rows import (
-    OrderedScores,
+    RankedScores,
     Rows,
     ScoredPart,
     Sums,
@@ -189,7 +189,7 @@ class HistogramCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _equal_mass(part: OrderedScores, n_bins: int, first: bool) -> Float64Array:
+def _equal_mass(part: RankedScores, n_bins: int, first: bool) -> Float64Array:
     """Return the edges between bins of `p`; of those of the first of two classes if it leads.
 
     Bins of the leading class are closed on the left, so those of the other are on the right.

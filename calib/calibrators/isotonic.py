@@ -13,7 +13,7 @@ from calib._border.typing import Array, Float64Array, IntArray, Namespace
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.isotonic import pool_adjacent_violators
-from calib._core.rows import OrderedScores, Rows, classes_against_rest
+from calib._core.rows import RankedScores, Rows, classes_against_rest
 from calib.base import BaseCalibrator
 
 
@@ -152,7 +152,7 @@ class IsotonicCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _curve(part: OrderedScores, centred: bool) -> tuple[Float64Array, Float64Array, Float64Array]:
+def _curve(part: RankedScores, centred: bool) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Fit one class; return probabilities and complements of the knots, and values."""
     p, target, weight = part.score, part.target, part.weight
     q = 1.0 - p if part.complement is None else part.complement

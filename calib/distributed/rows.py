@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from calib._border.typing import InputKind, LabelArray
-from calib._core.rows import Combination, LocalRows, OrderedScores, Part, Sums, listed
+from calib._core.rows import Combination, LocalRows, Part, RankedScores, Sums, listed
 from calib.distributed.partitions import (
     ColumnNames,
     check_part,
@@ -15,7 +15,7 @@ from calib.distributed.partitions import (
     reduce,
     tasks_of,
 )
-from calib.distributed.sketches import PASS_CELLS, cells_of, merged_sketches, sketches_of
+from calib.distributed.sketches import PASS_CELLS, cells_each, merged_sketches, sketches_of
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class RemoteRows:
         return self.mapped(_kept, function, *arguments).counted()
 
     def ordered(
-        self, n_problems: int, function: Callable[..., Iterable[OrderedScores]], *arguments: Any
-    ) -> Iterator[OrderedScores]:
+        self, n_problems: int, function: Callable[..., Iterable[RankedScores]], *arguments: Any
+    ) -> Iterator[RankedScores]:
         """Yield weighted samples that stand for all, problem by problem; see `ScoreSketch`."""
-        most = cells_of(n_problems)
+        most = cells_each(n_problems)
         step = PASS_CELLS // most
         for first in range(0, n_problems, step):
             last = min(first + step, n_problems)

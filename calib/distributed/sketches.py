@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from calib._border.typing import Float64Array, InputKind, IntArray, LabelArray
-from calib._core.rows import OrderedScores, Part, ScoredPart, Sums
+from calib._core.rows import Part, RankedScores, ScoredPart, Sums
 
 #: Cells of all sketches of one pass, and bounds of those of one sketch.
 PASS_CELLS, FEWEST_CELLS, MOST_CELLS = 1 << 20, 1 << 12, 1 << 16
@@ -29,7 +29,7 @@ FINEST = 8
 DIGITS = 63
 
 
-def cells_of(n_problems: int) -> int:
+def cells_each(n_problems: int) -> int:
     """Return the number of cells of each of so many sketches."""
     return min(max(PASS_CELLS // n_problems, FEWEST_CELLS), MOST_CELLS)
 
@@ -65,7 +65,7 @@ class ScoreSketch(Part):
     most: int
 
     @classmethod
-    def of(cls, scores: OrderedScores, most: int) -> ScoreSketch:
+    def of(cls, scores: RankedScores, most: int) -> ScoreSketch:
         """Sum up some samples."""
         target, weight = scores.target, scores.weight
         rest, events = 1.0 - target, target
@@ -124,16 +124,14 @@ class ScoreSketch(Part):
             dropped=dropped,
         )
 
-    def samples(self) -> OrderedScores:
+    def samples(self) -> RankedScores:
         """Return weighted samples that stand for all: at most two a cell."""
         weight = np.stack([self.rest, self.events], axis=1).ravel()
         target = np.tile([0.0, 1.0], len(self.place))
         there = weight > 0
         cell = np.repeat(np.arange(len(self.place)), 2)[there]
         complement = None if self.complement is None else self.complement[cell]
-        return OrderedScores(
-            self.score[cell], complement, self.source, target[there], weight[there]
-        )
+        return RankedScores(self.score[cell], complement, self.source, target[there], weight[there])
 
 
 def _places(score: Float64Array, complement: Float64Array | None, source: InputKind) -> IntArray:
@@ -160,7 +158,7 @@ def sketches_of(
     first: int,
     last: int,
     most: int,
-    function: Callable[..., Iterable[OrderedScores]],
+    function: Callable[..., Iterable[RankedScores]],
     *arguments: Any,
 ) -> Sums:
     """Return the sketches of some of the problems that a function makes of a part."""

@@ -13,7 +13,7 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import FittedArray, MapTraits
-from calib._core.rows import OrderedScores, Rows, ScoredPart
+from calib._core.rows import RankedScores, Rows, ScoredPart
 from calib.base import BaseCalibrator
 from calib.calibrators.venn_abers.bridge import StepTables, step_tables
 
@@ -224,18 +224,18 @@ def _n_problems(n_classes: int, multiclass: str) -> int:
     return n_classes if multiclass == "one_vs_rest" else len(_pairs(n_classes))
 
 
-def _problems(part: ScoredPart, multiclass: str) -> Iterator[OrderedScores]:
+def _problems(part: ScoredPart, multiclass: str) -> Iterator[RankedScores]:
     """Yield the samples of each class against the rest, or of each pair of classes."""
     scores, target, weight = part.scores, part.target, part.weight
     if scores.n_classes == 2:
-        yield OrderedScores(scores.log_odds(), None, "logits", target.astype(np.float64), weight)
+        yield RankedScores(scores.log_odds(), None, "logits", target.astype(np.float64), weight)
         return
     z = scores.dense()
     if multiclass == "one_vs_rest":
         rest = _against_the_rest(z, scores.source, np)
         for k in range(scores.n_classes):
             happens = (target == k).astype(np.float64)
-            yield OrderedScores(rest[:, k], None, scores.source, happens, weight)
+            yield RankedScores(rest[:, k], None, scores.source, happens, weight)
         return
     members = [np.flatnonzero(target == k) for k in range(scores.n_classes)]
     for i, j in _pairs(scores.n_classes):
@@ -243,7 +243,7 @@ def _problems(part: ScoredPart, multiclass: str) -> Iterator[OrderedScores]:
         labels = np.repeat([0.0, 1.0], [len(members[i]), len(members[j])])
         s = _against_each_other(z[chosen, i], z[chosen, j], scores.source, np)
         w = None if weight is None else weight[chosen]
-        yield OrderedScores(s, None, scores.source, labels, w)
+        yield RankedScores(s, None, scores.source, labels, w)
 
 
 def _against_the_rest(scores: Array, source: str, xp: Namespace) -> Array:
