@@ -472,10 +472,32 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         -------
         self : object
         """
+        return self.fit_member(
+            in_memory(scores, target, weight), classes=classes, input_smoothing=input_smoothing
+        )
+
+    def fit_member(
+        self, rows: Rows, *, classes: LabelArray | None = None, input_smoothing: Any = None
+    ) -> Self:
+        """Fit to rows that are checked already, wherever they are; see `fit_scores`.
+
+        Parameters
+        ----------
+        rows : Rows
+            Of `ScoredPart`.
+        classes : ndarray of shape (n_classes,), default=None
+            Class of each column, for texts.
+        input_smoothing : float or ndarray, default=None
+            Share of smoothing of the input that the fit takes over instead of choosing it.
+
+        Returns
+        -------
+        self : object
+        """
         if classes is not None:
             self.classes_ = classes
         self._known_smoothing = input_smoothing
-        self._fit(scores.in_domain(self.traits.domain), target, weight)
+        self._fit_rows(rows.mapped(rescored, Scores.in_domain, self.traits.domain))
         return self
 
     def n_score_columns(self, n_columns: int) -> int:

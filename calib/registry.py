@@ -101,23 +101,27 @@ CALIBRATORS: dict[str, Entry] = {
         "penalised monotone spline of the log-odds; one-vs-rest beyond two classes",
         "Lucena 2018, arXiv 1809.07751",
         onnx=False,
+        collections=True,
     ),
     "histogram": Entry(
         "calib.calibrators.histogram:HistogramCalibrator",
         "rate per bin, equal width or mass, or scaling-binning",
         "Zadrozny and Elkan 2001; Kumar et al. 2019, arXiv 1909.10155",
         onnx=False,
+        collections=True,
     ),
     "ensemble_temperature": Entry(
         "calib.calibrators.ensemble:EnsembleTemperatureCalibrator",
         "mixture of tempered, raw and uniform probabilities (ETS)",
         "Zhang et al. 2020, arXiv 2003.07329",
+        collections=True,
     ),
     "isotonic": Entry(
         "calib.calibrators.isotonic:IsotonicCalibrator",
         "monotone map of the probabilities; one-vs-rest beyond two classes",
         "Zadrozny and Elkan 2002, doi 10.1145/775047.775151",
         onnx=False,
+        collections=True,
     ),
     "vector_scaling": Entry(
         "calib.calibrators.matrix:VectorScalingCalibrator",
@@ -142,6 +146,7 @@ CALIBRATORS: dict[str, Entry] = {
         "two probabilities per sample, one exactly calibrated, and their merge",
         "Vovk and Petej 2014, arXiv 1211.0025; Vovk et al. 2015, arXiv 1511.00213",
         onnx=False,
+        collections=True,
     ),
     "h_calibration": Entry(
         "calib.calibrators.h_calibration.calibrator:HCalibrator",

@@ -21,7 +21,7 @@ from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
 from calib._core.links import bounded_log_odds
 from calib._core.newton import Minimum, Objective, minimize
-from calib._core.rows import LocalRows, Part, Rows, ScoredPart, Sums, in_memory, largest_entries
+from calib._core.rows import LocalRows, Part, Rows, ScoredPart, Sums, largest_entries
 from calib._core.scores import Scores
 
 #: Rows of the systematic subsample that provides the starting point of a large fit.
@@ -259,15 +259,6 @@ def confined_problems(rows: Rows) -> Iterator[tuple[slice, Regressions]]:
     """Yield places and problems, log-odds far beyond all that can matter brought nearer."""
     for columns, odds in one_vs_rest(rows):
         yield columns, Regressions(odds).confined()
-
-
-def confined_odds(
-    scores: Scores, target: Float64Array, weight: Float64Array | None
-) -> Iterator[tuple[slice, Float64Array, LabelArray]]:
-    """Yield the same in memory: log-odds and targets, shape (n_samples, n_problems)."""
-    for columns, odds in one_vs_rest(in_memory(scores, target, weight)):
-        part = Regressions(odds).confined().rows.every(1).part
-        yield columns, part.s, part.target
 
 
 def class_extremes(s: Float64Array, target: LabelArray) -> Float64Array:

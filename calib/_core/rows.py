@@ -6,7 +6,7 @@ subsamples. Arrays in memory are a single part; the partitions of a collection a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeAlias
 
@@ -17,6 +17,8 @@ from calib._core.scores import Scores
 
 #: Numbers (or arrays) that add up over parts.
 Sums: TypeAlias = tuple[Any, ...]
+#: Returns columns of some rows.
+ColumnsOf: TypeAlias = Callable[[slice | LabelArray], tuple[Float64Array, ...]]
 #: Makes one tuple of those of several parts.
 Combination: TypeAlias = Callable[[list[Sums]], Sums]
 
@@ -78,6 +80,39 @@ class ScoredPart(Part):
     weight: Float64Array | None
 
 
+@dataclass(frozen=True)
+class RankedScores:
+    """What maps that only order samples are fitted to: one score a sample, and whether it happens.
+
+    Attributes
+    ----------
+    columns : callable
+        Returns, for some rows or all (``slice(None)``), the score, and where it is a probability
+        perhaps its complement; each time anew where that saves memory.
+    source : {"logits", "proba"}
+        Whether the score counts as log-odds or as a probability.
+    target : ndarray of shape (n_samples,)
+        In [0, 1], or truth values.
+    weight : ndarray of shape (n_samples,) or None
+    """
+
+    columns: ColumnsOf
+    source: InputKind
+    target: LabelArray
+    weight: Float64Array | None
+
+    @classmethod
+    def of(
+        cls,
+        columns: tuple[Float64Array, ...],
+        source: InputKind,
+        target: LabelArray,
+        weight: Float64Array | None,
+    ) -> RankedScores:
+        """Return the same of arrays that are there."""
+        return cls(lambda rows: tuple(x[rows] for x in columns), source, target, weight)
+
+
 class Rows(Protocol):
     """All rows of a fit, wherever they are; those of scores know their classes and kind."""
 
@@ -109,6 +144,15 @@ class Rows(Protocol):
 
     def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> Rows:
         """Return the rows where a function of a part is true, (n_samples,)."""
+
+    def ordered(
+        self, n_problems: int, function: Callable[..., Iterable[RankedScores]], *arguments: Any
+    ) -> Iterable[RankedScores]:
+        """Return, here, what ``function(part, *arguments)`` yields for all rows.
+
+        Rows elsewhere are first summed up by scores: distinct ones, or where these are many those
+        of a fine grid.
+        """
 
 
 @dataclass(frozen=True)
@@ -152,6 +196,11 @@ class LocalRows:
     def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> LocalRows:
         return LocalRows(self.part.take(function(self.part, *arguments)))
 
+    def ordered(
+        self, n_problems: int, function: Callable[..., Iterable[RankedScores]], *arguments: Any
+    ) -> Iterable[RankedScores]:
+        return function(self.part, *arguments)
+
 
 def in_memory(scores: Scores, target: LabelArray, weight: Float64Array | None) -> LocalRows:
     """Return scores with their labels and weights as rows."""
@@ -176,3 +225,15 @@ def listed(parts: list[Sums]) -> Sums:
 def rescored(part: ScoredPart, change: Callable[..., Scores], *arguments: Any) -> ScoredPart:
     """Return rows with ``change(scores, *arguments)`` in place of their scores."""
     return replace(part, scores=change(part.scores, *arguments))
+
+
+def classes_against_rest(part: ScoredPart) -> Iterator[RankedScores]:
+    """Yield probabilities and complements of each class; of two classes only of the second."""
+    scores, target = part.scores, part.target
+    if scores.n_classes == 2:
+        yield RankedScores(
+            lambda rows: next(scores.take(rows).pairs()), "proba", target, part.weight
+        )
+        return
+    for k, pair in enumerate(scores.pairs()):
+        yield RankedScores.of(pair, "proba", target == k, part.weight)

@@ -14,7 +14,7 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.newton import find_root
-from calib._core.scores import Scores
+from calib._core.rows import Rows, ScoredPart, Sums
 from calib.base import BaseCalibrator
 
 #: Range of the temperature.
@@ -102,17 +102,14 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
     weights_: Float64Array
     smoothing_: float
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
-        total = float(scores.n_samples if weight is None else weight.sum())
-        step = max(1, scores.n_samples * scores.n_classes // START_ELEMENTS)
+    def _fit_rows(self, rows: Rows) -> None:
+        step = max(1, rows.n_samples * rows.n_classes // START_ELEMENTS)
         low, high = -math.log(HIGHEST), -math.log(LOWEST)
         start = 0.0
         if step > 1:
-            part = None if weight is None else weight[::step]
-            coarse = _derivatives(scores.every(step), target[::step], part)
-            first = find_root(coarse, start, low, high, tolerance=1e-4)
+            first = find_root(_derivatives(rows.every(step)), start, low, high, tolerance=1e-4)
             start = min(max(first.x, low + 1e-3), high - 1e-3)
-        root = find_root(_derivatives(scores, target, weight), start, low, high)
+        root = find_root(_derivatives(rows), start, low, high)
         if not root.converged:
             warn(
                 f"ensemble temperature scaling found no temperature in {root.n_evaluations} "
@@ -120,8 +117,8 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
                 ConvergenceWarning,
             )
         self.temperature_ = math.exp(-root.x)
-        self.weights_ = _best_mixture(*_gram(scores, target, weight, self.temperature_))
-        self.smoothing_ = 1.0 / (total + 1.0)
+        self.weights_ = _best_mixture(*_gram(rows, self.temperature_))
+        self.smoothing_ = 1.0 / (rows.total + 1.0)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -141,54 +138,62 @@ def _truth(target: Float64Array, n_classes: int) -> Float64Array:
     return out
 
 
-def _derivatives(
-    scores: Scores, target: Float64Array, weight: Float64Array | None
-) -> Callable[[float], tuple[float, float, float]]:
+def _derivatives(rows: Rows) -> Callable[[float], tuple[float, float, float]]:
     """Slope of the squared error in ``v = log(1 / T)``, and the slope of that."""
-    total = float(scores.n_samples if weight is None else weight.sum())
+    total = rows.total
 
-    @np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
     def derivatives(v: float) -> tuple[float, float, float]:
         inverse = math.exp(v)
-        sums = np.zeros(2)
-        for rows, block in scores:
-            z = block - block.max(axis=1, keepdims=True)
-            p = np.exp(z * inverse)
-            p /= p.sum(axis=1, keepdims=True)
-            gap = p - _truth(target[rows], scores.n_classes)
-            z -= np.einsum("ij,ij->i", p, z)[:, None]  # centred at the mean under p
-            moved = p * z
-            variance = np.einsum("ij,ij->i", moved, z)
-            first = 2.0 * np.einsum("ij,ij->i", gap, moved)
-            moved_gap = gap * p
-            second = np.einsum("ij,ij->i", moved, moved) + np.einsum(
-                "ij,ij->i", moved_gap, z * z - variance[:, None]
-            )
-            parts = np.stack([first, 2.0 * second])
-            sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
+        (sums,) = rows.reduce(_slopes, inverse)
         slope, bend = sums / total
         return slope * inverse, slope * inverse + bend * inverse * inverse, 0.0
 
     return derivatives
 
 
-def _gram(
-    scores: Scores, target: Float64Array, weight: Float64Array | None, temperature: float
-) -> tuple[Float64Array, Float64Array]:
+@np.errstate(over="ignore", invalid="ignore")  # of huge logits; bisection then takes over
+def _slopes(part: ScoredPart, inverse: float) -> Sums:
+    """Return the sums of the slope of the squared error in ``1 / T``, and of the slope of that."""
+    scores, target, weight = part.scores, part.target, part.weight
+    sums = np.zeros(2)
+    for rows, block in scores:
+        z = block - block.max(axis=1, keepdims=True)
+        p = np.exp(z * inverse)
+        p /= p.sum(axis=1, keepdims=True)
+        gap = p - _truth(target[rows], scores.n_classes)
+        z -= np.einsum("ij,ij->i", p, z)[:, None]  # centred at the mean under p
+        moved = p * z
+        variance = np.einsum("ij,ij->i", moved, z)
+        first = 2.0 * np.einsum("ij,ij->i", gap, moved)
+        moved_gap = gap * p
+        second = np.einsum("ij,ij->i", moved, moved) + np.einsum(
+            "ij,ij->i", moved_gap, z * z - variance[:, None]
+        )
+        parts = np.stack([first, 2.0 * second])
+        sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
+    return (sums,)
+
+
+def _gram(rows: Rows, temperature: float) -> tuple[Float64Array, Float64Array]:
     """Return mean products of the three parts with each other and with the labels."""
-    k = scores.n_classes
-    total = float(scores.n_samples if weight is None else weight.sum())
+    k = rows.n_classes
+    (sums,) = rows.reduce(_products, temperature)
+    tt, tr, rr, ty, ry = sums / rows.total
+    gram = np.array([[tt, tr, 1.0 / k], [tr, rr, 1.0 / k], [1.0 / k, 1.0 / k, 1.0 / k]])
+    return gram, np.array([ty, ry, 1.0 / k])
+
+
+def _products(part: ScoredPart, temperature: float) -> Sums:
+    scores, target, weight = part.scores, part.target, part.weight
     sums = np.zeros(5)
     for rows, block in scores:
         z = block - block.max(axis=1, keepdims=True)
         tempered, raw = links.softmax(z / temperature, np), links.softmax(z, np)
-        truth = _truth(target[rows], k)
+        truth = _truth(target[rows], scores.n_classes)
         pairs = ((tempered, tempered), (tempered, raw), (raw, raw), (tempered, truth), (raw, truth))
         parts = np.stack([np.einsum("ij,ij->i", a, b) for a, b in pairs])
         sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
-    tt, tr, rr, ty, ry = sums / total
-    gram = np.array([[tt, tr, 1.0 / k], [tr, rr, 1.0 / k], [1.0 / k, 1.0 / k, 1.0 / k]])
-    return gram, np.array([ty, ry, 1.0 / k])
+    return (sums,)
 
 
 def _best_mixture(gram: Float64Array, right: Float64Array) -> Float64Array:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from calib._border.checks import check_integer, check_option
 from calib._border.limits import MOST_BINS
-from calib._border.typing import Array, Float64Array, Namespace
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._core import links
 from calib._core.binning import cells_between, quantile_edges, uniform_cells, uniform_edges
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.logistic import confined_odds
+from calib._core.logistic import confined_problems, one_vs_rest
+from calib._core.rows import (
+    RankedScores,
+    Rows,
+    ScoredPart,
+    Sums,
+    classes_against_rest,
+    in_memory,
+    largest_entries,
+    rescored,
+)
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.platt import PlattCalibrator
@@ -140,78 +151,31 @@ class HistogramCalibrator(BaseCalibrator):
         self.strategy = strategy
         self.kind = kind
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         n_bins = check_integer("n_bins", self.n_bins, low=1, high=MOST_BINS)
         check_option("strategy", self.strategy, ("uniform", "quantile"))
         check_option("kind", self.kind, ("rate", "scaling"))
+        n_problems = 1 if rows.n_classes == 2 else rows.n_classes
         uniform = self.strategy == "uniform"  # bins of equal mass are narrow where the masks are
-        excludes = uniform and scores.source == "logits" and _reaches_least(scores)
-        first = scores.n_classes == 2 and _first_is_rarer(scores, target, weight)
-        edges, values = [], []
-        for (p, rest), content in zip(
-            scores.pairs(), self._contents(scores, target, weight), strict=True
-        ):
-            inner = self._inner_edges(p, rest, n_bins, weight, first)
-            if excludes:
-                top = [1.0 - LEAST] if scores.n_classes == 2 else []
-                inner = np.concatenate([[LEAST], np.clip(inner, LEAST, 1.0 - LEAST), top])
-            edge = np.concatenate([[0.0], inner, [1.0]])
-            plain = uniform and not excludes and not first  # the same cells, faster
-            cells = uniform_cells(p, n_bins) if plain else cells_between(p, edge)
-            mass = np.bincount(cells, weight, minlength=len(edge) - 1)
-            sums = content if weight is None else weight * content
-            filled = mass > 0
-            rate = np.bincount(cells, sums, minlength=len(mass)) / np.where(filled, mass, 1.0)
-            edges.append(edge)
-            values.append(np.where(filled, rate, 0.5 * (edge[1:] + edge[:-1])))
-        self.edges_, self.values_ = np.stack(edges), np.stack(values)
-        total = scores.n_samples if weight is None else float(weight.sum())
-        self.smoothing_ = 1.0 / (total + 1.0)
-
-    def _inner_edges(
-        self,
-        p: Float64Array,
-        rest: Float64Array,
-        n_bins: int,
-        weight: Float64Array | None,
-        first: bool,
-    ) -> Float64Array:
-        """Return the edges between bins of `p`; of those of the first of two classes if it leads.
-
-        Bins of the leading class are closed on the left, so those of the other are on the right.
-        """
-        q = rest if first else p
-        if self.strategy == "uniform":
+        excludes = uniform and rows.source == "logits" and _reaches_least(rows)
+        first = rows.n_classes == 2 and _first_is_rarer(rows)
+        if uniform:
             inner = uniform_edges(n_bins)[1:-1]
-            return np.nextafter(inner, 1.0) if first else inner
-        inner = quantile_edges(q, n_bins, weight)[1:-1]
-        if not first or not len(inner):
-            return inner
-        order = np.argsort(q, kind="stable")
-        largest = np.maximum.accumulate(p[order][::-1])[::-1]  # of p, where q is no less
-        place = np.searchsorted(q[order], inner, side="left")
-        turned = np.nextafter(largest[place], 2.0)[::-1]
-        lowest = turned[turned <= 1.0]  # an edge beyond 1 parts nothing from nothing
-        return np.where(turned > 1.0, lowest[-1] if len(lowest) else 0.0, turned)
-
-    def _contents(
-        self, scores: Scores, target: Float64Array, weight: Float64Array | None
-    ) -> Iterator[Float64Array]:
-        """Yield what is averaged in the bins of one class after the other, (n_samples,)."""
-        if self.kind == "rate":
-            if scores.n_classes == 2:
-                yield target.astype(np.float64)
-                return
-            for k in range(scores.n_classes):
-                yield (target == k).astype(np.float64)
-            return
-        logits = scores.in_domain("logits")
-        platt = PlattCalibrator(input=scores.source)
-        platt.fit_scores(logits, target, weight, classes=self.classes_)
-        for columns, s, _ in confined_odds(logits, target, weight):
-            share = platt.input_smoothing_[columns]
-            s = links.bounded_log_odds(s, share, np)
-            yield from links.expit(platt.intercept_[columns] + platt.slope_[columns] * s, np).T
+            edges = [np.nextafter(inner, 1.0) if first else inner] * n_problems
+        else:
+            problems = rows.ordered(n_problems, classes_against_rest)
+            edges = [_equal_mass(part, n_bins, first) for part in problems]
+        if excludes:
+            top = [1.0 - LEAST] if rows.n_classes == 2 else []
+            edges = [np.concatenate([[LEAST], np.clip(e, LEAST, 1.0 - LEAST), top]) for e in edges]
+        self.edges_ = np.stack([np.concatenate([[0.0], inner, [1.0]]) for inner in edges])
+        plain = uniform and not excludes and not first
+        scaling = None if self.kind == "rate" else _platt_scaling(rows, self.classes_)
+        mass, sums = rows.reduce(_bin_sums, self.edges_, plain, scaling)
+        filled = mass > 0
+        centres = 0.5 * (self.edges_[:, 1:] + self.edges_[:, :-1])
+        self.values_ = np.where(filled, sums / np.where(filled, mass, 1.0), centres)
+        self.smoothing_ = 1.0 / (rows.total + 1.0)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -225,22 +189,114 @@ class HistogramCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _reaches_least(scores: Scores) -> bool:
+def _equal_mass(part: RankedScores, n_bins: int, first: bool) -> Float64Array:
+    """Return the edges between bins of `p`; of those of the first of two classes if it leads.
+
+    Bins of the leading class are closed on the left, so those of the other are on the right.
+    """
+    p, rest = part.columns(slice(None))
+    q = rest if first else p
+    inner = quantile_edges(q, n_bins, part.weight)[1:-1]
+    if not first or not len(inner):
+        return inner
+    order = np.argsort(q, kind="stable")
+    largest = np.maximum.accumulate(p[order][::-1])[::-1]  # of p, where q is no less
+    place = np.searchsorted(q[order], inner, side="left")
+    turned = np.nextafter(largest[place], 2.0)[::-1]
+    lowest = turned[turned <= 1.0]  # an edge beyond 1 parts nothing from nothing
+    return np.where(turned > 1.0, lowest[-1] if len(lowest) else 0.0, turned)
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    """Platt scaling of all problems: what becomes of log-odds s in columns of classes.
+
+    Attributes
+    ----------
+    low, high : ndarray of shape (n_problems,)
+        Log-odds beyond these count as these.
+    share, intercept, slope : ndarray of shape (n_problems,)
+    """
+
+    low: Float64Array
+    high: Float64Array
+    share: Float64Array
+    intercept: Float64Array
+    slope: Float64Array
+
+    def columns(self, part: ScoredPart) -> Iterator[Float64Array]:
+        """Yield the scaled probabilities of one class after the other, (n_samples,)."""
+        logits = part.scores.in_domain("logits")
+        for at, rows in one_vs_rest(in_memory(logits, part.target, part.weight)):
+            s = np.clip(rows.every(1).part.s, self.low[at], self.high[at])
+            s = links.bounded_log_odds(s, self.share[at], np)
+            yield from links.expit(self.intercept[at] + self.slope[at] * s, np).T
+
+
+def _platt_scaling(rows: Rows, classes: LabelArray) -> _Scaling:
+    platt = PlattCalibrator(input=rows.source).fit_member(rows, classes=classes)
+    logits = rows.mapped(rescored, Scores.in_domain, "logits")
+    ends = [(odds.low, odds.high) for _, odds in confined_problems(logits)]
+    low, high = (np.concatenate(sides) for sides in zip(*ends, strict=True))
+    return _Scaling(low, high, platt.input_smoothing_, platt.intercept_, platt.slope_)
+
+
+def _bin_sums(part: ScoredPart, edges: Float64Array, plain: bool, scaling: _Scaling | None) -> Sums:
+    """Return the weight of every bin and what it is to be shared out among, (n_problems, n_bins).
+
+    That is the weight of the class, or of what Platt scaling makes of the probabilities.
+    """
+    weight, n_bins = part.weight, edges.shape[1] - 1
+    scaled = None if scaling is None else scaling.columns(part)
+    mass, sums = np.empty((2, len(edges), n_bins))
+    for k, happens in enumerate(classes_against_rest(part)):
+        p, _ = happens.columns(slice(None))
+        # the same cells, the first faster
+        cells = uniform_cells(p, n_bins) if plain else cells_between(p, edges[k])
+        content = happens.target if scaled is None else next(scaled)
+        mass[k] = np.bincount(cells, weight, minlength=n_bins)
+        sums[k] = np.bincount(
+            cells, content if weight is None else weight * content, minlength=n_bins
+        )
+    return mass, sums
+
+
+def _reaches_least(rows: Rows) -> bool:
     """Return whether a class, or the rest of two, has a probability below `LEAST` in some row."""
+    return bool(rows.reduce(_some_below_least, by=largest_entries)[0])
+
+
+def _some_below_least(part: ScoredPart) -> Sums:
+    scores = part.scores
     array = scores.array
     widest = np.ptp(array) if array.shape[1] > 1 else np.abs(array).max()
     if widest <= -scores.unit * np.log(2.0 * scores.n_classes * LEAST):
-        return False  # no row spreads as far
-    return any(
-        (p < LEAST).any() or (scores.n_classes == 2 and (rest < LEAST).any())
-        for p, rest in scores.pairs()
+        return (False,)  # no row spreads as far
+    return (
+        any(
+            (p < LEAST).any() or (scores.n_classes == 2 and (rest < LEAST).any())
+            for p, rest in scores.pairs()
+        ),
     )
 
 
-def _first_is_rarer(scores: Scores, target: Float64Array, weight: Float64Array | None) -> bool:
+def _first_is_rarer(rows: Rows) -> bool:
     """Return whether the first of two classes leads, so that their order leaves no trace."""
-    share = np.average(target, weights=weight)
+    (events,) = rows.reduce(_event_weight)
+    share = events / rows.total
     if share != 0.5:
         return bool(share > 0.5)
-    ((p, rest),) = scores.pairs()
-    return bool(np.average(rest, weights=weight) < np.average(p, weights=weight))
+    first, second = rows.reduce(_probability_sums)
+    return bool(first < second)
+
+
+def _event_weight(part: ScoredPart) -> Sums:
+    target, weight = part.target, part.weight
+    return (float((target if weight is None else target * weight).sum()),)
+
+
+def _probability_sums(part: ScoredPart) -> Sums:
+    """Return the sums of the probabilities of either class."""
+    ((p, rest),) = part.scores.pairs()
+    both = (rest, p) if part.weight is None else (rest * part.weight, p * part.weight)
+    return float(both[0].sum()), float(both[1].sum())

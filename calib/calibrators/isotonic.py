@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
-from calib._border.typing import Array, Float64Array, LabelArray, Namespace
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.isotonic import Blocks, Points, ascending, pool_adjacent_violators
-from calib._core.scores import Scores
+from calib._core.rows import ColumnsOf, RankedScores, Rows, classes_against_rest
 from calib.base import BaseCalibrator
-
-#: Returns probabilities and complements of some rows.
-PairOf: TypeAlias = Callable[[slice | LabelArray], tuple[Float64Array, Float64Array]]
 
 
 def _complements(fitted: Mapping[str, Any]) -> Float64Array:
@@ -131,20 +128,18 @@ class IsotonicCalibrator(BaseCalibrator):
         self.centred = centred
         self.smoothing = smoothing
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("centred", self.centred, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
-        curves = []
-        for k, pair in enumerate(_pairs(scores)):
-            t = target if scores.n_classes == 2 else target == k
-            curves.append(_curve(pair, t, weight, self.centred))
+        n_problems = 1 if rows.n_classes == 2 else rows.n_classes
+        problems = rows.ordered(n_problems, classes_against_rest)
+        curves = [_curve(part, self.centred) for part in problems]
         length = max(len(curve[0]) for curve in curves)
         self.knots_, self.complements_, self.values_ = (
             np.stack([np.pad(x, (0, length - len(x)), mode="edge") for x in rows])
             for rows in zip(*curves, strict=True)
         )
-        total = scores.n_samples if weight is None else float(weight.sum())
-        self.smoothing_ = 1.0 / (total + 1.0) if self.smoothing else 0.0
+        self.smoothing_ = 1.0 / (rows.total + 1.0) if self.smoothing else 0.0
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
@@ -158,20 +153,10 @@ class IsotonicCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _pairs(scores: Scores) -> Iterator[PairOf]:
-    """Yield, class by class, what returns probabilities and complements of some rows."""
-    if scores.n_classes == 2:  # made anew where they are read: a third of the memory of a fit
-        yield lambda rows: next(scores.take(rows).pairs())
-        return
-    for pair in scores.pairs():
-        yield lambda rows, pair=pair: (pair[0][rows], pair[1][rows])  # type: ignore[misc]
-
-
-def _curve(
-    pair: PairOf, target: LabelArray, weight: Float64Array | None, centred: bool
-) -> tuple[Float64Array, Float64Array, Float64Array]:
+def _curve(part: RankedScores, centred: bool) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Fit one class; return probabilities and complements of the knots, and values."""
-    blocks = pool_adjacent_violators(_points(pair, len(target)), target, weight)
+    pair, weight = part.columns, part.weight
+    blocks = pool_adjacent_violators(_points(pair, len(part.target)), part.target, weight)
     first, last, wide = pair(blocks.first), pair(blocks.last), blocks.wide
     if centred:  # one knot a block at its centre; blocks of value 0 or 1 keep both ends
         wide = wide & ((blocks.value <= 0.0) | (blocks.value >= 1.0))
@@ -184,16 +169,17 @@ def _curve(
     return knots, complements, np.repeat(blocks.value, 2)[keep.ravel()]
 
 
-def _points(pair: PairOf, n_samples: int) -> Points:
+def _points(pair: ColumnsOf, n_samples: int) -> Points:
     """Sort the rows by the odds of a class."""
     key = np.empty(n_samples)
     for rows in row_blocks(n_samples, 2):
-        key[rows] = links.signed_odds(*pair(rows), np)
+        p, q = pair(rows)
+        key[rows] = links.signed_odds(p, q, np)
     return ascending(key)
 
 
 def _means(
-    pair: PairOf, blocks: Blocks, weight: Float64Array | None
+    pair: ColumnsOf, blocks: Blocks, weight: Float64Array | None
 ) -> tuple[Float64Array, Float64Array]:
     """Return the weighted mean probability and complement of each block, inside the block."""
     n_samples = len(blocks.order)

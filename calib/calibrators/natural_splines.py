@@ -13,8 +13,9 @@ import numpy as np
 from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core import links
-from calib._core.logistic import BOUNDS, smoothing_share
+from calib._core.logistic import BOUNDS, Odds, Regressions, smoothing_share
 from calib._core.newton import minimize
+from calib._core.rows import Sums
 
 #: Cells of one problem: equal widths on the scale ``asinh(log-odds)``, which is fine around even
 #: odds and relative far out. A cell stands at its mean, which leaves an error of second order.
@@ -80,11 +81,19 @@ class SplineCurves:
     converged: LabelArray
 
 
-def fill_cells(s: Float64Array, target: LabelArray, weight: Float64Array | None) -> ScoreCells:
-    """Sum up log-odds and targets, shape (n_samples, n_problems), in cells."""
+def fill_cells(odds: Regressions) -> ScoreCells:
+    """Sum up log-odds and targets in cells."""
+    low, high = (np.arcsinh(np.clip(end, -LARGEST, LARGEST)) for end in (odds.low, odds.high))
+    (sums,) = odds.rows.reduce(_cell_sums, low, N_CELLS / np.where(high > low, high - low, 1.0))
+    filled = np.where(sums[0] > 0, sums[0], 1.0)
+    shape = (len(low), N_CELLS)
+    return ScoreCells(*(a.reshape(shape) for a in (sums[0], sums[1] / filled, sums[2] / filled)))
+
+
+def _cell_sums(part: Odds, low: Float64Array, scale: Float64Array) -> Sums:
+    """Return weights, log-odds and targets in the cells of all problems, summed up."""
+    s, target, weight = part.s, part.target, part.weight
     n_problems = s.shape[1]
-    low, high = (np.arcsinh(np.clip(end, -LARGEST, LARGEST)) for end in (s.min(0), s.max(0)))
-    scale = N_CELLS / np.where(high > low, high - low, 1.0)
     size = n_problems * N_CELLS
     sums = np.zeros((3, size))
     for rows in row_blocks(*s.shape):
@@ -100,9 +109,7 @@ def fill_cells(s: Float64Array, target: LabelArray, weight: Float64Array | None)
             block, t = w * block, w * t
         sums[1] += np.bincount(flat, block.ravel(), minlength=size)
         sums[2] += np.bincount(flat, t.ravel(), minlength=size)
-    filled = np.where(sums[0] > 0, sums[0], 1.0)
-    shape = (n_problems, N_CELLS)
-    return ScoreCells(*(a.reshape(shape) for a in (sums[0], sums[1] / filled, sums[2] / filled)))
+    return (sums,)
 
 
 def fit_curves(

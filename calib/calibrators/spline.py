@@ -12,8 +12,8 @@ from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.logistic import confined_odds, warn_of_classes
-from calib._core.scores import Scores
+from calib._core.logistic import confined_problems, warn_of_classes
+from calib._core.rows import Rows
 from calib.base import BaseCalibrator
 from calib.calibrators.natural_splines import SplineCurves, fill_cells, fit_curves
 
@@ -152,28 +152,27 @@ class SplineCalibrator(BaseCalibrator):
         self.smooth_input = smooth_input
         self.smoothing = smoothing
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         n_knots = check_integer("n_knots", self.n_knots, low=3, high=MOST_BINS)
         prior = _check_prior_weight(self.prior_weight)
         check_option("smooth_input", self.smooth_input, (True, False))
         check_option("smoothing", self.smoothing, (True, False))
-        total = float(scores.n_samples if weight is None else weight.sum())
         known = self._known_smoothing
         parts: list[SplineCurves] = [
             fit_curves(
-                fill_cells(s, t, weight),
+                fill_cells(odds),
                 n_knots,
                 prior,
                 smooth_input=self.smooth_input,
                 known=None if known is None else known[columns],
             )
-            for columns, s, t in confined_odds(scores, target, weight)
+            for columns, odds in confined_problems(rows)
         ]
         self.knots_ = np.concatenate([part.knots for part in parts])
         self.values_ = np.concatenate([part.values for part in parts])
         self.end_slopes_ = np.concatenate([part.slopes for part in parts])
         self.input_smoothing_ = np.concatenate([part.share for part in parts])
-        self.smoothing_ = 1.0 / (total + 1.0) if self.smoothing else 0.0
+        self.smoothing_ = 1.0 / (rows.total + 1.0) if self.smoothing else 0.0
         failed = np.flatnonzero(~np.concatenate([part.converged for part in parts]))
         text = "spline calibration did not converge"
         warn_of_classes(text, failed.tolist(), self.classes_, len(self.knots_))

@@ -1,8 +1,9 @@
 """Evaluate, apply and fit calibrators on Dask collections, where the rows are.
 
 Evaluation is a sum, applying is row by row, and the fit of a smooth map with few parameters is a
-handful of passes that add up Newton's terms. Rows stay on the workers; only sums, and for fits a
-systematic subsample, travel. Without a cluster the same calls run on the threads of one machine.
+handful of passes that add up Newton's terms. Maps that only order the scores are fitted to sketches
+of them. Rows stay on the workers; only sums, and for fits a systematic subsample, travel. Without a
+cluster the same calls run on the threads of one machine.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from calib.registry import CALIBRATORS, make_calibrator
 
 __all__ = ["METHODS", "accumulate", "apply", "evaluate", "fit"]
 
-#: Methods that can be fitted on a collection: those whose terms are sums over rows.
+#: Methods that can be fitted on a collection: those that need nothing but sums over rows.
 METHODS = tuple(name for name, row in CALIBRATORS.items() if row.collections)
 #: The words of a fit on a collection.
 DOOR = Door(scores="scores")
@@ -277,8 +278,9 @@ def fit(
     ddf : dask.dataframe.DataFrame
         Rows the model was not trained on; empty partitions are allowed.
     method : str
-        Name in the registry: ``"temperature"``, ``"platt"``, ``"quadratic"``, ``"beta"``,
-        ``"vector_scaling"``, ``"matrix_scaling"`` or ``"dirichlet"``.
+        Name in the registry, one of ``METHODS``: ``"temperature"``, ``"ensemble_temperature"``,
+        ``"platt"``, ``"quadratic"``, ``"beta"``, ``"spline"``, ``"vector_scaling"``,
+        ``"matrix_scaling"``, ``"dirichlet"``, ``"histogram"``, ``"isotonic"`` or ``"venn_abers"``.
     label : str
         Column of true labels.
     scores : str or list of str
@@ -325,6 +327,17 @@ def fit(
     order of the partitions, at most about 32,000 rows, for temperatures 10**6 numbers) that the
     calibrator takes on one machine, so that the result is that of ``calibrator.fit`` on the same
     rows up to the rounding of sums, however they are split.
+
+    Isotonic and Venn-ABERS maps, and the bins of equal mass of histograms, are fitted to a sketch:
+    the weight of either label at every distinct score while these are at most 65,536, which gives
+    the fit in memory, and beyond at every cell of the finest grid of log-odds that fills no more
+    cells (with more than 16 one-vs-rest problems, ``2**20`` cells are shared out, at least 4096
+    each). The fit is then that to scores rounded down to the smallest of their cell. If d is the
+    largest share of the total weight in a cell with several scores, the values that isotonic
+    regression gives to the rounded rows below any threshold differ in total from those in memory by
+    at most ``d / 4`` of the total weight, and in mean square by at most ``9 d / 4``. Bins of equal
+    mass hold their shares up to d at every edge, and their rates are exact. The sketch, like any
+    sum of integers, does not depend on partitions or the order of the rows.
 
     Scores (and for two classes and one-vs-rest methods their log-odds) are read once and kept in
     the memory of the workers. There are about 5 to 15 passes.

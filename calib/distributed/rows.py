@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from calib._border.typing import InputKind, LabelArray
-from calib._core.rows import Combination, LocalRows, Part, Sums, listed
+from calib._core.rows import Combination, LocalRows, Part, RankedScores, Sums, listed
 from calib.distributed.partitions import (
     ColumnNames,
     check_part,
@@ -15,6 +15,7 @@ from calib.distributed.partitions import (
     reduce,
     tasks_of,
 )
+from calib.distributed.sketches import PASS_CELLS, cells_each, merged_sketches, sketches_of
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,18 @@ class RemoteRows:
     def kept(self, function: Callable[..., LabelArray], *arguments: Any) -> RemoteRows:
         """Return the rows where a function of a part is true."""
         return self.mapped(_kept, function, *arguments).counted()
+
+    def ordered(
+        self, n_problems: int, function: Callable[..., Iterable[RankedScores]], *arguments: Any
+    ) -> Iterator[RankedScores]:
+        """Yield weighted samples that stand for all, problem by problem; see `ScoreSketch`."""
+        most = cells_each(n_problems)
+        step = PASS_CELLS // most
+        for first in range(0, n_problems, step):
+            last = min(first + step, n_problems)
+            given = (first, last, most, function, *arguments)
+            for sketch in self.reduce(sketches_of, *given, by=merged_sketches):
+                yield sketch.samples()
 
     def counted(self) -> RemoteRows:
         """Return the rows without empty parts, after these may have changed."""

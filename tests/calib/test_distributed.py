@@ -288,7 +288,7 @@ def test_what_cannot_be_fitted_is_refused():
     rows = split(frame, [20])
     good = {"label": "y", "scores": columns("z", 2), "input": "logits"}
     with pytest.raises(ValueError, match="method"):
-        fit(rows, "isotonic", **good)
+        fit(rows, "h_calibration", **good)
     with pytest.raises(ValueError, match="smoothing"):
         fit(rows, "temperature", smoothing="yes", **good)
     with pytest.raises(ValueError, match="single class"):

@@ -171,7 +171,13 @@ def test_what_is_refused() -> None:
         TemperatureCalibrator(input="logits").fit(impossible, y)
 
 
-@pytest.mark.parametrize("method", ["temperature", "platt", "quadratic", "beta", "vector_scaling"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "temperature", "platt", "quadratic", "beta", "vector_scaling", "ensemble_temperature",
+        "spline", "isotonic", "histogram", "venn_abers",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("mask", [-1e4, -1e9, LOWEST, -np.inf])
 @pytest.mark.parametrize("n_classes", [2, 5])
 def test_fits_on_collections_are_the_same(method: str, mask: float, n_classes: int) -> None:

@@ -25,12 +25,12 @@ def test_mixture_is_the_minimum_on_the_triangle(seed: int) -> None:
 
 
 def test_gram_is_made_of_means_of_products() -> None:
-    from calib._core.scores import Scores
+    from calib._core.rows import Scores, in_memory
 
     z, y = sharp(60, 3)
     w = np.random.default_rng(0).uniform(0.5, 2, 60)
     members, truth = parts(z, 2.0), np.eye(3)[y]
-    gram, right = _gram(Scores(z, "logits", "logits"), y, w, 2.0)
+    gram, right = _gram(in_memory(Scores(z, "logits", "logits"), y, w), 2.0)
     products = np.einsum("aij,bij,i->ab", members, members, w) / w.sum()
     np.testing.assert_allclose(gram, products, atol=1e-12)
     expected = np.einsum("aij,ij,i->a", members, truth, w) / w.sum()

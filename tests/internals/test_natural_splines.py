@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -19,6 +21,13 @@ def small_problem():
     )
     knots = np.linspace(position[0, 0], position[0, -1], 7)[None, :]
     return cells, knots, natural_splines._PenalisedProblem(cells, knots)
+
+
+def filled(s, y, w):
+    """Return the cells of samples, columns for problems."""
+    part = SimpleNamespace(s=s, target=y, weight=w)
+    rows = SimpleNamespace(total=len(s), reduce=lambda sums, *given, by=None: sums(part, *given))
+    return natural_splines.fill_cells(natural_splines.Regressions(rows))
 
 
 def test_derivatives_are_those_of_the_value():
@@ -65,15 +74,13 @@ def test_minimum_is_that_of_a_general_optimiser():
 def test_cells_keep_sums_and_order():
     s, y, _ = distorted(5000)
     w = np.random.default_rng(9).uniform(0, 2, 5000)
-    cells = natural_splines.fill_cells(
-        np.stack([s, -2 * s], axis=1), np.stack([y, 1 - y], axis=1), w
-    )
+    cells = filled(np.stack([s, -2 * s], axis=1), np.stack([y, 1 - y], axis=1), w)
     assert cells.weight.shape == (2, natural_splines.N_CELLS)
     np.testing.assert_allclose(cells.weight.sum(axis=1), w.sum())
     np.testing.assert_allclose((cells.weight * cells.position).sum(axis=1)[0], w @ s)
     np.testing.assert_allclose((cells.weight * cells.target).sum(axis=1), [w @ y, w @ (1 - y)])
-    filled = cells.position[0][cells.weight[0] > 0]
-    assert (np.diff(filled) > 0).all()
+    positions = cells.position[0][cells.weight[0] > 0]
+    assert (np.diff(positions) > 0).all()
 
 
 def test_finer_cells_change_nothing_that_matters(monkeypatch):
@@ -89,7 +96,7 @@ def test_evidence_prefers_the_stiff_curve_only_where_the_truth_is_a_line():
     line = (np.random.default_rng(1).random(4000) < expit(s)).astype(int)
     stiffest = []
     for labels in (y, line):
-        cells = natural_splines.fill_cells(s[:, None], labels[:, None], None)
+        cells = filled(s[:, None], labels[:, None], None)
         knots = np.linspace(s.min(), s.max(), 24)[None, :]
         problem = natural_splines._PenalisedProblem(cells, knots)
         found = natural_splines.minimize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -13,9 +13,9 @@ from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import FittedArray, MapTraits
-from calib._core.scores import Scores
+from calib._core.rows import RankedScores, Rows, ScoredPart
 from calib.base import BaseCalibrator
-from calib.calibrators.venn_abers.bridge import Problem, StepTables, step_tables
+from calib.calibrators.venn_abers.bridge import StepTables, step_tables
 
 #: Values of a step function between 0 and 1, one more than its knots.
 _STEPS = FittedArray(low=0.0, high=1.0, ascending=True)
@@ -134,22 +134,20 @@ class VennAbersCalibrator(BaseCalibrator):
         self.merge = merge
         self.multiclass = multiclass
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("merge", self.merge, ("log", "brier"))
         check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
-        if scores.n_classes == 2:
-            problems = [(scores.log_odds(), target.astype(np.float64), weight)]
-        else:
-            problems = _problems(scores, target, weight, self.multiclass)
-        tables = step_tables(problems)
+        n_problems = _n_problems(rows.n_classes, self.multiclass)
+        tables = step_tables(
+            (part.columns(slice(None))[0], part.target, part.weight)
+            for part in rows.ordered(n_problems, _problems, self.multiclass)
+        )
         self.lower_knots_, self.lower_values_ = tables.lower_knots, tables.lower_values
         self.upper_knots_, self.upper_values_ = tables.upper_knots, tables.upper_values
 
     def _sizes(self) -> dict[str, int]:
         sizes = super()._sizes()
-        if self.multiclass == "pairwise" and sizes["classes"] > 2:
-            sizes["problems"] = len(_pairs(sizes["classes"]))
-        return sizes
+        return sizes | {"problems": _n_problems(sizes["classes"], self.multiclass)}
 
     def check_map(self) -> None:
         """Raise a `ValueError` unless the fitted values can be those of a fit."""
@@ -220,23 +218,32 @@ def _pairs(n_classes: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(n_classes) for j in range(i + 1, n_classes)]
 
 
-def _problems(
-    scores: Scores, target: Float64Array, weight: Float64Array | None, multiclass: str
-) -> list[Problem]:
-    """Return the samples of each class against the rest, or of each pair of classes."""
+def _n_problems(n_classes: int, multiclass: str) -> int:
+    if n_classes == 2:
+        return 1
+    return n_classes if multiclass == "one_vs_rest" else len(_pairs(n_classes))
+
+
+def _problems(part: ScoredPart, multiclass: str) -> Iterator[RankedScores]:
+    """Yield the samples of each class against the rest, or of each pair of classes."""
+    scores, target, weight = part.scores, part.target, part.weight
+    if scores.n_classes == 2:
+        yield RankedScores.of((scores.log_odds(),), "logits", target.astype(np.float64), weight)
+        return
     z = scores.dense()
     if multiclass == "one_vs_rest":
         rest = _against_the_rest(z, scores.source, np)
-        columns = range(scores.n_classes)
-        return [(rest[:, k], (target == k).astype(np.float64), weight) for k in columns]
+        for k in range(scores.n_classes):
+            happens = (target == k).astype(np.float64)
+            yield RankedScores.of((rest[:, k],), scores.source, happens, weight)
+        return
     members = [np.flatnonzero(target == k) for k in range(scores.n_classes)]
-    problems = []
     for i, j in _pairs(scores.n_classes):
         chosen = np.concatenate([members[i], members[j]])
         labels = np.repeat([0.0, 1.0], [len(members[i]), len(members[j])])
         s = _against_each_other(z[chosen, i], z[chosen, j], scores.source, np)
-        problems.append((s, labels, None if weight is None else weight[chosen]))
-    return problems
+        w = None if weight is None else weight[chosen]
+        yield RankedScores.of((s,), scores.source, labels, w)
 
 
 def _against_the_rest(scores: Array, source: str, xp: Namespace) -> Array:
