@@ -18,14 +18,15 @@ from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
-from calib.calibrators.auto.cross_fitting import (
+from calib.calibrators.auto.candidates import (
+    EMPIRICAL_BAYES,
     LABELS,
-    ClassCells,
-    candidates,
-    is_large,
-    thinning,
+    Plan,
+    Pool,
+    plan,
     unfitted,
 )
+from calib.calibrators.auto.cross_fitting import ClassCells
 from calib.calibrators.auto.pooling import (
     MOST_DIMENSIONS,
     check_layout,
@@ -40,10 +41,12 @@ N_FOLDS = 5
 #: Probability that the identity reserves for all classes together, and the same in units of
 #: ``1 / (n + 1)``: the smaller counts. Only rows that all but exclude a class change.
 IDENTITY_FLOOR, FLOOR_SHARE = 2e-5, 0.2
-#: The pool is used if its cross-fitted gain in total log-likelihood exceeds so many nats.
-NATS = 2.0
+#: A pool is used if the evidence for it exceeds so many nats.
+NATS = 1.25
 #: Members below this weight are left out.
 LEAST_WEIGHT = 0.05
+#: Largest change of a probability that keeps apart what rounding would make equal.
+TIE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -189,10 +192,12 @@ class AutoCalibrator(BaseCalibrator):
         self,
         *,
         input: Literal["proba", "logits"] = "proba",
+        rank_preserving: bool = False,
         random_state: RandomState = 0,
         verbose: bool = False,
     ) -> None:
         super().__init__(input=input)
+        self.rank_preserving = rank_preserving
         self.random_state = random_state
         self.verbose = verbose
 
@@ -202,15 +207,17 @@ class AutoCalibrator(BaseCalibrator):
         return [LABELS[int(place)] for place in self.members_]
 
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+        check_option("rank_preserving", self.rank_preserving, (True, False))
         check_option("verbose", self.verbose, (True, False))
         codes = target.astype(np.intp)
         total = float(len(codes) if weight is None else weight.sum())
         self.smoothing_ = 1.0 / (total + 1.0)
         self.floor_ = min(IDENTITY_FLOOR, FLOOR_SHARE * self.smoothing_) / scores.n_classes
-        places = candidates(scores.n_samples, scores.n_classes)
+        tried = plan(
+            scores.n_samples, scores.n_classes, rank_preserving=self.rank_preserving
+        )
+        places, step = tried.places, tried.step
         self.candidates_ = [LABELS[place] for place in places]
-        large = is_large(scores.n_samples, scores.n_classes)
-        step = thinning(scores.n_samples, scores.n_classes)
         part = None if weight is None else weight[::step]
         folds = stratified_folds(
             scores.every(step), codes[::step], part, N_FOLDS, self.random_state
@@ -220,57 +227,70 @@ class AutoCalibrator(BaseCalibrator):
             scores.source,
             codes[::step][folds.rows],
             folds,
-            range(1 if large else N_FOLDS),
+            range(1 if tried.large else N_FOLDS),
             self.smoothing_,
             self.floor_,
             scores.unit,
         )
-        n_steps = (1 if large else 2) * len(places) + 2
+        n_steps = (1 if tried.large else 2) * len(places) + 2
         with (
             Progress(n_steps, shown=bool(self.verbose)) as progress,
             warnings.catch_warnings(),  # a member that is hard to fit finds no weight
         ):
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted: dict[int, BaseCalibrator | None] = {}
-            if not large:
+            if not tried.large:
                 thin, thin_target = scores.every(step), target[::step]
                 for place in places:
                     progress.step(f"fitting {LABELS[place]}")
                     fitted[place] = self._member(place, thin, thin_target, part)
             logs = cells.held_out(places, fitted, progress)
             progress.step("weighing")
-            chosen = self._weigh(cells, logs, places)
+            chosen = self._weigh(cells, logs, tried, fitted.get(EMPIRICAL_BAYES))
             progress.step("fitting all samples")
-            if large or step > 1:
+            if tried.large or step > 1:
                 fitted = {p: self._member(p, scores, target, weight) for p, _ in chosen}
             self._keep(chosen, fitted)
 
     def _weigh(
-        self, cells: ClassCells, logs: Float64Array, places: list[int]
+        self,
+        cells: ClassCells,
+        logs: Float64Array,
+        tried: Plan,
+        learnt: BaseCalibrator | None,
     ) -> list[tuple[int, float]]:
         """Return the members of the final pool with their weights."""
         codes, weight, fold = cells.flat()
-        uniform = np.full(len(places), 1.0 / len(places))
-        weights = fit_pool(logs, codes, weight, uniform)
-        pooled = np.empty(logs.shape[1:])
         if len(cells.numbers) == 1:  # the held-out samples themselves are shared out
             fold = np.arange(len(codes)) % N_FOLDS
-        for number in np.unique(fold):
-            held = fold == number
-            inside = fit_pool(logs[:, ~held], codes[~held], weight[~held], weights)
-            pooled[held] = pool(list(logs[:, held]), inside, np)
         base = links.softmax(logs[0], np)
-        brier = _brier(base, codes) - _brier(pooled, codes)
         rows = np.arange(len(codes))
-        log = np.log(np.maximum(pooled[rows, codes], PROBA_FLOOR))
-        log -= np.log(links.smooth(base, self.smoothing_)[rows, codes])
-        self.gain_brier_, self.gain_log_loss_ = _gain(brier, weight), _gain(log, weight)
-        self.used_ = self.gain_log_loss_.value * float(weight.sum()) > NATS
+        own = np.log(links.smooth(base, self.smoothing_)[rows, codes])
+
+        def judged(pool: Pool) -> _Judged:
+            members = logs[[tried.places.index(place) for place in pool.places]]
+            weights, pooled = _cross_fitted(pool, members, codes, weight, fold)
+            log = np.log(np.maximum(pooled[rows, codes], PROBA_FLOOR)) - own
+            return _Judged(pool, weights, log, _brier(base, codes) - _brier(pooled, codes))
+
+        rich, small = judged(tried.rich), judged(tried.small)
+        nats = [float(weight @ one.log) for one in (rich, small)]
+        used = rich if nats[0] > max(NATS, nats[1] + tried.margin) else small
+        if tried.margin < 0 and max(nats) > NATS:  # the small pool vouches for the rich one
+            used = rich
+        evidence = max(nats)
+        if learnt is not None and len(self.classes_) == 2:
+            used = rich
+            evidence = 0.5 * (evidence + float(learnt.log_evidence_[0]) - float(weight @ own))
+        self.used_ = evidence > NATS
+        self.gain_brier_, self.gain_log_loss_ = (
+            _gain(values, weight) for values in (used.brier, used.log)
+        )
         if not self.used_:
             return [(0, 1.0)]
-        weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
+        weights = np.where(used.weights < LEAST_WEIGHT, 0.0, used.weights)
         weights /= weights.sum()
-        return [(place, float(w)) for place, w in zip(places, weights, strict=True) if w > 0]
+        return [(p, float(w)) for p, w in zip(used.pool.places, weights, strict=True) if w > 0]
 
     def _member(
         self, place: int, scores: Scores, target: Float64Array, weight: Float64Array | None
@@ -317,6 +337,7 @@ class AutoCalibrator(BaseCalibrator):
             raised = xp.maximum(proba, xp.zeros_like(proba) + fitted["floor_"])
             least = xp.min(proba, axis=1, keepdims=True)
             raised = raised / xp.sum(raised, axis=1, keepdims=True)
+            raised = _kept_apart(raised, scores, source, xp)
             return xp.where(least < fitted["floor_"], raised, proba)
         for number, place in enumerate(places):
             values = unpack(fitted["layout_"], fitted["packed_"], number)
@@ -327,7 +348,40 @@ class AutoCalibrator(BaseCalibrator):
                 continue
             proba = member.fitted_map.evaluate(scores, source, xp)
             logs.append(xp.log(links.smooth(proba, fitted["smoothing_"])))
-        return pool(logs, fitted["weights_"], xp)
+        return _kept_apart(pool(logs, fitted["weights_"], xp), scores, source, xp)
+
+
+def _kept_apart(proba: Array, scores: Array, source: InputKind, xp: Namespace) -> Array:
+    """Order the samples of two classes that a bound or a step made equal as their scores do."""
+    if proba.shape[1] > 2:
+        return proba
+    s = links.binary_log_odds(links.convert(scores, source, "logits", xp))
+    side = s / (1.0 + xp.abs(s))
+    mark = xp.stack([0.5 - 0.5 * side, 0.5 + 0.5 * side], axis=1)
+    return (1.0 - TIE) * proba + TIE * mark
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A pool with its weights, and its gains over the scores where it was not fitted."""
+
+    pool: Pool
+    weights: Float64Array
+    log: Float64Array
+    brier: Float64Array
+
+
+def _cross_fitted(
+    pool_of: Pool, logs: Float64Array, codes: IntArray, weight: Float64Array, fold: IntArray
+) -> tuple[Float64Array, Float64Array]:
+    """Return the weights of a pool, and what it says of samples that they were not fitted to."""
+    weights = fit_pool(logs, codes, weight, pool_of.centre, pool_of.pull)
+    pooled = np.empty(logs.shape[1:])
+    for number in np.unique(fold):
+        held = fold == number
+        rest = (logs[:, ~held], codes[~held], weight[~held])
+        pooled[held] = pool(list(logs[:, held]), fit_pool(*rest, pool_of.centre, pool_of.pull), np)
+    return weights, pooled
 
 
 def _restored(place: int, source: InputKind, values: list[Any]) -> BaseCalibrator | None:
