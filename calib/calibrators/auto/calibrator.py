@@ -43,8 +43,6 @@ N_FOLDS = 5
 IDENTITY_FLOOR, FLOOR_SHARE = 2e-5, 0.2
 #: A pool is used if the evidence for it exceeds so many nats.
 NATS = 1.25
-#: Members below this weight are left out.
-LEAST_WEIGHT = 0.05
 #: Largest change of a probability that keeps apart what rounding would make equal.
 TIE = 1e-10
 
@@ -288,7 +286,7 @@ class AutoCalibrator(BaseCalibrator):
         )
         if not self.used_:
             return [(0, 1.0)]
-        weights = np.where(used.weights < LEAST_WEIGHT, 0.0, used.weights)
+        weights = np.where(used.weights < tried.least_weight, 0.0, used.weights)
         weights /= weights.sum()
         return [(p, float(w)) for p, w in zip(used.pool.places, weights, strict=True) if w > 0]
 

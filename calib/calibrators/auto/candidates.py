@@ -54,8 +54,7 @@ MANY: Shares = {
     "matrix_scaling(strength=0.001)": 0.05,
     "venn_abers": 0.1,
 }
-#: For more classes than `MOST_FULL`: matrices through a few directions, whole ones where samples
-#: are many.
+#: For more classes than `MOST_FULL`: matrices through a few directions, or whole ones.
 THIN: Shares = {
     "identity": 0.05,
     "temperature": 0.25,
@@ -94,18 +93,22 @@ MONOTONE_MANY: Shares = {"identity": 0.05, "temperature": 0.5, "ensemble_tempera
 
 #: Pull of the weights towards those shares, in nats for a distance of sqrt(2).
 PULL_TWO, PULL_MANY = 10.0, 3.0
-#: Classes up to which matrices have all their coefficients, and beyond which they never have.
-MOST_FULL, MOST_WHOLE = 50, 150
-#: Samples of a class up to which more classes than `MOST_FULL` get thin matrices.
-FEW_A_CLASS = 20
+#: Members below these weights are left out.
+LEAST_WEIGHT_TWO, LEAST_WEIGHT = 0.1, 0.05
+#: Classes up to which matrices have all their coefficients.
+MOST_FULL = 50
+#: Beyond, samples of a class from which they have, and products of squared classes and samples up
+#: to which that is affordable.
+MANY_A_CLASS, AFFORDABLE = 20, 50_000_000
 #: Samples up to which a rich pool must be better than the small one by `MARGIN` nats a class:
 #: so many a class, or a share of the number of classes.
 SCARCE, SCARCE_SHARE, MARGIN = 5, 0.2, 0.2
 #: Scores (samples times classes) from which `LARGE` applies, and those from which thin matrices of
-#: more classes than `MOST_WHOLE` are too dear.
-LARGE_ELEMENTS, THIN_ELEMENTS = 2_000_000, 500_000
-#: Scores, or samples if that is more, that choice and weighting are made on at most.
-CHOICE_ELEMENTS, CHOICE_ROWS = 100_000, 4000
+#: more classes than `HUGE_CLASSES` are too dear.
+LARGE_ELEMENTS, THIN_ELEMENTS, HUGE_CLASSES = 2_000_000, 500_000, 150
+#: Scores, or samples if that is more, that choice and weighting are made on, up to twice as many;
+#: of two classes samples.
+CHOICE_ELEMENTS, CHOICE_ROWS, CHOICE_TWO = 100_000, 4000, 5000
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ class Plan:
         The small pool vouches for the rich one, or stands in for it.
     margin : float
         Nats by which the rich pool must beat the small one; minus infinity where it need not.
+    least_weight : float
+        Members below it are left out.
     large : bool
         Whether scores are so many that few maps are affordable, and one fold.
     step : int
@@ -152,6 +157,7 @@ class Plan:
     rich: Pool
     small: Pool
     margin: float
+    least_weight: float
     large: bool
     step: int
 
@@ -168,9 +174,10 @@ def plan(n_samples: int, n_classes: int, *, rank_preserving: bool) -> Plan:
     pull = PULL_TWO if n_classes == 2 else PULL_MANY
     scarce = n_classes > 2 and n_samples <= n_classes * max(SCARCE, SCARCE_SHARE * n_classes)
     margin = MARGIN * n_classes if scarce else -np.inf
-    rows = max(CHOICE_ELEMENTS // n_classes, CHOICE_ROWS) if n_classes > 2 else CHOICE_ROWS
-    step = max(1, n_samples // rows) if n_classes > 2 else max(1, -(-n_samples // rows))
-    return Plan(Pool.of(rich, pull), Pool.of(small, pull), margin, large, step)
+    rows = CHOICE_TWO if n_classes == 2 else max(CHOICE_ELEMENTS // n_classes, CHOICE_ROWS)
+    step = max(1, n_samples // rows)
+    least = LEAST_WEIGHT_TWO if n_classes == 2 else LEAST_WEIGHT
+    return Plan(Pool.of(rich, pull), Pool.of(small, pull), margin, least, large, step)
 
 
 def _shares(n_samples: int, n_classes: int, rank_preserving: bool) -> tuple[Shares, Shares]:
@@ -180,15 +187,16 @@ def _shares(n_samples: int, n_classes: int, rank_preserving: bool) -> tuple[Shar
         return monotone, monotone
     if n_classes == 2:
         return TWO, SMALL_TWO
-    if n_classes > MOST_WHOLE and n_samples * n_classes > THIN_ELEMENTS:
+    if n_classes > HUGE_CLASSES and n_samples * n_classes > THIN_ELEMENTS:
         return HUGE, HUGE
     if is_large(n_samples, n_classes):
         return LARGE, LARGE
     if n_classes <= MOST_FULL:
         return MANY, SMALL_MANY
-    if n_classes > MOST_WHOLE or n_samples <= FEW_A_CLASS * n_classes:
-        return THIN, SMALL_THIN
-    return WIDE, SMALL_MANY
+    many = n_samples > MANY_A_CLASS * n_classes
+    if many and n_samples * n_classes**2 <= AFFORDABLE:
+        return WIDE, SMALL_MANY
+    return THIN, SMALL_THIN
 
 
 def is_large(n_samples: int, n_classes: int) -> bool:
