@@ -63,13 +63,9 @@ class PriorComponent:
     def precision(self) -> Float64Array:
         """Inverse of their covariance, (3, 3)."""
         both = self.correlation * self.bend_sd * self.shift_sd
-        return np.linalg.inv(
-            [
-                [self.slope_sd**2, 0.0, 0.0],
-                [0.0, self.bend_sd**2, both],
-                [0.0, both, self.shift_sd**2],
-            ]
-        )
+        covariance = np.diag([self.slope_sd**2, self.bend_sd**2, self.shift_sd**2])
+        covariance[1, 2] = covariance[2, 1] = both
+        return np.asarray(np.linalg.inv(covariance))
 
 
 #: What ``python -m benchmarks.learnt_prior`` found.
@@ -166,10 +162,11 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
     hence the posterior probability of the component. The result averages the components'
     probabilities. All of it increases with p, so ranks are kept.
 
-    The prior is fitted by expectation-maximisation (empirical Bayes) to the scores of nine kinds of
-    classifiers on the tables of the KEEL repository, each table weighted alike. It holds for log-odds
-    of probabilities, and decision scores brought to a standard deviation of 1. Beyond two classes every class is
-    fitted against the rest with the same prior, and rows are renormalised.
+    The prior is fitted by expectation-maximisation (empirical Bayes) to 870 sets of scores: nine
+    kinds of classifiers on 121 tables of the KEEL repository, related tables weighted as one. It
+    holds for log-odds of probabilities, and for decision scores brought to a standard deviation
+    of 1. Beyond two classes every class is fitted against the rest with the same prior, and rows
+    are renormalised.
 
     References
     ----------
@@ -185,7 +182,7 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
     >>> p = np.array([0.01, 0.02, 0.1, 0.3, 0.8, 0.9, 0.97, 0.99])
     >>> cal = EmpiricalBayesCalibrator().fit(p, [0, 1, 0, 0, 1, 0, 1, 1])
     >>> cal.transform(np.array([0.001, 0.5, 0.999]))[:, 1].round(2)
-    array([0.12, 0.5 , 0.89])
+    array([0.12, 0.49, 0.9 ])
     """
 
     traits: ClassVar[MapTraits] = MapTraits(
@@ -241,9 +238,7 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
             for j in range(coef.shape[1]):
                 bounded = links.bounded_log_odds(s, fitted["shares_"][j], xp)
                 log_p, minus_log_rest = links.logarithms(bounded, xp)
-                part = (
-                    intercept[:, j] + coef[:, j, 0] * log_p + coef[:, j, 1] * minus_log_rest
-                )
+                part = intercept[:, j] + coef[:, j, 0] * log_p + coef[:, j, 1] * minus_log_rest
                 own = own + weights[:, j] * links.expit(part, xp)
                 other = other + weights[:, j] * links.expit(-part, xp)
             return xp.log(own) - xp.log(other)
@@ -269,7 +264,7 @@ def posterior(odds: Regressions, prior: tuple[PriorComponent, ...]) -> Posterior
         minimum.x.reshape(*shape, 3),
         curvature.reshape(*shape, 3, 3),
         evidence.reshape(shape),
-        minimum.converged.reshape(shape).all(axis=1),
+        np.asarray(minimum.converged.reshape(shape).all(axis=1)),
     )
 
 
@@ -308,4 +303,3 @@ def _objectives(mean: Float64Array, precision: Float64Array) -> Callable[[Rows],
         return objective
 
     return objective_of
-

@@ -199,6 +199,15 @@ def _shares(n_samples: int, n_classes: int, rank_preserving: bool) -> tuple[Shar
     return THIN, SMALL_THIN
 
 
+def in_words(label: str) -> str:
+    """Return a label as it is read: ``venn_abers`` is Venn-ABERS."""
+    name, opened, params = label.partition("(")
+    text = {"venn_abers": "Venn-ABERS", "empirical_bayes": "empirical Bayes"}.get(
+        name, name.replace("_", " ")
+    )
+    return f"{text} ({params}" if opened else text
+
+
 def is_large(n_samples: int, n_classes: int) -> bool:
     """Say whether there are so many scores that few maps are affordable."""
     return n_samples * n_classes > LARGE_ELEMENTS

@@ -82,4 +82,3 @@ class ClassCells:
         )
         proba = member.fitted_map.evaluate(new.dense(), self.source, np)
         return np.asarray(np.log(links.smooth(proba, np.asarray(self.smoothing))))
-

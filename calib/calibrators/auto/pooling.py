@@ -60,9 +60,7 @@ def fit_pool(
     total = float(weight.sum())
     share, pull = weight / total, pull / total
 
-    def model(
-        w: Float64Array, *, curved: bool
-    ) -> tuple[float, Float64Array, Float64Array]:
+    def model(w: Float64Array, *, curved: bool) -> tuple[float, Float64Array, Float64Array]:
         value, gradient, hessian = _model(logs, codes, share, w, curved=curved)
         distance = w - centre
         value += 0.5 * pull * float(distance @ distance)
