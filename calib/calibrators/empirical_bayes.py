@@ -163,7 +163,7 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
     probabilities. All of it increases with p, so ranks are kept.
 
     The prior is fitted by expectation-maximisation (empirical Bayes) to 870 sets of scores: nine
-    kinds of classifiers on 121 tables of the KEEL repository, related tables weighted as one. It
+    kinds of classifiers on 104 tables of the KEEL repository, related tables weighted as one. It
     holds for log-odds of probabilities, and for decision scores brought to a standard deviation
     of 1. Beyond two classes every class is fitted against the rest with the same prior, and rows
     are renormalised.
