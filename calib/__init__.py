@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from calib.calibrators.beta import BetaCalibrator
     from calib.calibrators.correctness_aware.calibrator import CorrectnessAwareCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
+    from calib.calibrators.empirical_bayes import EmpiricalBayesCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
     from calib.calibrators.h_calibration.calibrator import HCalibrator
@@ -63,6 +64,7 @@ _MODULE_OF = {
     "CostWarning": "calib.warnings",
     "DegenerateScoresWarning": "calib.warnings",
     "DirichletCalibrator": "calib.calibrators.dirichlet",
+    "EmpiricalBayesCalibrator": "calib.calibrators.empirical_bayes",
     "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
     "ExternalCalibrator": "calib.calibrators.external",
     "FallbackWarning": "calib.warnings",
@@ -107,6 +109,7 @@ __all__ = [
     "CostWarning",
     "DegenerateScoresWarning",
     "DirichletCalibrator",
+    "EmpiricalBayesCalibrator",
     "EnsembleTemperatureCalibrator",
     "ExternalCalibrator",
     "FallbackWarning",

@@ -96,6 +96,12 @@ CALIBRATORS: dict[str, Entry] = {
         "Kull et al. 2017, PMLR 54:623-631",
         collections=True,
     ),
+    "empirical_bayes": Entry(
+        "calib.calibrators.empirical_bayes:EmpiricalBayesCalibrator",
+        "beta maps with a prior learnt from many models; the best for few labels of two classes",
+        "Robbins 1956; Kull et al. 2017, PMLR 54:623-631",
+        collections=True,
+    ),
     "spline": Entry(
         "calib.calibrators.spline:SplineCalibrator",
         "penalised monotone spline of the log-odds; one-vs-rest beyond two classes",

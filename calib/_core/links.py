@@ -187,6 +187,13 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)
 
 
+def logarithms(s: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return ``log p`` and ``-log(1 - p)`` of log-odds: both increase, and nothing cancels."""
+    rest = xp.log1p(xp.exp(-xp.abs(s)))
+    zero = xp.zeros_like(s)
+    return xp.minimum(s, zero) - rest, xp.maximum(s, zero) + rest
+
+
 def renormalise(scores: Array, fallback: Array, xp: Namespace) -> Array:
     """Divide non-negative rows by their sums; a row that sums to zero keeps `fallback`."""
     total = xp.sum(scores, axis=1, keepdims=True)

@@ -40,6 +40,8 @@ LARGEST = 1e30
 #: Bounds of the log-odds that are tried, in units of ``log(2 n + 1)``; without a bound first.
 BOUNDS = (np.inf, 4.0, 2.0, 1.0, 0.7, 0.5, 0.35)
 
+LOG_TWO = float(np.log(2.0))
+
 #: Features of a block of log-odds (n_rows, n_problems): a tuple of arrays of that shape.
 Design: TypeAlias = Callable[[Float64Array], tuple[Float64Array, ...]]
 #: What the targets 0 and 1 stand for, each of shape (n_problems,).
@@ -329,17 +331,43 @@ def fit_logistic(
     minimum : Minimum
         Intercept and coefficients, one row a problem.
     """
+    start = _at_zero(design, rows.every(max(1, rows.n_samples // START_ROWS)))
+    return minimize_on(rows, start, lambda some: mean_loss(design, some, goals, penalty))
+
+
+def minimize_on(
+    rows: Rows, start: Float64Array, objective_of: Callable[[Rows], Objective]
+) -> Minimum:
+    """Minimise an objective of all rows from where a subsample has its minimum, if they are many.
+
+    Parameters
+    ----------
+    rows : Rows
+    start : ndarray of shape (n_problems, n_unknowns)
+    objective_of : callable
+        The objective, given rows.
+    """
     step = max(1, rows.n_samples // START_ROWS)
-    sample = rows.every(step)
-    start = _at_zero(design, sample)
-    if step > 1:  # a subsample brings the start close, so that full passes are few
-        start = minimize(mean_loss(design, sample, goals, penalty), start, tolerance=1e-6).x
-    return minimize(mean_loss(design, rows, goals, penalty), start)
+    if step > 1:  # so that full passes are few
+        start = minimize(objective_of(rows.every(step)), start, tolerance=1e-6).x
+    return minimize(objective_of(rows), start)
 
 
 def _at_zero(design: Design, sample: LocalRows) -> Float64Array:
     s = sample.part.s
     return np.zeros((s.shape[1], 1 + len(design(s[:1]))))
+
+
+def centred_logarithms(s: Float64Array) -> tuple[Float64Array, ...]:
+    """Return ``log p + log 2`` and ``-log(1 - p) - log 2`` of log-odds: both 0 at even odds.
+
+    They are ``s / 2 -+ log cosh(s / 2)``, without cancellation at either end.
+    """
+    half = 0.5 * s
+    size = np.abs(half)
+    small = np.log1p(2.0 * np.sinh(0.5 * np.minimum(size, 1.0)) ** 2)
+    bend = np.where(size <= 1.0, small, size + np.log1p(np.exp(-2.0 * size)) - LOG_TWO)
+    return half - bend, half + bend
 
 
 def choose_smoothing(

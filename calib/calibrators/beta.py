@@ -11,8 +11,10 @@ from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._core import links
 from calib._core.fitted_map import NUMBER, SHARE, FittedArray, MapTraits
 from calib._core.logistic import (
+    LOG_TWO,
     Goals,
     Regressions,
+    centred_logarithms,
     choose_smoothing,
     confined_problems,
     fit_logistic,
@@ -26,7 +28,6 @@ from calib.base import BaseCalibrator
 BEND_PENALTY = 0.1
 #: Relative spread of log-odds below which they are constant.
 ROUNDING = 1e-12
-LOG_TWO = float(np.log(2.0))
 
 
 class BetaCalibrator(BaseCalibrator):
@@ -142,7 +143,7 @@ class BetaCalibrator(BaseCalibrator):
             if search:
                 share = known[columns] if known is not None else None
                 if share is None:
-                    share = choose_smoothing(_logarithms, odds.rows, goals)
+                    share = choose_smoothing(centred_logarithms, odds.rows, goals)
                 self.input_smoothing_[columns] = share
                 odds = odds.bounded(share)
             scale = np.maximum(odds.mean(np.abs), 1e-12)
@@ -160,29 +161,15 @@ class BetaCalibrator(BaseCalibrator):
         coef, intercept = fitted["coef_"], fitted["intercept_"]
 
         def eta(s: Array) -> Array:
-            rest = xp.log1p(xp.exp(-xp.abs(s)))
-            zero = xp.zeros_like(s)
-            log_p, minus_log_rest = xp.minimum(s, zero) - rest, xp.maximum(s, zero) + rest
+            log_p, minus_log_rest = links.logarithms(s, xp)
             return intercept + coef[:, 0] * log_p + coef[:, 1] * minus_log_rest
 
         return links.through_log_odds(eta, scores, fitted, xp)
 
 
-def _logarithms(s: Float64Array) -> tuple[Float64Array, ...]:
-    """Return ``log p + log 2`` and ``-log(1 - p) - log 2`` of log-odds: both 0 at even odds.
-
-    They are ``s / 2 -+ log cosh(s / 2)``, without cancellation at either end.
-    """
-    half = 0.5 * s
-    size = np.abs(half)
-    small = np.log1p(2.0 * np.sinh(0.5 * np.minimum(size, 1.0)) ** 2)
-    bend = np.where(size <= 1.0, small, size + np.log1p(np.exp(-2.0 * size)) - LOG_TWO)
-    return half - bend, half + bend
-
-
 def _bend(s: Float64Array) -> Float64Array:
     """Return ``log p + log(1 - p) + 2 log 2`` of log-odds: 0 at even odds, negative elsewhere."""
-    log_p, minus_log_rest = _logarithms(s)
+    log_p, minus_log_rest = centred_logarithms(s)
     return log_p - minus_log_rest
 
 
@@ -215,7 +202,7 @@ def _non_negative(odds: Regressions, scale: float, goals: Goals) -> tuple[Float6
     for kept in (0, 1):
 
         def design(block: Float64Array, j: int = kept) -> tuple[Float64Array, ...]:
-            return (_logarithms(block)[j] / scale,)
+            return (centred_logarithms(block)[j] / scale,)
 
         minimum = fit_logistic(design, odds.rows, goals)
         if minimum.x[0, 1] > 0.0 and minimum.value[0] < best:

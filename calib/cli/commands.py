@@ -102,6 +102,8 @@ def fit_file(args: argparse.Namespace) -> None:
         progress.step("writing")
         write_calibrator(calibrator, args.out)
     print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
+    if (choice := getattr(calibrator, "choice", None)) is not None:
+        print(f"chosen: {choice}")
     if not scored.told and len(scored.names) > 1:
         pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
         print(f"columns: {shorten([f'{name} = class {label}' for name, label in pairs])}")

@@ -12,31 +12,75 @@ from scipy.special import expit, softmax
 from calib import AutoCalibrator, make_calibrator
 from calib._core.estimators.folds import stratified_folds
 from calib._core.scores import Scores
-from calib.calibrators.auto import cross_fitting, pooling
+from calib.calibrators.auto import candidates, pooling
 from tests.support.bent import bent, log_loss
 
 
+def labels(n_samples, n_classes, **options):
+    options = {"rank_preserving": False, **options}
+    tried = candidates.plan(n_samples, n_classes, **options)
+    return tuple([candidates.LABELS[place] for place in tried.rich.places])
+
+
 def test_candidates_by_size():
-    labels = [cross_fitting.LABELS[place] for place in cross_fitting.candidates(1000, 2)]
-    assert labels == list(cross_fitting.TWO)
-    assert len(cross_fitting.candidates(5_000, 10)) == len(cross_fitting.MANY)
-    assert len(cross_fitting.candidates(100_000, 100)) == len(cross_fitting.LARGE)
-    assert len(cross_fitting.candidates(50_000, 1000)) == len(cross_fitting.HUGE)
+    assert labels(1000, 2) == tuple(candidates.TWO)
+    assert labels(5_000, 10) == tuple(candidates.MANY)
+    assert labels(1_000, 100) == labels(500, 500) == tuple(candidates.THIN)
+    assert labels(5_000, 100) == tuple(candidates.WIDE)
+    assert labels(100_000, 100) == tuple(candidates.LARGE)
+    assert labels(50_000, 1000) == tuple(candidates.HUGE)
+    assert labels(1000, 2, rank_preserving=True) == tuple(candidates.MONOTONE_TWO)
+    assert labels(1000, 7, rank_preserving=True) == tuple(candidates.MONOTONE_MANY)
+
+
+@pytest.mark.parametrize("shares", [candidates.TWO, candidates.MANY, candidates.THIN,
+    candidates.WIDE, candidates.LARGE, candidates.HUGE, candidates.SMALL_TWO,
+    candidates.SMALL_MANY, candidates.SMALL_THIN, candidates.MONOTONE_TWO,
+    candidates.MONOTONE_MANY])  # fmt: skip
+def test_shares_sum_to_one(shares):
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert set(shares) <= set(candidates.LABELS)
+
+
+def test_few_labels_a_class_must_earn_a_rich_pool():
+    assert candidates.plan(100, 100, rank_preserving=False).margin == pytest.approx(20.0)
+    assert candidates.plan(50, 10, rank_preserving=False).margin == pytest.approx(2.0)
+    assert candidates.plan(60, 10, rank_preserving=False).margin == -np.inf
+    assert candidates.plan(20, 2, rank_preserving=False).margin == -np.inf
+
+
+def test_a_pull_is_that_of_normal_weights():
+    rng = np.random.default_rng(1)
+    logs = np.log(rng.dirichlet(np.ones(3), size=(4, 60)))
+    y, weight = rng.integers(0, 3, 60), rng.uniform(0.5, 2, 60)
+    centre = np.array([0.4, 0.3, 0.2, 0.1])
+
+    def objective(w, pull):
+        p = pooling.pool(list(logs), w, np)
+        distance = w - centre
+        return -weight @ np.log(p[np.arange(60), y]) + 0.5 * pull * distance @ distance
+
+    for pull in (0.0, 3.0, 100.0):
+        best = pooling.fit_pool(logs, y, weight, centre, pull)
+        for other in rng.dirichlet(np.ones(4), size=200):
+            near = best + 0.01 * (other - best)
+            assert objective(best, pull) <= objective(near, pull) + 1e-6
+    np.testing.assert_allclose(pooling.fit_pool(logs, y, weight, centre, 1e9), centre, atol=1e-5)
 
 
 def test_large_sets_choose_on_a_subsample(monkeypatch):
-    monkeypatch.setattr(cross_fitting, "LARGE_ELEMENTS", 2_000)
-    monkeypatch.setattr(cross_fitting, "CHOICE_ELEMENTS", 1_500)
-    monkeypatch.setattr(cross_fitting, "CHOICE_ROWS", 100)
+    monkeypatch.setattr(candidates, "LARGE_ELEMENTS", 2_000)
+    monkeypatch.setattr(candidates, "CHOICE_ELEMENTS", 1_500)
+    monkeypatch.setattr(candidates, "CHOICE_ROWS", 100)
     z, y = bent(2_000, 3)
     cal = AutoCalibrator(input="logits").fit(z, y)
-    assert cal.candidates_ == list(cross_fitting.LARGE)
+    assert cal.candidates_ == list(candidates.LARGE)
     assert log_loss(cal.transform(z), y) < log_loss(softmax(z, axis=1), y)
 
 
 def test_one_split_judges_weights_on_other_samples(monkeypatch):
     """Calibrated scores: weights fitted and judged on the same samples would always gain."""
-    monkeypatch.setattr(cross_fitting, "LARGE_ELEMENTS", 100)
+    monkeypatch.setattr(candidates, "LARGE_ELEMENTS", 100)
     gains = []
     for seed in range(30):
         rng = np.random.default_rng(seed)

@@ -28,7 +28,8 @@ def fit_pool(
     logs: Float64Array,
     codes: IntArray,
     weight: Float64Array,
-    start: Float64Array,
+    centre: Float64Array,
+    pull: float = 0.0,
 ) -> Float64Array:
     """Return the weights of the log-linear pool with the smallest log loss.
 
@@ -38,8 +39,11 @@ def fit_pool(
         Logarithms of the members' probabilities.
     codes : ndarray of int, shape (n_samples,)
     weight : ndarray of shape (n_samples,)
-    start : ndarray of shape (n_members,)
+    centre : ndarray of shape (n_members,)
         First weights, >= 0, sum 1.
+    pull : float >= 0, default=0.0
+        Half of it times the squared distance from `centre` is added to the total log loss, as if
+        weights were normally distributed around it.
 
     Returns
     -------
@@ -50,9 +54,21 @@ def fit_pool(
     Convex. Newton steps: the quadratic model is minimised over the simplex exactly enough by an
     active set, then the step is halved until the loss falls.
     """
-    w = np.array(start)
-    share = weight / weight.sum()
-    value, gradient, hessian = _model(logs, codes, share, w, curved=True)
+    w = np.array(centre)
+    if len(w) == 1:
+        return w
+    total = float(weight.sum())
+    share, pull = weight / total, pull / total
+
+    def model(w: Float64Array, *, curved: bool) -> tuple[float, Float64Array, Float64Array]:
+        value, gradient, hessian = _model(logs, codes, share, w, curved=curved)
+        distance = w - centre
+        value += 0.5 * pull * float(distance @ distance)
+        if curved:
+            gradient, hessian = gradient + pull * distance, hessian + pull * np.eye(len(w))
+        return value, gradient, hessian
+
+    value, gradient, hessian = model(w, curved=True)
     for _ in range(MAX_STEPS):
         target = _quadratic_on_simplex(hessian, gradient - hessian @ w, w)
         step = target - w
@@ -62,14 +78,14 @@ def fit_pool(
         length = 1.0
         while length > 1e-6:
             trial = w + length * step
-            trial_value = _model(logs, codes, share, trial, curved=False)[0]
+            trial_value = model(trial, curved=False)[0]
             if trial_value <= value - 1e-4 * length * decrease:
                 break
             length *= 0.5
         else:
             break
         w = trial
-        value, gradient, hessian = _model(logs, codes, share, w, curved=True)
+        value, gradient, hessian = model(w, curved=True)
     return w
 
 

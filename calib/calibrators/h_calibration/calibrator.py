@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -48,6 +49,11 @@ FAR = 2000.0
 #: Shares of the fitted map in the result, among which the guard chooses.
 SHARES = (0.25, 0.5, 0.75, 1.0)
 MAPS = ("mixture", "piecewise")
+
+
+def _none(fitted: Mapping[str, object]) -> float:
+    """Return the smoothing of the input of files from before there was any."""
+    return 0.0
 
 
 class HCalibrator(BaseCalibrator):
@@ -97,6 +103,9 @@ class HCalibrator(BaseCalibrator):
     ----------
     temperature_ : float
         The best single temperature, where the fit starts.
+    input_smoothing_ : float
+        Share of the uniform distribution mixed into the input first: 0 unless the result is a
+        temperature alone that fits better with it.
     map_ : {"temperature", "mixture", "piecewise"}
         What the result is made of.
     share_ : float
@@ -196,6 +205,7 @@ class HCalibrator(BaseCalibrator):
             "knots_": FittedArray(("segments",), low=0.0, ascending=True),
             "slopes_": FittedArray(("parts", "segments"), low=0.0),
             "smoothing_": SHARE,
+            "input_smoothing_": replace(SHARE, absent=_none),
         },
     )
 
@@ -210,6 +220,7 @@ class HCalibrator(BaseCalibrator):
     knots_: Float64Array
     slopes_: Float64Array
     smoothing_: float
+    input_smoothing_: float
 
     def __init__(
         self,
@@ -247,26 +258,32 @@ class HCalibrator(BaseCalibrator):
         total = float(scores.n_samples if weight is None else weight.sum())
         bendable = best.n_evaluations_ > 0 and self.smoothing_ == 0.0  # neither flat nor separable
         if bendable and total >= (FEW if self.map == "auto" else FEWEST):
-            scores = _without_masks(scores, self.temperature_)
+            near = _without_masks(scores, self.temperature_)
             by_class = self.mode == "reference"
             sample, place = read_sample(
-                scores, codes, weight, self.temperature_, self.max_events, by_class=by_class
+                near, codes, weight, self.temperature_, self.max_events, by_class=by_class
             )
             kind: str = MAPS[0] if self.map == "auto" else self.map
             share = 1.0
             if self.guard:
-                self.guard_scores_ = self._held_out(scores, codes, weight, sample, place)
+                self.guard_scores_ = self._held_out(near, codes, weight, sample, place)
                 kind, share = _choice(self.guard_scores_)
             if share > 0.0:
                 fit = self._fit_kind(kind, sample, self.temperature_)
                 values = mixed_with_temperature(fit.values, self.temperature_, share)
                 self.map_, self.share_, self.loss_curve_ = kind, share, np.array(fit.loss_curve)
-        self.fallback_ = self.share_ == 0.0
+        self.fallback_, self.input_smoothing_ = self.share_ == 0.0, 0.0
+        if self.fallback_ and self.mode == "default":  # with smoothed input, if that fits better
+            best = TemperatureCalibrator(input=self.input).fit_scores(scores, target, weight)
+            self.temperature_, self.smoothing_ = best.temperature_, best.smoothing_
+            self.input_smoothing_ = best.input_smoothing_
+            values = single_temperature(self.temperature_)
         self.n_iter_ = best.n_evaluations_ if self.fallback_ else len(self.loss_curve_)
         self.weights_, self.knots_, self.slopes_ = values.weights, values.knots, values.slopes
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
+        scores = links.smoothed_logits(scores, fitted["input_smoothing_"], xp)
         proba = apply_map(scores, fitted["weights_"], fitted["knots_"], fitted["slopes_"], xp)
         return links.smooth(proba, fitted["smoothing_"])
 

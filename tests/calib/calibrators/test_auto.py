@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
-from calib import AutoCalibrator, load, save
+from calib import AutoCalibrator, TemperatureCalibrator, load, save
 from tests.support.bent import bent, log_loss
 
 
@@ -17,8 +17,8 @@ def test_real_network(densenet, two_class):
     y = densenet["labels_test"]
     cal = AutoCalibrator(input="logits").fit(densenet["logits_val"], densenet["labels_val"])
     p = cal.transform(densenet["logits_test"].astype(float))
-    assert brier(p, y) <= 0.10975
-    assert log_loss(p, y) <= 0.2212
+    assert brier(p, y) <= 0.10945
+    assert log_loss(p, y) <= 0.2208
     two = AutoCalibrator(input="logits").fit(*two_class["val"])
     odds, y = two_class["test"]
     p = two.transform(odds)
@@ -128,3 +128,76 @@ def test_steps_of_a_fit_are_said_only_if_asked_for(capsys: pytest.CaptureFixture
     np.testing.assert_array_equal(spoken.transform(p), silent.transform(p))
     with pytest.raises(ValueError, match="verbose"):
         AutoCalibrator(verbose="loud").fit(p, y)  # type: ignore[arg-type]
+
+
+def calibrated(n, seed):
+    rng = np.random.default_rng(seed)
+    s = rng.normal(0.0, 2.0, n)
+    return s, (rng.random(n) < expit(s)).astype(int)
+
+
+def test_a_fitted_one_says_what_it_chose():
+    assert repr(AutoCalibrator(input="logits")) == "AutoCalibrator(input='logits')"
+    z, y = bent(400, 3)
+    cal = AutoCalibrator(input="logits").fit(z, y)
+    parts = cal.choice.split("; ")
+    assert repr(cal) == f"AutoCalibrator(input='logits'): {cal.choice}"
+    assert parts[1] == f"gain {cal.gain_nats_:.3g} nats"
+    assert [float(part.rpartition(" ")[2]) for part in parts[0].split(", ")] == [
+        round(w, 2) for w in cal.weights_
+    ]
+    assert "matrix scaling" in parts[0]
+    alone = AutoCalibrator(input="logits").fit(*calibrated(60, 0))
+    assert alone.choice.startswith("scores left alone; the best pool gains ")
+
+
+def test_what_a_file_brings_back_is_said_without_the_gain(tmp_path):
+    z, y = bent(400, 3)
+    cal = AutoCalibrator(input="logits").fit(z, y)
+    save(cal, tmp_path / "cal.json")
+    again = load(tmp_path / "cal.json")
+    assert again.choice == cal.choice.partition("; ")[0]
+
+
+@pytest.mark.parametrize("n", [30, 300, 12_000])
+def test_rank_preserving_keeps_the_order_of_two_classes(n):
+    rng = np.random.default_rng(n)
+    s = np.round(rng.normal(0.0, 4.0, n), 2)
+    y = (rng.random(n) < expit(np.where(s > 0, 0.2, 0.9) * s - 0.5)).astype(int)
+    cal = AutoCalibrator(input="logits", rank_preserving=True).fit(s, y)
+    distinct = np.unique(s)
+    assert (np.diff(cal.transform(distinct)[:, 1]) > 0).all()
+    assert set(cal.member_names) <= {"identity", "empirical_bayes"}
+
+
+def test_rank_preserving_keeps_the_order_of_classes():
+    z, y = bent(900, 5)
+    cal = AutoCalibrator(input="logits", rank_preserving=True).fit(z, y)
+    assert cal.used_
+    np.testing.assert_array_equal(cal.transform(z).argsort(axis=1), z.argsort(axis=1))
+
+
+def test_rank_preserving_is_true_or_false():
+    with pytest.raises(ValueError, match="rank_preserving must be"):
+        AutoCalibrator(rank_preserving="auto").fit([0.1, 0.9], [0, 1])
+
+
+def test_samples_far_out_keep_their_order():
+    """A bound on probabilities would make them equal; models that are sure say much there."""
+    s, y = calibrated(400, 1)
+    cal = AutoCalibrator(input="logits").fit(4.0 * s, y)
+    far = np.array([-200.0, -100.0, -60.0, -40.0, 40.0, 60.0, 100.0, 200.0])
+    for one in (cal, AutoCalibrator(input="logits").fit(s, y)):
+        assert (np.diff(one.transform(far)[:, 1]) > 0).all()
+
+
+def test_few_labels_of_many_classes_are_safe():
+    """One label a class: richer maps than a temperature must earn their place."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(0.0, 1.5, (4100, 60))
+    y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+    few, rest = slice(0, 100), slice(100, None)
+    cal = AutoCalibrator(input="logits").fit(2.5 * z[few], y[few])
+    one = TemperatureCalibrator(input="logits").fit(2.5 * z[few], y[few])
+    p, q = cal.transform(2.5 * z[rest]), one.transform(2.5 * z[rest])
+    assert brier(p, y[rest]) <= brier(q, y[rest]) + 1e-3

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from calib import HCalibrator, TemperatureCalibrator
 from calib.evaluation import expected_calibration_error
@@ -320,3 +321,18 @@ def test_never_much_worse_than_temperature(name: str, shared_data: Path) -> None
             expected_calibration_error(labels[b], p) - expected_calibration_error(labels[b], q)
         )
     assert sum(difference <= 0.001 for difference in change) >= 4, change
+
+
+def test_a_fallback_is_the_temperature_of_the_library():
+    """Models that are certain here and there want smoothed input, few labels or not."""
+    rng = np.random.default_rng(3)
+    z = 3.0 * rng.normal(size=(300, 2))
+    y = (0.3 * z + rng.gumbel(size=z.shape)).argmax(axis=1)
+    p = softmax(z, axis=1)
+    p[::5] = np.eye(2)[p[::5].argmax(axis=1)]
+    cal, temperature = HCalibrator().fit(p, y), TemperatureCalibrator().fit(p, y)
+    assert cal.fallback_
+    assert temperature.input_smoothing_ > 0
+    np.testing.assert_allclose(cal.transform(p), temperature.transform(p), rtol=1e-12)
+    published = HCalibrator(mode="reference").fit(p, y)
+    assert published.input_smoothing_ == 0
