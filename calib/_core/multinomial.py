@@ -211,6 +211,34 @@ def _loss_and_gradient(part: Logits, form: LinearForm, x: Float64Array) -> Sums:
 
 
 @dataclass(frozen=True)
+class Curvature:
+    """Approximate Hessian of a mean log loss at one point, which serves any penalties.
+
+    Attributes
+    ----------
+    hessian : ndarray of shape (n_classes, m, m) or (n_classes * m, n_classes * m)
+        Of the m unknowns of each class alone, or of all together. Its diagonal is scratch space.
+    diagonal : ndarray of shape (n_classes, m)
+        Diagonal without penalties.
+    """
+
+    hessian: Float64Array
+    diagonal: Float64Array
+
+    def inverse(self, penalty: Float64Array) -> Callable[[Float64Array], Float64Array]:
+        """Return the inverse Hessian of the loss with penalties, shape (n_classes, m)."""
+        diagonal = np.einsum("...ii->...i", self.hessian)  # a view
+        diagonal[...] = (self.diagonal + (2.0 * penalty + RIDGE)).reshape(diagonal.shape)
+        if self.hessian.ndim == 3:
+            inverse = np.linalg.inv(self.hessian)
+            return lambda g: np.einsum("kij,kj->ki", inverse, g.reshape(penalty.shape)).ravel()
+        from scipy.linalg import cho_factor, cho_solve
+
+        factor = cho_factor(self.hessian, lower=True)
+        return lambda g: np.asarray(cho_solve(factor, g))
+
+
+@dataclass(frozen=True)
 class MultinomialProblem:
     """Data and penalties of one fit.
 
@@ -248,23 +276,34 @@ class MultinomialProblem:
         x[own, 1 + own if self.form.full else 1] = scale - 1.0
         return x
 
-    def solve(self, start: Float64Array, *, tolerance: float = 1e-12) -> LargeMinimum:
-        """Minimise from `start`: first on a subsample, then on all rows."""
+    def solve(
+        self,
+        start: Float64Array,
+        *,
+        tolerance: float = 1e-12,
+        curvature: Curvature | None = None,
+    ) -> LargeMinimum:
+        """Minimise from `start`: first on a subsample, then on all rows.
+
+        `curvature` of these rows at a point near `start` spares making it anew.
+        """
         x = start
         n, n_classes = self.rows.n_samples, len(self.penalty)
         step = max(1, min(n * n_classes // START_ELEMENTS, n // HESSIAN_ROWS))
         if step > 1:
             part = self.every(step)
-            first = minimize_large(part, x.ravel(), part.inverse_hessian(x), tolerance=1e-6)
+            inverse = part.curvature(x).inverse(self.penalty)
+            first = minimize_large(part, x.ravel(), inverse, tolerance=1e-6)
             x = first.x.reshape(x.shape)
         n_evaluations = 0
         for turn in range(MAX_TURNS):
+            if turn or curvature is None:
+                n_rows, damping = HESSIAN_ROWS * 4 ** min(turn, 8), 0.1 ** min(turn, 8)
+                curvature = self.curvature(x, n_rows, damping if turn else 0.0)
             minimum = minimize_large(
                 self,
                 x.ravel(),
-                self.inverse_hessian(
-                    x, HESSIAN_ROWS * 4 ** min(turn, 8), 0.1 ** min(turn, 8) if turn else 0.0
-                ),
+                curvature.inverse(self.penalty),
                 tolerance=tolerance,
                 max_evaluations=PASSES_PER_TURN,
             )
@@ -276,10 +315,10 @@ class MultinomialProblem:
 
     # ------------------------------------------------------------------ approximate Hessian
 
-    def inverse_hessian(
+    def curvature(
         self, x: Float64Array, n_rows: int = HESSIAN_ROWS, damping: float = 0.0
-    ) -> Callable[[Float64Array], Float64Array]:
-        """Return the inverse Hessian at `x`, estimated on about `n_rows` of the rows.
+    ) -> Curvature:
+        """Return the Hessian of the loss at `x`, estimated on about `n_rows` of the rows.
 
         `damping` adds a share of its bound for any probabilities (Boehning 1992), which helps where
         rows are so certain that the Hessian says nothing.
@@ -290,13 +329,10 @@ class MultinomialProblem:
         weight = np.ones(len(z)) if part.weight is None else part.weight
         weight = weight / weight.sum()
         blocks = self._by_class(z, proba, weight, damping)
+        diagonal = np.einsum("kii->ki", blocks) * (1.0 + RIDGE)
         if x.size > WHOLE_HESSIAN:
-            inverse = np.linalg.inv(blocks)
-            return lambda g: np.einsum("kij,kj->ki", inverse, g.reshape(x.shape)).ravel()
-        from scipy.linalg import cho_factor, cho_solve
-
-        factor = cho_factor(self._coupled(z, proba, weight, blocks), lower=True)
-        return lambda g: np.asarray(cho_solve(factor, g))
+            return Curvature(blocks, diagonal)
+        return Curvature(self._coupled(z, proba, weight, blocks), diagonal)
 
     def _by_class(
         self, z: Float64Array, proba: Float64Array, weight: Float64Array, damping: float
@@ -309,9 +345,6 @@ class MultinomialProblem:
             if k == 0 or not self.form.full:
                 features = self.form.features(z, k)
             out[k] = (features * spread[:, k, None]).T @ features
-        index = np.arange(m)
-        out[:, index, index] *= 1.0 + RIDGE
-        out[:, index, index] += 2.0 * self.penalty + RIDGE
         return out
 
     def _coupled(

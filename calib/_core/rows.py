@@ -17,6 +17,8 @@ from calib._core.scores import Scores
 
 #: Numbers (or arrays) that add up over parts.
 Sums: TypeAlias = tuple[Any, ...]
+#: Returns columns of some rows.
+ColumnsOf: TypeAlias = Callable[[slice | LabelArray], tuple[Float64Array, ...]]
 #: Makes one tuple of those of several parts.
 Combination: TypeAlias = Callable[[list[Sums]], Sums]
 
@@ -84,21 +86,31 @@ class RankedScores:
 
     Attributes
     ----------
-    score : ndarray of shape (n_samples,)
-    complement : ndarray of shape (n_samples,) or None
-        Of probabilities; None where 1 minus the score will do.
+    columns : callable
+        Returns, for some rows or all (``slice(None)``), the score, and where it is a probability
+        perhaps its complement; each time anew where that saves memory.
     source : {"logits", "proba"}
         Whether the score counts as log-odds or as a probability.
     target : ndarray of shape (n_samples,)
-        In [0, 1].
+        In [0, 1], or truth values.
     weight : ndarray of shape (n_samples,) or None
     """
 
-    score: Float64Array
-    complement: Float64Array | None
+    columns: ColumnsOf
     source: InputKind
-    target: Float64Array
+    target: LabelArray
     weight: Float64Array | None
+
+    @classmethod
+    def of(
+        cls,
+        columns: tuple[Float64Array, ...],
+        source: InputKind,
+        target: LabelArray,
+        weight: Float64Array | None,
+    ) -> RankedScores:
+        """Return the same of arrays that are there."""
+        return cls(lambda rows: tuple(x[rows] for x in columns), source, target, weight)
 
 
 class Rows(Protocol):
@@ -218,6 +230,10 @@ def rescored(part: ScoredPart, change: Callable[..., Scores], *arguments: Any) -
 def classes_against_rest(part: ScoredPart) -> Iterator[RankedScores]:
     """Yield probabilities and complements of each class; of two classes only of the second."""
     scores, target = part.scores, part.target
-    for k, (p, rest) in enumerate(scores.pairs()):
-        happens = target if scores.n_classes == 2 else target == k
-        yield RankedScores(p, rest, "proba", happens.astype(np.float64), part.weight)
+    if scores.n_classes == 2:
+        yield RankedScores(
+            lambda rows: next(scores.take(rows).pairs()), "proba", target, part.weight
+        )
+        return
+    for k, pair in enumerate(scores.pairs()):
+        yield RankedScores.of(pair, "proba", target == k, part.weight)

@@ -194,11 +194,10 @@ def _equal_mass(part: RankedScores, n_bins: int, first: bool) -> Float64Array:
 
     Bins of the leading class are closed on the left, so those of the other are on the right.
     """
-    p, q = part.score, part.complement
-    if q is None or not first:
-        return quantile_edges(p, n_bins, part.weight)[1:-1]
+    p, rest = part.columns(slice(None))
+    q = rest if first else p
     inner = quantile_edges(q, n_bins, part.weight)[1:-1]
-    if not len(inner):
+    if not first or not len(inner):
         return inner
     order = np.argsort(q, kind="stable")
     largest = np.maximum.accumulate(p[order][::-1])[::-1]  # of p, where q is no less
@@ -251,7 +250,7 @@ def _bin_sums(part: ScoredPart, edges: Float64Array, plain: bool, scaling: _Scal
     scaled = None if scaling is None else scaling.columns(part)
     mass, sums = np.empty((2, len(edges), n_bins))
     for k, happens in enumerate(classes_against_rest(part)):
-        p = happens.score
+        p, _ = happens.columns(slice(None))
         # the same cells, the first faster
         cells = uniform_cells(p, n_bins) if plain else cells_between(p, edges[k])
         content = happens.target if scaled is None else next(scaled)

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
-from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.isotonic import pool_adjacent_violators
-from calib._core.rows import RankedScores, Rows, classes_against_rest
+from calib._core.isotonic import Blocks, Points, ascending, pool_adjacent_violators
+from calib._core.rows import ColumnsOf, RankedScores, Rows, classes_against_rest
 from calib.base import BaseCalibrator
 
 
@@ -154,31 +155,44 @@ class IsotonicCalibrator(BaseCalibrator):
 
 def _curve(part: RankedScores, centred: bool) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Fit one class; return probabilities and complements of the knots, and values."""
-    p, target, weight = part.score, part.target, part.weight
-    q = 1.0 - p if part.complement is None else part.complement
-    key = links.signed_odds(p, q, np)
-    order = np.argsort(key, kind="stable")
-    key, p, q, target = key[order], p[order], q[order], target[order]
-    weight = None if weight is None else weight[order]
-    blocks = pool_adjacent_violators(key, target, weight)
-    first = np.searchsorted(key, blocks.first)
-    last = np.searchsorted(key, blocks.last, side="right") - 1
-    wide = blocks.last > blocks.first
-    lead = [p[first], q[first]]
+    pair, weight = part.columns, part.weight
+    blocks = pool_adjacent_violators(_points(pair, len(part.target)), part.target, weight)
+    first, last, wide = pair(blocks.first), pair(blocks.last), blocks.wide
     if centred:  # one knot a block at its centre; blocks of value 0 or 1 keep both ends
-        sure = ((blocks.value <= 0.0) | (blocks.value >= 1.0)) & wide
-        lead = [np.where(sure, x[first], _means(x, first, weight)) for x in (p, q)]
-        wide = sure
-    keep = np.stack([np.ones(len(first), dtype=bool), wide], axis=1)
+        wide = wide & ((blocks.value <= 0.0) | (blocks.value >= 1.0))
+        p, q = _means(pair, blocks, weight)
+        first = np.where(wide, first[0], p), np.where(wide, first[1], q)
+    keep = np.stack([np.ones(len(wide), dtype=bool), wide], axis=1)
     knots, complements = (
-        np.stack([start, x[last]], axis=1)[keep] for start, x in zip(lead, (p, q), strict=True)
+        np.stack([x, end], axis=1)[keep] for x, end in zip(first, last, strict=True)
     )
     return knots, complements, np.repeat(blocks.value, 2)[keep.ravel()]
 
 
-def _means(x: Float64Array, first: IntArray, weight: Float64Array | None) -> Float64Array:
-    """Return the weighted mean of each block of rows, inside the block."""
-    w = np.ones(len(x)) if weight is None else weight
-    mean = np.add.reduceat(w * x, first) / np.add.reduceat(w, first)
-    ends = x[first], x[np.append(first[1:], len(x)) - 1]
-    return np.clip(mean, np.minimum(*ends), np.maximum(*ends))
+def _points(pair: ColumnsOf, n_samples: int) -> Points:
+    """Sort the rows by the odds of a class."""
+    key = np.empty(n_samples)
+    for rows in row_blocks(n_samples, 2):
+        p, q = pair(rows)
+        key[rows] = links.signed_odds(p, q, np)
+    return ascending(key)
+
+
+def _means(
+    pair: ColumnsOf, blocks: Blocks, weight: Float64Array | None
+) -> tuple[Float64Array, Float64Array]:
+    """Return the weighted mean probability and complement of each block, inside the block."""
+    n_samples = len(blocks.order)
+    both = np.empty((2, n_samples))
+    for rows in row_blocks(n_samples, 2):
+        both[:, rows] = pair(blocks.order[rows])
+    ends = both[:, blocks.start], both[:, np.append(blocks.start[1:], n_samples) - 1]
+    if weight is None:
+        mass = np.diff(blocks.start, append=n_samples).astype(np.float64)
+    else:
+        ordered = weight[blocks.order]
+        both *= ordered
+        mass = np.add.reduceat(ordered, blocks.start)
+    p, q = (np.add.reduceat(x, blocks.start) / mass for x in both)
+    low, high = np.minimum(*ends), np.maximum(*ends)
+    return np.clip(p, low[0], high[0]), np.clip(q, low[1], high[1])

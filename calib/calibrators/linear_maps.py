@@ -39,8 +39,8 @@ LINEAR_MAP: Mapping[str, FittedArray] = {
 
 
 @dataclass(frozen=True)
-class LinearFit:
-    """A fitted linear map and what comes before it."""
+class LinearStart:
+    """What comes before a linear map, and the convex problem of the map itself."""
 
     input_smoothing: float
     temperature: float
@@ -48,7 +48,30 @@ class LinearFit:
     smoothing: float
     scale: float
     problem: MultinomialProblem
+
+    def solved(self) -> LinearFit:
+        """Return the fitted map."""
+        minimum = self.problem.solve(self.problem.scaled(self.scale))
+        return LinearFit(*self._before(), self.problem, minimum)
+
+    def posed(self, problem: MultinomialProblem) -> LinearStart:
+        """Return another problem, not fitted yet, behind the same first steps."""
+        return LinearStart(*self._before(), problem)
+
+    def _before(self) -> tuple[float, float, float, float, float]:
+        smoothing = self.input_smoothing, self.temperature, self.tempered_smoothing
+        return *smoothing, self.smoothing, self.scale
+
+
+@dataclass(frozen=True)
+class LinearFit(LinearStart):
+    """A fitted linear map and what comes before it."""
+
     minimum: LargeMinimum
+
+    def solved(self) -> LinearFit:
+        """Return the fit itself."""
+        return self
 
     @property
     def x(self) -> Float64Array:
@@ -83,10 +106,14 @@ class LinearMapCalibrator(BaseCalibrator):
 
     def _fit_linear(self, rows: Rows) -> LinearFit:
         """Fit, and keep all attributes but the coefficients."""
-        fit = self._choose(rows)
-        if fit.problem.rows.n_samples < rows.n_samples:
-            fit = self._fit_share(fit.input_smoothing, rows, rows.total)
-        return self._kept(fit)
+        return self._kept(self._start(rows).solved())
+
+    def _start(self, rows: Rows) -> LinearStart:
+        """Return the problem on all rows, fitted already if that is how it was chosen."""
+        start = self._choose(rows)
+        if start.problem.rows.n_samples < rows.n_samples:
+            start = self._prepared(start.input_smoothing, rows, rows.total)
+        return start
 
     def _kept(self, fit: LinearFit) -> LinearFit:
         """Set the attributes, warn if the solver fell short."""
@@ -100,10 +127,10 @@ class LinearMapCalibrator(BaseCalibrator):
             )
         return fit
 
-    def _choose(self, rows: Rows) -> LinearFit:
+    def _choose(self, rows: Rows) -> LinearStart:
         """Fit with and without smoothing of the input, many samples on a part; return the better.
 
-        Without a choice to make, nothing is compared and all samples are fitted.
+        Without a choice to make, nothing is compared and nothing fitted yet.
         """
         share, known = 0.0, self._known_smoothing
         searched = smooths_input(self.smooth_input, rows.source)
@@ -112,13 +139,13 @@ class LinearMapCalibrator(BaseCalibrator):
         elif searched:
             share = choose_share(rows)
         if known is not None or share == 0.0:
-            return self._fit_share(share, rows, rows.total)
+            return self._prepared(share, rows, rows.total)
         sample = rows.every(max(1, rows.n_samples * rows.n_classes // COMPARED_ELEMENTS))
-        plain, smoother = (self._fit_share(s, sample, rows.total) for s in (0.0, share))
+        plain, smoother = (self._prepared(s, sample, rows.total).solved() for s in (0.0, share))
         return smoother if smoother.minimum.value < plain.minimum.value else plain
 
-    def _fit_share(self, share: float, rows: Rows, total: float) -> LinearFit:
-        """Fit the temperature, then the linear map, to scores that are smoothed by `share`."""
+    def _prepared(self, share: float, rows: Rows, total: float) -> LinearStart:
+        """Fit the temperature to scores that are smoothed by `share`; the map comes next."""
         rows = rows.mapped(rescored, Scores.smoothed, share)
         temperature, level = best_temperature(rows).temperature, 1.0 / (rows.total + 1.0)
         if self.structured:
@@ -127,8 +154,7 @@ class LinearMapCalibrator(BaseCalibrator):
             source, scale, smoothing = tempered(rows, 1.0, 0.0), 1.0 / temperature, level
             temperature, level = 1.0, 0.0
         problem = self._problem(source, rows.n_classes, total)
-        minimum = problem.solve(problem.scaled(scale))
-        return LinearFit(share, temperature, level, smoothing, scale, problem, minimum)
+        return LinearStart(share, temperature, level, smoothing, scale, problem)
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:

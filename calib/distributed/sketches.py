@@ -67,15 +67,15 @@ class ScoreSketch(Part):
     @classmethod
     def of(cls, scores: RankedScores, most: int) -> ScoreSketch:
         """Sum up some samples."""
-        target, weight = scores.target, scores.weight
-        rest, events = 1.0 - target, target
+        weight, events = scores.weight, scores.target.astype(np.float64)
+        rest = 1.0 - events
         if weight is not None:
             rest, events = rest * weight, events * weight
-        score = scores.score + 0.0  # of -0 and 0 one
-        place = _places(score, scores.complement, scores.source)
-        return cls(
-            score, scores.complement, scores.source, place, rest, events, 0, most
-        ).condensed()
+        score, *others = scores.columns(slice(None))
+        score = score + 0.0  # of -0 and 0 one
+        complement = others[0] if others else None
+        place = _places(score, complement, scores.source)
+        return cls(score, complement, scores.source, place, rest, events, 0, most).condensed()
 
     @classmethod
     def merged(cls, sketches: list[ScoreSketch]) -> ScoreSketch:
@@ -130,8 +130,9 @@ class ScoreSketch(Part):
         target = np.tile([0.0, 1.0], len(self.place))
         there = weight > 0
         cell = np.repeat(np.arange(len(self.place)), 2)[there]
-        complement = None if self.complement is None else self.complement[cell]
-        return RankedScores(self.score[cell], complement, self.source, target[there], weight[there])
+        both = [self.score] if self.complement is None else [self.score, self.complement]
+        columns = tuple(column[cell] for column in both)
+        return RankedScores.of(columns, self.source, target[there], weight[there])
 
 
 def _places(score: Float64Array, complement: Float64Array | None, source: InputKind) -> IntArray:

@@ -139,7 +139,7 @@ class VennAbersCalibrator(BaseCalibrator):
         check_option("multiclass", self.multiclass, ("one_vs_rest", "pairwise"))
         n_problems = _n_problems(rows.n_classes, self.multiclass)
         tables = step_tables(
-            (part.score, part.target, part.weight)
+            (part.columns(slice(None))[0], part.target, part.weight)
             for part in rows.ordered(n_problems, _problems, self.multiclass)
         )
         self.lower_knots_, self.lower_values_ = tables.lower_knots, tables.lower_values
@@ -228,14 +228,14 @@ def _problems(part: ScoredPart, multiclass: str) -> Iterator[RankedScores]:
     """Yield the samples of each class against the rest, or of each pair of classes."""
     scores, target, weight = part.scores, part.target, part.weight
     if scores.n_classes == 2:
-        yield RankedScores(scores.log_odds(), None, "logits", target.astype(np.float64), weight)
+        yield RankedScores.of((scores.log_odds(),), "logits", target.astype(np.float64), weight)
         return
     z = scores.dense()
     if multiclass == "one_vs_rest":
         rest = _against_the_rest(z, scores.source, np)
         for k in range(scores.n_classes):
             happens = (target == k).astype(np.float64)
-            yield RankedScores(rest[:, k], None, scores.source, happens, weight)
+            yield RankedScores.of((rest[:, k],), scores.source, happens, weight)
         return
     members = [np.flatnonzero(target == k) for k in range(scores.n_classes)]
     for i, j in _pairs(scores.n_classes):
@@ -243,7 +243,7 @@ def _problems(part: ScoredPart, multiclass: str) -> Iterator[RankedScores]:
         labels = np.repeat([0.0, 1.0], [len(members[i]), len(members[j])])
         s = _against_each_other(z[chosen, i], z[chosen, j], scores.source, np)
         w = None if weight is None else weight[chosen]
-        yield RankedScores(s, None, scores.source, labels, w)
+        yield RankedScores.of((s,), scores.source, labels, w)
 
 
 def _against_the_rest(scores: Array, source: str, xp: Namespace) -> Array:

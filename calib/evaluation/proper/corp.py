@@ -8,7 +8,7 @@ import numpy as np
 
 from calib._border.checks import check_option
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._core.isotonic import pool_adjacent_violators
+from calib._core.isotonic import ascending, pool_adjacent_violators
 from calib.evaluation.proper.losses import SCORES, Score, event_losses, least_loss
 from calib.evaluation.views.predictions import checked
 from calib.evaluation.views.views import Average
@@ -130,8 +130,8 @@ def _decompose(
     """Decompose the score of probabilities of one event; weights are positive."""
     y = event.astype(np.float64)
     w = np.ones(len(p)) if weight is None else weight
-    blocks = pool_adjacent_violators(p, y, weight)
-    member = np.searchsorted(blocks.first, p, side="right") - 1
+    blocks = pool_adjacent_violators(ascending(p), y, weight)
+    member = np.searchsorted(p[blocks.first], p, side="right") - 1
     mass = np.bincount(member, w)
     rate = np.minimum(np.bincount(member, w * y) / mass, 1.0)  # exactly 0 or 1 where all agree
     total = float(w.sum())

@@ -27,6 +27,21 @@ def test_agrees_with_scikit_learn(decimals: int, weighted: bool) -> None:
     np.testing.assert_allclose(ours[:, 1], peer.predict(grid), atol=1e-12)
 
 
+@pytest.mark.parametrize("decimals", [2, 5, 15])
+def test_ties_across_blocks_of_many_rows_are_pooled(decimals: int) -> None:
+    p, y = binary(150_000, decimals=decimals)
+    w = np.random.default_rng(1).integers(1, 4, len(y)).astype(float)
+    peer = IsotonicRegression(out_of_bounds="clip").fit(p, y, sample_weight=w)
+    grid = np.linspace(0, 1, 1001)
+    cal = IsotonicCalibrator(smoothing=False).fit(p, y, sample_weight=w)
+    np.testing.assert_allclose(cal.transform(grid)[:, 1], peer.predict(grid), atol=1e-12)
+    again = IsotonicCalibrator(smoothing=False).fit(
+        np.repeat(p, w.astype(int)), y.repeat(w.astype(int))
+    )
+    np.testing.assert_array_equal(again.knots_, cal.knots_)
+    np.testing.assert_allclose(again.values_, cal.values_, rtol=1e-12)
+
+
 @pytest.mark.shared_data
 @pytest.mark.parametrize(("centred", "brier"), [(False, 0.111788), (True, 0.111512)])
 def test_published_numbers(densenet: dict[str, np.ndarray], centred: bool, brier: float) -> None:

@@ -137,6 +137,31 @@ def test_dirichlet_chooses_a_strong_penalty_for_few_samples():
 
 
 @pytest.mark.parametrize(
+    ("n", "n_classes", "penalty"),
+    [
+        (300, 3, (0.1, 0.1)),
+        (1000, 4, (0.01, 0.01)),
+        (3000, 6, (0.01, 0.1)),
+        (20000, 4, (0.001, 0.01)),
+    ],
+)
+def test_a_dirichlet_search_that_ends_early_finds_the_best_of_all_pairs(n, n_classes, penalty):
+    z, y = synthetic(n, n_classes)
+    searched = DirichletCalibrator(input="logits").fit(z, y)
+    assert searched.penalty_ == penalty  # what exact fits of all 25 pairs say
+    if penalty[0] == penalty[1]:
+        fixed = DirichletCalibrator(input="logits", penalty=penalty[0]).fit(z, y)
+        np.testing.assert_array_equal(searched.coef_, fixed.coef_)
+        np.testing.assert_array_equal(searched.intercept_, fixed.intercept_)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_dirichlet_searches_with_two_samples_even_if_they_share_a_fold(seed):
+    two = DirichletCalibrator(input="logits", n_folds=2, random_state=seed)
+    assert np.isfinite(two.fit([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [0, 1]).coef_).all()
+
+
+@pytest.mark.parametrize(
     ("calibrator", "text"),
     [
         (MatrixScalingCalibrator(rank=0), "rank must be >= 1"),
