@@ -71,6 +71,7 @@ CALIBRATORS: dict[str, Entry] = {
         "cross-fitted pool of the best maps and the identity; leaves good scores alone",
         "van der Laan et al. 2007, doi 10.2202/1544-6115.1309; Berta et al. 2026",
         onnx=False,  # of its members some search
+        collections=True,
     ),
     "temperature": Entry(
         "calib.calibrators.temperature:TemperatureCalibrator",

@@ -278,9 +278,10 @@ def fit(
     ddf : dask.dataframe.DataFrame
         Rows the model was not trained on; empty partitions are allowed.
     method : str
-        Name in the registry, one of ``METHODS``: ``"temperature"``, ``"ensemble_temperature"``,
-        ``"platt"``, ``"quadratic"``, ``"beta"``, ``"spline"``, ``"vector_scaling"``,
-        ``"matrix_scaling"``, ``"dirichlet"``, ``"histogram"``, ``"isotonic"`` or ``"venn_abers"``.
+        Name in the registry, one of ``METHODS``: ``"auto"``, ``"temperature"``,
+        ``"ensemble_temperature"``, ``"platt"``, ``"quadratic"``, ``"beta"``, ``"spline"``,
+        ``"vector_scaling"``, ``"matrix_scaling"``, ``"dirichlet"``, ``"histogram"``,
+        ``"isotonic"`` or ``"venn_abers"``.
     label : str
         Column of true labels.
     scores : str or list of str

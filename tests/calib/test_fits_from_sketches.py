@@ -240,3 +240,16 @@ def test_scores_of_any_size_keep_their_order():
         gap = found.predict_proba(s)[:, 1] - expected.predict_proba(s)[:, 1]
         assert np.abs(gap).mean() < 1e-3
         assert (np.diff(found.predict_proba(np.sort(s))[:, 1]) >= 0).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_auto_chooses_as_in_memory_and_fits_all_rows(n_classes):
+    p, y, _ = sample(120_000, n_classes, seed=6)  # the choice is made on a part of them
+    found = fit_there("auto", p, y, [0, 1000, 100_000])
+    expected = make_calibrator("auto").fit(p, y)
+    assert found.member_names == expected.member_names
+    np.testing.assert_allclose(found.weights_, expected.weights_, rtol=1e-9)
+    gap = found.predict_proba(p) - expected.predict_proba(p)
+    assert np.abs(gap).mean() < 1e-3
+    other = fit_there("auto", p, y, range(7, 120_000, 20_001))
+    np.testing.assert_allclose(other.predict_proba(p), found.predict_proba(p), atol=1e-9)

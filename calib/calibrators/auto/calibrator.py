@@ -16,7 +16,7 @@ from calib._border.typing import Array, Float64Array, InputKind, IntArray, Names
 from calib._core import links
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import SHARE, FittedArray, MapTraits
-from calib._core.scores import Scores
+from calib._core.rows import Rows
 from calib.base import BaseCalibrator
 from calib.calibrators.auto.candidates import (
     EMPIRICAL_BAYES,
@@ -243,24 +243,21 @@ class AutoCalibrator(BaseCalibrator):
         """Names of the members, in the order of ``weights_``."""
         return [LABELS[int(place)] for place in self.members_]
 
-    def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
+    def _fit_rows(self, rows: Rows) -> None:
         check_option("rank_preserving", self.rank_preserving, (True, False))
         check_option("verbose", self.verbose, (True, False))
-        codes = target.astype(np.intp)
-        total = float(len(codes) if weight is None else weight.sum())
-        self.smoothing_ = 1.0 / (total + 1.0)
-        self.floor_ = min(IDENTITY_FLOOR, FLOOR_SHARE * self.smoothing_) / scores.n_classes
-        tried = plan(scores.n_samples, scores.n_classes, rank_preserving=self.rank_preserving)
-        places, step = tried.places, tried.step
+        self.smoothing_ = 1.0 / (rows.total + 1.0)
+        self.floor_ = min(IDENTITY_FLOOR, FLOOR_SHARE * self.smoothing_) / rows.n_classes
+        tried = plan(rows.n_samples, rows.n_classes, rank_preserving=self.rank_preserving)
+        places = tried.places
         self.candidates_ = [LABELS[place] for place in places]
-        part = None if weight is None else weight[::step]
-        folds = stratified_folds(
-            scores.every(step), codes[::step], part, N_FOLDS, self.random_state
-        )
+        thin = rows.every(tried.step)
+        scores, codes = thin.part.scores, thin.part.target.astype(np.intp)
+        folds = stratified_folds(scores, codes, thin.part.weight, N_FOLDS, self.random_state)
         cells = ClassCells(
-            scores.array[::step][folds.rows],
+            scores.array[folds.rows],
             scores.source,
-            codes[::step][folds.rows],
+            codes[folds.rows],
             folds,
             range(1 if tried.large else N_FOLDS),
             self.smoothing_,
@@ -275,16 +272,15 @@ class AutoCalibrator(BaseCalibrator):
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted: dict[int, BaseCalibrator | None] = {}
             if not tried.large:
-                thin, thin_target = scores.every(step), target[::step]
                 for place in places:
                     progress.step(f"fitting {LABELS[place]}")
-                    fitted[place] = self._member(place, thin, thin_target, part)
+                    fitted[place] = self._member(place, thin)
             logs = cells.held_out(places, fitted, progress)
             progress.step("weighing")
             chosen = self._weigh(cells, logs, tried, fitted.get(EMPIRICAL_BAYES))
             progress.step("fitting all samples")
-            if tried.large or step > 1:
-                fitted = {p: self._member(p, scores, target, weight) for p, _ in chosen}
+            if tried.large or tried.step > 1:
+                fitted = {p: self._member(p, rows) for p, _ in chosen}
             self._keep(chosen, fitted)
 
     def _weigh(
@@ -328,13 +324,11 @@ class AutoCalibrator(BaseCalibrator):
         weights /= weights.sum()
         return [(p, float(w)) for p, w in zip(used.pool.places, weights, strict=True) if w > 0]
 
-    def _member(
-        self, place: int, scores: Scores, target: Float64Array, weight: Float64Array | None
-    ) -> BaseCalibrator | None:
+    def _member(self, place: int, rows: Rows) -> BaseCalibrator | None:
         """Return a fitted member, None for the identity."""
-        member = unfitted(place, scores.source)
+        member = unfitted(place, rows.source)
         if member is not None:
-            member.fit_scores(scores, target, weight, classes=self.classes_)
+            member.fit_member(rows, classes=self.classes_)
         return member
 
     def _keep(
