@@ -27,6 +27,9 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, 
 Norm: TypeAlias = Literal[1, 2, "max"]
 Strategy: TypeAlias = Literal["uniform", "quantile"]
 
+#: Inner edges up to which every value is compared with every edge, if there are values enough:
+#: comparing many values with one edge is far faster than searching the edges for one value.
+MOST_COMPARED, LEAST_COMPARED = 32, 1 << 13
 #: Share of the total weight by which rounding may move a boundary of fractional weights.
 WEIGHT_TOLERANCE = 1e-12
 
@@ -245,7 +248,17 @@ def uniform_cells(values: Float64Array, n_bins: int) -> IntArray:
 
 def cells_between(values: Float64Array, edges: Float64Array) -> IntArray:
     """Return the bin of every value for ascending `edges` of shape (n_bins + 1,)."""
-    return np.searchsorted(edges[1:-1], values, side="right")
+    inner = edges[1:-1]
+    if len(inner) > MOST_COMPARED or values.size < LEAST_COMPARED or values.ndim != 1:
+        return np.searchsorted(inner, values, side="right")
+    cells = np.empty(len(values), dtype=np.intp)
+    for rows in row_blocks(len(values), 8):
+        block = values[rows]
+        passed = np.full(len(block), len(inner), dtype=np.uint8)
+        for edge in inner:
+            passed -= (block < edge).view(np.uint8)
+        cells[rows] = passed
+    return cells
 
 
 # ------------------------------------------------------------------------------------------- tables
