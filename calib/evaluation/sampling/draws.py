@@ -74,6 +74,9 @@ def columns_passed(cumulative: Float64Array, number: Float64Array) -> LabelArray
         found = np.searchsorted(ascending.ravel(), number + row, side="right") - row * n_columns
         return np.asarray(np.minimum(found, n_columns - 1))
     passed = np.zeros(number.shape, dtype=np.uint8)
+    if (compare := loops.compare_columns.after(float(number.size))) is not None:
+        compare(np.ascontiguousarray(cumulative[:, :-1].T), number, passed)
+        return passed
     for start in range(0, n_samples, COMPARED_SAMPLES):
         samples = slice(start, start + COMPARED_SAMPLES)
         limits = np.ascontiguousarray(cumulative[samples, :-1].T)

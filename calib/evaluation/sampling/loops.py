@@ -50,6 +50,16 @@ def _add_losses(
     total += whole
 
 
+def _compare_columns(limits: Float64Array, number: Float64Array, passed: LabelArray) -> None:
+    """Add 1 for every limit, shape (n_limits, n_rows), that is at most the number of its row."""
+    for r in range(number.shape[0]):
+        row, out = number[r], passed[r]
+        for j in range(limits.shape[0]):
+            limit = limits[j]
+            for i in range(row.shape[0]):
+                out[i] += limit[i] <= row[i]
+
+
 def _search_rows(cumulative: Float64Array, number: Float64Array, passed: LabelArray) -> None:
     """Write how many columns are at most a number, the last one left out.
 
@@ -196,6 +206,7 @@ def _add_redrawn(
 
 count_drawn = CompiledLoop(_count_drawn)
 add_losses = CompiledLoop(_add_losses)
+compare_columns = CompiledLoop(_compare_columns)
 search_rows = CompiledLoop(_search_rows)
 add_binned = CompiledLoop(_add_binned)
 add_redrawn = CompiledLoop(_add_redrawn)
