@@ -279,15 +279,22 @@ class _Sums:
     ) -> None:
         """Add redrawn labels of a block, shape (n_resamples, n_rows)."""
         model, ones = self.model, np.ones(len(block)) if scale is None else scale
-        log, cells = np.log(np.maximum(block, model.floor)), model.cells[rows]
+        cells = model.cells[rows]
         self.redrawn_losses[:, 1] += np.sum((model.square[rows] + 1) * ones)
         if self.add_redrawn is not None:
+            log: Float64Array = np.empty((0, block.shape[1]))
+            if block.shape[1] <= len(drawn):
+                log = np.log(np.maximum(block, model.floor))
+            else:  # fewer logarithms are drawn than there are
+                chosen = np.maximum(np.take_along_axis(block, drawn.T, axis=1), model.floor)
+                self.redrawn_losses[:, 0] -= np.einsum("ir,i->r", np.log(chosen), ones)
             self.add_redrawn(
                 *(drawn, block, log, model.top[rows], cells, class_cells, ones),
                 model.view == "binary",
                 *(self.redrawn_losses, self.redrawn_top, self.redrawn_classes),
             )
             return
+        log = np.log(np.maximum(block, model.floor))
         first, top = np.arange(len(block)) * block.shape[1], model.top[rows].astype(drawn.dtype)
         log, columns = log.ravel(), block.ravel()
         for replicates in row_blocks(len(drawn), len(block)):

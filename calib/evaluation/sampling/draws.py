@@ -44,7 +44,8 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> LabelArray:
     if proba.shape[1] <= 2:
         positive = proba[:, -1] if proba.shape[1] == 1 else proba[:, 1] / proba.sum(axis=1)
         return (uniform < positive).view(np.uint8)
-    cumulative = np.cumsum(np.maximum(proba, 0.0), axis=1)
+    cumulative = np.maximum(proba, 0.0)
+    np.cumsum(cumulative, axis=1, out=cumulative)
     cumulative /= cumulative[:, -1:]
     return columns_passed(cumulative, uniform)
 

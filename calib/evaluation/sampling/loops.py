@@ -175,7 +175,7 @@ def _add_redrawn(
     ----------
     codes : ndarray of shape (n_replicates, n_rows)
     columns, log : ndarray of shape (n_rows, n_classes)
-        Probabilities and their logarithms.
+        Probabilities and their logarithms; no rows of `log` leave the logarithmic loss out.
     top, cells : ndarray of shape (n_rows,)
         Top label, and bin of the view.
     class_cells : ndarray of shape (n_rows, n_classes)
@@ -189,12 +189,14 @@ def _add_redrawn(
     classes : ndarray of shape (n_replicates, n_classes * n_bins)
     """
     n_replicates, n_rows = codes.shape
+    has_log = log.shape[0] > 0
     for r in range(n_replicates):
         total_log, total, right = 0.0, 0.0, 0.0
         for i in range(n_rows):
             code, weight = codes[r, i], scale[i]
             hit = weight * (code == top[i])
-            total_log += weight * log[i, code]
+            if has_log:
+                total_log += weight * log[i, code]
             total += weight * columns[i, code]
             right += hit
             view[r, cells[i]] += weight * (code == 1) if binary else hit
