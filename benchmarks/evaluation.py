@@ -336,11 +336,12 @@ def stream(options: argparse.Namespace) -> Iterator[Line]:
             text = f"{spent:.2f} CPU s, of which about half a second whatever the number of rows"
             what = f"calib report --stream, {n_rows:,} rows"
             yield Line(what, n_rows / spent / 1e6, "M/s", None, text)
-    accumulator = evaluation.CalibrationAccumulator(2)
-    part = make(BINARY).fit
-    taken, _ = seconds(lambda: accumulator.update(part.y, part.proba))
-    rate = BINARY.n_samples / taken / 1e6
-    yield Line("CalibrationAccumulator.update, one batch of 1e6", rate, "M/s", None)
+    for n_classes, size in ((2, BINARY), (10, Size(400_000, 10))):
+        accumulator = evaluation.CalibrationAccumulator(n_classes)
+        part = make(size).fit
+        taken, _ = seconds(functools.partial(accumulator.update, part.y, part.proba))
+        what = f"CalibrationAccumulator.update, {n_classes} classes, one batch"
+        yield Line(what, len(part.y) / taken / 1e6, "M/s", None)
 
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {

@@ -379,8 +379,10 @@ def check_classes(labels: ArrayLike, n_classes: int, what: str) -> LabelArray:
 
 def _two_classes(y: LabelArray, pos_label: object, name: str, columns_of: str) -> LabelArray:
     """Return both classes of a single column in sorted order."""
+    if pos_label is None:
+        return classes_of(y, 2, name, columns_of)
     found = np.unique(y) if y.dtype.kind != "O" else np.array(sorted(set(y.tolist())), dtype=object)
-    if pos_label is not None and len(found) == 1 and pos_label not in found.tolist():
+    if len(found) == 1 and pos_label not in found.tolist():
         both = np.array([found[0], pos_label], dtype=object if y.dtype.kind == "O" else None)
         if (both.dtype.kind in "iufb") == (y.dtype.kind in "iufb"):
             return both

@@ -27,6 +27,9 @@ from calib._border.typing import ArrayLike, Float64Array, FloatArray, IntArray, 
 Norm: TypeAlias = Literal[1, 2, "max"]
 Strategy: TypeAlias = Literal["uniform", "quantile"]
 
+#: Inner edges up to which every value is compared with every edge, if there are values enough:
+#: comparing many values with one edge is far faster than searching the edges for one value.
+MOST_COMPARED, LEAST_COMPARED = 32, 1 << 13
 #: Share of the total weight by which rounding may move a boundary of fractional weights.
 WEIGHT_TOLERANCE = 1e-12
 
@@ -233,19 +236,29 @@ def quantile_edges(
 
 def uniform_cells(values: Float64Array, n_bins: int) -> IntArray:
     """Return the equal-width bin of every value; exact at the edges, any shape."""
-    edges = uniform_edges(n_bins)
-    lower, upper = edges[:-1].copy(), edges[1:].copy()
-    lower[0], upper[-1] = -np.inf, np.inf
-    cells = (values * n_bins).astype(np.intp)  # at most one off
-    np.clip(cells, 0, n_bins - 1, out=cells)
-    cells -= values < lower[cells]
-    cells += values >= upper[cells]
+    lower = uniform_edges(n_bins)
+    lower[0], lower[-1] = -np.inf, np.inf
+    # A factor too large by a few roundings: the bin is met or exceeded by one, never missed.
+    cells: IntArray = (values * (n_bins * (1.0 + 4.0 * np.finfo(np.float64).eps))).astype(np.intp)
+    if cells.size and (cells.min() < 0 or cells.max() > n_bins):
+        np.clip(cells, 0, n_bins, out=cells)
+    cells -= values < np.take(lower, cells)
     return cells
 
 
 def cells_between(values: Float64Array, edges: Float64Array) -> IntArray:
     """Return the bin of every value for ascending `edges` of shape (n_bins + 1,)."""
-    return np.searchsorted(edges[1:-1], values, side="right")
+    inner = edges[1:-1]
+    if len(inner) > MOST_COMPARED or values.size < LEAST_COMPARED or values.ndim != 1:
+        return np.searchsorted(inner, values, side="right")
+    cells = np.empty(len(values), dtype=np.intp)
+    for rows in row_blocks(len(values), 8):
+        block = values[rows]
+        passed = np.full(len(block), len(inner), dtype=np.uint8)
+        for edge in inner:
+            passed -= (block < edge).view(np.uint8)
+        cells[rows] = passed
+    return cells
 
 
 # ------------------------------------------------------------------------------------------- tables
@@ -284,6 +297,14 @@ def tabulate(
         p = np.asarray(prob[rows], dtype=np.float64)
         cells = uniform_cells(p, n_bins) if uniform else cells_between(p, edges)
         label = event[rows]
+        if weight is None and label.dtype == bool:  # whole numbers: both from one pass
+            sums[1] += np.bincount(cells, p, minlength=n_bins)
+            cells <<= 1
+            cells |= label
+            counts = np.bincount(cells, minlength=2 * n_bins).reshape(n_bins, 2)
+            sums[0] += counts.sum(axis=1)
+            sums[2] += counts[:, 1]
+            continue
         if weight is None:
             sums[0] += np.bincount(cells, minlength=n_bins)
         else:

@@ -158,7 +158,9 @@ def calibration_report(
     all models. A difference of two models is taken draw by draw, so that what is hard for both
     cancels; differences of errors are reflected about the value.
 
-    Time: about n_samples (n_classes + 20) n_resamples elementary steps per model.
+    Time: about n_samples (n_classes + 20) n_resamples elementary steps per model. numba, where
+    installed, compiles them for large samples, which halves the time at the same draws; sums are
+    then added up in another order, so that numbers agree to about 11 digits.
 
     References
     ----------

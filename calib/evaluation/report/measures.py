@@ -20,6 +20,7 @@ from calib._border.typing import Float64Array, FloatArray, IntArray, LabelArray
 from calib._core import binning
 from calib._core.binning import BinTable
 from calib.evaluation.proper.losses import zero_floor
+from calib.evaluation.sampling import loops
 from calib.evaluation.sampling.draws import block_counts, draw_labels
 from calib.evaluation.sampling.group_redraws import GroupRedraws, LabelRedraws, group_correlation
 from calib.evaluation.sampling.intervals import (
@@ -34,6 +35,9 @@ from calib.evaluation.views.views import Average
 
 #: Numbers in a block of replicate counts (4 MB); the block has as many samples as that allows.
 BLOCK_NUMBERS = 1 << 19
+#: Columns that are copied together, because they share lines of a core's cache, and the most
+#: numbers of such a copy (32 MB).
+LINE_NUMBERS, PART_NUMBERS = 16, 1 << 22
 
 
 class MeasureInfo(NamedTuple):
@@ -144,10 +148,12 @@ def prepare(
     small = np.min_scalar_type(n_bins - 1)
     class_cells = np.empty((n_samples, n_classes), dtype=small)
     class_edges = np.empty((n_classes, n_bins + 1))
-    for k in range(n_classes):
-        column = columns[:, k].astype(np.float64)
-        class_edges[k] = binning.quantile_edges(column, n_bins, weight)
-        class_cells[:, k] = binning.cells_between(column, class_edges[k])
+    step = max(1, min(LINE_NUMBERS, PART_NUMBERS // n_samples))
+    for first in range(0, n_classes, step):
+        part = np.ascontiguousarray(columns[:, first : first + step].T, dtype=np.float64)
+        for k, column in enumerate(part, start=first):
+            class_edges[k] = binning.quantile_edges(column, n_bins, weight)
+            class_cells[:, k] = binning.cells_between(column, class_edges[k])
     return Prepared(
         columns=columns,
         codes=codes,
@@ -202,7 +208,7 @@ def replicate(
         noise = redraws.noise(n_resamples, len(counts), rng)
         scale = None if weight is None else weight[rows]
         if scale is not None:
-            counts *= scale[:, None]
+            counts = counts * scale[:, None]
         for name, total in sums.items():
             total.add(rows, counts, scale, redraws.numbers(name, noise, rows=rows))
     return {name: total.replicates() for name, total in sums.items()}
@@ -232,6 +238,8 @@ class _Sums:
     def __init__(self, model: Prepared, n_resamples: int) -> None:
         self.model = model
         n_classes, m = model.columns.shape[1], model.n_bins
+        n_steps = float(model.columns.size + 4 * len(model.codes)) * n_resamples
+        self.add_redrawn = loops.add_redrawn.given(n_steps)
         shape, class_shape = (3, m, 1 + n_resamples), (3, n_classes * m, 1 + n_resamples)
         self.losses = np.zeros((3, 1 + n_resamples))
         self.total = np.zeros(1 + n_resamples)
@@ -242,24 +250,22 @@ class _Sums:
         self.redrawn_classes = np.zeros((n_resamples, n_classes * m))
 
     def add(
-        self, rows: slice, counts: Float64Array, scale: Float64Array | None, uniform: Float64Array
+        self, rows: slice, counts: FloatArray, scale: Float64Array | None, uniform: Float64Array
     ) -> None:
         """Add a block: replicate weights, the sample's own weights, numbers to draw labels from."""
         model = self.model
         block = np.ascontiguousarray(model.columns[rows], dtype=np.float64)
-        self.total += counts.sum(axis=0)
-        self.losses += np.einsum("il,ir->lr", model.losses[rows], counts)
-
+        if (add := loops.add_losses.after(counts.size)) is not None:
+            add(model.losses[rows], counts, self.losses, self.total)
+        else:
+            self.total += counts.sum(axis=0)
+            losses = model.losses[rows]
+            _scatter(self.losses, np.broadcast_to(np.arange(3), losses.shape), losses, counts)
         cells = model.cells[rows][:, None]
-        prediction = model.prediction[rows][:, None]
-        _scatter(self.top[0], cells, None, counts)
-        _scatter(self.top[1], cells, prediction, counts)
-        _scatter(self.top[2], cells, model.event[rows][:, None], counts)
+        event = np.where(model.event[rows], 0, -1)
+        _add_counts(self.top, cells, model.prediction[rows][:, None], event, counts)
         class_cells = model.class_cells[rows] + np.arange(block.shape[1]) * model.n_bins
-        own = class_cells[np.arange(len(block)), model.codes[rows]][:, None]
-        _scatter(self.classes[0], class_cells, None, counts)
-        _scatter(self.classes[1], class_cells, block, counts)
-        _scatter(self.classes[2], own, None, counts)
+        _add_counts(self.classes, class_cells, block, model.codes[rows], counts)
 
         self._redraw(rows, block, class_cells, scale, draw_labels(block, uniform))
 
@@ -273,10 +279,24 @@ class _Sums:
     ) -> None:
         """Add redrawn labels of a block, shape (n_resamples, n_rows)."""
         model, ones = self.model, np.ones(len(block)) if scale is None else scale
-        first = np.arange(len(block)) * block.shape[1]
-        log, columns = np.log(np.maximum(block, model.floor)).ravel(), block.ravel()
-        top, cells = model.top[rows].astype(drawn.dtype), model.cells[rows]
+        cells = model.cells[rows]
         self.redrawn_losses[:, 1] += np.sum((model.square[rows] + 1) * ones)
+        if self.add_redrawn is not None:
+            log: Float64Array = np.empty((0, block.shape[1]))
+            if block.shape[1] <= len(drawn):
+                log = np.log(np.maximum(block, model.floor))
+            else:  # fewer logarithms are drawn than there are
+                chosen = np.maximum(np.take_along_axis(block, drawn.T, axis=1), model.floor)
+                self.redrawn_losses[:, 0] -= np.einsum("ir,i->r", np.log(chosen), ones)
+            self.add_redrawn(
+                *(drawn, block, log, model.top[rows], cells, class_cells, ones),
+                model.view == "binary",
+                *(self.redrawn_losses, self.redrawn_top, self.redrawn_classes),
+            )
+            return
+        log = np.log(np.maximum(block, model.floor))
+        first, top = np.arange(len(block)) * block.shape[1], model.top[rows].astype(drawn.dtype)
+        log, columns = log.ravel(), block.ravel()
         for replicates in row_blocks(len(drawn), len(block)):
             codes = drawn[replicates]
             chosen, hit = codes + first, codes == top
@@ -390,8 +410,29 @@ def _measures(
     return np.column_stack([losses, one.error(1), adaptive, over, under])
 
 
+def _add_counts(
+    sums: Float64Array,
+    cells: IntArray,
+    values: Float64Array,
+    own: IntArray,
+    counts: FloatArray,
+) -> None:
+    """Add counts, values and events of a block of rows to bins; see `loops.add_binned`."""
+    n_tables = cells.shape[1]
+    n_bins = sums.shape[1] // n_tables
+    add = loops.add_binned.after(float(cells.size) * counts.shape[1])
+    if add is not None and n_bins <= len(counts):
+        add(sums, cells, values, own, counts, n_bins)
+        return
+    _scatter(sums[0], cells, None, counts)
+    _scatter(sums[1], cells, values, counts)
+    event = own >= 0
+    place = cells[np.arange(len(cells)), np.where(event, own, 0)]
+    _scatter(sums[2], place[:, None], event[:, None], counts)
+
+
 def _scatter(
-    out: Float64Array, cells: LabelArray, values: LabelArray | None, counts: Float64Array
+    out: Float64Array, cells: LabelArray, values: LabelArray | None, counts: FloatArray
 ) -> None:
     """Add ``values[i, k] * counts[i]`` to row ``cells[i, k]`` of `out`, for all i and k."""
     from scipy.sparse import csc_array

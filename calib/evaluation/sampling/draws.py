@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from calib._border.typing import (
     IntArray,
     LabelArray,
 )
+from calib.evaluation.sampling import loops
 
 #: What `uq` draws with, too.
 __all__ = ["multinomial_counts", "unit_counts"]
@@ -43,7 +44,8 @@ def draw_labels(proba: FloatArray, uniform: Float64Array) -> LabelArray:
     if proba.shape[1] <= 2:
         positive = proba[:, -1] if proba.shape[1] == 1 else proba[:, 1] / proba.sum(axis=1)
         return (uniform < positive).view(np.uint8)
-    cumulative = np.cumsum(np.maximum(proba, 0.0), axis=1)
+    cumulative = np.maximum(proba, 0.0)
+    np.cumsum(cumulative, axis=1, out=cumulative)
     cumulative /= cumulative[:, -1:]
     return columns_passed(cumulative, uniform)
 
@@ -64,11 +66,18 @@ def columns_passed(cumulative: Float64Array, number: Float64Array) -> LabelArray
     """
     n_samples, n_columns = cumulative.shape
     if n_columns > MOST_COMPARED:
+        if (search := loops.search_rows.after(10.0 * number.size)) is not None:
+            passed = np.empty(number.shape, dtype=np.int64)
+            search(np.ascontiguousarray(cumulative), number, passed)
+            return passed
         row = np.arange(n_samples)
         ascending = cumulative + row[:, None]  # as a whole, so that one search serves all rows
         found = np.searchsorted(ascending.ravel(), number + row, side="right") - row * n_columns
         return np.asarray(np.minimum(found, n_columns - 1))
     passed = np.zeros(number.shape, dtype=np.uint8)
+    if (compare := loops.compare_columns.after(float(number.size))) is not None:
+        compare(np.ascontiguousarray(cumulative[:, :-1].T), number, passed)
+        return passed
     for start in range(0, n_samples, COMPARED_SAMPLES):
         samples = slice(start, start + COMPARED_SAMPLES)
         limits = np.ascontiguousarray(cumulative[samples, :-1].T)
@@ -129,11 +138,12 @@ def block_counts(
     n_resamples: int,
     step: int,
     rng: np.random.Generator,
-) -> Iterator[tuple[slice, Float64Array]]:
+) -> Iterator[tuple[slice, FloatArray]]:
     """Yield blocks of how often each sample occurs, shape (n_rows, 1 + n_resamples).
 
     Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
-    first how many draws fall into each block, then where in the block.
+    first how many draws fall into each block, then where in the block. Compiled loops get the whole
+    numbers in float32, which is half as much to read.
     """
     starts = np.arange(0, n_samples, step)
     sizes = np.minimum(starts + step, n_samples) - starts
@@ -143,16 +153,30 @@ def block_counts(
         of_group = unit_counts(int(groups.max()) + 1, n_resamples, rng).T
     for index, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         rows = slice(int(start), int(start + size))
-        counts = np.ones((int(size), 1 + n_resamples))
-        if groups is None:
-            per_column = share[:, index]
-            cell = rng.integers(0, size, int(per_column.sum())) * n_resamples
-            cell += np.repeat(np.arange(n_resamples), per_column)
-            drawn = np.bincount(cell, minlength=int(size) * n_resamples)
-            counts[:, 1:] = drawn.reshape(int(size), n_resamples)
-        else:
+        count = None if groups is not None else loops.count_drawn.after(4.0 * size * n_resamples)
+        counts = np.ones((int(size), 1 + n_resamples), np.float32 if count else np.float64)
+        if groups is not None:
             counts[:, 1:] = of_group[groups[rows]]
+        else:
+            _count(share[:, index], counts, count, rng)
         yield rows, counts
+
+
+def _count(
+    per_replicate: IntArray,
+    counts: FloatArray,
+    loop: Callable[..., None] | None,
+    rng: np.random.Generator,
+) -> None:
+    """Draw rows of a block, so many in each replicate, and write how often into the columns."""
+    size, n_resamples = len(counts), len(per_replicate)
+    drawn = rng.integers(0, size, int(per_replicate.sum()), dtype=np.int32)
+    if loop is not None:
+        loop(drawn, per_replicate, counts)
+        return
+    cell = drawn.astype(np.intp) * n_resamples
+    cell += np.repeat(np.arange(n_resamples), per_replicate)
+    counts[:, 1:] = np.bincount(cell, minlength=size * n_resamples).reshape(size, n_resamples)
 
 
 def poisson_sums(

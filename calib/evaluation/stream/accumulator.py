@@ -81,7 +81,8 @@ class CalibrationAccumulator:
     there is no such interval (NaN).
 
     *Memory*: 0.4 MB for two classes, 6 MB for ten, 36 MB for a thousand, plus about as much during
-    an update. *Time* for two classes: about 0.05 microseconds a row.
+    an update. *Time* for two classes: about 0.05 microseconds a row; for ten about 0.3, a quarter
+    less where numba is installed, with the same bits.
 
     References
     ----------
