@@ -41,6 +41,8 @@ ROUNDING_OF_8_BITS = {"float8_e4m3": (2.0**-4, 2.0**-10), "float8_e5m2": (2.0**-
 ADVICE_ROWS = 10_000
 #: How far beyond [0, 1] rounding may push a probability.
 RANGE_TOLERANCE = 1e-6
+#: Numbers up to which plain Python looks at them in less time than NumPy takes to begin.
+FEW = 16
 #: Largest loss or confidence whose sums of squares stay finite.
 LARGEST_NUMBER = 1e150
 
@@ -236,6 +238,32 @@ def _advice(array: Array, name: str, hint: str) -> str:
     )
 
 
+def plain_matrix(x: ArrayLike, n_columns: int) -> FloatArray | None:
+    """Return what `read_matrix` makes of an array that needs no change; None if in doubt.
+
+    Plain arrays of that many columns cost nothing here, whoever asks scikit-learn or libraries of
+    tables about them waits longer than for the map of one row.
+    """
+    if type(x) is not np.ndarray or x.dtype.char not in "df" or not x.size:
+        return None
+    if x.ndim == 1 and n_columns == 1:
+        return x[:, None]
+    return x if x.ndim == 2 and x.shape[1] == n_columns else None
+
+
+def _are_plain(array: FloatArray, source: InputKind) -> bool:
+    """Return whether the full checks would accept the array; False if in doubt."""
+    if array.size > FEW:
+        return source == "proba" and plainly_probabilities(array)
+    low, high = (0.0, 1.0) if source == "proba" else (-LOGIT_LIMIT, LOGIT_LIMIT)
+    beyond = 0.5 * ROW_SUM_TOLERANCE if source == "proba" and array.shape[1] > 1 else np.inf
+    for row in array.tolist():
+        gap = abs(sum(row) - 1.0)
+        if not (min(row) >= low and max(row) <= high and gap <= beyond):  # NaN shows in the sum
+            return False
+    return True
+
+
 def plainly_probabilities(array: FloatArray) -> bool:
     """Return, in one pass, whether the full checks would accept the array; False if in doubt."""
     ones = np.ones(array.shape[1], dtype=array.dtype)
@@ -273,9 +301,9 @@ def check_scores(
     scores = array if n_scores is None else array[:, :n_scores]
     if scores.shape[1] < array.shape[1]:
         check_finite(array[:, scores.shape[1] :], name, kept, first_column=scores.shape[1])
+    if isinstance(scores, np.ndarray) and _are_plain(scores, source):
+        return
     if source == "proba":
-        if isinstance(scores, np.ndarray) and plainly_probabilities(scores):
-            return
         masked = "input='logits' takes minus infinity, the logit of an excluded class"
         check_finite(scores, name, kept, logits=masked)
         hint = "but input='proba'; pass input='logits' if these are logits"

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import array_namespace, is_half, like, row_blocks
+from calib._border.arrays import BLOCK_ELEMENTS, array_namespace, is_half, like, row_blocks
 from calib._border.typing import Array, Domain, InputKind, LabelArray, Namespace
 from calib._core import links
 
@@ -164,6 +164,10 @@ class MapTraits:
     pure : bool
         Whether the arrays are all there is; False for a calibrator with an inner model, which has
         no `FittedMap`.
+    required : tuple of str
+        Names of the arrays that every version of a fit has set.
+    static : frozenset of str
+        Names of the static arrays.
     """
 
     arrays: Mapping[str, FittedArray] = field(default_factory=dict)
@@ -173,10 +177,16 @@ class MapTraits:
     block_rows: int = 1
     rescales_from: int = 0
     pure: bool = True
+    required: tuple[str, ...] = field(init=False)
+    static: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.rescales_from:
             object.__setattr__(self, "arrays", {**self.arrays, "unit_": UNIT})
+        required = [name for name, array in self.arrays.items() if not array.absent]
+        object.__setattr__(self, "required", tuple(required))
+        static = [name for name, array in self.arrays.items() if array.static]
+        object.__setattr__(self, "static", frozenset(static))
 
     def completed(self, fitted: Mapping[str, Any]) -> dict[str, Any]:
         """Return fitted values in the declared order, with those that older files lack."""
@@ -229,9 +239,9 @@ class FittedMap:
         """
         xp = array_namespace(scores)
         n_columns = max(2, scores.shape[1])
-        blocks = list(row_blocks(scores.shape[0], n_columns, at_least=self.traits.block_rows))
-        if xp is not np or len(blocks) < 2:
+        if xp is not np or scores.shape[0] * n_columns <= BLOCK_ELEMENTS:
             return self.apply(scores, source, xp)
+        blocks = list(row_blocks(scores.shape[0], n_columns, at_least=self.traits.block_rows))
         first = self.apply(scores[blocks[0]], source, xp)
         out = np.empty((scores.shape[0], *first.shape[1:]), dtype=first.dtype)
         out[blocks[0]] = first
@@ -263,30 +273,37 @@ class FittedMap:
         proba : array of shape (n_samples, n_classes)
             Of the floating type of `scores`.
         """
-        work = scores
-        if self.traits.double:
-            work = xp.astype(scores, xp.float64, copy=False)
-        elif is_half(scores):
-            work = xp.astype(scores, xp.float32)
+        work = self._working(scores, xp)
+        values = self.arrays if arrays is None else arrays
+        static = self.traits.static
         fitted = {
-            name: value if self.traits.arrays[name].static else _cast(value, work, xp)
-            for name, value in (self.arrays if arrays is None else arrays).items()
+            name: value if name in static else _cast(value, work, xp)
+            for name, value in values.items()
         }
         columns = links.both_columns(work, source, xp) if work.shape[1] == 1 else work
         hidden = None
         if source == "logits":
-            unit = fitted.get("unit_", 1.0)
             hidden = links.excluded(columns, xp)
-            if xp is not np or unit != 1.0 or hidden.any():
-                columns = links.in_units(columns, unit, xp)
+            if hidden is not None or fitted.get("unit_", 1.0) != 1.0:
+                columns = links.in_units(columns, fitted.get("unit_", 1.0), xp)
         out = self.evaluate(columns, source, xp, fitted)
-        if hidden is not None and out.ndim > 1 and (xp is not np or hidden.any()):
+        if hidden is not None and out.ndim > 1:
             hidden = hidden[:, : out.shape[1]]  # what stands behind the scores has no probability
             if out.ndim == 3:  # intervals
                 out = xp.where(xp.expand_dims(hidden, axis=2), xp.zeros_like(out), out)
             else:
                 out = links.without_excluded(out, hidden, xp)
+        if xp is np:
+            return out if out.dtype is scores.dtype else out.astype(scores.dtype)
         return xp.astype(out, scores.dtype, copy=False)
+
+    def _working(self, scores: Array, xp: Namespace) -> Array:
+        """Return scores in the floating type that the map works in."""
+        if xp is np and scores.dtype.char in "df":
+            return scores.astype(np.float64, copy=False) if self.traits.double else scores
+        if self.traits.double:
+            return xp.astype(scores, xp.float64, copy=False)
+        return xp.astype(scores, xp.float32) if is_half(scores) else scores
 
     def evaluate(
         self,
@@ -320,6 +337,8 @@ class FittedMap:
 
 def _cast(value: Any, work: Array, xp: Namespace) -> Array:
     """Bring a fitted value, a NumPy one or a buffer, into the floating type of `work`."""
+    if type(value) is np.ndarray and value.dtype is work.dtype:
+        return value
     if xp is np or isinstance(value, (np.ndarray, np.generic, float, int)):
         return like(value, work, xp)
     floating = xp.isdtype(value.dtype, "real floating")

@@ -25,25 +25,52 @@ LARGEST_ODDS = 1e300
 
 def softmax(logits: Array, xp: Namespace) -> Array:
     """Return ``exp(z) / sum(exp(z))`` row by row, shape (n_samples, n_classes)."""
-    shifted = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    return shifted / xp.sum(shifted, axis=1, keepdims=True)
+    if xp is not np and hasattr(xp, "softmax"):  # of torch, in one pass
+        return xp.softmax(logits, 1)
+    return softmax_of_shifted(logits - row_max(logits, xp), xp)
+
+
+def softmax_of_shifted(shifted: Array, xp: Namespace) -> Array:
+    """Return `softmax` of logits whose largest is 0 in every row."""
+    if xp is not np and hasattr(xp, "softmax"):
+        return xp.softmax(shifted, 1)
+    odds = xp.exp(shifted)
+    return odds / row_sum(odds, xp)
+
+
+def row_max(x: Array, xp: Namespace) -> Array:
+    """Return the largest value of every row, shape (n, 1)."""
+    if xp is not np:
+        return xp.max(x, axis=1, keepdims=True)
+    if x.shape[1] == 2:  # two columns at once take less time than every row of two
+        return np.maximum(x[:, :1], x[:, 1:])
+    return np.maximum.reduce(x, axis=1, keepdims=True)
+
+
+def row_sum(x: Array, xp: Namespace) -> Array:
+    """Return the sum of every row, shape (n, 1)."""
+    if xp is not np:
+        return xp.sum(x, axis=1, keepdims=True)
+    return x[:, :1] + x[:, 1:] if x.shape[1] == 2 else np.add.reduce(x, axis=1, keepdims=True)
 
 
 def log_softmax(logits: Array, xp: Namespace) -> Array:
     """Return the logarithm of `softmax` without leaving the log scale."""
-    shifted = logits - xp.max(logits, axis=1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    shifted = logits - row_max(logits, xp)
+    return shifted - xp.log(row_sum(xp.exp(shifted), xp))
 
 
 def expit(log_odds: Array, xp: Namespace) -> Array:
     """Return ``1 / (1 + exp(-s))`` without overflow."""
     decay = xp.exp(-xp.abs(log_odds))
-    return xp.where(log_odds >= 0, xp.ones_like(decay), decay) / (1 + decay)
+    return xp.where(log_odds >= 0, 1.0, decay) / (1 + decay)
 
 
 def logits_from_proba(proba: Array, xp: Namespace) -> Array:
     """Return ``log p`` with zeros (and negative rounding errors) raised to `PROBA_FLOOR`."""
-    return xp.log(xp.clip(proba, PROBA_FLOOR, None))
+    return xp.log(
+        np.maximum(proba, PROBA_FLOOR) if xp is np else xp.clip(proba, PROBA_FLOOR, None)
+    )
 
 
 def both_columns(scores: Array, source: InputKind, xp: Namespace) -> Array:
@@ -66,9 +93,11 @@ def _reaches(array: Array, limit: float, xp: Namespace) -> bool:
     return float(xp.finfo(array.dtype).max) > limit
 
 
-def excluded(logits: Array, xp: Namespace) -> Array:
-    """Return which logits stand for a probability of exactly 0."""
+def excluded(logits: Array, xp: Namespace) -> Array | None:
+    """Return which logits stand for a probability of exactly 0; None if NumPy sees none."""
     limit = LOGIT_LIMIT if _reaches(logits, LOGIT_LIMIT, xp) else math.inf
+    if xp is np and -limit <= np.minimum.reduce(logits, axis=None, initial=0.0) > -math.inf:
+        return None
     if not math.isfinite(limit):
         return logits == -math.inf
     below: Array = logits < -limit  # a runtime of single precision takes the limit for infinite
@@ -85,7 +114,7 @@ def in_units(logits: Array, unit: Array, xp: Namespace) -> Array:
     hidden = excluded(logits, xp)
     with np.errstate(over="ignore"):
         scaled = xp.clip(logits / unit, lowest, -lowest)
-    return xp.where(hidden, xp.full_like(scaled, lowest), scaled)
+    return scaled if hidden is None else xp.where(hidden, xp.full_like(scaled, lowest), scaled)
 
 
 def against_the_rest(q: Array, s: Array, scores: Array, xp: Namespace) -> Array:
@@ -180,6 +209,8 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     Laplace smoothing of the input: what a probability of exactly 0 or 1, or a wildly confident
     one, can say is limited, and moderate log-odds stay almost where they are.
     """
+    if xp is np and not np.any(share):
+        return s
     decay = xp.exp(-xp.abs(s))
     half = 0.5 * share * (1 + decay)
     small = (1 - share) * decay + half
@@ -189,8 +220,10 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
 
 def renormalise(scores: Array, fallback: Array, xp: Namespace) -> Array:
     """Divide non-negative rows by their sums; a row that sums to zero keeps `fallback`."""
-    total = xp.sum(scores, axis=1, keepdims=True)
+    total = row_sum(scores, xp)
     empty = total <= 0
+    if xp is np and not empty.any():
+        return scores / total
     return xp.where(empty, fallback, scores / xp.where(empty, xp.ones_like(total), total))
 
 
@@ -209,23 +242,42 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
     if _searched_together(x, xp):
         flat, first = knots.ravel(), np.arange(x.shape[1]) * (last + 1)
         right = _search(x, last + 1, first, lambda at, key: flat.take(at) <= key)
-        right = np.clip(right, 1, last) + first
+        right = _inside(right, 1, last, np) + first
         return _along(x, (flat, values.ravel()), right, np)
     columns = []
     for k in range(x.shape[1]):
         column = 1.0 * x[:, k]  # contiguous: torch warns about searching a strided column
-        right = xp.clip(xp.searchsorted(knots[k, :], column, side="right"), 1, last)
+        right = _inside(_places(knots[k, :], column, "right", xp), 1, last, xp)
         columns.append(_along(column, (knots[k, :], values[k, :]), right, xp))
-    return xp.stack(columns, axis=1)
+    return _beside_each_other(columns, xp)
 
 
 def _along(x: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Array:
     """Interpolate between the knot at a place and the one before."""
-    (x0, y0), (x1, y1) = ([xp.take(t, at, axis=0) for t in table] for at in (right - 1, right))
+    (x0, y0), (x1, y1) = ([_taken(t, at, xp) for t in table] for at in (right - 1, right))
     width = x1 - x0
-    flat = width <= 0
-    share = (x - x0) / xp.where(flat, xp.ones_like(width), width)
-    return y0 + xp.clip(share, 0.0, 1.0) * (y1 - y0)
+    share = (x - x0) / xp.where(width <= 0, 1.0, width)
+    return y0 + _inside(share, 0.0, 1.0, xp) * (y1 - y0)
+
+
+def _taken(table: Array, places: Array, xp: Namespace) -> Array:
+    """Return the values of a vector at some places."""
+    return table.take(places) if xp is np else xp.take(table, places, axis=0)
+
+
+def _places(knots: Array, x: Array, side: Literal["left", "right"], xp: Namespace) -> Array:
+    """Return how many of the ascending knots every value of a contiguous vector reaches."""
+    return knots.searchsorted(x, side) if xp is np else xp.searchsorted(knots, x, side=side)
+
+
+def _inside(x: Array, low: float, high: float, xp: Namespace) -> Array:
+    """Return the values moved into an interval: `clip`, which is slow on a few values."""
+    return np.minimum(np.maximum(x, low), high) if xp is np else xp.clip(x, low, high)
+
+
+def _beside_each_other(columns: Sequence[Array], xp: Namespace) -> Array:
+    """Return vectors as the columns of a matrix."""
+    return columns[0][:, None] if len(columns) == 1 else xp.stack(columns, axis=1)
 
 
 def signed_odds(p: Array, q: Array, xp: Namespace) -> Array:
@@ -234,10 +286,8 @@ def signed_odds(p: Array, q: Array, xp: Namespace) -> Array:
     It grows with p over the whole range of either number, where p itself ends at 1.
     """
     small, large = xp.minimum(p, q), xp.maximum(p, q)
-    empty = small <= 0
-    with np.errstate(over="ignore"):
-        odds = large / xp.where(empty, xp.ones_like(small), small)
-    odds = xp.clip(xp.where(empty, xp.full_like(odds, LARGEST_ODDS), odds), None, LARGEST_ODDS)
+    beyond = small <= large / LARGEST_ODDS
+    odds = xp.where(beyond, LARGEST_ODDS, large / xp.where(beyond, 1.0, small))
     return xp.where(p < q, -odds, odds)
 
 
@@ -273,27 +323,26 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
             first,
             lambda at, key: signed_odds(knots.take(at), complements.take(at), np) <= key,
         )
-        right = np.clip(right, 1, last) + first
+        right = _inside(right, 1, last, np) + first
         return _between(p, q, (knots, complements, values), right, np)
     columns = []
     for k in range(p.shape[1]):
         table = [whole[k, :] for whole in tables]
         column = 1.0 * key[:, k]  # contiguous
-        right = xp.searchsorted(signed_odds(table[0], table[1], xp), column, side="right")
-        columns.append(_between(p[:, k], q[:, k], table, xp.clip(right, 1, last), xp))
-    return xp.stack(columns, axis=1)
+        right = _places(signed_odds(table[0], table[1], xp), column, "right", xp)
+        right = _inside(right, 1, last, xp)
+        columns.append(_between(p[:, k], q[:, k], table, right, xp))
+    return _beside_each_other(columns, xp)
 
 
 def _between(p: Array, q: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Array:
     """Interpolate between a place of knots, complements and values and the one before."""
-    (p0, q0, y0), (p1, q1, y1) = (
-        [xp.take(t, at, axis=0) for t in table] for at in (right - 1, right)
-    )
+    (p0, q0, y0), (p1, q1, y1) = ([_taken(t, at, xp) for t in table] for at in (right - 1, right))
     above = p0 >= q0  # distances of the numbers that are known better
     width = xp.where(above, q0 - q1, p1 - p0)
     flat = width <= 0
-    share = xp.where(above, q0 - q, p - p0) / xp.where(flat, xp.ones_like(width), width)
-    return y0 + xp.clip(share, 0.0, 1.0) * (y1 - y0)
+    share = xp.where(above, q0 - q, p - p0) / xp.where(flat, 1.0, width)
+    return y0 + _inside(share, 0.0, 1.0, xp) * (y1 - y0)
 
 
 #: Knots, values and side of one step function a column.
@@ -324,7 +373,7 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
         _steps(x[:, k], [(knots[k, :], values[k, :], side) for knots, values, side in tables], xp)
         for k in range(x.shape[1])
     ]
-    return [xp.stack(list(found), axis=1) for found in zip(*columns, strict=True)]
+    return [_beside_each_other(found, xp) for found in zip(*columns, strict=True)]
 
 
 def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
@@ -341,7 +390,7 @@ def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
         return columns
     x = 1.0 * x  # contiguous: torch warns about searching a strided column
     return [
-        xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)
+        _taken(values, _places(knots, x, side, xp), xp)
         for knots, values, side in tables
     ]
 
@@ -410,7 +459,7 @@ def through_log_odds(
     """
     binary = scores.shape[1] == 2
     if binary:
-        s = xp.expand_dims(binary_log_odds(scores), axis=1)
+        s = scores[:, 1:] - scores[:, :1]
     else:
         s = log_odds_one_vs_rest(scores, xp)
     eta = eta_of(bounded_log_odds(s, fitted["input_smoothing_"], xp))
