@@ -7,6 +7,7 @@ of their input. Rows are samples.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -21,6 +22,41 @@ EXCLUDED = -8e307
 
 #: Odds count up to this size.
 LARGEST_ODDS = 1e300
+
+
+class NumberNamespace:
+    """What elementwise functions need of a namespace, for one float64 instead of an array.
+
+    The operations and their order are those of arrays, and so are the bits, without the overhead
+    that NumPy has for each operation.
+    """
+
+    abs, minimum, maximum = abs, min, max
+
+    @staticmethod
+    def exp(x: float) -> float:
+        return float(np.exp(x))
+
+    @staticmethod
+    def log(x: float) -> float:
+        return float(np.log(x))
+
+    @staticmethod
+    def where(condition: bool, first: float, second: float) -> float:
+        return first if condition else second
+
+    @staticmethod
+    def take(table: Float64Array, place: int, axis: int) -> float:
+        return float(table.item(place))
+
+    @staticmethod
+    def clip(x: float, low: float, high: float) -> float:
+        return min(max(x, low), high)
+
+
+def _are_numbers(x: Array, n_numbers: int, xp: Namespace) -> bool:
+    """Return whether an array holds so few numbers that they are calculated with one by one."""
+    return xp is np and x.size == n_numbers and x.dtype.char == "d"
 
 
 def softmax(logits: Array, xp: Namespace) -> Array:
@@ -199,6 +235,8 @@ def smoothed_logits(logits: Array, share: Array, xp: Namespace) -> Array:
     if xp is np and share == 0:  # elsewhere the answer may not decide what is computed
         return logits
     proba = smooth(softmax(logits, xp), share)
+    if xp is np:
+        return np.log(proba)
     return xp.where(share > 0, xp.log(xp.where(share > 0, proba, xp.ones_like(proba))), logits)
 
 
@@ -209,12 +247,15 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     Laplace smoothing of the input: what a probability of exactly 0 or 1, or a wildly confident
     one, can say is limited, and moderate log-odds stay almost where they are.
     """
-    if xp is np and not np.any(share):
+    n_bounded = np.count_nonzero(share) if xp is np else -1  # elsewhere this may decide nothing
+    if n_bounded == 0:
         return s
     decay = xp.exp(-xp.abs(s))
     half = 0.5 * share * (1 + decay)
     small = (1 - share) * decay + half
-    bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, xp.ones_like(small)))
+    if n_bounded == np.size(share):
+        return np.copysign(np.log(((1 - share) + half) / small), s)
+    bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, 1.0))
     return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)
 
 
@@ -239,6 +280,9 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
     last = knots.shape[1] - 1
     if last == 0:
         return xp.zeros_like(x) + values[:, 0]
+    if _are_numbers(x, 1, xp):
+        right = min(max(int(knots[0].searchsorted(x.item(), "right")), 1), last)
+        return np.array([[_along(x.item(), (knots[0], values[0]), right, NumberNamespace)]])
     if _searched_together(x, xp):
         flat, first = knots.ravel(), np.arange(x.shape[1]) * (last + 1)
         right = _search(x, last + 1, first, lambda at, key: flat.take(at) <= key)
@@ -313,6 +357,16 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
     last = tables[0].shape[1] - 1
     if last == 0:
         return xp.zeros_like(p) + tables[2][:, 0]
+    if _are_numbers(p, 1, xp):
+        table = [whole[0] for whole in tables]
+        pair = p.item(), q.item()
+        right = bisect_right(
+            range(last + 1),
+            signed_odds(*pair, NumberNamespace),
+            key=lambda at: signed_odds(table[0].item(at), table[1].item(at), NumberNamespace),
+        )
+        right = min(max(right, 1), last)
+        return np.array([[_between(*pair, table, right, NumberNamespace)]])
     key = 1.0 * signed_odds(p, q, xp)
     if _searched_together(p, xp):
         knots, complements, values = (table.ravel() for table in tables)
@@ -458,11 +512,15 @@ def through_log_odds(
     xp : namespace
     """
     binary = scores.shape[1] == 2
-    if binary:
-        s = scores[:, 1:] - scores[:, :1]
-    else:
-        s = log_odds_one_vs_rest(scores, xp)
-    eta = eta_of(bounded_log_odds(s, fitted["input_smoothing_"], xp))
+    share = fitted["input_smoothing_"]
+    if binary and _are_numbers(scores, 2, xp):
+        number, share = scores.item(1) - scores.item(0), np.asarray(share).item()
+        number = bounded_log_odds(number, share, NumberNamespace)
+        number = eta_of(np.array([[number]])).item()
+        proba = np.array([[expit(value, NumberNamespace) for value in (-number, number)]])
+        return smooth(proba, fitted["smoothing_"]) if "smoothing_" in fitted else proba
+    s = scores[:, 1:] - scores[:, :1] if binary else log_odds_one_vs_rest(scores, xp)
+    eta = eta_of(bounded_log_odds(s, share, xp))
     if binary:
         proba = expit(xp.concat([-eta, eta], axis=1), xp)
     else:
