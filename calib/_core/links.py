@@ -227,6 +227,8 @@ def smooth(proba: Array, share: Array) -> Array:
     With ``share = 1 / (n + 1)`` for n calibration samples the log loss of any sample stays below
     ``log(K (n + 1))``.
     """
+    if isinstance(proba, np.ndarray) and not np.count_nonzero(share):
+        return proba
     return (1 - share) * proba + share / proba.shape[1]
 
 
