@@ -209,15 +209,15 @@ def log_odds_one_vs_rest(logits: Array, xp: Namespace) -> Array:
     if n_classes == 2:
         s = xp.expand_dims(binary_log_odds(logits), axis=1)
         return xp.concat([-s, s], axis=1)
-    z = logits - xp.max(logits, axis=1, keepdims=True)
+    z = logits - row_max(logits, xp)
     order = xp.arange(n_classes, device=getattr(z, "device", None))
     is_top = xp.expand_dims(order, axis=0) == xp.expand_dims(xp.argmax(z, axis=1), axis=1)
     exponentials = xp.exp(z)
-    total = xp.sum(exponentials, axis=1, keepdims=True)
-    others = xp.where(is_top, xp.full_like(z, -math.inf), z)
-    runner_up = xp.max(others, axis=1, keepdims=True)
-    rest_of_top = runner_up + xp.log(xp.sum(xp.exp(others - runner_up), axis=1, keepdims=True))
-    rest = xp.log(xp.where(is_top, xp.ones_like(z), total - exponentials))
+    total = row_sum(exponentials, xp)
+    others = xp.where(is_top, -math.inf, z)
+    runner_up = row_max(others, xp)
+    rest_of_top = runner_up + xp.log(row_sum(xp.exp(others - runner_up), xp))
+    rest = xp.log(xp.where(is_top, 1.0, total - exponentials))
     return z - xp.where(is_top, rest_of_top, rest)
 
 
@@ -341,7 +341,7 @@ def complements(proba: Array, xp: Namespace) -> Array:
     """Return ``1 - p`` of every class, that of the largest as the sum of the others."""
     order = xp.arange(proba.shape[1], device=getattr(proba, "device", None))
     is_top = xp.expand_dims(order, axis=0) == xp.expand_dims(xp.argmax(proba, axis=1), axis=1)
-    rest = xp.sum(xp.where(is_top, xp.zeros_like(proba), proba), axis=1, keepdims=True)
+    rest = row_sum(xp.where(is_top, 0.0, proba), xp)
     return xp.where(is_top, rest, 1 - proba)
 
 
@@ -484,15 +484,18 @@ def _search(
     reached : callable
         From places of knots and values, both (n, n_columns), to whether the value reaches it.
     """
-    place = np.empty(x.shape, dtype=np.intp)
+    if not n_knots:
+        return np.zeros(x.shape, dtype=np.intp)
+    step = 1 << (n_knots.bit_length() - 1)
+    place = np.empty(x.shape, dtype=np.intp)  # of the last knot that is known to be reached
     place[:] = first - 1
-    last = place + n_knots
-    step = (1 << n_knots.bit_length()) >> 1
-    while step:
-        probe = np.minimum(place + step, last)
+    probe = place + (n_knots - step + 1)  # 2^m - 1 knots are left on either side
+    np.copyto(place, probe, where=reached(probe, x))
+    while step := step >> 1:
+        np.add(place, step, out=probe)
         np.copyto(place, probe, where=reached(probe, x))
-        step >>= 1
-    return place - (first - 1)
+    place -= first - 1
+    return place
 
 
 def through_log_odds(
