@@ -13,6 +13,7 @@ from calib._border.arrays import (
     LOGIT_LIMIT,
     PROBA_FLOOR,
     array_namespace,
+    blocks_of,
     is_half,
     read_array,
     row_blocks,
@@ -130,9 +131,7 @@ def check_finite(
     """
     array = without_gradient(array)
     xp = array_namespace(array)
-    whole = not isinstance(array, np.ndarray)
-    blocks = [slice(None)] if whole else row_blocks(*array.shape)
-    for rows in blocks:
+    for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         with np.errstate(over="ignore", invalid="ignore"):
             total = float(xp.sum(block))
@@ -142,7 +141,7 @@ def check_finite(
         if bad.any():  # otherwise only the sum overflowed
             row, column = (int(i) for i in np.argwhere(bad)[0])
             value = float(block[row, column])
-            place = row + (rows.start or 0)
+            place = row + rows.start
             hint = f" ({logits})" if logits and value == -np.inf else ""
             raise ValueError(
                 f"{name} contains NaN or inf: {value} in row "
@@ -178,14 +177,13 @@ def check_probabilities(
     xp = array_namespace(array)
     tolerance = row_sum_tolerance(array) if tolerance is None else tolerance
     beyond = tolerance if tolerance > ROW_SUM_TOLERANCE else RANGE_TOLERANCE
-    whole = not isinstance(array, np.ndarray)
-    for rows in [slice(None)] if whole else row_blocks(*array.shape):
+    for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
         if low < -RANGE_TOLERANCE or high > 1 + beyond:
             raise ValueError(
                 f"{name} has values outside [0, 1] (min={low:.6g}, max={high:.6g} in rows "
-                f"{rows.start or 0}..){_advice(array, name, hint)}"
+                f"{rows.start}..){_advice(array, name, hint)}"
             )
         if block.shape[1] == 1:
             continue
@@ -194,7 +192,7 @@ def check_probabilities(
         if float(gap[worst]) > tolerance:
             total = float(xp.sum(block[worst]))
             raise ValueError(
-                f"{name} has rows that do not sum to 1 (row {worst + (rows.start or 0)} sums to "
+                f"{name} has rows that do not sum to 1 (row {worst + rows.start} sums to "
                 f"{total:.6g}){_advice(array, name, hint)}"
             )
 
@@ -318,9 +316,8 @@ def check_logits(
     """Raise unless all values are numbers, at most `limit`, or minus infinity beside one."""
     array = without_gradient(array)
     xp = array_namespace(array)
-    whole = not isinstance(array, np.ndarray)
     single = array.shape[1] == 1
-    for rows in [slice(None)] if whole else row_blocks(*array.shape):
+    for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
         if low >= -limit and high <= limit:
@@ -329,7 +326,7 @@ def check_logits(
         wrong = np.isnan(values) | (values > limit)
         if single:  # log-odds of plus infinity exclude the other class
             wrong &= values != np.inf
-        first = rows.start or 0
+        first = rows.start
         if wrong.any():
             row, column = (int(i) for i in np.argwhere(wrong)[0])
             value = float(values[row, column])

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import BLOCK_ELEMENTS, array_namespace, is_half, like, row_blocks
+from calib._border.arrays import array_namespace, blocks_of, is_half, like
 from calib._border.typing import Array, Domain, InputKind, LabelArray, Namespace
 from calib._core import links
 
@@ -168,6 +168,8 @@ class MapTraits:
         Names of the arrays that every version of a fit has set.
     static : frozenset of str
         Names of the static arrays.
+    shares : frozenset of str
+        Names of the numbers that are shares, which spare tensors the work for one of 0.
     """
 
     arrays: Mapping[str, FittedArray] = field(default_factory=dict)
@@ -179,6 +181,7 @@ class MapTraits:
     pure: bool = True
     required: tuple[str, ...] = field(init=False)
     static: frozenset[str] = field(init=False)
+    shares: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.rescales_from:
@@ -187,6 +190,8 @@ class MapTraits:
         object.__setattr__(self, "required", tuple(required))
         static = [name for name, array in self.arrays.items() if array.static]
         object.__setattr__(self, "static", frozenset(static))
+        shares = [name for name, array in self.arrays.items() if array is SHARE]
+        object.__setattr__(self, "shares", frozenset(shares))
 
     def completed(self, fitted: Mapping[str, Any]) -> dict[str, Any]:
         """Return fitted values in the declared order, with those that older files lack."""
@@ -223,7 +228,7 @@ class FittedMap:
 
     @np.errstate(over="ignore")  # what is infinite is certain
     def map_rows(self, scores: Array, source: InputKind) -> Array:
-        """Apply the map to a matrix of any namespace, NumPy arrays in blocks.
+        """Apply the map to a matrix of any namespace, in blocks of rows in the host's memory.
 
         Parameters
         ----------
@@ -239,14 +244,14 @@ class FittedMap:
         """
         xp = array_namespace(scores)
         n_columns = max(2, scores.shape[1])
-        if xp is not np or scores.shape[0] * n_columns <= BLOCK_ELEMENTS:
-            return self.apply(scores, source, xp)
-        blocks = list(row_blocks(scores.shape[0], n_columns, at_least=self.traits.block_rows))
-        first = self.apply(scores[blocks[0]], source, xp)
-        out = np.empty((scores.shape[0], *first.shape[1:]), dtype=first.dtype)
+        blocks = blocks_of(scores, n_columns, at_least=self.traits.block_rows)
+        if len(blocks) < 2:
+            return self.apply(scores, source, xp, eager=True)
+        first = self.apply(scores[blocks[0]], source, xp, eager=True)
+        out = xp.empty((scores.shape[0], *first.shape[1:]), dtype=first.dtype)
         out[blocks[0]] = first
         for rows in blocks[1:]:
-            out[rows] = self.apply(scores[rows], source, xp)
+            out[rows] = self.apply(scores[rows], source, xp, eager=True)
         return out
 
     def apply(
@@ -255,6 +260,8 @@ class FittedMap:
         source: InputKind,
         xp: Namespace,
         arrays: Mapping[str, Any] | None = None,
+        *,
+        eager: bool = False,
     ) -> Array:
         """Convert and cast scores as they were declared, map them, and cast back.
 
@@ -267,6 +274,9 @@ class FittedMap:
             That of `scores`.
         arrays : mapping of str to array, default=None
             Fitted values that replace those of the map, such as buffers on a device.
+        eager : bool, default=False
+            Whether values may decide what is computed, as they do in NumPy but not where a module
+            of tensors is traced.
 
         Returns
         -------
@@ -275,15 +285,17 @@ class FittedMap:
         """
         work = self._working(scores, xp)
         values = self.arrays if arrays is None else arrays
-        static = self.traits.static
+        kept = self.traits.static
+        if eager and xp is not np:
+            kept = kept | self.traits.shares
         fitted = {
-            name: value if name in static else _cast(value, work, xp)
+            name: value if name in kept else _cast(value, work, xp)
             for name, value in values.items()
         }
         columns = links.both_columns(work, source, xp) if work.shape[1] == 1 else work
         hidden = None
         if source == "logits":
-            hidden = links.excluded(columns, xp)
+            hidden = links.excluded(columns, xp, eager)
             if hidden is not None or fitted.get("unit_", 1.0) != 1.0:
                 columns = links.in_units(columns, fitted.get("unit_", 1.0), xp)
         out = self.evaluate(columns, source, xp, fitted)

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR
+from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, without_gradient
 from calib._border.typing import Array, Domain, Float64Array, InputKind, IntArray, Namespace
 
 #: What stands for the logarithm of 0 in calculations: below every logit, and no difference of it
@@ -129,10 +129,17 @@ def _reaches(array: Array, limit: float, xp: Namespace) -> bool:
     return float(xp.finfo(array.dtype).max) > limit
 
 
-def excluded(logits: Array, xp: Namespace) -> Array | None:
-    """Return which logits stand for a probability of exactly 0; None if NumPy sees none."""
+def excluded(logits: Array, xp: Namespace, eager: bool = False) -> Array | None:
+    """Return which logits stand for a probability of exactly 0.
+
+    None where none does, if values may decide what is computed (`eager`, or NumPy).
+    """
     limit = LOGIT_LIMIT if _reaches(logits, LOGIT_LIMIT, xp) else math.inf
-    if xp is np and -limit <= np.minimum.reduce(logits, axis=None, initial=0.0) > -math.inf:
+    if xp is np:
+        lowest = np.minimum.reduce(logits, axis=None, initial=0.0)
+    else:
+        lowest = float(xp.min(without_gradient(logits))) if eager else -math.inf
+    if -limit <= lowest > -math.inf:
         return None
     if not math.isfinite(limit):
         return logits == -math.inf
@@ -170,16 +177,18 @@ def against_the_rest(q: Array, s: Array, scores: Array, xp: Namespace) -> Array:
     return renormalise(xp.where(s < beyond, xp.zeros_like(q), q), softmax(scores, xp), xp)
 
 
-def without_excluded(proba: Array, hidden: Array, xp: Namespace) -> Array:
+def without_excluded(proba: Array, hidden: Array | None, xp: Namespace) -> Array:
     """Give probability 0 to excluded classes and share out what they had.
 
     Parameters
     ----------
     proba : array of shape (n_samples, n_classes)
         Rows that exclude no class are returned as they are.
-    hidden : array of bool, shape (n_samples, n_classes)
-        At least one class of a row is not excluded.
+    hidden : array of bool, shape (n_samples, n_classes), or None
+        At least one class of a row is not excluded; None where none is.
     """
+    if hidden is None:
+        return proba
     kept = xp.where(hidden, xp.zeros_like(proba), proba)
     n_left = xp.sum(xp.astype(~hidden, proba.dtype), axis=1, keepdims=True)
     even = xp.where(hidden, xp.zeros_like(proba), 1.0 / n_left)
@@ -227,18 +236,19 @@ def smooth(proba: Array, share: Array) -> Array:
     With ``share = 1 / (n + 1)`` for n calibration samples the log loss of any sample stays below
     ``log(K (n + 1))``.
     """
-    if isinstance(proba, np.ndarray) and not np.count_nonzero(share):
+    if isinstance(share, (np.ndarray, float)) and not np.count_nonzero(share):
         return proba
     return (1 - share) * proba + share / proba.shape[1]
 
 
 def smoothed_logits(logits: Array, share: Array, xp: Namespace) -> Array:
     """Return the logarithm of the smoothed probabilities; share 0 changes nothing."""
-    if xp is np and share == 0:  # elsewhere the answer may not decide what is computed
+    known = xp is np or isinstance(share, float)  # elsewhere it may not decide what is computed
+    if known and share == 0:
         return logits
     proba = smooth(softmax(logits, xp), share)
-    if xp is np:
-        return np.log(proba)
+    if known:
+        return xp.log(proba)
     return xp.where(share > 0, xp.log(xp.where(share > 0, proba, xp.ones_like(proba))), logits)
 
 
