@@ -104,9 +104,7 @@ def expit(log_odds: Array, xp: Namespace) -> Array:
 
 def logits_from_proba(proba: Array, xp: Namespace) -> Array:
     """Return ``log p`` with zeros (and negative rounding errors) raised to `PROBA_FLOOR`."""
-    return xp.log(
-        np.maximum(proba, PROBA_FLOOR) if xp is np else xp.clip(proba, PROBA_FLOOR, None)
-    )
+    return xp.log(np.maximum(proba, PROBA_FLOOR) if xp is np else xp.clip(proba, PROBA_FLOOR, None))
 
 
 def both_columns(scores: Array, source: InputKind, xp: Namespace) -> Array:
@@ -372,13 +370,13 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
     if _are_numbers(p, 1, xp):
         table = [whole[0] for whole in tables]
         pair = p.item(), q.item()
-        right = bisect_right(
+        place = bisect_right(
             range(last + 1),
             signed_odds(*pair, NumberNamespace),
             key=lambda at: signed_odds(table[0].item(at), table[1].item(at), NumberNamespace),
         )
-        right = min(max(right, 1), last)
-        return np.array([[_between(*pair, table, right, NumberNamespace)]])
+        place = min(max(place, 1), last)
+        return np.array([[_between(*pair, table, place, NumberNamespace)]])
     key = 1.0 * signed_odds(p, q, xp)
     if _searched_together(p, xp):
         knots, complements, values = (table.ravel() for table in tables)
@@ -455,10 +453,7 @@ def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
             columns.append(out)
         return columns
     x = 1.0 * x  # contiguous: torch warns about searching a strided column
-    return [
-        _taken(values, _places(knots, x, side, xp), xp)
-        for knots, values, side in tables
-    ]
+    return [_taken(values, _places(knots, x, side, xp), xp) for knots, values, side in tables]
 
 
 def _steps_together(x: Float64Array, table: StepTable) -> Float64Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,6 +120,38 @@ def test_module_is_traceable(name: str, n_classes: int) -> None:
         program = torch.export.export(network, (x,), dynamic_shapes=({0: batch},))
     more = torch.randn(37, 6, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(program.module()(more), network(more), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["temperature", "isotonic", "venn_abers"])
+@pytest.mark.parametrize("source", ["logits", "proba"])
+def test_compiled_modules_give_the_same_numbers(name: str, source: str) -> None:
+    from calib.export import to_torch
+
+    cal, z = fitted(name, 3, source)
+    compiled = torch.compile(to_torch(cal), backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        got = compiled(torch.tensor(z))
+    np.testing.assert_allclose(got.numpy(), cal.transform(z), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["temperature", "isotonic", "vector_scaling"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_blocks_of_tensors_are_the_whole(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cal, z = fitted(name, 4)
+    z[7, 1] = -np.inf
+    x = torch.tensor(z, dtype=dtype)
+    whole = cal.transform(x)
+    monkeypatch.setattr("calib._border.arrays.TENSOR_ELEMENTS", 100)
+    monkeypatch.setattr(type(cal), "traits", replace(type(cal).traits, block_rows=1))
+    blocks = cal.transform(x)
+    assert blocks.dtype == dtype
+    torch.testing.assert_close(blocks, whole, rtol=1e-6, atol=0.0)
+    assert blocks[7, 1] == 0
+    x[250, 2] = torch.nan
+    with pytest.raises(ValueError, match="in row 250, column 2"):
+        cal.transform(x)
 
 
 def test_one_column_and_gradients() -> None:
