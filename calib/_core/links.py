@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -153,8 +154,8 @@ def in_units(logits: Array, unit: Array, xp: Namespace) -> Array:
     wide = _reaches(logits, LOGIT_LIMIT, xp)
     lowest = EXCLUDED if wide else 0.25 * float(xp.finfo(logits.dtype).min)
     hidden = excluded(logits, xp)
-    with np.errstate(over="ignore"):
-        scaled = xp.clip(logits / unit, lowest, -lowest)
+    with np.errstate(over="ignore") if xp is np else nullcontext():  # no compiler knows the first
+        scaled = _inside(logits / unit, lowest, -lowest, xp)
     return scaled if hidden is None else xp.where(hidden, xp.full_like(scaled, lowest), scaled)
 
 
