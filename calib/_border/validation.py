@@ -239,8 +239,8 @@ def _advice(array: Array, name: str, hint: str) -> str:
 def plain_matrix(x: ArrayLike, n_columns: int) -> FloatArray | None:
     """Return what `read_matrix` makes of an array that needs no change; None if in doubt.
 
-    Plain arrays of that many columns cost nothing here, whoever asks scikit-learn or libraries of
-    tables about them waits longer than for the map of one row.
+    To ask scikit-learn or libraries of tables about a plain array of that many columns takes longer
+    than to map one row of it.
     """
     if type(x) is not np.ndarray or x.dtype.char not in "df" or not x.size:
         return None
