@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -427,6 +428,11 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """
         if not self.__sklearn_is_fitted__():
             check_is_fitted(self)
+        if not hasattr(self, "feature_names_in_"):
+            plain = validation.plain_matrix(X, self.n_features_in_)
+            if plain is not None:
+                self._check_columns(plain)
+                return plain
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
                 f"X has one dimension, but {type(self).__name__} was fitted on "
@@ -597,6 +603,4 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "classes_") and all(
-            hasattr(self, name) for name, array in self.traits.arrays.items() if not array.absent
-        )
+        return hasattr(self, "classes_") and all(map(partial(hasattr, self), self.traits.required))

@@ -16,13 +16,34 @@ PROBA_FLOOR = float(np.finfo(np.float32).tiny)
 LOGIT_LIMIT = 1e305
 #: Elements of a block: half a megabyte in float64, so that a few blocks fit in a core's cache.
 BLOCK_ELEMENTS = 1 << 16
+#: The same for tensors, whose operations go to several threads and take longer to begin.
+TENSOR_ELEMENTS = 1 << 19
 
 
-def row_blocks(n_rows: int, n_columns: int, *, at_least: int = 1) -> Iterator[slice]:
-    """Yield consecutive row slices of at most `BLOCK_ELEMENTS` elements, or `at_least` rows."""
-    step = max(at_least, BLOCK_ELEMENTS // max(1, n_columns))
+def row_blocks(
+    n_rows: int, n_columns: int, *, at_least: int = 1, n_elements: int = BLOCK_ELEMENTS
+) -> Iterator[slice]:
+    """Yield consecutive row slices of at most `n_elements` elements, or `at_least` rows."""
+    step = max(at_least, n_elements // max(1, n_columns))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def blocks_of(x: Array, n_columns: int, *, at_least: int = 1) -> list[slice]:
+    """Return the row slices in which an array is read of which a row makes `n_columns` numbers.
+
+    A tensor in the memory of the host is read in blocks as well. One elsewhere is not, nor one that
+    gradients go through, nor an array that cannot be written to.
+    """
+    if isinstance(x, np.ndarray):
+        n_elements = BLOCK_ELEMENTS
+    elif getattr(getattr(x, "device", None), "type", "") == "cpu" and not x.requires_grad:
+        n_elements = TENSOR_ELEMENTS
+    else:
+        return [slice(0, x.shape[0])]
+    if 0 < x.shape[0] * n_columns <= n_elements:
+        return [slice(0, x.shape[0])]
+    return list(row_blocks(x.shape[0], n_columns, at_least=at_least, n_elements=n_elements))
 
 
 def is_foreign_array(x: ArrayLike) -> bool:

@@ -13,6 +13,7 @@ from calib._border.arrays import (
     LOGIT_LIMIT,
     PROBA_FLOOR,
     array_namespace,
+    blocks_of,
     is_half,
     read_array,
     row_blocks,
@@ -41,6 +42,8 @@ ROUNDING_OF_8_BITS = {"float8_e4m3": (2.0**-4, 2.0**-10), "float8_e5m2": (2.0**-
 ADVICE_ROWS = 10_000
 #: How far beyond [0, 1] rounding may push a probability.
 RANGE_TOLERANCE = 1e-6
+#: Numbers up to which plain Python looks at them in less time than NumPy takes to begin.
+FEW = 16
 #: Largest loss or confidence whose sums of squares stay finite.
 LARGEST_NUMBER = 1e150
 
@@ -128,9 +131,7 @@ def check_finite(
     """
     array = without_gradient(array)
     xp = array_namespace(array)
-    whole = not isinstance(array, np.ndarray)
-    blocks = [slice(None)] if whole else row_blocks(*array.shape)
-    for rows in blocks:
+    for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         with np.errstate(over="ignore", invalid="ignore"):
             total = float(xp.sum(block))
@@ -140,7 +141,7 @@ def check_finite(
         if bad.any():  # otherwise only the sum overflowed
             row, column = (int(i) for i in np.argwhere(bad)[0])
             value = float(block[row, column])
-            place = row + (rows.start or 0)
+            place = row + rows.start
             hint = f" ({logits})" if logits and value == -np.inf else ""
             raise ValueError(
                 f"{name} contains NaN or inf: {value} in row "
@@ -176,14 +177,13 @@ def check_probabilities(
     xp = array_namespace(array)
     tolerance = row_sum_tolerance(array) if tolerance is None else tolerance
     beyond = tolerance if tolerance > ROW_SUM_TOLERANCE else RANGE_TOLERANCE
-    whole = not isinstance(array, np.ndarray)
-    for rows in [slice(None)] if whole else row_blocks(*array.shape):
+    for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
         if low < -RANGE_TOLERANCE or high > 1 + beyond:
             raise ValueError(
                 f"{name} has values outside [0, 1] (min={low:.6g}, max={high:.6g} in rows "
-                f"{rows.start or 0}..){_advice(array, name, hint)}"
+                f"{rows.start}..){_advice(array, name, hint)}"
             )
         if block.shape[1] == 1:
             continue
@@ -192,7 +192,7 @@ def check_probabilities(
         if float(gap[worst]) > tolerance:
             total = float(xp.sum(block[worst]))
             raise ValueError(
-                f"{name} has rows that do not sum to 1 (row {worst + (rows.start or 0)} sums to "
+                f"{name} has rows that do not sum to 1 (row {worst + rows.start} sums to "
                 f"{total:.6g}){_advice(array, name, hint)}"
             )
 
@@ -236,6 +236,32 @@ def _advice(array: Array, name: str, hint: str) -> str:
     )
 
 
+def plain_matrix(x: ArrayLike, n_columns: int) -> FloatArray | None:
+    """Return what `read_matrix` makes of an array that needs no change; None if in doubt.
+
+    To ask scikit-learn or libraries of tables about a plain array of that many columns takes longer
+    than to map one row of it.
+    """
+    if type(x) is not np.ndarray or x.dtype.char not in "df" or not x.size:
+        return None
+    if x.ndim == 1 and n_columns == 1:
+        return x[:, None]
+    return x if x.ndim == 2 and x.shape[1] == n_columns else None
+
+
+def _are_plain(array: FloatArray, source: InputKind) -> bool:
+    """Return whether the full checks would accept the array; False if in doubt."""
+    if array.size > FEW:
+        return source == "proba" and plainly_probabilities(array)
+    low, high = (0.0, 1.0) if source == "proba" else (-LOGIT_LIMIT, LOGIT_LIMIT)
+    beyond = 0.5 * ROW_SUM_TOLERANCE if source == "proba" and array.shape[1] > 1 else np.inf
+    for row in array.tolist():
+        gap = abs(sum(row) - 1.0)
+        if not (min(row) >= low and max(row) <= high and gap <= beyond):  # NaN shows in the sum
+            return False
+    return True
+
+
 def plainly_probabilities(array: FloatArray) -> bool:
     """Return, in one pass, whether the full checks would accept the array; False if in doubt."""
     ones = np.ones(array.shape[1], dtype=array.dtype)
@@ -273,9 +299,9 @@ def check_scores(
     scores = array if n_scores is None else array[:, :n_scores]
     if scores.shape[1] < array.shape[1]:
         check_finite(array[:, scores.shape[1] :], name, kept, first_column=scores.shape[1])
+    if isinstance(scores, np.ndarray) and _are_plain(scores, source):
+        return
     if source == "proba":
-        if isinstance(scores, np.ndarray) and plainly_probabilities(scores):
-            return
         masked = "input='logits' takes minus infinity, the logit of an excluded class"
         check_finite(scores, name, kept, logits=masked)
         hint = "but input='proba'; pass input='logits' if these are logits"
@@ -290,9 +316,8 @@ def check_logits(
     """Raise unless all values are numbers, at most `limit`, or minus infinity beside one."""
     array = without_gradient(array)
     xp = array_namespace(array)
-    whole = not isinstance(array, np.ndarray)
     single = array.shape[1] == 1
-    for rows in [slice(None)] if whole else row_blocks(*array.shape):
+    for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
         if low >= -limit and high <= limit:
@@ -301,7 +326,7 @@ def check_logits(
         wrong = np.isnan(values) | (values > limit)
         if single:  # log-odds of plus infinity exclude the other class
             wrong &= values != np.inf
-        first = rows.start or 0
+        first = rows.start
         if wrong.any():
             row, column = (int(i) for i in np.argwhere(wrong)[0])
             value = float(values[row, column])

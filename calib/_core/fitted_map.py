@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import array_namespace, is_half, like, row_blocks
+from calib._border.arrays import array_namespace, blocks_of, is_half, like
 from calib._border.typing import Array, Domain, InputKind, LabelArray, Namespace
 from calib._core import links
 
@@ -164,6 +164,12 @@ class MapTraits:
     pure : bool
         Whether the arrays are all there is; False for a calibrator with an inner model, which has
         no `FittedMap`.
+    required : tuple of str
+        Names of the arrays that every version of a fit has set.
+    static : frozenset of str
+        Names of the static arrays.
+    shares : frozenset of str
+        Names of the numbers that are shares, which spare tensors the work for one of 0.
     """
 
     arrays: Mapping[str, FittedArray] = field(default_factory=dict)
@@ -173,10 +179,19 @@ class MapTraits:
     block_rows: int = 1
     rescales_from: int = 0
     pure: bool = True
+    required: tuple[str, ...] = field(init=False)
+    static: frozenset[str] = field(init=False)
+    shares: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.rescales_from:
             object.__setattr__(self, "arrays", {**self.arrays, "unit_": UNIT})
+        required = [name for name, array in self.arrays.items() if not array.absent]
+        object.__setattr__(self, "required", tuple(required))
+        static = [name for name, array in self.arrays.items() if array.static]
+        object.__setattr__(self, "static", frozenset(static))
+        shares = [name for name, array in self.arrays.items() if array is SHARE]
+        object.__setattr__(self, "shares", frozenset(shares))
 
     def completed(self, fitted: Mapping[str, Any]) -> dict[str, Any]:
         """Return fitted values in the declared order, with those that older files lack."""
@@ -213,7 +228,7 @@ class FittedMap:
 
     @np.errstate(over="ignore")  # what is infinite is certain
     def map_rows(self, scores: Array, source: InputKind) -> Array:
-        """Apply the map to a matrix of any namespace, NumPy arrays in blocks.
+        """Apply the map to a matrix of any namespace, in blocks of rows in the host's memory.
 
         Parameters
         ----------
@@ -229,14 +244,14 @@ class FittedMap:
         """
         xp = array_namespace(scores)
         n_columns = max(2, scores.shape[1])
-        blocks = list(row_blocks(scores.shape[0], n_columns, at_least=self.traits.block_rows))
-        if xp is not np or len(blocks) < 2:
-            return self.apply(scores, source, xp)
-        first = self.apply(scores[blocks[0]], source, xp)
-        out = np.empty((scores.shape[0], *first.shape[1:]), dtype=first.dtype)
+        blocks = blocks_of(scores, n_columns, at_least=self.traits.block_rows)
+        if len(blocks) < 2:
+            return self.apply(scores, source, xp, eager=True)
+        first = self.apply(scores[blocks[0]], source, xp, eager=True)
+        out = xp.empty((scores.shape[0], *first.shape[1:]), dtype=first.dtype)
         out[blocks[0]] = first
         for rows in blocks[1:]:
-            out[rows] = self.apply(scores[rows], source, xp)
+            out[rows] = self.apply(scores[rows], source, xp, eager=True)
         return out
 
     def apply(
@@ -245,6 +260,8 @@ class FittedMap:
         source: InputKind,
         xp: Namespace,
         arrays: Mapping[str, Any] | None = None,
+        *,
+        eager: bool = False,
     ) -> Array:
         """Convert and cast scores as they were declared, map them, and cast back.
 
@@ -257,36 +274,48 @@ class FittedMap:
             That of `scores`.
         arrays : mapping of str to array, default=None
             Fitted values that replace those of the map, such as buffers on a device.
+        eager : bool, default=False
+            Whether values may decide what is computed, as they do in NumPy but not where a module
+            of tensors is traced.
 
         Returns
         -------
         proba : array of shape (n_samples, n_classes)
             Of the floating type of `scores`.
         """
-        work = scores
-        if self.traits.double:
-            work = xp.astype(scores, xp.float64, copy=False)
-        elif is_half(scores):
-            work = xp.astype(scores, xp.float32)
+        work = self._working(scores, xp)
+        values = self.arrays if arrays is None else arrays
+        kept = self.traits.static
+        if eager and xp is not np:
+            kept = kept | self.traits.shares
         fitted = {
-            name: value if self.traits.arrays[name].static else _cast(value, work, xp)
-            for name, value in (self.arrays if arrays is None else arrays).items()
+            name: value if name in kept else _cast(value, work, xp)
+            for name, value in values.items()
         }
         columns = links.both_columns(work, source, xp) if work.shape[1] == 1 else work
         hidden = None
         if source == "logits":
-            unit = fitted.get("unit_", 1.0)
-            hidden = links.excluded(columns, xp)
-            if xp is not np or unit != 1.0 or hidden.any():
-                columns = links.in_units(columns, unit, xp)
+            hidden = links.excluded(columns, xp, eager)
+            if hidden is not None or fitted.get("unit_", 1.0) != 1.0:
+                columns = links.in_units(columns, fitted.get("unit_", 1.0), xp)
         out = self.evaluate(columns, source, xp, fitted)
-        if hidden is not None and out.ndim > 1 and (xp is not np or hidden.any()):
+        if hidden is not None and out.ndim > 1:
             hidden = hidden[:, : out.shape[1]]  # what stands behind the scores has no probability
             if out.ndim == 3:  # intervals
                 out = xp.where(xp.expand_dims(hidden, axis=2), xp.zeros_like(out), out)
             else:
                 out = links.without_excluded(out, hidden, xp)
+        if xp is np:
+            return out if out.dtype is scores.dtype else out.astype(scores.dtype)
         return xp.astype(out, scores.dtype, copy=False)
+
+    def _working(self, scores: Array, xp: Namespace) -> Array:
+        """Return scores in the floating type that the map works in."""
+        if xp is np and scores.dtype.char in "df":
+            return scores.astype(np.float64, copy=False) if self.traits.double else scores
+        if self.traits.double:
+            return xp.astype(scores, xp.float64, copy=False)
+        return xp.astype(scores, xp.float32) if is_half(scores) else scores
 
     def evaluate(
         self,
@@ -320,6 +349,8 @@ class FittedMap:
 
 def _cast(value: Any, work: Array, xp: Namespace) -> Array:
     """Bring a fitted value, a NumPy one or a buffer, into the floating type of `work`."""
+    if type(value) is np.ndarray and value.dtype is work.dtype:
+        return value
     if xp is np or isinstance(value, (np.ndarray, np.generic, float, int)):
         return like(value, work, xp)
     floating = xp.isdtype(value.dtype, "real floating")

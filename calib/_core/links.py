@@ -7,12 +7,14 @@ of their input. Rows are samples.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR
+from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, without_gradient
 from calib._border.typing import Array, Domain, Float64Array, InputKind, IntArray, Namespace
 
 #: What stands for the logarithm of 0 in calculations: below every logit, and no difference of it
@@ -23,27 +25,87 @@ EXCLUDED = -8e307
 LARGEST_ODDS = 1e300
 
 
+class NumberNamespace:
+    """What elementwise functions need of a namespace, for one float64 instead of an array.
+
+    The operations and their order are those of arrays, and so are the bits, without the overhead
+    that NumPy has for each operation.
+    """
+
+    abs, minimum, maximum = abs, min, max
+
+    @staticmethod
+    def exp(x: float) -> float:
+        return float(np.exp(x))
+
+    @staticmethod
+    def log(x: float) -> float:
+        return float(np.log(x))
+
+    @staticmethod
+    def where(condition: bool, first: float, second: float) -> float:
+        return first if condition else second
+
+    @staticmethod
+    def take(table: Float64Array, place: int, axis: int) -> float:
+        return float(table.item(place))
+
+    @staticmethod
+    def clip(x: float, low: float, high: float) -> float:
+        return min(max(x, low), high)
+
+
+def _are_numbers(x: Array, n_numbers: int, xp: Namespace) -> bool:
+    """Return whether an array holds so few numbers that they are calculated with one by one."""
+    return xp is np and x.size == n_numbers and x.dtype.char == "d"
+
+
 def softmax(logits: Array, xp: Namespace) -> Array:
     """Return ``exp(z) / sum(exp(z))`` row by row, shape (n_samples, n_classes)."""
-    shifted = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    return shifted / xp.sum(shifted, axis=1, keepdims=True)
+    if xp is not np and hasattr(xp, "softmax"):  # of torch, in one pass
+        return xp.softmax(logits, 1)
+    return softmax_of_shifted(logits - row_max(logits, xp), xp)
+
+
+def softmax_of_shifted(shifted: Array, xp: Namespace) -> Array:
+    """Return `softmax` of logits whose largest is 0 in every row."""
+    if xp is not np and hasattr(xp, "softmax"):
+        return xp.softmax(shifted, 1)
+    odds = xp.exp(shifted)
+    return odds / row_sum(odds, xp)
+
+
+def row_max(x: Array, xp: Namespace) -> Array:
+    """Return the largest value of every row, shape (n, 1)."""
+    if xp is not np:
+        return xp.max(x, axis=1, keepdims=True)
+    if x.shape[1] == 2:  # two columns at once take less time than every row of two
+        return np.maximum(x[:, :1], x[:, 1:])
+    return np.maximum.reduce(x, axis=1, keepdims=True)
+
+
+def row_sum(x: Array, xp: Namespace) -> Array:
+    """Return the sum of every row, shape (n, 1)."""
+    if xp is not np:
+        return xp.sum(x, axis=1, keepdims=True)
+    return x[:, :1] + x[:, 1:] if x.shape[1] == 2 else np.add.reduce(x, axis=1, keepdims=True)
 
 
 def log_softmax(logits: Array, xp: Namespace) -> Array:
     """Return the logarithm of `softmax` without leaving the log scale."""
-    shifted = logits - xp.max(logits, axis=1, keepdims=True)
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
+    shifted = logits - row_max(logits, xp)
+    return shifted - xp.log(row_sum(xp.exp(shifted), xp))
 
 
 def expit(log_odds: Array, xp: Namespace) -> Array:
     """Return ``1 / (1 + exp(-s))`` without overflow."""
     decay = xp.exp(-xp.abs(log_odds))
-    return xp.where(log_odds >= 0, xp.ones_like(decay), decay) / (1 + decay)
+    return xp.where(log_odds >= 0, 1.0, decay) / (1 + decay)
 
 
 def logits_from_proba(proba: Array, xp: Namespace) -> Array:
     """Return ``log p`` with zeros (and negative rounding errors) raised to `PROBA_FLOOR`."""
-    return xp.log(xp.clip(proba, PROBA_FLOOR, None))
+    return xp.log(np.maximum(proba, PROBA_FLOOR) if xp is np else xp.clip(proba, PROBA_FLOOR, None))
 
 
 def both_columns(scores: Array, source: InputKind, xp: Namespace) -> Array:
@@ -66,9 +128,18 @@ def _reaches(array: Array, limit: float, xp: Namespace) -> bool:
     return float(xp.finfo(array.dtype).max) > limit
 
 
-def excluded(logits: Array, xp: Namespace) -> Array:
-    """Return which logits stand for a probability of exactly 0."""
+def excluded(logits: Array, xp: Namespace, eager: bool = False) -> Array | None:
+    """Return which logits stand for a probability of exactly 0.
+
+    None where none does, if values may decide what is computed (`eager`, or NumPy).
+    """
     limit = LOGIT_LIMIT if _reaches(logits, LOGIT_LIMIT, xp) else math.inf
+    if xp is np:
+        lowest = np.minimum.reduce(logits, axis=None, initial=0.0)
+    else:
+        lowest = float(xp.min(without_gradient(logits))) if eager else -math.inf
+    if -limit <= lowest > -math.inf:
+        return None
     if not math.isfinite(limit):
         return logits == -math.inf
     below: Array = logits < -limit  # a runtime of single precision takes the limit for infinite
@@ -83,9 +154,9 @@ def in_units(logits: Array, unit: Array, xp: Namespace) -> Array:
     wide = _reaches(logits, LOGIT_LIMIT, xp)
     lowest = EXCLUDED if wide else 0.25 * float(xp.finfo(logits.dtype).min)
     hidden = excluded(logits, xp)
-    with np.errstate(over="ignore"):
-        scaled = xp.clip(logits / unit, lowest, -lowest)
-    return xp.where(hidden, xp.full_like(scaled, lowest), scaled)
+    with np.errstate(over="ignore") if xp is np else nullcontext():  # no compiler knows the first
+        scaled = _inside(logits / unit, lowest, -lowest, xp)
+    return scaled if hidden is None else xp.where(hidden, xp.full_like(scaled, lowest), scaled)
 
 
 def against_the_rest(q: Array, s: Array, scores: Array, xp: Namespace) -> Array:
@@ -105,16 +176,18 @@ def against_the_rest(q: Array, s: Array, scores: Array, xp: Namespace) -> Array:
     return renormalise(xp.where(s < beyond, xp.zeros_like(q), q), softmax(scores, xp), xp)
 
 
-def without_excluded(proba: Array, hidden: Array, xp: Namespace) -> Array:
+def without_excluded(proba: Array, hidden: Array | None, xp: Namespace) -> Array:
     """Give probability 0 to excluded classes and share out what they had.
 
     Parameters
     ----------
     proba : array of shape (n_samples, n_classes)
         Rows that exclude no class are returned as they are.
-    hidden : array of bool, shape (n_samples, n_classes)
-        At least one class of a row is not excluded.
+    hidden : array of bool, shape (n_samples, n_classes), or None
+        At least one class of a row is not excluded; None where none is.
     """
+    if hidden is None:
+        return proba
     kept = xp.where(hidden, xp.zeros_like(proba), proba)
     n_left = xp.sum(xp.astype(~hidden, proba.dtype), axis=1, keepdims=True)
     even = xp.where(hidden, xp.zeros_like(proba), 1.0 / n_left)
@@ -144,15 +217,15 @@ def log_odds_one_vs_rest(logits: Array, xp: Namespace) -> Array:
     if n_classes == 2:
         s = xp.expand_dims(binary_log_odds(logits), axis=1)
         return xp.concat([-s, s], axis=1)
-    z = logits - xp.max(logits, axis=1, keepdims=True)
+    z = logits - row_max(logits, xp)
     order = xp.arange(n_classes, device=getattr(z, "device", None))
     is_top = xp.expand_dims(order, axis=0) == xp.expand_dims(xp.argmax(z, axis=1), axis=1)
     exponentials = xp.exp(z)
-    total = xp.sum(exponentials, axis=1, keepdims=True)
-    others = xp.where(is_top, xp.full_like(z, -math.inf), z)
-    runner_up = xp.max(others, axis=1, keepdims=True)
-    rest_of_top = runner_up + xp.log(xp.sum(xp.exp(others - runner_up), axis=1, keepdims=True))
-    rest = xp.log(xp.where(is_top, xp.ones_like(z), total - exponentials))
+    total = row_sum(exponentials, xp)
+    others = xp.where(is_top, -math.inf, z)
+    runner_up = row_max(others, xp)
+    rest_of_top = runner_up + xp.log(row_sum(xp.exp(others - runner_up), xp))
+    rest = xp.log(xp.where(is_top, 1.0, total - exponentials))
     return z - xp.where(is_top, rest_of_top, rest)
 
 
@@ -162,14 +235,19 @@ def smooth(proba: Array, share: Array) -> Array:
     With ``share = 1 / (n + 1)`` for n calibration samples the log loss of any sample stays below
     ``log(K (n + 1))``.
     """
+    if isinstance(share, (np.ndarray, float)) and not np.count_nonzero(share):
+        return proba
     return (1 - share) * proba + share / proba.shape[1]
 
 
 def smoothed_logits(logits: Array, share: Array, xp: Namespace) -> Array:
     """Return the logarithm of the smoothed probabilities; share 0 changes nothing."""
-    if xp is np and share == 0:  # elsewhere the answer may not decide what is computed
+    known = xp is np or isinstance(share, float)  # elsewhere it may not decide what is computed
+    if known and share == 0:
         return logits
     proba = smooth(softmax(logits, xp), share)
+    if known:
+        return xp.log(proba)
     return xp.where(share > 0, xp.log(xp.where(share > 0, proba, xp.ones_like(proba))), logits)
 
 
@@ -180,10 +258,15 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     Laplace smoothing of the input: what a probability of exactly 0 or 1, or a wildly confident
     one, can say is limited, and moderate log-odds stay almost where they are.
     """
+    n_bounded = np.count_nonzero(share) if xp is np else -1  # elsewhere this may decide nothing
+    if n_bounded == 0:
+        return s
     decay = xp.exp(-xp.abs(s))
     half = 0.5 * share * (1 + decay)
     small = (1 - share) * decay + half
-    bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, xp.ones_like(small)))
+    if n_bounded == np.size(share):
+        return np.copysign(np.log(((1 - share) + half) / small), s)
+    bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, 1.0))
     return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)
 
 
@@ -196,8 +279,10 @@ def logarithms(s: Array, xp: Namespace) -> tuple[Array, Array]:
 
 def renormalise(scores: Array, fallback: Array, xp: Namespace) -> Array:
     """Divide non-negative rows by their sums; a row that sums to zero keeps `fallback`."""
-    total = xp.sum(scores, axis=1, keepdims=True)
+    total = row_sum(scores, xp)
     empty = total <= 0
+    if xp is np and not empty.any():
+        return scores / total
     return xp.where(empty, fallback, scores / xp.where(empty, xp.ones_like(total), total))
 
 
@@ -213,26 +298,48 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
     last = knots.shape[1] - 1
     if last == 0:
         return xp.zeros_like(x) + values[:, 0]
+    if _are_numbers(x, 1, xp):
+        right = min(max(int(knots[0].searchsorted(x.item(), "right")), 1), last)
+        return np.array([[_along(x.item(), (knots[0], values[0]), right, NumberNamespace)]])
     if _searched_together(x, xp):
         flat, first = knots.ravel(), np.arange(x.shape[1]) * (last + 1)
         right = _search(x, last + 1, first, lambda at, key: flat.take(at) <= key)
-        right = np.clip(right, 1, last) + first
+        right = _inside(right, 1, last, np) + first
         return _along(x, (flat, values.ravel()), right, np)
     columns = []
     for k in range(x.shape[1]):
         column = 1.0 * x[:, k]  # contiguous: torch warns about searching a strided column
-        right = xp.clip(xp.searchsorted(knots[k, :], column, side="right"), 1, last)
+        right = _inside(_places(knots[k, :], column, "right", xp), 1, last, xp)
         columns.append(_along(column, (knots[k, :], values[k, :]), right, xp))
-    return xp.stack(columns, axis=1)
+    return _beside_each_other(columns, xp)
 
 
 def _along(x: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Array:
     """Interpolate between the knot at a place and the one before."""
-    (x0, y0), (x1, y1) = ([xp.take(t, at, axis=0) for t in table] for at in (right - 1, right))
+    (x0, y0), (x1, y1) = ([_taken(t, at, xp) for t in table] for at in (right - 1, right))
     width = x1 - x0
-    flat = width <= 0
-    share = (x - x0) / xp.where(flat, xp.ones_like(width), width)
-    return y0 + xp.clip(share, 0.0, 1.0) * (y1 - y0)
+    share = (x - x0) / xp.where(width <= 0, 1.0, width)
+    return y0 + _inside(share, 0.0, 1.0, xp) * (y1 - y0)
+
+
+def _taken(table: Array, places: Array, xp: Namespace) -> Array:
+    """Return the values of a vector at some places."""
+    return table.take(places) if xp is np else xp.take(table, places, axis=0)
+
+
+def _places(knots: Array, x: Array, side: Literal["left", "right"], xp: Namespace) -> Array:
+    """Return how many of the ascending knots every value of a contiguous vector reaches."""
+    return knots.searchsorted(x, side) if xp is np else xp.searchsorted(knots, x, side=side)
+
+
+def _inside(x: Array, low: float, high: float, xp: Namespace) -> Array:
+    """Return the values moved into an interval: `clip`, which is slow on a few values."""
+    return np.minimum(np.maximum(x, low), high) if xp is np else xp.clip(x, low, high)
+
+
+def _beside_each_other(columns: Sequence[Array], xp: Namespace) -> Array:
+    """Return vectors as the columns of a matrix."""
+    return columns[0][:, None] if len(columns) == 1 else xp.stack(columns, axis=1)
 
 
 def signed_odds(p: Array, q: Array, xp: Namespace) -> Array:
@@ -241,10 +348,8 @@ def signed_odds(p: Array, q: Array, xp: Namespace) -> Array:
     It grows with p over the whole range of either number, where p itself ends at 1.
     """
     small, large = xp.minimum(p, q), xp.maximum(p, q)
-    empty = small <= 0
-    with np.errstate(over="ignore"):
-        odds = large / xp.where(empty, xp.ones_like(small), small)
-    odds = xp.clip(xp.where(empty, xp.full_like(odds, LARGEST_ODDS), odds), None, LARGEST_ODDS)
+    beyond = small <= large / LARGEST_ODDS
+    odds = xp.where(beyond, LARGEST_ODDS, large / xp.where(beyond, 1.0, small))
     return xp.where(p < q, -odds, odds)
 
 
@@ -252,7 +357,7 @@ def complements(proba: Array, xp: Namespace) -> Array:
     """Return ``1 - p`` of every class, that of the largest as the sum of the others."""
     order = xp.arange(proba.shape[1], device=getattr(proba, "device", None))
     is_top = xp.expand_dims(order, axis=0) == xp.expand_dims(xp.argmax(proba, axis=1), axis=1)
-    rest = xp.sum(xp.where(is_top, xp.zeros_like(proba), proba), axis=1, keepdims=True)
+    rest = row_sum(xp.where(is_top, 0.0, proba), xp)
     return xp.where(is_top, rest, 1 - proba)
 
 
@@ -270,6 +375,16 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
     last = tables[0].shape[1] - 1
     if last == 0:
         return xp.zeros_like(p) + tables[2][:, 0]
+    if _are_numbers(p, 1, xp):
+        table = [whole[0] for whole in tables]
+        pair = p.item(), q.item()
+        place = bisect_right(
+            range(last + 1),
+            signed_odds(*pair, NumberNamespace),
+            key=lambda at: signed_odds(table[0].item(at), table[1].item(at), NumberNamespace),
+        )
+        place = min(max(place, 1), last)
+        return np.array([[_between(*pair, table, place, NumberNamespace)]])
     key = 1.0 * signed_odds(p, q, xp)
     if _searched_together(p, xp):
         knots, complements, values = (table.ravel() for table in tables)
@@ -280,27 +395,26 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
             first,
             lambda at, key: signed_odds(knots.take(at), complements.take(at), np) <= key,
         )
-        right = np.clip(right, 1, last) + first
+        right = _inside(right, 1, last, np) + first
         return _between(p, q, (knots, complements, values), right, np)
     columns = []
     for k in range(p.shape[1]):
         table = [whole[k, :] for whole in tables]
         column = 1.0 * key[:, k]  # contiguous
-        right = xp.searchsorted(signed_odds(table[0], table[1], xp), column, side="right")
-        columns.append(_between(p[:, k], q[:, k], table, xp.clip(right, 1, last), xp))
-    return xp.stack(columns, axis=1)
+        right = _places(signed_odds(table[0], table[1], xp), column, "right", xp)
+        right = _inside(right, 1, last, xp)
+        columns.append(_between(p[:, k], q[:, k], table, right, xp))
+    return _beside_each_other(columns, xp)
 
 
 def _between(p: Array, q: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Array:
     """Interpolate between a place of knots, complements and values and the one before."""
-    (p0, q0, y0), (p1, q1, y1) = (
-        [xp.take(t, at, axis=0) for t in table] for at in (right - 1, right)
-    )
+    (p0, q0, y0), (p1, q1, y1) = ([_taken(t, at, xp) for t in table] for at in (right - 1, right))
     above = p0 >= q0  # distances of the numbers that are known better
     width = xp.where(above, q0 - q1, p1 - p0)
     flat = width <= 0
-    share = xp.where(above, q0 - q, p - p0) / xp.where(flat, xp.ones_like(width), width)
-    return y0 + xp.clip(share, 0.0, 1.0) * (y1 - y0)
+    share = xp.where(above, q0 - q, p - p0) / xp.where(flat, 1.0, width)
+    return y0 + _inside(share, 0.0, 1.0, xp) * (y1 - y0)
 
 
 #: Knots, values and side of one step function a column.
@@ -331,7 +445,7 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
         _steps(x[:, k], [(knots[k, :], values[k, :], side) for knots, values, side in tables], xp)
         for k in range(x.shape[1])
     ]
-    return [xp.stack(list(found), axis=1) for found in zip(*columns, strict=True)]
+    return [_beside_each_other(found, xp) for found in zip(*columns, strict=True)]
 
 
 def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
@@ -347,10 +461,7 @@ def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
             columns.append(out)
         return columns
     x = 1.0 * x  # contiguous: torch warns about searching a strided column
-    return [
-        xp.take(values, xp.searchsorted(knots, x, side=side), axis=0)
-        for knots, values, side in tables
-    ]
+    return [_taken(values, _places(knots, x, side, xp), xp) for knots, values, side in tables]
 
 
 def _steps_together(x: Float64Array, table: StepTable) -> Float64Array:
@@ -386,15 +497,18 @@ def _search(
     reached : callable
         From places of knots and values, both (n, n_columns), to whether the value reaches it.
     """
-    place = np.empty(x.shape, dtype=np.intp)
+    if not n_knots:
+        return np.zeros(x.shape, dtype=np.intp)
+    step = 1 << (n_knots.bit_length() - 1)
+    place = np.empty(x.shape, dtype=np.intp)  # of the last knot that is known to be reached
     place[:] = first - 1
-    last = place + n_knots
-    step = (1 << n_knots.bit_length()) >> 1
-    while step:
-        probe = np.minimum(place + step, last)
+    probe = place + (n_knots - step + 1)  # 2^m - 1 knots are left on either side
+    np.copyto(place, probe, where=reached(probe, x))
+    while step := step >> 1:
+        np.add(place, step, out=probe)
         np.copyto(place, probe, where=reached(probe, x))
-        step >>= 1
-    return place - (first - 1)
+    place -= first - 1
+    return place
 
 
 def through_log_odds(
@@ -416,11 +530,15 @@ def through_log_odds(
     xp : namespace
     """
     binary = scores.shape[1] == 2
-    if binary:
-        s = xp.expand_dims(binary_log_odds(scores), axis=1)
-    else:
-        s = log_odds_one_vs_rest(scores, xp)
-    eta = eta_of(bounded_log_odds(s, fitted["input_smoothing_"], xp))
+    share = fitted["input_smoothing_"]
+    if binary and _are_numbers(scores, 2, xp):
+        number, share = scores.item(1) - scores.item(0), np.asarray(share).item()
+        number = bounded_log_odds(number, share, NumberNamespace)
+        number = eta_of(np.array([[number]])).item()
+        proba = np.array([[expit(value, NumberNamespace) for value in (-number, number)]])
+        return smooth(proba, fitted["smoothing_"]) if "smoothing_" in fitted else proba
+    s = scores[:, 1:] - scores[:, :1] if binary else log_odds_one_vs_rest(scores, xp)
+    eta = eta_of(bounded_log_odds(s, share, xp))
     if binary:
         proba = expit(xp.concat([-eta, eta], axis=1), xp)
     else:

@@ -146,8 +146,8 @@ def _made(part: Logits) -> Logits:
 
 def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -> Array:
     """Return the floored ``log(smooth(softmax(z / temperature), share))``."""
-    shifted = (z - xp.max(z, axis=1, keepdims=True)) / temperature
-    return links.logits_from_proba(links.smooth(links.softmax(shifted, xp), share), xp)
+    shifted = (z - links.row_max(z, xp)) / temperature
+    return links.logits_from_proba(links.smooth(links.softmax_of_shifted(shifted, xp), share), xp)
 
 
 @dataclass(frozen=True)

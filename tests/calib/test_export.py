@@ -121,6 +121,34 @@ def test_module_is_traceable(name: str, n_classes: int) -> None:
     torch.testing.assert_close(program.module()(more), network(more), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["temperature", "isotonic", "venn_abers"])
+@pytest.mark.parametrize("source", ["logits", "proba"])
+def test_compiled_modules_give_the_same_numbers(name: str, source: str) -> None:
+    from calib.export import to_torch
+
+    cal, z = fitted(name, 3, source)
+    compiled = torch.compile(to_torch(cal), backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        got = compiled(torch.tensor(z))
+    np.testing.assert_allclose(got.numpy(), cal.transform(z), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["temperature", "isotonic", "vector_scaling"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_many_rows_of_tensors_are_those_of_few(name: str, dtype: torch.dtype) -> None:
+    cal, z = fitted(name, 4)
+    z[7, 1] = -np.inf
+    few = torch.tensor(z, dtype=dtype)
+    many = few.repeat(1000, 1)
+    proba = cal.transform(many)
+    assert proba.dtype == dtype
+    torch.testing.assert_close(proba, cal.transform(few).repeat(1000, 1), rtol=1e-3, atol=0.0)
+    assert proba[7, 1] == 0
+    many[299_950, 2] = torch.nan
+    with pytest.raises(ValueError, match="in row 299950, column 2"):
+        cal.transform(many)
+
+
 def test_one_column_and_gradients() -> None:
     from calib.export import to_torch
 

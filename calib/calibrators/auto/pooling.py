@@ -190,12 +190,10 @@ def pack(groups: Sequence[Sequence[Any]]) -> tuple[IntArray, Float64Array]:
 def unpack(layout: Array, packed: Array, group: int) -> list[Array]:
     """Return the arrays of one group, of the namespace and type of `packed`."""
     out = []
-    for row in layout:
-        number, start, n_dimensions, *lengths = (int(x) for x in row)
+    for number, start, n_dimensions, *lengths in layout.tolist():
         if number == group:
             shape = tuple(lengths[:n_dimensions])
-            size = int(np.prod(shape)) if shape else 1
-            out.append(packed[start : start + size].reshape(shape))
+            out.append(packed[start : start + math.prod(shape)].reshape(shape))
     return out
 
 

@@ -270,9 +270,8 @@ def _bounds(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> tuple[
     """Return p0 and p1 of every problem, two arrays of shape (n_samples, n_problems)."""
     n_classes, source = scores.shape[1], fitted["input"]
     if n_classes == 2:
-        s = xp.expand_dims(
-            links.binary_log_odds(links.convert(scores, source, "logits", xp)), axis=1
-        )
+        logits = links.convert(scores, source, "logits", xp)
+        s = logits[:, 1:] - logits[:, :1]
     elif fitted["multiclass"] == "one_vs_rest":
         s = _against_the_rest(scores, source, xp)
     else:
