@@ -17,8 +17,7 @@ import numpy as np
 
 from benchmarks.measure import seconds
 from calib import VennAbersCalibrator
-from calib._border.optional import is_installed
-from calib.calibrators.venn_abers import bridge
+from calib._border import optional
 
 N_PREDICTED = 100_000
 
@@ -31,9 +30,7 @@ def data(n: int, decimals: int) -> tuple[np.ndarray, np.ndarray]:
 
 def ours(p: np.ndarray, y: np.ndarray, *, compiled: bool) -> Callable[[], Any]:
     def fit() -> VennAbersCalibrator:
-        if not compiled:
-            bridge._compiled.clear()
-        bridge.COMPILE_FROM = 0 if compiled else 10**12
+        optional.COMPILE_FROM = 0 if compiled else np.inf
         return VennAbersCalibrator().fit(p, y)
 
     return fit
@@ -69,9 +66,9 @@ def peer_mapie(p: np.ndarray, y: np.ndarray) -> Callable[[], Any]:
 
 def candidates() -> dict[str, Callable[[np.ndarray, np.ndarray], Callable[[], Any]]]:
     found: dict[str, Any] = {"ours, plain Python": lambda p, y: ours(p, y, compiled=False)}
-    if is_installed("numba"):
+    if optional.is_installed("numba"):
         found["ours, numba"] = lambda p, y: ours(p, y, compiled=True)
-    if is_installed("venn_abers"):
+    if optional.is_installed("venn_abers"):
         found["venn-abers"] = peer_package
     try:
         import mapie._venn_abers  # noqa: F401

@@ -89,13 +89,15 @@ def test_real_weights_and_labels_to_rounding() -> None:
             assert lower[(points <= x).sum()] == pytest.approx(float(low), abs=1e-12)
 
 
+COMPILE_FROM = "calib._border.optional.COMPILE_FROM"
+
+
 def both_ways(mass: np.ndarray, total: np.ndarray, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bridge, "_compiled", [])
-    monkeypatch.setattr(bridge, "COMPILE_FROM", 10**12)
+    monkeypatch.setattr(COMPILE_FROM, np.inf)
     start = time.process_time()
     plain = bridge.venn_abers_tables(mass, total)
     plain_time = time.process_time() - start
-    monkeypatch.setattr(bridge, "COMPILE_FROM", 0)
+    monkeypatch.setattr(COMPILE_FROM, 0)
     compiled = bridge.venn_abers_tables(mass, total)
     return plain, compiled, plain_time
 
@@ -111,7 +113,6 @@ def test_compiled_and_plain_are_bitwise_equal(kind: str, monkeypatch: pytest.Mon
     plain, compiled, _ = both_ways(mass, total, monkeypatch)
     for a, b in zip(plain, compiled, strict=True):
         assert a.tobytes() == b.tobytes()
-    assert bridge._compiled
 
 
 def test_the_kernel_is_compiled_once_a_process_has_met_enough(
@@ -119,14 +120,16 @@ def test_the_kernel_is_compiled_once_a_process_has_met_enough(
 ) -> None:
     """Work is added up over fits: a first small fit does not wait for a compiler."""
     pytest.importorskip("numba")
-    monkeypatch.setattr(bridge, "_compiled", [])
-    monkeypatch.setattr(bridge, "_met", [0])
-    monkeypatch.setattr(bridge, "COMPILE_FROM", 3500)
+    loop = type(bridge.LOOP)(bridge.bridge_kernel)
+    monkeypatch.setattr("calib._border.optional._met", [0.0])
+    monkeypatch.setattr(bridge, "LOOP", loop)
+    monkeypatch.setattr(COMPILE_FROM, 3500 * bridge.STEPS_OF_A_GROUP)
     mass, total = np.ones(999), np.tile([0.0, 1.0, 0.0], 333)
     bridge.venn_abers_tables(mass, total)  # two kernels of 1,000 points
-    assert not bridge._compiled
+    assert loop.given(0.0) is None
+    assert loop._compiled is None
     bridge.venn_abers_tables(mass, total)
-    assert bridge._compiled
+    assert loop._compiled is not None
 
 
 def test_linear_time_in_plain_python() -> None:

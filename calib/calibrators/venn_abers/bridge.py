@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from calib._border.optional import is_installed
+from calib._border.optional import CompiledLoop
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 
-#: Groups that plain Python goes through in the time that numba takes to load (0.4 s): a process
-#: that has met as many compiles the kernel.
-COMPILE_FROM = 400_000
+#: What one group costs in plain Python, in steps of NumPy: 400,000 groups take as long as numba
+#: takes to load (0.4 s).
+STEPS_OF_A_GROUP = 500
 
 
 def venn_abers_tables(
@@ -69,7 +69,7 @@ def _bridge(
     mass = np.concatenate(([0.0], np.cumsum(weight)))
     summed = np.concatenate(([0.0], np.cumsum(total)))
     size = len(mass)
-    compiled = _compiled_kernel(size)
+    compiled = LOOP.after(STEPS_OF_A_GROUP * size)
     if compiled is None:
         m, z = mass.tolist(), summed.tolist()
         num, den, after = [0.0] * size, [0.0] * size, [0] * size
@@ -131,24 +131,7 @@ def bridge_kernel(
         den[i] = d
 
 
-def _compiled_kernel(size: int) -> Callable[..., None] | None:
-    """Return the compiled kernel, None where numba is absent or not worth its start yet."""
-    if not _compiled:
-        _met[0] += size
-        if _met[0] < COMPILE_FROM or not is_installed("numba"):
-            return None
-        import numba
-
-        try:
-            _compiled.append(numba.njit(cache=True)(bridge_kernel))
-        except RuntimeError:  # no folder to cache in
-            _compiled.append(numba.njit(bridge_kernel))
-    return _compiled[0]
-
-
-_compiled: list[Callable[..., None]] = []
-#: Groups that this process has met.
-_met = [0]
+LOOP = CompiledLoop(bridge_kernel)
 
 
 @dataclass(frozen=True)
