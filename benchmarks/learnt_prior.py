@@ -72,9 +72,7 @@ def learn(
         evidence = np.concatenate([one.log_evidence for one in found])
         belief = np.exp(evidence - evidence.max(axis=1, keepdims=True))
         belief *= (share / belief.sum(axis=1))[:, None]
-        prior = tuple(
-            _component(first, belief[:, j], found, j) for j, first in enumerate(guess)
-        )
+        prior = tuple(_component(first, belief[:, j], found, j) for j, first in enumerate(guess))
     return prior
 
 
@@ -104,7 +102,9 @@ def main() -> None:
     """Print the components as they stand in the library."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
-    parser.add_argument("--half", type=int, choices=(0, 1), help="learn from one half of the tables")
+    parser.add_argument(
+        "--half", type=int, choices=(0, 1), help="learn from one half of the tables"
+    )
     options = parser.parse_args()
     paths = [path for folder in options.folders for path in sorted(folder.glob("*.npz"))]
     known = {path: odds for path in paths if (odds := read(path)) is not None}

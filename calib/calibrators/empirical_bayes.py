@@ -167,9 +167,10 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
     probabilities. All of it increases with p, so ranks are kept.
 
     The prior is fitted by expectation-maximisation (empirical Bayes) to the scores of nine kinds of
-    classifiers on the tables of the KEEL repository, each table weighted alike. It holds for log-odds
-    of probabilities, and decision scores brought to a standard deviation of 1. Beyond two classes every class is
-    fitted against the rest with the same prior, and rows are renormalised.
+    classifiers on the tables of the KEEL repository, each table weighted alike. It holds for
+    log-odds of probabilities, and for decision scores brought to a standard deviation of 1. Beyond
+    two classes every class is fitted against the rest with the same prior, and rows are
+    renormalised.
 
     References
     ----------
@@ -241,9 +242,7 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
             for j in range(coef.shape[1]):
                 bounded = links.bounded_log_odds(s, fitted["shares_"][j], xp)
                 log_p, minus_log_rest = links.logarithms(bounded, xp)
-                part = (
-                    intercept[:, j] + coef[:, j, 0] * log_p + coef[:, j, 1] * minus_log_rest
-                )
+                part = intercept[:, j] + coef[:, j, 0] * log_p + coef[:, j, 1] * minus_log_rest
                 own = own + weights[:, j] * links.expit(part, xp)
                 other = other + weights[:, j] * links.expit(-part, xp)
             return xp.log(own) - xp.log(other)
@@ -264,13 +263,25 @@ def posterior(odds: Regressions, prior: tuple[PriorComponent, ...]) -> Posterior
     curvature = odds.total * objective(rows)(minimum.x)[2]
     evidence = np.tile([np.log(component.probability) for component in prior], shape[0])
     evidence -= odds.total * minimum.value
-    evidence += 0.5 * (np.linalg.slogdet(precision)[1] - np.linalg.slogdet(curvature)[1])
+    evidence -= 0.5 * _log_narrowing(precision, curvature)
     return Posterior(
         minimum.x.reshape(*shape, 3),
         curvature.reshape(*shape, 3, 3),
         evidence.reshape(shape),
         minimum.converged.reshape(shape).all(axis=1),
     )
+
+
+def _log_narrowing(precision: Float64Array, curvature: Float64Array) -> Float64Array:
+    """Return ``log det curvature - log det precision``, by problem.
+
+    A posterior is narrower than its prior in every direction, also where the sum of both
+    curvatures has lost that of the prior.
+    """
+    half = np.linalg.cholesky(precision)
+    once = np.linalg.solve(half, curvature).transpose(0, 2, 1)
+    ratios = np.linalg.eigvalsh(np.linalg.solve(half, once))
+    return np.asarray(np.log(np.maximum(ratios, 1.0)).sum(axis=1))
 
 
 def _read_by_all(part: Odds, shares: Float64Array) -> Odds:
@@ -308,4 +319,3 @@ def _objectives(mean: Float64Array, precision: Float64Array) -> Callable[[Rows],
         return objective
 
     return objective_of
-
