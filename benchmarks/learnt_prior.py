@@ -93,7 +93,9 @@ def _component(
         guess.share,
         float(total / (1.0 + CAUTION * len(SHARES))),
         float(slope),
-        *(float(x) for x in sd),
+        float(sd[0]),
+        float(sd[1]),
+        float(sd[2]),
         float(moments[1, 2] / total / (sd[1] * sd[2])),
     )
 
