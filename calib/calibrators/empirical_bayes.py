@@ -76,6 +76,9 @@ PRIOR = (
     PriorComponent(0.1, 0.313, 0.0807, 0.408, 0.823, 0.319, 0.281),
 )
 
+#: Slope, bend and shift in the logarithms of the factors a and b.
+EXPONENTS = np.array([[1.0, 0.5, 0.0], [1.0, -0.5, 0.0]])
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -86,7 +89,7 @@ class Posterior:
     mode : ndarray of shape (n_problems, n_components, 3)
         Most probable slope, bend and shift.
     curvature : ndarray of shape (n_problems, n_components, 3, 3)
-        Curvature of minus the log-posterior there.
+        Curvature of minus the log-posterior there, by Gauss and Newton.
     log_evidence : ndarray of shape (n_problems, n_components)
         Logarithm of the kind's probability and of that of the labels given the kind, by Laplace's
         method.
@@ -158,9 +161,10 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
        a = e^{u + v / 2}, b = e^{u - v / 2},
 
     with a Gaussian prior for slope u, bend v and shift c, symmetric in the two classes. The
-    posterior mode is found by Newton steps; Laplace's method gives the probability of the labels,
-    hence the posterior probability of the component. The result averages the components'
-    probabilities. All of it increases with p, so ranks are kept.
+    posterior mode is found by Newton steps; Laplace's method, with the curvature of Gauss and
+    Newton, gives the probability of the labels, hence the posterior probability of the component.
+    The result averages the components' probabilities. All of it increases with p, so ranks are
+    kept.
 
     The prior is fitted by expectation-maximisation (empirical Bayes) to 870 sets of scores: nine
     kinds of classifiers on 104 tables of the KEEL repository, related tables weighted as one. It
@@ -254,18 +258,31 @@ def posterior(odds: Regressions, prior: tuple[PriorComponent, ...]) -> Posterior
     mean = np.tile([component.mean for component in prior], (shape[0], 1))
     precision = np.tile([component.precision for component in prior], (shape[0], 1, 1))
     rows = odds.rows.mapped(_read_by_all, shares)
-    objective = _objectives(mean, precision / odds.total)
-    minimum = minimize_on(rows, mean, objective)
-    curvature = odds.total * objective(rows)(minimum.x)[2]
+    own = precision / odds.total
+    minimum = minimize_on(rows, mean, _objectives(mean, own, convex_part=True))
+    plain = _objectives(mean, own, convex_part=False)
+    curvature = odds.total * plain(rows)(minimum.x)[2]
     evidence = np.tile([np.log(component.probability) for component in prior], shape[0])
     evidence -= odds.total * minimum.value
-    evidence += 0.5 * (np.linalg.slogdet(precision)[1] - np.linalg.slogdet(curvature)[1])
+    evidence -= 0.5 * _log_narrowing(precision, curvature)
     return Posterior(
         minimum.x.reshape(*shape, 3),
         curvature.reshape(*shape, 3, 3),
         evidence.reshape(shape),
         np.asarray(minimum.converged.reshape(shape).all(axis=1)),
     )
+
+
+def _log_narrowing(precision: Float64Array, curvature: Float64Array) -> Float64Array:
+    """Return ``log det curvature - log det precision``, by problem.
+
+    A posterior is narrower than its prior in every direction, also where the sum of both
+    curvatures has lost that of the prior.
+    """
+    half = np.linalg.cholesky(precision)
+    once = np.linalg.solve(half, curvature).transpose(0, 2, 1)
+    ratios = np.linalg.eigvalsh(np.linalg.solve(half, once))
+    return np.asarray(np.log(np.maximum(ratios, 1.0)).sum(axis=1))
 
 
 def _read_by_all(part: Odds, shares: Float64Array) -> Odds:
@@ -277,8 +294,15 @@ def _read_by_all(part: Odds, shares: Float64Array) -> Odds:
     return Odds(columns, np.asfortranarray(target), part.weight)
 
 
-def _objectives(mean: Float64Array, precision: Float64Array) -> Callable[[Rows], Objective]:
-    """Return what makes the mean of minus the log-posterior from rows; precision is a sample's."""
+def _objectives(
+    mean: Float64Array, precision: Float64Array, *, convex_part: bool
+) -> Callable[[Rows], Objective]:
+    """Return what makes the mean of minus the log-posterior from rows; precision is a sample's.
+
+    The curvature is that of Gauss and Newton; with `convex_part` what the exponentials of slope and
+    bend add to it is there where it is positive, without which steps towards flat maps are too
+    long.
+    """
     certain = np.zeros(len(mean)), np.ones(len(mean))
 
     def objective_of(rows: Rows) -> Objective:
@@ -294,10 +318,14 @@ def _objectives(mean: Float64Array, precision: Float64Array) -> Callable[[Rows],
             turn[:, 2, 0] = 1.0
             distance = x - mean
             pull = np.einsum("pij,pj->pi", precision, distance)
+            hessian = turn @ curvature @ turn.transpose(0, 2, 1) + precision
+            if convex_part:
+                rising = np.maximum(slope[:, 1:] * np.stack([a, b], axis=1), 0.0)
+                hessian += np.einsum("pk,ki,kj->pij", rising, EXPONENTS, EXPONENTS)
             return (
                 value + 0.5 * (distance * pull).sum(axis=1),
                 np.einsum("pij,pj->pi", turn, slope) + pull,
-                turn @ curvature @ turn.transpose(0, 2, 1) + precision,
+                hessian,
             )
 
         return objective
