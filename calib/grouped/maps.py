@@ -211,7 +211,7 @@ class GridHistogramCalibrator(_ScoreFirst):
 
     traits: ClassVar[MapTraits] = MapTraits(
         arrays={
-            "values_": SHARE,
+            "values_": FittedArray(low=0.0, high=1.0),  # one axis a column: see `check_map`
         },
         domain="declared",
         double=True,

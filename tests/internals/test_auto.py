@@ -18,7 +18,7 @@ from tests.support.bent import bent, log_loss
 
 def labels(n_samples, n_classes, **options):
     options = {"rank_preserving": False, **options}
-    tried = candidates.plan(n_samples, n_classes, **options)
+    tried = candidates.strategy(n_samples, float(n_samples), n_classes, **options)
     return tuple([candidates.LABELS[place] for place in tried.rich.places])
 
 
@@ -43,10 +43,10 @@ def test_shares_sum_to_one(shares):
 
 
 def test_few_labels_a_class_must_earn_a_rich_pool():
-    assert candidates.plan(100, 100, rank_preserving=False).margin == pytest.approx(20.0)
-    assert candidates.plan(50, 10, rank_preserving=False).margin == pytest.approx(2.0)
-    assert candidates.plan(60, 10, rank_preserving=False).margin == -np.inf
-    assert candidates.plan(20, 2, rank_preserving=False).margin == -np.inf
+    assert candidates.strategy(100, 100.0, 100, rank_preserving=False).margin == pytest.approx(20.0)
+    assert candidates.strategy(50, 50.0, 10, rank_preserving=False).margin == pytest.approx(2.0)
+    assert candidates.strategy(60, 60.0, 10, rank_preserving=False).margin == -np.inf
+    assert candidates.strategy(20, 20.0, 2, rank_preserving=False).margin == -np.inf
 
 
 def test_a_pull_is_that_of_normal_weights():

@@ -67,7 +67,7 @@ def stratified_folds(
     ----------
     scores : Scores
         Rows are compared bit by bit as received; those of two classes by their log-odds to eight
-        digits, so that one column and two mean the same.
+        digits, so that one column and two mean the same. Eight digits say in which fold they are.
     codes : ndarray of int, shape (n_samples,)
         Class of every sample.
     weight : ndarray of shape (n_samples,) or None
@@ -125,8 +125,8 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
         else:
             values = np.array(scores.array[rows], dtype=np.float64, order="C")
         raw = (values + 0.0).view(np.uint64)
-        bits = _mixed(raw & DIGITS if binary else raw, seed)
-        key[rows] = (bits * factors).sum(axis=1, dtype=np.uint64)
+        bits = _mixed(raw & DIGITS, seed)
+        key[rows] = ((bits if binary else _mixed(raw, seed)) * factors).sum(axis=1, dtype=np.uint64)
         class_bits = bits[np.arange(len(bits)), codes[rows]]
         place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (class_bits << np.uint64(1)), seed)
     return key, place

@@ -21,10 +21,10 @@ from calib.base import BaseCalibrator
 from calib.calibrators.auto.candidates import (
     EMPIRICAL_BAYES,
     LABELS,
-    Plan,
     Pool,
-    in_words,
-    plan,
+    Strategy,
+    spoken_name,
+    strategy,
     unfitted,
 )
 from calib.calibrators.auto.cross_fitting import ClassCells
@@ -230,7 +230,7 @@ class AutoCalibrator(BaseCalibrator):
             text = "scores left alone"
             return text if gain is None else f"{text}; the best pool gains {gain:.2g} nats"
         pairs = zip(self.member_names, self.weights_, strict=True)
-        text = ", ".join(f"{in_words(name)} {weight:.2f}" for name, weight in pairs)
+        text = ", ".join(f"{spoken_name(name)} {weight:.2f}" for name, weight in pairs)
         return text if gain is None else f"{text}; gain {gain:.3g} nats"
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
@@ -248,7 +248,9 @@ class AutoCalibrator(BaseCalibrator):
         check_option("verbose", self.verbose, (True, False))
         self.smoothing_ = 1.0 / (rows.total + 1.0)
         self.floor_ = min(IDENTITY_FLOOR, FLOOR_SHARE * self.smoothing_) / rows.n_classes
-        tried = plan(rows.n_samples, rows.n_classes, rank_preserving=self.rank_preserving)
+        tried = strategy(
+            rows.n_samples, rows.total, rows.n_classes, rank_preserving=self.rank_preserving
+        )
         places = tried.places
         self.candidates_ = [LABELS[place] for place in places]
         thin = rows.every(tried.step)
@@ -287,7 +289,7 @@ class AutoCalibrator(BaseCalibrator):
         self,
         cells: ClassCells,
         logs: Float64Array,
-        tried: Plan,
+        tried: Strategy,
         learnt: BaseCalibrator | None,
     ) -> list[tuple[int, float]]:
         """Return the members of the final pool with their weights."""
@@ -419,7 +421,7 @@ def _restored(place: int, source: InputKind, values: list[Any]) -> BaseCalibrato
     member = unfitted(place, source)
     names = () if member is None else tuple(member.traits.arrays)
     if len(values) != len(names):
-        raise ValueError(f"{LABELS[place]} needs the arrays {list(names)}")
+        raise ValueError(f"layout_ must give {LABELS[place]} the arrays {list(names)}")
     for name, value in zip(names, values, strict=True):
         setattr(member, name, value)
     return member

@@ -137,7 +137,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Strategy:
     """What is tried at some number of samples and classes.
 
     Attributes
@@ -167,20 +167,22 @@ class Plan:
         return [*dict.fromkeys((*self.rich.places, *self.small.places))]
 
 
-def plan(n_samples: int, n_classes: int, *, rank_preserving: bool) -> Plan:
-    """Return what is worth trying at this size."""
+def strategy(n_samples: int, total: float, n_classes: int, *, rank_preserving: bool) -> Strategy:
+    """Return what is worth trying with that many samples, of some total weight, and classes."""
     large = is_large(n_samples, n_classes)
-    rich, small = _shares(n_samples, n_classes, rank_preserving)
+    rich, small = _shares(n_samples, total, n_classes, rank_preserving)
     pull = PULL_TWO if n_classes == 2 else PULL_MANY
-    scarce = n_classes > 2 and n_samples <= n_classes * max(SCARCE, SCARCE_SHARE * n_classes)
+    scarce = n_classes > 2 and total <= n_classes * max(SCARCE, SCARCE_SHARE * n_classes)
     margin = MARGIN * n_classes if scarce else -np.inf
     rows = CHOICE_TWO if n_classes == 2 else max(CHOICE_ELEMENTS // n_classes, CHOICE_ROWS)
     step = max(1, n_samples // rows)
     least = LEAST_WEIGHT_TWO if n_classes == 2 else LEAST_WEIGHT
-    return Plan(Pool.of(rich, pull), Pool.of(small, pull), margin, least, large, step)
+    return Strategy(Pool.of(rich, pull), Pool.of(small, pull), margin, least, large, step)
 
 
-def _shares(n_samples: int, n_classes: int, rank_preserving: bool) -> tuple[Shares, Shares]:
+def _shares(
+    n_samples: int, total: float, n_classes: int, rank_preserving: bool
+) -> tuple[Shares, Shares]:
     """Return the shares of the rich and of the small pool."""
     if rank_preserving:
         monotone = MONOTONE_TWO if n_classes == 2 else MONOTONE_MANY
@@ -193,13 +195,13 @@ def _shares(n_samples: int, n_classes: int, rank_preserving: bool) -> tuple[Shar
         return LARGE, LARGE
     if n_classes <= MOST_FULL:
         return MANY, SMALL_MANY
-    many = n_samples > MANY_A_CLASS * n_classes
+    many = total > MANY_A_CLASS * n_classes
     if many and n_samples * n_classes**2 <= AFFORDABLE:
         return WIDE, SMALL_MANY
     return THIN, SMALL_THIN
 
 
-def in_words(label: str) -> str:
+def spoken_name(label: str) -> str:
     """Return a label as it is read: ``venn_abers`` is Venn-ABERS."""
     name, opened, params = label.partition("(")
     text = {"venn_abers": "Venn-ABERS", "empirical_bayes": "empirical Bayes"}.get(

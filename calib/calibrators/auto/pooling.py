@@ -55,9 +55,9 @@ def fit_pool(
     active set, then the step is halved until the loss falls.
     """
     w = np.array(centre)
-    if len(w) == 1:
-        return w
     total = float(weight.sum())
+    if len(w) == 1 or total == 0.0:
+        return w
     share, pull = weight / total, pull / total
 
     def model(w: Float64Array, *, curved: bool) -> tuple[float, Float64Array, Float64Array]:
