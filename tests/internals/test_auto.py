@@ -87,7 +87,7 @@ def test_one_split_judges_weights_on_other_samples(monkeypatch):
         z = 1.5 * rng.normal(size=(400, 3))
         y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
         gains.append(AutoCalibrator(input="logits").fit(z, y).gain_log_loss_.value)
-    assert np.mean(gains) < 0
+    assert np.mean(gains) < 2 * np.std(gains) / np.sqrt(len(gains))
 
 
 def test_pool_weights_are_those_of_a_grid():
