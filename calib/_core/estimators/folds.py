@@ -21,6 +21,8 @@ from calib._core.scores import Scores
 
 #: Keeps sign, exponent and 28 bits of a float64.
 DIGITS = np.uint64(0xFFFFFFFFFF000000)
+#: Added before, so that whole numbers are not on the verge of two such values.
+HALF_DIGIT = np.uint64(0x800000)
 _Integers: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
 
 
@@ -67,7 +69,8 @@ def stratified_folds(
     ----------
     scores : Scores
         Rows are compared bit by bit as received; those of two classes by their log-odds to eight
-        digits, so that one column and two mean the same. Eight digits say in which fold they are.
+        digits, so that one column and two mean the same. In which fold a row is depends on eight
+        digits of how far its logits are below the largest, whether they come as logits or not.
     codes : ndarray of int, shape (n_samples,)
         Class of every sample.
     weight : ndarray of shape (n_samples,) or None
@@ -118,18 +121,26 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
     place = np.empty(scores.n_samples, dtype=np.uint64)
     binary = scores.n_classes == 2
     log_odds = scores.log_odds() if binary else np.empty(0)
+    logits = scores.in_domain("logits")
     for rows in row_blocks(scores.n_samples, scores.n_classes):
         if binary:
             s = log_odds[rows]
-            values = np.stack([-s, s], axis=1)
+            bits = _mixed(_integers(np.stack([-s, s], axis=1)) & DIGITS, seed)
+            exact = bits
         else:
-            values = np.array(scores.array[rows], dtype=np.float64, order="C")
-        raw = (values + 0.0).view(np.uint64)
-        bits = _mixed(raw & DIGITS, seed)
-        key[rows] = ((bits if binary else _mixed(raw, seed)) * factors).sum(axis=1, dtype=np.uint64)
+            z = logits.block(rows)
+            gaps = _integers(z - z.max(axis=1, keepdims=True))
+            bits = _mixed((gaps + HALF_DIGIT) & DIGITS, seed)
+            exact = _mixed(_integers(np.array(scores.array[rows], dtype=np.float64)), seed)
+        key[rows] = (exact * factors).sum(axis=1, dtype=np.uint64)
         class_bits = bits[np.arange(len(bits)), codes[rows]]
         place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (class_bits << np.uint64(1)), seed)
     return key, place
+
+
+def _integers(values: Float64Array) -> _Integers:
+    """Return the bits of numbers, of which 0 has one form."""
+    return (np.ascontiguousarray(values) + 0.0).view(np.uint64)
 
 
 def _mixed(bits: _Integers, seed: int) -> _Integers:

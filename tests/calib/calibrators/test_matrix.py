@@ -140,9 +140,9 @@ def test_dirichlet_chooses_a_strong_penalty_for_few_samples():
     ("n", "n_classes", "penalty"),
     [
         (300, 3, (0.1, 0.1)),
-        (1000, 4, (0.1, 0.1)),
+        (1000, 4, (0.01, 0.01)),
         (3000, 6, (0.01, 0.1)),
-        (20000, 4, (0.001, 0.001)),
+        (20000, 4, (0.001, 0.1)),
     ],
 )
 def test_a_dirichlet_search_that_ends_early_finds_the_best_of_all_pairs(n, n_classes, penalty):
