@@ -76,6 +76,8 @@ SAME_FOR_BOTH = {
     "beta": {"smooth_input": False},
     "dirichlet": {"penalty": 1e-2},
 }
+
+
 def test_logits_and_probabilities_agree(method: str) -> None:
     z, y = scores_and_labels()
     p = proba_of(z)
