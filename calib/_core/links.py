@@ -272,9 +272,9 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
 
 def logarithms(s: Array, xp: Namespace) -> tuple[Array, Array]:
     """Return ``log p`` and ``-log(1 - p)`` of log-odds: both increase, and nothing cancels."""
-    rest = xp.log1p(xp.exp(-xp.abs(s)))
-    zero = xp.zeros_like(s)
-    return xp.minimum(s, zero) - rest, xp.maximum(s, zero) + rest
+    size = xp.abs(s)
+    rest = xp.log1p(xp.exp(-size))
+    return 0.5 * (s - size) - rest, 0.5 * (s + size) + rest
 
 
 def renormalise(scores: Array, fallback: Array, xp: Namespace) -> Array:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import PROBA_FLOOR
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import NUMBER, SHARE, FittedArray, MapTraits
@@ -238,14 +239,15 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
         coef, intercept, weights = fitted["coef_"], fitted["intercept_"], fitted["weights_"]
 
         def eta(s: Array) -> Array:
-            own, other = xp.zeros_like(s), xp.zeros_like(s)
-            for j in range(coef.shape[1]):
-                bounded = links.bounded_log_odds(s, fitted["shares_"][j], xp)
-                log_p, minus_log_rest = links.logarithms(bounded, xp)
-                part = intercept[:, j] + coef[:, j, 0] * log_p + coef[:, j, 1] * minus_log_rest
-                own = own + weights[:, j] * links.expit(part, xp)
-                other = other + weights[:, j] * links.expit(-part, xp)
-            return xp.log(own) - xp.log(other)
+            bounded = links.bounded_log_odds(xp.expand_dims(s, axis=2), fitted["shares_"], xp)
+            log_p, minus_log_rest = links.logarithms(bounded, xp)
+            parts = intercept + coef[:, :, 0] * log_p + coef[:, :, 1] * minus_log_rest
+            decay = xp.exp(-xp.abs(parts))
+            larger = weights / (1 + decay)
+            smaller, up = decay * larger, parts >= 0
+            own = xp.sum(xp.where(up, larger, smaller), axis=2)
+            other = xp.sum(xp.where(up, smaller, larger), axis=2)
+            return xp.log(xp.clip(own, PROBA_FLOOR, None) / xp.clip(other, PROBA_FLOOR, None))
 
         unsmoothed = {**fitted, "input_smoothing_": xp.zeros_like(intercept[:, 0])}
         return links.through_log_odds(eta, scores, unsmoothed, xp)

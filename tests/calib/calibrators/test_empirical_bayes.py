@@ -262,3 +262,14 @@ def test_single_precision_agrees_far_out(input: str) -> None:
         np.testing.assert_allclose(found, expected, atol=tolerance)
     single = cal.transform(at.astype(np.float32))
     np.testing.assert_allclose(single, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 50.0, 1000.0])
+def test_many_labels_without_an_error_make_certain_answers_in_order(scale):
+    """Every component is sure there, to the last bit: nothing is divided by zero."""
+    s = scale * np.sort(np.random.default_rng(0).normal(size=20_000))
+    cal = EmpiricalBayesCalibrator(input="logits").fit(s, (s > 0).astype(int))
+    p = cal.transform(scale * np.array([-1e6, -1e3, -1.0, 1.0, 1e3, 1e6]))
+    assert np.isfinite(p).all()
+    assert (np.diff(p[:, 1]) >= 0).all()
+    assert p[2, 1] < 0.001 < 0.999 < p[3, 1]
