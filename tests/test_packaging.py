@@ -51,7 +51,7 @@ def test_pins_are_plain_versions() -> None:
 def test_all_names_every_extra_for_users() -> None:
     listed = re.search(r"\[(.*)\]", EXTRAS["all"][0])
     assert listed
-    assert set(listed[1].split(",")) == set(EXTRAS) - {"all", "dev", "peers"}
+    assert set(listed[1].split(",")) == set(EXTRAS) - {"all", "dev", "docs", "peers"}
 
 
 def test_extras_named_in_error_texts_exist() -> None:
