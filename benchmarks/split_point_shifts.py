@@ -1,7 +1,7 @@
 """Split-point correction against temperature, and its doubt score against others under shift.
 
 ``python -m benchmarks.split_point_shifts [--seeds 5]`` prints the two tables of
-``docs/split_point.md``. Wine needs the shared data folder beside the repository.
+``docs/papers/split_point.md``. Wine needs the shared data folder beside the repository.
 """
 
 from __future__ import annotations

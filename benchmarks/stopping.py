@@ -1,7 +1,7 @@
 """A cascade of language models that stops early, and designs of a two-sample test.
 
-``python -m benchmarks.stopping [--draws 400]`` prints the tables of ``docs/stopping.md`` and
-``docs/shift_test.md``. The cascade needs the shared data folder beside the repository.
+``python -m benchmarks.stopping [--draws 400]`` prints the tables of ``docs/papers/stopping.md`` and
+``docs/papers/shift_test.md``. The cascade needs the shared data folder beside the repository.
 """
 
 from __future__ import annotations

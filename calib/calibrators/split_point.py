@@ -113,7 +113,7 @@ class SplitPointCalibrator(BaseCalibrator):
     fit, blind at ``p_k = 1/2``. Elsewhere it tells how the heads extrapolate and nothing more.
 
     **Measured** (overfitted networks, 5 seeds; log loss over that of temperature scaling, mean and
-    worst; tables in ``docs/split_point.md``, made by ``benchmarks/split_point_shifts.py``). Digits:
+    worst; tables in ``docs/papers/split_point.md``, made by ``benchmarks/split_point_shifts.py``). Digits:
     1.000 and 1.000 with ridge (1.007 the worst of 36 fits on 12 splits), 0.983 and 1.000 with
     boosting at thousands of times the cost. Wine quality, 350 labels: 0.960 and 1.000 on scores,
     0.940 and 0.974 with hidden activations. Without shrinkage 1.31 and 1.12 on average, from
