@@ -1,7 +1,8 @@
 """Correctness-aware calibration beside temperature scaling, in distribution and under shift.
 
 ``python -m benchmarks.correctness_aware [--seeds 5]`` prints the tables of
-``docs/papers/correctness_aware.md``; `rows` yields their numbers. Nothing beyond scikit-learn is needed.
+``docs/papers/correctness_aware.md``; `rows` yields their numbers. Nothing beyond scikit-learn is
+needed.
 
 The table: ``make_classification`` with 11,000 rows, 30 features (15 informative), 10 classes,
 class_sep 1.6, flip_y 0.03; a network of 128 units, 108 epochs on the first 3,000 rows; calibration

@@ -124,6 +124,6 @@ for ax, score, name in (
 
 # %% [markdown]
 # Its heads read the images and extrapolate linearly, so inputs unlike the calibration images stand
-# out. That is also its limit: in the measurements of `docs/papers/split_point.md` it sees noise that
-# entropy misses, loses to energy on unseen classes, and ties with or loses to plain
+# out. That is also its limit: in the measurements of `docs/papers/split_point.md` it sees noise
+# that entropy misses, loses to energy on unseen classes, and ties with or loses to plain
 # nearest-neighbour distance. Use it as one signal of several.

@@ -299,7 +299,8 @@ def distribution_shift_test(
     compared, the variance that it explains (a regularised Hotelling statistic [2]) and the largest
     correlation of a feature with the labels; the rarer counts, and its law comes from the same
     permutations. Neither needs folds, and both have more power than the out-of-fold AUROC. The
-    level is exact at any size and dimension; ``docs/papers/shift_test.md`` lists the designs compared.
+    level is exact at any size and dimension; ``docs/papers/shift_test.md`` lists the designs
+    compared.
 
     *Interval.* Of the AUROC within folds, from the variance of its placements (by units), as a
     score interval, which stays in [0, 1].
