@@ -115,14 +115,14 @@ class SplitPointCalibrator(BaseCalibrator):
     **Measured** (overfitted networks, 5 seeds; log loss over that of temperature scaling, mean and
     worst; tables in ``docs/papers/split_point.md``, made by ``benchmarks/split_point_shifts.py``).
     Digits: 1.000 and 1.000 with ridge (1.007 the worst of 36 fits on 12 splits), 0.983 and 1.000
-    with boosting at thousands of times the cost. Wine quality, 350 labels: 0.960 and 1.000 on scores,
-    0.940 and 0.974 with hidden activations. Without shrinkage 1.31 and 1.12 on average, from
-    untempered scores 1.09 and 1.02, in the authors' form 1.7 and 3.6: neither the bare correction
-    nor the authors' form should be used for probabilities. On scores alone (CIFAR-10) nothing is
-    gained over temperature. The score of `uncertainty` with ridge heads on the inputs found noise
-    and shuffled pixels far better than entropy (area under the ROC curve 0.97 to 0.99 against 0.65
-    to 0.92), unseen classes no better than entropy and worse than energy; on hidden activations it
-    is close to entropy everywhere.
+    with boosting at thousands of times the cost. Wine quality, 350 labels: 0.960 and 1.000 on
+    scores, 0.940 and 0.974 with hidden activations. Without shrinkage 1.31 and 1.12 on average,
+    from untempered scores 1.09 and 1.02, in the authors' form 1.7 and 3.6: neither the bare
+    correction nor the authors' form should be used for probabilities. On scores alone (CIFAR-10)
+    nothing is gained over temperature. The score of `uncertainty` with ridge heads on the inputs
+    found noise and shuffled pixels far better than entropy (area under the ROC curve 0.97 to 0.99
+    against 0.65 to 0.92), unseen classes no better than entropy and worse than energy; on hidden
+    activations it is close to entropy everywhere.
 
     References
     ----------
