@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import pkgutil
 import random
+import re
 import subprocess
 import sys
+import textwrap
 import warnings
 from types import ModuleType
 from typing import Any
@@ -217,3 +220,45 @@ def test_every_warning_is_exported_and_has_one_base() -> None:
         warnings.simplefilter("error", calib.CalibWarning)
         with pytest.raises(uq.ConformalWarning):
             warnings.warn("one filter reaches all", uq.PooledCategoryWarning, stacklevel=1)
+
+
+#: Packages whose docstring is a map of what lives in them.
+MAPPED = ("calib", "calib.evaluation", "calib.detection", "uq")
+
+
+@pytest.mark.parametrize("package", MAPPED)
+def test_help_names_every_part(package: str) -> None:
+    """A package's docstring says where its public rooms and modules are, on one screen."""
+    module = importlib.import_module(package)
+    lines = str(module.__doc__).rstrip().splitlines()
+    assert len(lines) <= 24
+    parts = {name for _, name, _ in pkgutil.iter_modules(module.__path__)}
+    hidden = {"base", "calibrators", "classifier", "grouped", "persistence", "progress", "registry"}
+    hidden = hidden if package == "calib" else set()
+    named = set(re.findall(rf"\b{package}\.(\w+)", str(module.__doc__)))
+    missing = {name for name in parts if name[0] != "_"} - hidden - named
+    assert not missing
+
+
+@pytest.mark.parametrize("package", MAPPED)
+def test_help_names_what_exists(package: str) -> None:
+    text = str(importlib.import_module(package).__doc__)
+    spaces = [importlib.import_module(facade) for facade in FACADES]
+    for name in set(re.findall(r"`(\w{6,})[`(]", text)):
+        assert any(name in space.__all__ for space in spaces), name
+    for name in re.findall(r"(?:calib|uq)\.\w+", text):
+        module = importlib.util.find_spec(name)
+        assert module or hasattr(spaces[0], name.partition(".")[2]), name
+
+
+@pytest.mark.parametrize("package", ["calib", "uq"])
+def test_help_shows_lines_that_run(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = str(importlib.import_module(package).__doc__)
+    code = textwrap.dedent(text.partition("::\n\n")[2])
+    digits = importlib.import_module("calib.datasets").load_digits_scores()
+    names = {
+        "logits": digits.logits_cal, "y": digits.y_cal, "new_logits": digits.logits_test,
+        "new_y": digits.y_test, "model": digits.model, "X": digits.X_cal, "new_X": digits.X_test,
+    }  # fmt: skip
+    exec(code, names)
+    assert "log loss" in capsys.readouterr().out if package == "calib" else "sets" in names

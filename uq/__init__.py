@@ -13,7 +13,7 @@
 All names are imported from `uq` itself. First use::
 
     from uq import ConformalClassifier
-    sets = ConformalClassifier(model, confidence_level=0.9).fit(X, y).predict_set(new_X)
+    sets = ConformalClassifier(model).fit(X, y).predict_set(new_X, confidence_level=0.9)
 """
 
 __distribution__ = "calib-uq"
