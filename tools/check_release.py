@@ -74,6 +74,7 @@ COMMANDS = (
     "report scores.csv --label y --logits z_* --html again.html",
     "fit scores.csv --label y --logits z_* --method temperature --out cal.json",
     "apply cal.json scores.csv --out calibrated.csv",
+    "demo",
 )
 
 
@@ -135,17 +136,6 @@ def check_wheel(wheel: Path, work: Path) -> None:
     call(python, "-W", "error", "-c", f"VERSION = {version!r}\n{SMOKE}", folder=folder)
     for command in COMMANDS:
         call(binaries / "calib", *command.split(), folder=folder)
-    demo = subprocess.run(
-        [binaries / "calib", "demo"],
-        cwd=folder,
-        env=bare_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    text = demo.stdout + demo.stderr
-    if "Traceback" in text or (demo.returncode and "calib-uq[" not in text):
-        raise SystemExit(f"{text}\nfailed: calib demo without extras gives no clear answer")
 
 
 def check_source(source: Path, work: Path, *, all_tests: bool) -> None:
