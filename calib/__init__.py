@@ -1,11 +1,36 @@
-"""Post-hoc calibration: probabilities that mean what they say, and reports that show it."""
+"""Post-hoc calibration: probabilities that mean what they say, and reports that show it.
+
+    calibrators       `TemperatureCalibrator`, ...; by name `make_calibrator("auto")`
+    any classifier    `CalibratedClassifier(model, "auto")`
+    files             `save`, `load`; modules and graphs for serving in `calib.export`
+    calib.evaluation  errors, tests, intervals, reports, diagrams: `calibration_report(y, p)`
+    calib.detection   boxes: `DetectionCalibrator`, readers of COCO and of frameworks
+    calib.views       transformed inputs, for `CorrectnessAwareCalibrator`
+    calib.distributed the same on Dask collections
+    calib.datasets    small data sets with scores; calib.warnings: what the library notices
+    calib.cli         the command `calib`; `calib demo` shows it
+    uq                sets, intervals, doubt, decisions: `help(uq)`
+
+First use, on saved probabilities or logits of rows that the model was not trained on::
+
+    from calib import make_calibrator
+    from calib.evaluation import calibration_report
+    calibrator = make_calibrator("auto", input="logits").fit(logits, y)
+    probabilities = calibrator.transform(new_logits)
+    print(calibration_report(new_y, probabilities))
+"""
 
 from __future__ import annotations
+
+__distribution__ = "calib-uq"
 
 from typing import TYPE_CHECKING
 
 from calib._lazy import lazy_exports
+from calib._names import check_neighbour
 from calib._version import __version__ as __version__
+
+check_neighbour(__file__)
 
 # <generated> by tools/generate_exports.py from the registry; edit neither by hand
 if TYPE_CHECKING:

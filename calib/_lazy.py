@@ -37,8 +37,16 @@ def lazy_exports(
             return importlib.import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
+    return attribute, listing(package, public, subpackages)
+
+
+def listing(
+    package: str, public: Sequence[str], subpackages: Sequence[str] = ()
+) -> Callable[[], list[str]]:
+    """Return the ``__dir__`` of a package, which lists what is public; see `lazy_exports`."""
+
     def names() -> list[str]:
         found = vars(sys.modules[package])
         return sorted({*public, *subpackages, *(name for name in found if name[:2] == "__")})
 
-    return attribute, names
+    return names

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
+import pkgutil
 import random
+import re
 import subprocess
 import sys
+import textwrap
 import warnings
 from types import ModuleType
 from typing import Any
 
 import pytest
+from sklearn.frozen import FrozenEstimator
 
 FACADES = ("calib", "calib.evaluation", "calib.detection", "uq")
 
@@ -46,6 +51,31 @@ for package, name in {names}:
 result = [kinds, [name for name, found in ids.items() if len(found) > 1]]
 """
 
+#: Records that users make, though no class method of theirs makes one.
+MADE_BY_USERS = {"ImageBoxes": "what the functions return that `CalibratedDetector` is given"}
+#: Names that are importable and stand in no list: records that the library alone makes, and
+#: warning classes, which `calib` and `uq` list. Annotations and filters use them.
+UNLISTED = {
+    "calib.evaluation": """
+        AccumulatedReport AveragePrecision BinnedCalibrationTable BrierDecomposition
+        CalibrationCurveSummary CalibrationReport CalibrationTest CalibrationTests ClassTable
+        CorrespondenceWarning CumulativeCurve CumulativeTest DetectionMeasure
+        DetectionMetricInterval DetectionModelReport DetectionReport DetectionTable
+        FitImagesWarning Interval IntervalQuality KernelTest LocalizationRecallPrecision
+        MeasureResult Measurement MeasurementTable ModelReport NothingToMeasureWarning
+        PitUniformity PositionMap PostHocImprovement RefinementDecomposition ReliabilityBins
+        ScoreDecomposition SignedCalibrationError SignedCumulativeError SquaredCalibrationError
+    """.split(),
+    "calib.detection": """
+        BoxFormatWarning CorrespondenceWarning FallbackWarning InvalidRowsWarning LRPCurve
+        NoOptimalThresholdWarning UnknownImagesWarning
+    """.split(),
+    "uq": """
+        CertaintyCurve DistributionShift ForcedPrediction GroupRow GroupsTable OODReport Protocol
+        RiskCoverageCurve SelectiveRow SelectiveTable SelectiveThreshold SeparatingFeature
+        SideMeans StoppingThreshold StudyClaim StudyDifference StudyResult
+    """.split(),
+}
 SUBPACKAGES = ["datasets", "detection", "distributed", "evaluation", "export", "warnings"]
 FUNCTIONS = """
 import uq
@@ -56,7 +86,13 @@ assert callable(uq.conformal_quantile) and callable(uq.study_models)
 
 
 def public_names() -> list[tuple[str, str]]:
-    return [(f, name) for f in FACADES for name in importlib.import_module(f).__all__]
+    return [(f, name) for f in FACADES for name in importable(f)]
+
+
+def importable(facade: str) -> list[str]:
+    """Return what users can import: the list, and the records and warnings that are not in it."""
+    package = importlib.import_module(facade)
+    return sorted({*package.__all__, *UNLISTED.get(facade, ())})
 
 
 def shuffled(seed: int) -> list[tuple[str, str]]:
@@ -99,6 +135,31 @@ def test_a_name_is_one_object_in_any_order_of_imports(
         constant = name.rpartition(":")[2].isupper()
         assert kind != "module", name
         assert is_callable or constant, f"{name} is a {kind}"
+
+
+def is_record(value: object) -> bool:
+    """Return whether a class is a frozen dataclass or a named tuple."""
+    if not isinstance(value, type):
+        return False
+    frozen = dataclasses.is_dataclass(value) and value.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    return frozen or (issubclass(value, tuple) and hasattr(value, "_fields"))
+
+
+def made_by_users(record: type) -> bool:
+    """Return whether a class method makes one, or users return it to the library."""
+    methods = [name for name, value in vars(record).items() if isinstance(value, classmethod)]
+    return any(name[0] != "_" for name in methods) or record.__name__ in MADE_BY_USERS
+
+
+@pytest.mark.parametrize(("facade", "name"), public_names())
+def test_lists_hold_what_users_construct_or_call(facade: str, name: str) -> None:
+    """A record that the library alone makes is importable, and in no list."""
+    package = importlib.import_module(facade)
+    value = getattr(package, name)
+    home = facade in ("calib", "uq") or not (isinstance(value, type) and issubclass(value, Warning))
+    listed = home and (not is_record(value) or made_by_users(value))
+    assert (name in package.__all__) == listed
+    assert (name in dir(package)) == listed
 
 
 @pytest.mark.parametrize("facade", FACADES)
@@ -160,3 +221,46 @@ def test_every_warning_is_exported_and_has_one_base() -> None:
         warnings.simplefilter("error", calib.CalibWarning)
         with pytest.raises(uq.ConformalWarning):
             warnings.warn("one filter reaches all", uq.PooledCategoryWarning, stacklevel=1)
+
+
+#: Packages whose docstring is a map of what lives in them.
+MAPPED = ("calib", "calib.evaluation", "calib.detection", "uq")
+
+
+@pytest.mark.parametrize("package", MAPPED)
+def test_help_names_every_part(package: str) -> None:
+    """A package's docstring says where its public rooms and modules are, on one screen."""
+    module = importlib.import_module(package)
+    lines = str(module.__doc__).rstrip().splitlines()
+    assert len(lines) <= 24
+    parts = {name for _, name, _ in pkgutil.iter_modules(module.__path__)}
+    hidden = {"base", "calibrators", "classifier", "grouped", "persistence", "progress", "registry"}
+    hidden = hidden if package == "calib" else set()
+    named = set(re.findall(rf"\b{package}\.(\w+)", str(module.__doc__)))
+    missing = {name for name in parts if name[0] != "_"} - hidden - named
+    assert not missing
+
+
+@pytest.mark.parametrize("package", MAPPED)
+def test_help_names_what_exists(package: str) -> None:
+    text = str(importlib.import_module(package).__doc__)
+    spaces = [importlib.import_module(facade) for facade in FACADES]
+    for name in set(re.findall(r"`(\w{6,})[`(]", text)):
+        assert any(name in space.__all__ for space in spaces), name
+    for name in re.findall(r"(?:calib|uq)\.\w+", text):
+        module = importlib.util.find_spec(name)
+        assert module or hasattr(spaces[0], name.partition(".")[2]), name
+
+
+@pytest.mark.parametrize("package", ["calib", "uq"])
+def test_help_shows_lines_that_run(package: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = str(importlib.import_module(package).__doc__)
+    code = textwrap.dedent(text.partition("::\n\n")[2])
+    digits = importlib.import_module("calib.datasets").load_digits_scores()
+    model = FrozenEstimator(digits.model)
+    names = {
+        "logits": digits.logits_cal, "y": digits.y_cal, "new_logits": digits.logits_test,
+        "new_y": digits.y_test, "model": model, "X": digits.X_cal, "new_X": digits.X_test,
+    }  # fmt: skip
+    exec(code, names)
+    assert "if calibrated" in capsys.readouterr().out if package == "calib" else "sets" in names

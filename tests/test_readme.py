@@ -16,6 +16,24 @@ from calib.datasets import make_detection_scenes
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 CALIB_LINES = re.findall(r"^calib .+$", TEXT, flags=re.MULTILINE)
+#: Where the site and the files of the repository are.
+SITE = "https://calib-uq.readthedocs.io/en/latest/"
+FILES = "https://github.com/calib-uq/calib-uq/blob/main/"
+PICTURES = "https://raw.githubusercontent.com/calib-uq/calib-uq/main/"
+#: A walk through the command line; the README shows some of these lines, the site all.
+WALK = """
+calib report scores.csv --label y --logits 'z_*' --html report.html
+calib fit scores.csv --label y --logits 'z_*' --method temperature --out cal.json
+calib apply cal.json new.csv --out calibrated.csv
+calib report calibrated.csv --label y --logits 'z_*' --name raw --proba 'calibrated_*' --name calibrated
+calib report --scores old=scores.csv --scores new=new.csv --label y --logits 'z_*' --reference old --latex table.tex
+calib detect fit --truth minival.json --detections found.json --out detector.json
+calib detect apply detector.json found.json --out repaired.json.gz
+calib detect report --truth minitest.json --detections found.json --calibrator detector.json --html detector.html
+calib correctness fit answers.csv --questions questions.csv --out judge.skops
+calib correctness apply judge.skops later.csv --questions questions.csv --out judged.csv
+calib correctness report judge.skops later.csv --questions questions.csv --html answers.html
+""".strip().splitlines()  # noqa: E501
 
 
 def test_python_snippets_run_in_order(tmp_path, monkeypatch, capsys):
@@ -37,8 +55,7 @@ def test_command_lines_run_in_order(tmp_path, monkeypatch, capsys):
         np.savetxt(name, table, "%.17g", ",", header="z_0,z_1,z_2,y", comments="")
     write_coco_files()
     write_answers()
-    assert len(CALIB_LINES) == 11
-    for line in CALIB_LINES:
+    for line in WALK:
         assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
     assert Path("report.html").is_file()
     assert Path("detector.html").is_file()
@@ -83,11 +100,42 @@ def write_answers() -> None:
         Path(f"{name}.csv").write_text("\n".join(["question_id,model,response,correct", *rows]))
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_command_lines_are_those_that_run():
+    assert len(CALIB_LINES) >= 6
+    assert set(CALIB_LINES) <= set(WALK)
+
+
+def test_first_contact_is_short():
+    assert len(TEXT.splitlines()) <= 150
+
+
+def addresses() -> list[str]:
+    """Return what the README links to and shows."""
+    return re.findall(r"\]\(([^)]+)\)", TEXT) + re.findall(r'src="([^"]+)"', TEXT)
+
+
+def test_links_are_absolute():
+    assert [link for link in addresses() if not link.startswith((SITE, FILES, PICTURES))] == []
+
+
+@pytest.mark.parametrize("link", addresses())
+def test_links_lead_somewhere(link):
+    """To a page that the site is built with, or to a file of the repository."""
+    if not (ROOT / "docs").is_dir():
+        pytest.skip("the site is not part of the source distribution")
+    if link.startswith(SITE):
+        page = ROOT / "docs" / link.removeprefix(SITE).partition("#")[0]
+        assert page.suffix == ".html"
+        assert page.with_suffix(".md").is_file(), link
+    else:
+        name = link.removeprefix(FILES).removeprefix(PICTURES)
+        assert (ROOT / name).is_file(), link
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_inside_the_repository_lead_somewhere(page):
+    if not (ROOT / page).is_file():
+        pytest.skip(f"{page} is not part of the source distribution")
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        path = ROOT / target
-        if not path.exists() and not (ROOT / target.split("/")[0]).exists():
-            pytest.skip(f"{target} is not part of the source distribution")
-        assert path.exists(), target
+        assert (ROOT / target).exists(), target

@@ -72,31 +72,35 @@ def exports(names: dict[str, str]) -> str:
     return "\n".join([*lines, "", lookup(names)])
 
 
-def lookup(names: dict[str, str]) -> str:
-    """Return the table for lazy imports, and ``__all__``."""
+def lookup(names: dict[str, str], unlisted: frozenset[str] = frozenset()) -> str:
+    """Return the table for lazy imports, and ``__all__`` without what is merely importable."""
     lines = ["_MODULE_OF = {"]
     lines += [f'    "{name}": "{module}",' for name, module in names.items()]
     lines += ["}", "", "__all__ = ["]
-    lines += [f'    "{name}",' for name in sorted(names, key=constants_first)]
+    lines += [f'    "{name}",' for name in sorted(names.keys() - unlisted, key=constants_first)]
     return "\n".join([*lines, "]"])
 
 
-def typed_imports(path: Path) -> dict[str, str]:
-    """Return the module of every name that a package imports for type checkers."""
+def typed_imports(path: Path) -> tuple[dict[str, str], frozenset[str]]:
+    """Return the module of every name that a package imports for type checkers.
+
+    The second result holds the names imported as themselves (``Interval as Interval``), which stay
+    importable and are not listed.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (block,) = [
         node.body
         for node in tree.body
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     ]
-    return dict(
-        sorted(
-            (alias.name, str(node.module))
-            for node in block
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
-        )
-    )
+    aliases = [
+        (alias, str(node.module))
+        for node in block
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    modules = dict(sorted((alias.name, module) for alias, module in aliases))
+    return modules, frozenset(alias.name for alias, _ in aliases if alias.asname)
 
 
 def import_lines(module: str, names: list[str]) -> list[str]:
@@ -109,9 +113,8 @@ def import_lines(module: str, names: list[str]) -> list[str]:
 
 def table() -> str:
     """Return the README's table of calibrators."""
-    lines = ["| name | class | what it does | reference |", "|---|---|---|---|"]
-    for name, row in CALIBRATORS.items():
-        lines.append(f'| `"{name}"` | `{row.class_name}` | {row.summary} | {row.reference} |')
+    lines = ["| name | what it does |", "|---|---|"]
+    lines += [f'| `"{name}"` | {row.summary} |' for name, row in CALIBRATORS.items()]
     return "\n".join(lines)
 
 
@@ -133,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     stale = 0
     blocks = (
         (INIT, exports(module_of())),
-        (EVALUATION, lookup(typed_imports(EVALUATION[0]))),
+        (EVALUATION, lookup(*typed_imports(EVALUATION[0]))),
         (README, table()),
     )
     for (path, begin, end), body in blocks:

@@ -1,12 +1,47 @@
-"""Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions."""
+"""Uncertainty on top of calibrated probabilities: sets, intervals, doubt scores, decisions.
 
+    uq.conformal    prediction sets and intervals with coverage: `ConformalClassifier`,
+                    `ConformalRegressor`, `ConformalBoxes`, `AdaptiveConformal`, p-values
+    uq.split_point  intervals from residuals on both sides: `SplitPointRegressor`
+    uq.selective    abstention: `SelectiveClassifier`, `control_selective_risk`, risk curves
+    uq.correctness  was this answer right: `CorrectnessModel`, `HiddenStateProbe`, stopping, shift
+    uq.ood          inputs unlike the training data: scores, `KNearestDetector`, `ood_report`
+    uq.study        the leave-one-out study of small data: `leave_one_out_study`
+    uq.mapie        decisions under a controlled risk, by MAPIE: `RiskControlledClassifier`
+    uq.warnings     what is noticed; uq.cli: commands of `calib`
+
+All names are imported from `uq` itself. First use::
+
+    from uq import ConformalClassifier
+    sets = ConformalClassifier(model).fit(X, y).predict_set(new_X, confidence_level=0.9)
+"""
+
+__distribution__ = "calib-uq"
+
+import calib
+
+if (
+    getattr(calib, "__distribution__", None) != __distribution__
+    or str(calib.__file__).rpartition("calib")[0] != __file__.rpartition("uq")[0]
+):
+    raise ImportError(
+        f"`uq` is {__file__}, but the `calib` that it needs beside it is {calib.__file__}: "
+        "another distribution has written to, or removed, a folder of this name, or two "
+        "installations are mixed. Uninstall both (`pip uninstall calib-uq <the other one>`) and "
+        "install calib-uq alone in a new environment; `pip show -f <name>` lists the files of a "
+        "distribution."
+    )
+
+from calib._lazy import listing
 from uq.cli.saved_models import load_correctness_model, save_correctness_model
 from uq.conformal.boxes import ConformalBoxes
 from uq.conformal.classifier import ConformalClassifier
 from uq.conformal.likelihood_ratio import LikelihoodRatio
 from uq.conformal.online import AdaptiveConformal
 from uq.conformal.p_values import (
-    ForcedPrediction,
+    ForcedPrediction as ForcedPrediction,
+)
+from uq.conformal.p_values import (
     conformal_p_values,
     forced_prediction,
     mondrian_p_values,
@@ -17,19 +52,26 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
-from uq.correctness.model.groups_table import GroupRow, GroupsTable
+from uq.correctness.model.groups_table import GroupRow as GroupRow
+from uq.correctness.model.groups_table import GroupsTable as GroupsTable
 from uq.correctness.model.model import CorrectnessModel
 from uq.correctness.probe import HiddenStateProbe
 from uq.correctness.shift_test import (
-    DistributionShift,
-    SeparatingFeature,
+    DistributionShift as DistributionShift,
+)
+from uq.correctness.shift_test import (
+    SeparatingFeature as SeparatingFeature,
+)
+from uq.correctness.shift_test import (
     distribution_shift_test,
 )
-from uq.correctness.stopping import StoppingThreshold, control_stopping_risk
+from uq.correctness.stopping import StoppingThreshold as StoppingThreshold
+from uq.correctness.stopping import control_stopping_risk
 from uq.mapie import RiskControlledClassifier
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
-from uq.ood.report import OODReport, ood_report
+from uq.ood.report import OODReport as OODReport
+from uq.ood.report import ood_report
 from uq.ood.scores import (
     energy_score,
     margin_score,
@@ -46,24 +88,41 @@ from uq.selective.certainty import (
     interval_width_certainty,
     is_conformal_singleton,
 )
-from uq.selective.certainty_curves import CertaintyCurve, certainty_curve
+from uq.selective.certainty_curves import CertaintyCurve as CertaintyCurve
+from uq.selective.certainty_curves import certainty_curve
 from uq.selective.classifier import SelectiveClassifier
-from uq.selective.risk_control import SelectiveThreshold, abstention_utility, control_selective_risk
+from uq.selective.risk_control import (
+    SelectiveThreshold as SelectiveThreshold,
+)
+from uq.selective.risk_control import (
+    abstention_utility,
+    control_selective_risk,
+)
 from uq.selective.risk_coverage import (
-    RiskCoverageCurve,
+    RiskCoverageCurve as RiskCoverageCurve,
+)
+from uq.selective.risk_coverage import (
     area_under_risk_coverage,
     excess_area_under_risk_coverage,
     risk_coverage_curve,
 )
-from uq.selective.selective_table import SelectiveRow, SelectiveTable, selective_table
-from uq.split_point.heads import SideMeans
+from uq.selective.selective_table import (
+    SelectiveRow as SelectiveRow,
+)
+from uq.selective.selective_table import (
+    SelectiveTable as SelectiveTable,
+)
+from uq.selective.selective_table import (
+    selective_table,
+)
+from uq.split_point.heads import SideMeans as SideMeans
 from uq.split_point.regressor import SplitPointRegressor
-from uq.study.claims import StudyClaim
+from uq.study.claims import StudyClaim as StudyClaim
 from uq.study.feature_sets import SpearmanFilter
 from uq.study.models import load_study_stand_in, study_models
-from uq.study.numbers import StudyDifference
-from uq.study.results import StudyResult
-from uq.study.scores import Protocol
+from uq.study.numbers import StudyDifference as StudyDifference
+from uq.study.results import StudyResult as StudyResult
+from uq.study.scores import Protocol as Protocol
 from uq.study.study import leave_one_out_study
 from uq.study.tuning import study_grids
 from uq.warnings import (
@@ -88,21 +147,16 @@ from uq.warnings import (
 __all__ = [
     "AdaptiveConformal",
     "BiasedSplitPointWarning",
-    "CertaintyCurve",
     "ConformalBoxes",
     "ConformalClassifier",
     "ConformalRegressor",
     "ConformalWarning",
     "CorrectnessModel",
     "CrossingQuantilesWarning",
-    "DistributionShift",
     "DuplicateQuestionsWarning",
     "EffectiveSampleSizeWarning",
     "EmptyIntervalWarning",
     "FewSideRowsWarning",
-    "ForcedPrediction",
-    "GroupRow",
-    "GroupsTable",
     "HiddenStateProbe",
     "InSampleResidualsWarning",
     "InvalidConfidenceWarning",
@@ -110,26 +164,14 @@ __all__ = [
     "LikelihoodRatio",
     "MahalanobisDetector",
     "NothingKeptWarning",
-    "OODReport",
     "PooledCategoryWarning",
-    "Protocol",
     "RiskControlledClassifier",
-    "RiskCoverageCurve",
     "RiskNotControlledWarning",
     "SelectiveClassifier",
-    "SelectiveRow",
-    "SelectiveTable",
-    "SelectiveThreshold",
-    "SeparatingFeature",
     "SharedRowsWarning",
-    "SideMeans",
     "SmallCalibrationSetWarning",
     "SpearmanFilter",
     "SplitPointRegressor",
-    "StoppingThreshold",
-    "StudyClaim",
-    "StudyDifference",
-    "StudyResult",
     "UnmatchedBoxesWarning",
     "UnseenModelWarning",
     "abstention_utility",
@@ -170,3 +212,5 @@ __all__ = [
     "study_models",
     "weighted_conformal_quantile",
 ]
+
+__dir__ = listing(__name__, __all__, ("warnings",))

@@ -1,5 +1,13 @@
-"""The command line."""
+"""The command line: `main` runs the command `calib`.
 
-from calib.cli.program import main
+`program` names the commands; `data`, `targets` and the others read tables and write results. The
+commands of `uq` live in `uq.cli`.
+"""
+
+from calib._names import check_package
+
+check_package()
+
+from calib.cli.program import main  # noqa: E402
 
 __all__ = ["main"]

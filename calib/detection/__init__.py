@@ -1,9 +1,23 @@
-"""Object detectors: boxes in, calibrated scores out."""
+"""Object detectors: boxes in, calibrated scores out.
 
+    calib.detection.calibrator  `DetectionCalibrator`: one map per class, by overlap or hit
+    calib.detection.detector    `CalibratedDetector`: around a running model
+    calib.detection.tables      `Detections`, `GroundTruth`: flat tables
+    calib.detection.readers     COCO files and outputs of frameworks: `from_coco`, `read_detections`
+    calib.detection.matching    `match`; calib.detection.correspondence: what does not fit
+    calib.detection.lrp         thresholds: `lrp_optimal_thresholds`
+    calib.detection.files       detector calibrators for `calib.save` and `calib.load`
+
+All names are imported from `calib.detection` itself; the measures are in `calib.evaluation`.
+"""
+
+from calib._lazy import listing
 from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.detector import CalibratedDetector, ImageBoxes
 from calib.detection.lrp import (
-    LRPCurve,
+    LRPCurve as LRPCurve,
+)
+from calib.detection.lrp import (
     MatchedScores,
     apply_thresholds,
     lrp_curve,
@@ -25,35 +39,38 @@ from calib.grouped.maps import (
 )
 from calib.grouped.score_map import ScoreMap
 from calib.warnings import (
-    BoxFormatWarning,
-    CorrespondenceWarning,
-    FallbackWarning,
-    InvalidRowsWarning,
-    NoOptimalThresholdWarning,
-    UnknownImagesWarning,
+    BoxFormatWarning as BoxFormatWarning,
+)
+from calib.warnings import (
+    CorrespondenceWarning as CorrespondenceWarning,
+)
+from calib.warnings import (
+    FallbackWarning as FallbackWarning,
+)
+from calib.warnings import (
+    InvalidRowsWarning as InvalidRowsWarning,
+)
+from calib.warnings import (
+    NoOptimalThresholdWarning as NoOptimalThresholdWarning,
+)
+from calib.warnings import (
+    UnknownImagesWarning as UnknownImagesWarning,
 )
 
 __all__ = [
     "DETECTION_MAPS",
-    "BoxFormatWarning",
     "CalibratedDetector",
-    "CorrespondenceWarning",
     "DependentLogisticCalibrator",
     "DetectionCalibrator",
     "Detections",
-    "FallbackWarning",
     "GridHistogramCalibrator",
     "GroundTruth",
     "IdentityCalibrator",
     "ImageBoxes",
-    "InvalidRowsWarning",
-    "LRPCurve",
     "LinearCalibrator",
     "MatchedScores",
     "Matches",
-    "NoOptimalThresholdWarning",
     "ScoreMap",
-    "UnknownImagesWarning",
     "apply_thresholds",
     "from_coco",
     "lrp_curve",
@@ -67,3 +84,5 @@ __all__ = [
     "with_new_scores",
     "write_coco_detections",
 ]
+
+__dir__ = listing(__name__, __all__)

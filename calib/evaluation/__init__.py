@@ -1,4 +1,19 @@
-"""Evaluation: calibration errors, their sampling error, reports and diagrams."""
+"""Evaluation: calibration errors, their sampling error, reports and diagrams.
+
+    calib.evaluation.report        `calibration_report`, `metric_interval`, `metric_difference`
+    calib.evaluation.binned        errors with bins: `expected_calibration_error`, ...
+    calib.evaluation.unbinned      errors without: cumulative, smooth, kernel, density, loess
+    calib.evaluation.proper        `log_loss`, `brier_score`, decompositions
+    calib.evaluation.significance  `calibration_tests`
+    calib.evaluation.stream        `CalibrationAccumulator`: reports from sums over batches
+    calib.evaluation.display       `ReliabilityDisplay`, `CumulativeDisplay`, ...
+    calib.evaluation.detection     detectors: `detection_report`, D-ECE, LaECE, LRP, precision
+    calib.evaluation.regression    intervals and quantiles: `interval_quality`, `quantile_crps`
+    calib.evaluation.sampling      bootstrap and floors behind every interval
+    calib.evaluation.views         which classes and events a measure looks at
+
+All names are imported from `calib.evaluation` itself.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +29,29 @@ if TYPE_CHECKING:
         expected_calibration_error,
         maximum_calibration_error,
     )
-    from calib.evaluation.binned.signed import SignedCalibrationError, signed_calibration_error
-    from calib.evaluation.binned.squared import SquaredCalibrationError, squared_calibration_error
+    from calib.evaluation.binned.signed import (
+        SignedCalibrationError as SignedCalibrationError,
+    )
+    from calib.evaluation.binned.signed import (
+        signed_calibration_error,
+    )
+    from calib.evaluation.binned.squared import (
+        SquaredCalibrationError as SquaredCalibrationError,
+    )
+    from calib.evaluation.binned.squared import (
+        squared_calibration_error,
+    )
     from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
-    from calib.evaluation.binned.tables import BinnedCalibrationTable, binned_calibration_table
+    from calib.evaluation.binned.tables import (
+        BinnedCalibrationTable as BinnedCalibrationTable,
+    )
+    from calib.evaluation.binned.tables import (
+        binned_calibration_table,
+    )
     from calib.evaluation.detection.average_precision_coco import (
-        AveragePrecision,
+        AveragePrecision as AveragePrecision,
+    )
+    from calib.evaluation.detection.average_precision_coco import (
         average_precision,
     )
     from calib.evaluation.detection.errors import (
@@ -33,61 +65,100 @@ if TYPE_CHECKING:
         score_iou_squared_error,
     )
     from calib.evaluation.detection.lrp import (
-        LocalizationRecallPrecision,
+        LocalizationRecallPrecision as LocalizationRecallPrecision,
+    )
+    from calib.evaluation.detection.lrp import (
         localization_recall_precision,
         localization_recall_precision_of,
         optimal_localization_recall_precision,
     )
     from calib.evaluation.detection.report.records import (
-        ClassTable,
-        DetectionMeasure,
-        DetectionMetricInterval,
-        DetectionModelReport,
-        PositionMap,
-        ReliabilityBins,
+        ClassTable as ClassTable,
+    )
+    from calib.evaluation.detection.report.records import (
+        DetectionMeasure as DetectionMeasure,
+    )
+    from calib.evaluation.detection.report.records import (
+        DetectionMetricInterval as DetectionMetricInterval,
+    )
+    from calib.evaluation.detection.report.records import (
+        DetectionModelReport as DetectionModelReport,
+    )
+    from calib.evaluation.detection.report.records import (
+        PositionMap as PositionMap,
+    )
+    from calib.evaluation.detection.report.records import (
+        ReliabilityBins as ReliabilityBins,
     )
     from calib.evaluation.detection.report.reporting import detection_report
-    from calib.evaluation.detection.report.results import DetectionReport
+    from calib.evaluation.detection.report.results import DetectionReport as DetectionReport
     from calib.evaluation.detection.sampling import (
         detection_metric_difference,
         detection_metric_interval,
     )
-    from calib.evaluation.detection.tables import DetectionTable
+    from calib.evaluation.detection.tables import DetectionTable as DetectionTable
     from calib.evaluation.display.axes import save_figure
     from calib.evaluation.display.classwise import ClasswiseReliabilityDisplay
     from calib.evaluation.display.cumulative import (
-        CumulativeCurve,
+        CumulativeCurve as CumulativeCurve,
+    )
+    from calib.evaluation.display.cumulative import (
         CumulativeDisplay,
         cumulative_calibration_curve,
     )
     from calib.evaluation.display.detection import DetectionHeatmapDisplay
     from calib.evaluation.display.reliability import ReliabilityDisplay
-    from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
-    from calib.evaluation.proper.improvement import PostHocImprovement, post_hoc_improvement
-    from calib.evaluation.proper.refinement import RefinementDecomposition, refinement_decomposition
+    from calib.evaluation.proper.corp import (
+        ScoreDecomposition as ScoreDecomposition,
+    )
+    from calib.evaluation.proper.corp import (
+        score_decomposition,
+    )
+    from calib.evaluation.proper.improvement import (
+        PostHocImprovement as PostHocImprovement,
+    )
+    from calib.evaluation.proper.improvement import (
+        post_hoc_improvement,
+    )
+    from calib.evaluation.proper.refinement import (
+        RefinementDecomposition as RefinementDecomposition,
+    )
+    from calib.evaluation.proper.refinement import (
+        refinement_decomposition,
+    )
     from calib.evaluation.proper.scores import (
-        BrierDecomposition,
+        BrierDecomposition as BrierDecomposition,
+    )
+    from calib.evaluation.proper.scores import (
         brier_decomposition,
         brier_score,
         log_loss,
     )
     from calib.evaluation.regression.intervals import (
-        IntervalQuality,
+        IntervalQuality as IntervalQuality,
+    )
+    from calib.evaluation.regression.intervals import (
         interval_coverage,
         interval_quality,
         interval_score,
         mean_interval_width,
     )
     from calib.evaluation.regression.quantiles import (
-        PitUniformity,
+        PitUniformity as PitUniformity,
+    )
+    from calib.evaluation.regression.quantiles import (
         pit_uniformity,
         quantile_crps,
         quantile_pit,
     )
     from calib.evaluation.report.classification import calibration_report
     from calib.evaluation.report.measurements import (
-        Measurement,
-        MeasurementTable,
+        Measurement as Measurement,
+    )
+    from calib.evaluation.report.measurements import (
+        MeasurementTable as MeasurementTable,
+    )
+    from calib.evaluation.report.measurements import (
         measurement_table,
     )
     from calib.evaluation.report.metric_intervals import (
@@ -95,16 +166,30 @@ if TYPE_CHECKING:
         metric_difference,
         metric_interval,
     )
-    from calib.evaluation.report.records import MeasureResult, ModelReport
-    from calib.evaluation.report.results import CalibrationReport
-    from calib.evaluation.sampling.intervals import Interval
-    from calib.evaluation.significance.results import CalibrationTest, CalibrationTests
+    from calib.evaluation.report.records import (
+        MeasureResult as MeasureResult,
+    )
+    from calib.evaluation.report.records import (
+        ModelReport as ModelReport,
+    )
+    from calib.evaluation.report.results import CalibrationReport as CalibrationReport
+    from calib.evaluation.sampling.intervals import Interval as Interval
+    from calib.evaluation.significance.results import (
+        CalibrationTest as CalibrationTest,
+    )
+    from calib.evaluation.significance.results import (
+        CalibrationTests as CalibrationTests,
+    )
     from calib.evaluation.significance.tests import calibration_tests
     from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report
-    from calib.evaluation.stream.results import AccumulatedReport
+    from calib.evaluation.stream.results import AccumulatedReport as AccumulatedReport
     from calib.evaluation.unbinned.cumulative import (
-        CumulativeTest,
-        SignedCumulativeError,
+        CumulativeTest as CumulativeTest,
+    )
+    from calib.evaluation.unbinned.cumulative import (
+        SignedCumulativeError as SignedCumulativeError,
+    )
+    from calib.evaluation.unbinned.cumulative import (
         classwise_ks_calibration_error,
         cumulative_calibration_error,
         cumulative_calibration_test,
@@ -116,17 +201,29 @@ if TYPE_CHECKING:
         dirichlet_calibration_error,
     )
     from calib.evaluation.unbinned.kernel import (
-        KernelTest,
+        KernelTest as KernelTest,
+    )
+    from calib.evaluation.unbinned.kernel import (
         kernel_calibration_error,
         kernel_calibration_test,
         maximum_mean_calibration_error,
     )
     from calib.evaluation.unbinned.loess import (
-        CalibrationCurveSummary,
+        CalibrationCurveSummary as CalibrationCurveSummary,
+    )
+    from calib.evaluation.unbinned.loess import (
         integrated_calibration_index,
     )
     from calib.evaluation.unbinned.smooth import smooth_calibration_error
-    from calib.warnings import CorrespondenceWarning, FitImagesWarning, NothingToMeasureWarning
+    from calib.warnings import (
+        CorrespondenceWarning as CorrespondenceWarning,
+    )
+    from calib.warnings import (
+        FitImagesWarning as FitImagesWarning,
+    )
+    from calib.warnings import (
+        NothingToMeasureWarning as NothingToMeasureWarning,
+    )
 
 # <generated> by tools/generate_exports.py from the imports above; do not edit by hand
 _MODULE_OF = {
@@ -231,47 +328,11 @@ _MODULE_OF = {
 }
 
 __all__ = [
-    "AccumulatedReport",
-    "AveragePrecision",
-    "BinnedCalibrationTable",
-    "BrierDecomposition",
     "CalibrationAccumulator",
-    "CalibrationCurveSummary",
-    "CalibrationReport",
-    "CalibrationTest",
-    "CalibrationTests",
-    "ClassTable",
     "ClasswiseReliabilityDisplay",
-    "CorrespondenceWarning",
-    "CumulativeCurve",
     "CumulativeDisplay",
-    "CumulativeTest",
     "DetectionHeatmapDisplay",
-    "DetectionMeasure",
-    "DetectionMetricInterval",
-    "DetectionModelReport",
-    "DetectionReport",
-    "DetectionTable",
-    "FitImagesWarning",
-    "Interval",
-    "IntervalQuality",
-    "KernelTest",
-    "LocalizationRecallPrecision",
-    "MeasureResult",
-    "Measurement",
-    "MeasurementTable",
-    "ModelReport",
-    "NothingToMeasureWarning",
-    "PitUniformity",
-    "PositionMap",
-    "PostHocImprovement",
-    "RefinementDecomposition",
-    "ReliabilityBins",
     "ReliabilityDisplay",
-    "ScoreDecomposition",
-    "SignedCalibrationError",
-    "SignedCumulativeError",
-    "SquaredCalibrationError",
     "accumulated_report",
     "adaptive_calibration_error",
     "average_calibration_error",
