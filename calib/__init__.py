@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         ProbabilitiesAsLogitsWarning,
         RefitWarning,
         ScarceLabelsWarning,
+        ScoreRangeWarning,
         UnknownImagesWarning,
     )
 
@@ -106,6 +107,7 @@ _MODULE_OF = {
     "QuadraticCalibrator": "calib.calibrators.quadratic",
     "RefitWarning": "calib.warnings",
     "ScarceLabelsWarning": "calib.warnings",
+    "ScoreRangeWarning": "calib.warnings",
     "SplineCalibrator": "calib.calibrators.spline",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
@@ -151,6 +153,7 @@ __all__ = [
     "QuadraticCalibrator",
     "RefitWarning",
     "ScarceLabelsWarning",
+    "ScoreRangeWarning",
     "SplineCalibrator",
     "SplitPointCalibrator",
     "TemperatureCalibrator",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
@@ -38,16 +38,27 @@ from calib._border.typing import (
     Namespace,
 )
 from calib._border.warn import warn
+from calib._core.fit_record import (
+    FitRecord,
+    are_near,
+    ends_of_part,
+    joined_ends,
+    warn_if_far,
+)
 from calib._core.fitted_map import FittedMap, MapTraits
 from calib._core.predictions import check_classes_occur, check_columns_against_labels
 from calib._core.rows import Rows, in_memory, rescored
 from calib._core.scores import Scores
 from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
 from calib._core.tempering import is_possible, masked_level, unit_of
+from calib._documents.learnt import MOST_CURVES, Learnt, ShowsWhatItLearnt, number_text
 from calib.warnings import DegenerateScoresWarning
 
+#: Points of a curve that a notebook shows, and the largest log-odds that they reach.
+CURVE_POINTS, CURVE_END = 81, 6.0
 
-class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+
+class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Base of all calibrators: a transformer from scores to probabilities.
 
     A calibrator is a classifier of scores as well, so that it can be cross-validated, searched and
@@ -266,6 +277,8 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
                 rows = rows.kept(is_possible, level, n_scores)
                 plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         check_classes_occur(plain, classes, labels_of)
+        (ends,) = plain.reduce(ends_of_part, by=joined_ends)
+        record = FitRecord.of(self.input, len(classes), rows.n_samples, ends)
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)
@@ -280,6 +293,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         if doubt:
             warn(doubt, DegenerateScoresWarning)
         self._check_scarcity(rows)
+        self.remember(record)
         return self
 
     def transform(self, X: ArrayLike) -> Array:
@@ -359,7 +373,22 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             )
         return np.array([str(label) for label in self.classes_], dtype=object)
 
+    @property
+    def fit_record_(self) -> FitRecord | None:
+        """What the calibrator was fitted on; None before a fit, and where an old file had none.
+
+        Rows, classes, range of the scores, day, and inside `CalibratedClassifier` the model and its
+        response. ``print(calibrator.fit_record_)`` says it in a line.
+        """
+        values = self.__dict__.get("_record")
+        return None if values is None else FitRecord(**values)
+
     # ------------------------------------------------------------------ for the rest of the library
+
+    def remember(self, record: FitRecord) -> None:
+        """Keep what the fit was made of, for files, texts and `transform`."""
+        self._record = record.to_dict()  # plain values, which every file format takes
+        self._limits = record.limits
 
     @property
     def fitted_map(self) -> FittedMap:
@@ -432,6 +461,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
             plain = validation.plain_matrix(X, self.n_features_in_)
             if plain is not None:
                 self._check_columns(plain)
+                self._check_range(plain)
                 return plain
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
@@ -449,6 +479,7 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
         self._check_columns(array)
+        self._check_range(array)
         return array
 
     def fit_scores(
@@ -524,6 +555,61 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """Raise a `ValueError` unless the fitted values can be those of a fit."""
         self.traits.check(self.fitted_map.arrays, self._sizes())
 
+    def what_was_learnt(self) -> Learnt | None:
+        """Return what a notebook shows below the parameters: fitted values, the fit, the map.
+
+        Returns
+        -------
+        learnt : Learnt or None
+            None before a fit.
+        """
+        if not self.__sklearn_is_fitted__():
+            return None
+        rows = list(self._learnt_rows())
+        record = self.fit_record_
+        if record is not None:
+            rows += [("fitted on", f"{record.scores}, {record.size}"), ("day", record.date)]
+        curves = self._curves()
+        if len(self.classes_) == 2:
+            return Learnt(rows, curves, "probability of the second class, before and after")
+        heights = [after for _, after in curves.values()]
+        if heights and np.allclose(heights, heights[0], atol=1e-6):
+            curves = dict([*curves.items()][:1])
+            return Learnt(rows, curves, "top probability before and after, all classes alike")
+        return Learnt(rows, curves, "top probability before and after, first classes")
+
+    def _learnt_rows(self) -> Iterable[tuple[str, str]]:
+        """Yield names and values of what was fitted, in words."""
+        if (choice := getattr(self, "choice", None)) is not None:
+            yield "chosen", str(choice)
+            return
+        for name, array in self.traits.arrays.items():
+            value = getattr(self, name, None)
+            idle = np.ndim(value) == 0 and value == {"unit_": 1.0}.get(name, 0.0)
+            if value is not None and not array.static and not idle:
+                yield name.rstrip("_").replace("_", " "), number_text(value)
+
+    def _curves(self) -> dict[str, tuple[Float64Array, Float64Array]]:
+        """Return the map of the second of two classes, or of the first few when they are on top."""
+        n_classes, n_columns = len(self.classes_), self.n_features_in_
+        if n_columns not in (1, n_classes):
+            return {}
+        odds = np.linspace(-CURVE_END, CURVE_END, CURVE_POINTS)
+        if n_classes > 2:  # the top class against the others, which share the rest
+            odds = odds[odds > -np.log(n_classes - 1)]
+        before = 1.0 / (1.0 + np.exp(-odds))
+        tops = [1] if n_classes == 2 else range(min(n_classes, MOST_CURVES))
+        curves = {}
+        for top in tops:
+            proba = np.repeat((1.0 - before[:, None]) / (n_classes - 1), n_classes, axis=1)
+            proba[:, top] = before
+            if n_columns == 1:
+                rows = odds[:, None] if self.input == "logits" else before[:, None]
+            else:
+                rows = np.log(proba) if self.input == "logits" else proba
+            curves[class_name(self.classes_[top])] = before, self.map_checked(rows)[:, top]
+        return curves
+
     # ------------------------------------------------------------------ shared machinery
 
     def _check_columns(
@@ -532,6 +618,16 @@ class BaseCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):  # type:
         """Raise unless the columns of a matrix are what `input` declares; see `check_scores`."""
         n_scores = self.n_score_columns(array.shape[1])
         validation.check_scores(array, self.input, "X", n_scores, kept=kept, tolerance=tolerance)
+
+    def _check_range(self, array: Array) -> None:
+        """Say once if checked scores are far outside the range of the fit."""
+        limits = self.__dict__.get("_limits")
+        if limits is None or not array.shape[0]:
+            return
+        scores = array[:, : self.n_score_columns(array.shape[1])]
+        record = None if are_near(scores, self.input, limits) else self.fit_record_
+        if record is not None:
+            warn_if_far(self, record, scores)
 
     def _columns_in_order(self, order: LabelArray, n_columns: int) -> LabelArray:
         """Return the places of all columns, given those of the scores in the order of classes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
@@ -43,6 +44,7 @@ from calib._core.estimators.wrapper import (
     fit_folds,
     read_classifier_data,
 )
+from calib._documents.learnt import Learnt, ShowsWhatItLearnt
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
 from calib.warnings import FallbackWarning
@@ -60,7 +62,12 @@ def _calibrator_has(method: str) -> Callable[[F], F]:
     return cast(Callable[[F], F], available_if(check))
 
 
-class CalibratedClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class CalibratedClassifier(
+    ShowsWhatItLearnt,
+    ModelWrapper,
+    ClassifierMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """Wrap a classifier so that its probabilities are calibrated.
 
     A trained model goes in as ``FrozenEstimator(model)`` and is never trained again: all data
@@ -309,6 +316,22 @@ class CalibratedClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # typ
         check_is_fitted(self)
         return cast(Any, self.calibrator_).uncertainty(self._scores_of(self.estimator_, X))
 
+    def what_was_learnt(self) -> Learnt | None:
+        """Return what a notebook shows below the parameters: what the calibrator learnt.
+
+        Returns
+        -------
+        learnt : Learnt or None
+            None before a fit; of several calibrators (``ensemble=True``) that of the first fold.
+        """
+        if not self.__sklearn_is_fitted__():
+            return None
+        learnt = self.pairs_[0][1].what_was_learnt()
+        if learnt is None or len(self.pairs_) == 1:
+            return learnt
+        note = ("folds", f"{len(self.pairs_)} models with a calibrator each; this is the first")
+        return replace(learnt, rows=[note, *learnt.rows])
+
     # ------------------------------------------------------------------ private parts
 
     def _first_model(self) -> Any:
@@ -339,13 +362,23 @@ class CalibratedClassifier(ModelWrapper, ClassifierMixin, BaseEstimator):  # typ
         calibrator = self._new_calibrator(source)
         y = self.classes_[codes]
         with coming_through(self._door()):
-            return calibrator.fit(scores, y, sample_weight=weight, labels=self.classes_)
+            calibrator.fit(scores, y, sample_weight=weight, labels=self.classes_)
+        record = calibrator.fit_record_
+        if record is not None:
+            name = type(self._inner_model()).__name__
+            calibrator.remember(replace(record, response=self.response_, model=name))
+        return calibrator
 
-    def _door(self) -> Door:
-        """Return what can be done here about scores that contradict the labels."""
+    def _inner_model(self) -> Any:
+        """Return the estimator that was given, without the wrapper that freezes it."""
         model = self.estimator
         while isinstance(model, FrozenEstimator):
             model = model.estimator
+        return model
+
+    def _door(self) -> Door:
+        """Return what can be done here about scores that contradict the labels."""
+        model = self._inner_model()
         if is_frozen(self.estimator):
             check = (
                 "that y holds the labels that the model was trained on, row by row those of X: its "

@@ -28,6 +28,10 @@ class ScarceLabelsWarning(CalibrationWarning):
     """There are too few labels, of some class or of all, for the map that was asked for."""
 
 
+class ScoreRangeWarning(CalibrationWarning):
+    """Scores lie far outside the range that a map was fitted on."""
+
+
 class CostWarning(CalibWarning):
     """A fit will take long where a related method is quick."""
 

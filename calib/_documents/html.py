@@ -45,6 +45,12 @@ def write(document: Document, path: str | PathLike[str], *, unfold: bool = False
         file.write(_rendered("page.html", document, unfold) + "\n")
 
 
+def learnt_fragment(learnt: object, drawing: object) -> str:
+    """Return what a fitted estimator learnt as an element that can stand in a notebook."""
+    template = _environment().get_template("learnt.html")
+    return str(template.render(learnt=learnt, drawing=drawing)).strip()
+
+
 def _rendered(template: str, document: Document, unfold: bool) -> str:
     text: str = _environment().get_template(template).render(document=document, unfold=unfold)
     return text.strip()

@@ -20,7 +20,9 @@ from calib._border.checks import (
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._border.words import did_you_mean
-from calib.base import BaseCalibrator
+from calib._core.fit_record import FitRecord, ends_of
+from calib._documents.learnt import MOST_CURVES, Learnt, ShowsWhatItLearnt
+from calib.base import CURVE_POINTS, BaseCalibrator
 from calib.detection.correspondence import check_correspondence
 from calib.detection.lrp import (
     BoolArray,
@@ -43,7 +45,7 @@ POSITIONS = ("cx", "cy", "w", "h")
 DEFAULT_IOU = {"iou": 0.0, "tp": 0.5}
 
 
-class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
+class DetectionCalibrator(ShowsWhatItLearnt, BaseEstimator):  # type: ignore[misc]
     """Calibrate the scores of an object detector on held-out images.
 
     Chooses the operating point of every class, matches what is kept with the annotated boxes, and
@@ -335,8 +337,52 @@ class DetectionCalibrator(BaseEstimator):  # type: ignore[misc]
         counts = np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
         self.class_counts_ = dict(zip(classes.tolist(), counts.tolist(), strict=True))
         self.fit_images_ = fingerprints(ground_truth)
+        ends = ends_of(used.scores[rows][:, None], "proba")
+        self.remember(FitRecord.of("proba", len(classes), len(labels), ends))
         warn_of_fallbacks(self)
         return self
+
+    @property
+    def fit_record_(self) -> FitRecord | None:
+        """What was fitted on; None before a fit, and where an old file had none.
+
+        Rows are the detections that the maps were fitted on, the range is that of their scores.
+        """
+        values = self.__dict__.get("_record")
+        return None if values is None else FitRecord(**values)
+
+    def remember(self, record: FitRecord) -> None:
+        """Keep what the fit was made of, for files and texts."""
+        self._record = record.to_dict()
+
+    def what_was_learnt(self) -> Learnt | None:
+        """Return what a notebook shows below the parameters: thresholds, maps and their curves.
+
+        Returns
+        -------
+        learnt : Learnt or None
+            None before a fit.
+        """
+        if not hasattr(self, "score_map_"):
+            return None
+        n_own, n_classes = len(self.class_maps_), len(self.classes_)
+        before, after = self.pooled_thresholds_
+        rows = [
+            ("maps", f"{n_own} of {n_classes} classes have their own, the rest the pooled map"),
+            ("pooled threshold", f"{before:.3g} before, {after:.3g} after"),
+        ]
+        record = self.fit_record_
+        if record is not None:
+            rows += [("fitted on", f"{record.n_rows:,} detections"), ("day", record.date)]
+        if len(self.features):
+            return Learnt(rows)
+        grid = np.linspace(0.0, 1.0, CURVE_POINTS)
+        most = sorted(self.class_counts_, key=self.class_counts_.__getitem__)[::-1]
+        curves = {
+            f"class {label}": (grid, self.score_map_(grid, np.full(CURVE_POINTS, label)))
+            for label in most[:MOST_CURVES]
+        }
+        return Learnt(rows, curves, "score before and after, most frequent classes")
 
     def transform(self, detections: Detections) -> Detections:
         """Return the same detections with calibrated scores.

@@ -16,7 +16,13 @@ from calib.base import BaseCalibrator
 from calib.detection.calibrator import DetectionCalibrator, check_detection_options
 from calib.detection.tables.ground_truth import Fingerprints
 from calib.grouped.files import contents_of_map as contents_of_map
-from calib.grouped.files import is_plain, restored_map, unfitted_map
+from calib.grouped.files import (
+    contents_of_record,
+    is_plain,
+    remembered,
+    restored_map,
+    unfitted_map,
+)
 from calib.grouped.map_table import make_map, stored_name
 from calib.grouped.pooling import ClassMaps
 
@@ -56,6 +62,7 @@ def contents_of_detector(calibrator: object) -> dict[str, Any]:
             {"class": label, "share": calibrator.shares_[label], "map": contents_of_map(own)}
             for label, own in calibrator.class_maps_.items()
         ],
+        **contents_of_record(calibrator.fit_record_),
     }
 
 
@@ -89,6 +96,9 @@ def restored_calibrator(document: Mapping[str, Any]) -> DetectionCalibrator:
     calibrator.threshold_fallbacks_ = tuple(fallbacks.tolist())
     marks = document.get("fit_images")  # files of older versions have none
     calibrator.fit_images_ = None if marks is None else _from_text(marks)
+    record = remembered(document)
+    if record is not None:
+        calibrator.remember(record)
     return calibrator
 
 

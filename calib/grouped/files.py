@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from calib._border.checks import describe
 from calib._border.random import fixed
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._core import links
+from calib._core.fit_record import FitRecord
 from calib._core.fitted_map import FittedArray
 from calib.base import BaseCalibrator
 from calib.grouped.map_table import stored_class, stored_name
@@ -63,7 +65,18 @@ def contents_of_map(calibrator: BaseCalibrator) -> dict[str, Any]:
             key: _encode(value, calibrator.traits.arrays[key])
             for key, value in calibrator.fitted_map.arrays.items()
         },
+        **contents_of_record(calibrator.fit_record_),
     }
+
+
+def contents_of_record(record: FitRecord | None) -> dict[str, Any]:
+    """Return what files say of a fit; nothing of one that is not remembered."""
+    return {} if record is None else {"fit": record.to_dict()}
+
+
+def remembered(document: Mapping[str, Any]) -> FitRecord | None:
+    """Return what a file says of a fit; files of older versions say nothing."""
+    return FitRecord.from_dict(document["fit"]) if "fit" in document else None
 
 
 def restored_map(document: dict[str, Any]) -> BaseCalibrator:
@@ -91,6 +104,11 @@ def restored_map(document: dict[str, Any]) -> BaseCalibrator:
         calibrator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
     calibrator.check_map()
     _try(calibrator)
+    record = remembered(document)
+    if record is not None:
+        if (record.input, record.n_classes) != (calibrator.input, len(calibrator.classes_)):
+            raise ValueError(f"fit is of another calibrator: {record}")
+        calibrator.remember(record)
     return calibrator
 
 
