@@ -38,7 +38,7 @@ from calib._border.typing import (
     Namespace,
 )
 from calib._border.warn import warn
-from calib._core.fit_record import (
+from calib._core.estimators.fit_record import (
     FitRecord,
     are_near,
     ends_of_part,
@@ -53,6 +53,11 @@ from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_miss
 from calib._core.tempering import is_possible, masked_level, unit_of
 from calib._documents.learnt import MOST_CURVES, Learnt, ShowsWhatItLearnt, number_text
 from calib.warnings import DegenerateScoresWarning
+
+
+class NoPureMap(TypeError, AttributeError):
+    """A calibrator with an inner model was asked for its map; for `hasattr`, it has none."""
+
 
 #: Points of a curve that a notebook shows, and the largest log-odds that they reach.
 CURVE_POINTS, CURVE_END = 81, 6.0
@@ -424,7 +429,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             If calibrators of this class hold an inner model.
         """
         if not cls.traits.pure:
-            raise TypeError(f"{cls.__name__} has no pure map: it holds an inner model")
+            raise NoPureMap(f"{cls.__name__} has no pure map: it holds an inner model")
         return FittedMap(cls._map, cls.traits, arrays, options)
 
     def map_checked(self, array: Array) -> Array:
@@ -585,8 +590,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             return
         for name, array in self.traits.arrays.items():
             value = getattr(self, name, None)
-            idle = np.ndim(value) == 0 and value == {"unit_": 1.0}.get(name, 0.0)
-            if value is not None and not array.static and not idle:
+            idle = value is None or (np.ndim(value) == 0 and value == float(name == "unit_"))
+            if not array.static and not idle:
                 yield name.rstrip("_").replace("_", " "), number_text(value)
 
     def _curves(self) -> dict[str, tuple[Float64Array, Float64Array]]:

@@ -231,13 +231,13 @@ def unlabelled_scores(
         order = None if told is None else order_of(told, calibrator.classes_)
         names = names if order is None else [names[k] for k in order]
     scored = SavedScores(kind, names, table.scores(names, masked=kind == "logits"), None)
-    _check(scored, shorten(names) if columns is None else columns[1])
     if columns is None and kind == "logits" and validation.looks_like_probabilities(scored.matrix):
         raise ValueError(
             f"the calibrator was fitted on logits, and {shorten(names)} of {table.path.name} looks "
-            f"like probabilities; name the columns of logits, or pass --logits {names[0]!r} ... if "
-            f"these are"
+            f"like probabilities; name the columns that hold logits, with --logits, or these if "
+            f"they do"
         )
+    _check(scored, shorten(names) if columns is None else columns[1])
     both = calibrator.classes_
     if positive is not None and positive not in class_names(both):
         raise ValueError(

@@ -20,7 +20,7 @@ from calib._border.checks import (
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._border.words import did_you_mean
-from calib._core.fit_record import FitRecord, ends_of
+from calib._core.estimators.fit_record import FitRecord, ends_of
 from calib._documents.learnt import MOST_CURVES, Learnt, ShowsWhatItLearnt
 from calib.base import CURVE_POINTS, BaseCalibrator
 from calib.detection.correspondence import check_correspondence

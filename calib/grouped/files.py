@@ -13,7 +13,7 @@ from calib._border.checks import describe
 from calib._border.random import fixed
 from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._core import links
-from calib._core.fit_record import FitRecord
+from calib._core.estimators.fit_record import FitRecord
 from calib._core.fitted_map import FittedArray
 from calib.base import BaseCalibrator
 from calib.grouped.map_table import stored_class, stored_name

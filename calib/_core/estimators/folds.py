@@ -68,9 +68,9 @@ def stratified_folds(
     Parameters
     ----------
     scores : Scores
-        Rows are compared bit by bit as received; those of two classes by their log-odds to eight
-        digits, so that one column and two mean the same. In which fold a row is depends on eight
-        digits of how far its logits are below the largest, whether they come as logits or not.
+        Rows are compared to eight digits: of two classes by their log-odds, so that one column and
+        two mean the same, of more by how far their logits are below the largest, whether they come
+        as logits or not. So the last bits of a model, which depend on the machine, change nothing.
     codes : ndarray of int, shape (n_samples,)
         Class of every sample.
     weight : ndarray of shape (n_samples,) or None
@@ -111,7 +111,7 @@ def stratified_folds(
 def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Integers]:
     """Return two integers per row: one that tells rows apart, one to order them by.
 
-    Both are exact, so copies have the same wherever they stand. The second does not change when
+    Copies have the same wherever they stand. The second does not change when
     classes are renamed, which permutes the columns: it sums over them, and reads the class's own.
     """
     factors = fixed(0xF01D).integers(1, 2**63, size=scores.n_classes, dtype=np.uint64) | np.uint64(
@@ -126,13 +126,11 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
         if binary:
             s = log_odds[rows]
             bits = _mixed(_integers(np.stack([-s, s], axis=1)) & DIGITS, seed)
-            exact = bits
         else:
             z = logits.block(rows)
             gaps = _integers(z - z.max(axis=1, keepdims=True))
             bits = _mixed((gaps + HALF_DIGIT) & DIGITS, seed)
-            exact = _mixed(_integers(np.array(scores.array[rows], dtype=np.float64)), seed)
-        key[rows] = (exact * factors).sum(axis=1, dtype=np.uint64)
+        key[rows] = (bits * factors).sum(axis=1, dtype=np.uint64)
         class_bits = bits[np.arange(len(bits)), codes[rows]]
         place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (class_bits << np.uint64(1)), seed)
     return key, place

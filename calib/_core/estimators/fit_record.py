@@ -138,7 +138,7 @@ class FitRecord:
         return self.low - room, self.high + room
 
 
-def compared(scores: Float64Array, source: InputKind) -> Float64Array:
+def ranged_values(scores: Float64Array, source: InputKind) -> Float64Array:
     """Return of every row what the range is of; NaN where it is infinite or excluded.
 
     Parameters
@@ -162,7 +162,7 @@ def ends_of(scores: Float64Array, source: InputKind) -> Float64Array:
     """Return the smallest and the largest of what the range is of; infinite where nothing is."""
     low, high = np.inf, -np.inf
     for rows in blocks_of(scores, scores.shape[1]):
-        values = compared(np.asarray(scores[rows], dtype=np.float64), source)
+        values = ranged_values(np.asarray(scores[rows], dtype=np.float64), source)
         values = values[np.isfinite(values)]
         if values.size:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
@@ -222,7 +222,7 @@ def warn_if_far(estimator: Any, record: FitRecord, scores: Array) -> None:
     if estimator in _SAID:
         return
     low, high = record.limits
-    values = compared(np.asarray(to_numpy(detached(scores)), dtype=np.float64), record.input)
+    values = ranged_values(np.asarray(to_numpy(detached(scores)), dtype=np.float64), record.input)
     with np.errstate(invalid="ignore"):
         far = np.isfinite(values) & ((values < low) | (values > high))
     n_far = int(far.sum())
@@ -235,8 +235,8 @@ def warn_if_far(estimator: Any, record: FitRecord, scores: Array) -> None:
     warn(
         f"X holds scores far outside those that this {type(estimator).__name__} was fitted on "
         f"({record.scores}): {record.quantity} from {record.low:.4g} to {record.high:.4g} then, "
-        f"now {values[place]:.4g} in row {row}{others}. Beyond its fit the map is a guess. Check that "
-        f"these scores come from the same model, by the same response (decision_function or "
+        f"now {values[place]:.4g} in row {row}{others}. Beyond its fit the map is a guess. Check "
+        f"that these scores come from the same model, by the same response (decision_function or "
         f"predict_proba) and in the same unit; if the model has changed, fit again. This is said "
         f"once",
         ScoreRangeWarning,
