@@ -265,7 +265,7 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     decay = xp.exp(-xp.abs(s))
     half = 0.5 * share * (1 + decay)
     small = (1 - share) * decay + half
-    if n_bounded == np.size(share):
+    if n_bounded > 0 and n_bounded == np.size(share):
         return np.copysign(np.log(((1 - share) + half) / small), s)
     bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, 1.0))
     return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)

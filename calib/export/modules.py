@@ -60,7 +60,11 @@ class CalibratorModule(torch.nn.Module):
         self.name = name
         self.source = source
         method = stored_class(name)
-        static = {k: np.array(v) for k, v in fitted.items() if method.traits.arrays[k].static}
+        static = {  # plain integers, which a compiler takes for what they are
+            key: np.asarray(value).tolist()
+            for key, value in fitted.items()
+            if method.traits.arrays[key].static
+        }
         self.names = tuple(key for key in fitted if key not in static)
         self.fitted_map = method.map_from(static, options)
         for key in self.names:

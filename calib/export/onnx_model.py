@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.checks import check_integer, describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
+from calib._border.random import generator
 from calib._version import __version__
 from calib.base import BaseCalibrator
 from calib.classifier import CalibratedClassifier
@@ -253,6 +254,12 @@ def _write_classifier(
     features = graph.variable("features", graph.float32, (None, n_features))
     scored = []
     for number, (model, calibrator) in enumerate(classifier.pairs_):
+        if not np.array_equal(model.classes_, classifier.classes_):
+            raise TypeError(
+                f"model {number} of the classifier knows the classes {describe(model.classes_)}, "
+                f"the classifier {describe(classifier.classes_)}; only models of all classes in "
+                f"that order become ONNX models"
+            )
         raw = classifier.response_ == "decision_function"
         answer = _answer(graph, model, steps, raw, f"model_{number}_")
         if answer.shape[1] != calibrator.n_features_in_:  # the second of two columns says it all
@@ -274,40 +281,82 @@ def _answer(
     graph: Graph, model: Any, steps: Sequence[tuple[str, Any]], raw: bool, prefix: str
 ) -> Tensor:
     """Write down a fitted model, as skl2onnx converts it, and return its scores of all classes."""
-    convert = require("skl2onnx", extra="onnx", purpose="to_onnx of a classifier")
     from onnx import compose
-    from skl2onnx.common.data_types import FloatTensorType
-    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
     from sklearn.frozen import FrozenEstimator
 
-    newest = int(convert.__max_supported_opset__)
-    if graph.opset > newest:
-        raise ValueError(f"opset must be at most {newest} for models of skl2onnx; got {graph.opset}")
     while isinstance(model, FrozenEstimator):
         model = model.estimator
     whole = Pipeline([*steps, ("model", model)]) if steps else model
-    last = whole
-    while isinstance(last, Pipeline):
-        last = last.steps[-1][1]
-    options: dict[str, Any] = {"zipmap": False}
-    if raw:
-        options["raw_scores"] = True
-    try:
-        made = convert.convert_sklearn(
-            whole,
-            initial_types=[("features", FloatTensorType([None, whole.n_features_in_]))],
-            options={id(last): options},
-            target_opset={"": graph.opset, "ai.onnx.ml": ML_OPSET},
-        )
-    except (MissingConverter, MissingShapeCalculator, NameError, RuntimeError) as error:
-        raise TypeError(
-            f"skl2onnx has no converter for {type(last).__name__} or a step before it, or none "
-            f"that gives its {'decision_function' if raw else 'predict_proba'}; "
-            f"skl2onnx.supported_converters() lists what converts"
-        ) from error
+    made = _converted(whole, raw, graph.opset)
+    n_outputs = _checked_columns(made, whole, raw)
     part = compose.add_prefix(made, prefix).graph
     graph.rename(graph.variable("features", graph.float32, (None,)), part.input[0].name)
     graph.nodes.extend(part.node)
     graph.initializers.extend(part.initializer)
-    name = part.output[1].name
-    return graph.variable(name, graph.float32, (None, len(last.classes_)))
+    out = graph.variable(part.output[1].name, graph.float32, (None, n_outputs))
+    return out if n_outputs > 1 else graph.expand_dims(out[:, 0], axis=1)
+
+
+def _converted(whole: Any, raw: bool, opset: int) -> ModelProto:
+    """Return the model of skl2onnx, or say why there is none."""
+    convert = require("skl2onnx", extra="onnx", purpose="to_onnx of a classifier")
+    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+
+    newest = int(convert.__max_supported_opset__)
+    if opset > newest:
+        raise ValueError(f"opset must be at most {newest} for models of skl2onnx; got {opset}")
+    last = _last_step(whole)
+    scores = {"raw_scores": True} if raw else {}
+    for options in ({"zipmap": False, **scores}, scores):
+        try:
+            return convert.convert_sklearn(
+                whole,
+                initial_types=[("features", FloatTensorType([None, whole.n_features_in_]))],
+                options={id(last): options},
+                target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
+            )
+        except (MissingConverter, MissingShapeCalculator, NameError, RuntimeError) as error:
+            cause = error  # NameError: an option that the converter does not know
+            if not isinstance(error, NameError):
+                break
+    response, other = _RESPONSES if raw else _RESPONSES[::-1]
+    raise TypeError(
+        f"skl2onnx does not convert {type(whole).__name__} with the {response} of "
+        f"{type(last).__name__}; models of skl2onnx.supported_converters() convert, some with "
+        f"response={other!r} only"
+    ) from cause
+
+
+#: What a calibrated classifier reads of its model.
+_RESPONSES = ("decision_function", "predict_proba")
+#: Rows on which a converted model is compared with the original, and what rounding explains.
+CHECK_ROWS, CHECK_TOLERANCE = 64, 1e-3
+
+
+def _last_step(model: Any) -> Any:
+    return _last_step(model.steps[-1][1]) if isinstance(model, Pipeline) else model
+
+
+def _checked_columns(made: ModelProto, whole: Any, raw: bool) -> int:
+    """Return how many columns of scores a converted model has, if they are those of the model.
+
+    Converters exist that give other numbers than the model; most of some drawn rows have to agree.
+    """
+    runtime = require("onnxruntime", extra="onnx", purpose="to_onnx of a classifier")
+    rng = generator(0)
+    X = rng.normal(size=(CHECK_ROWS, whole.n_features_in_))
+    X = (X * np.geomspace(0.1, 100.0, CHECK_ROWS)[:, None]).astype(np.float32)
+    session = runtime.InferenceSession(
+        made.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    given = np.asarray(session.run(None, {session.get_inputs()[0].name: X})[1])
+    given = given.reshape(len(X), -1)
+    expected = getattr(whole, _RESPONSES[0 if raw else 1])(X).reshape(len(X), -1)
+    gap = np.abs(given[:, -expected.shape[1] :] - expected) / (1.0 + np.abs(expected))
+    if not np.mean(gap.max(axis=1) < CHECK_TOLERANCE) > 0.9:
+        raise TypeError(
+            f"the ONNX model that skl2onnx makes of {type(whole).__name__} gives other scores than "
+            f"its {_RESPONSES[0 if raw else 1]}; try response={_RESPONSES[1 if raw else 0]!r}"
+        )
+    return given.shape[1]
