@@ -153,8 +153,8 @@ def export_file(args: argparse.Namespace) -> None:
         model = to_onnx(load(args.calibrator), out, opset=args.opset)
     except TypeError as error:
         raise ValueError(f"{args.calibrator.name}: {error}") from error
-    inputs, outputs = ([value.name for value in ends] for ends in (model.graph.input, model.graph.output))
-    print(f"wrote {out}: {', '.join(inputs)} -> {', '.join(outputs)}, opset {args.opset}")
+    names = ", ".join(value.name for value in model.graph.input)
+    print(f"wrote {out}: {names} -> {model.graph.output[0].name}, opset {args.opset}")
 
 
 # ---------------------------------------------------------------------- reading

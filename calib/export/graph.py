@@ -88,16 +88,16 @@ class Tensor:
     def __neg__(self) -> Tensor:
         return self.graph.unary("Neg", np.negative, self)
 
-    def __lt__(self, other: Operand) -> Tensor:
+    def __lt__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.graph.binary("Less", np.less, self, other)
 
-    def __le__(self, other: Operand) -> Tensor:
+    def __le__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.graph.binary("LessOrEqual", np.less_equal, self, other)
 
-    def __gt__(self, other: Operand) -> Tensor:
+    def __gt__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.graph.binary("Greater", np.greater, self, other)
 
-    def __ge__(self, other: Operand) -> Tensor:
+    def __ge__(self, other: Operand) -> Tensor:  # type: ignore[misc]
         return self.graph.binary("GreaterOrEqual", np.greater_equal, self, other)
 
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
@@ -257,11 +257,13 @@ class Graph:
     # ------------------------------------------------------------------ the namespace
 
     def asarray(self, x: Any, dtype: Any = None, device: Any = None) -> Tensor:
+        """Return numbers or an array as an array of the graph."""
         if isinstance(x, Tensor):
             return x if dtype is None else self.astype(x, dtype)
         return self.constant(np.asarray(x, dtype=dtype))
 
     def astype(self, x: Tensor, dtype: Any, copy: bool = True) -> Tensor:
+        """Convert to another type."""
         wanted = np.dtype(dtype)
         x = self.asarray(x)
         if x.dtype == wanted:
@@ -273,56 +275,69 @@ class Graph:
 
     @staticmethod
     def isdtype(dtype: Any, kind: str) -> bool:
+        """Return whether a type is of a kind of the array API."""
         return bool(np.isdtype(dtype, kind))
 
     @staticmethod
     def finfo(dtype: Any) -> Any:
+        """Return the limits of a floating type."""
         return np.finfo(dtype)
 
     def arange(self, n: int, device: Any = None) -> Tensor:
+        """Return the first `n` integers."""
         return self.constant(np.arange(n, dtype=INT64))
 
     def exp(self, x: Tensor) -> Tensor:
+        """Return the exponentials."""
         return self.unary("Exp", np.exp, x)
 
     def log(self, x: Tensor) -> Tensor:
+        """Return the natural logarithms."""
         return self.unary("Log", np.log, x)
 
     def log1p(self, x: Tensor) -> Tensor:
-        return self.log(1.0 + x)  # arguments are in [0, 1]
+        """Return ``log(1 + x)`` for x in [0, 1]."""
+        return self.log(1.0 + x)
 
     def abs(self, x: Tensor) -> Tensor:
+        """Return the sizes."""
         return self.unary("Abs", np.abs, x)
 
     def floor(self, x: Tensor) -> Tensor:
+        """Round down."""
         return self.unary("Floor", np.floor, x)
 
     def isinf(self, x: Tensor) -> Tensor:
+        """Return which numbers are infinite."""
         return self.abs(x) == np.inf
 
     def minimum(self, x: Operand, y: Operand) -> Tensor:
+        """Return the smaller of two numbers."""
         return self.binary("Min", np.minimum, x, y)
 
     def maximum(self, x: Operand, y: Operand) -> Tensor:
+        """Return the larger of two numbers."""
         return self.binary("Max", np.maximum, x, y)
 
     def clip(self, x: Tensor, low: float | None, high: float | None) -> Tensor:
+        """Move numbers into an interval, None for an open end."""
         out = x if low is None else self.maximum(x, low)
         return out if high is None else self.minimum(out, high)
 
     def where(self, condition: Tensor, first: Operand, second: Operand) -> Tensor:
+        """Choose between two numbers."""
         if not any(isinstance(v, (Tensor, np.ndarray, np.generic)) for v in (first, second)):
             kind = self.float64 if isinstance(first, float) else INT64
             first, second = self.lift(first, kind), self.lift(second, kind)
         a, b = self.operands(first, second)
         condition = self.asarray(condition)
-        known = [tensor.value for tensor in (condition, a, b)]
-        if all(value is not None for value in known):
-            return self.constant(np.where(*known))  # type: ignore[call-overload]
+        if condition.value is not None and a.value is not None and b.value is not None:
+            return self.constant(np.where(condition.value, a.value, b.value))
         shape = _broadcast(condition.shape, _broadcast(a.shape, b.shape))
         return self.node("Where", [condition, a, b], a.dtype, shape)
 
     def full_like(self, x: Tensor, value: float) -> Tensor:
+        """Return an array of the same shape, filled with a number."""
         x = self.asarray(x)
         if x.value is not None:
             return self.constant(np.full_like(x.value, value))
@@ -331,21 +346,27 @@ class Graph:
         return self.node("ConstantOfShape", [size], x.dtype, x.shape, value=filling)
 
     def zeros_like(self, x: Tensor, dtype: Any = None) -> Tensor:
+        """Return an array of the same shape, filled with 0."""
         return self.full_like(x, 0)
 
     def ones_like(self, x: Tensor) -> Tensor:
+        """Return an array of the same shape, filled with 1."""
         return self.full_like(x, 1)
 
     def sum(self, x: Tensor, axis: int, keepdims: bool = False) -> Tensor:
+        """Return sums along an axis."""
         return self._reduced("ReduceSum", np.sum, x, axis, keepdims)
 
     def max(self, x: Tensor, axis: int, keepdims: bool = False) -> Tensor:
+        """Return the largest numbers along an axis."""
         return self._reduced("ReduceMax", np.max, x, axis, keepdims)
 
     def min(self, x: Tensor, axis: int, keepdims: bool = False) -> Tensor:
+        """Return the smallest numbers along an axis."""
         return self._reduced("ReduceMin", np.min, x, axis, keepdims)
 
     def any(self, x: Tensor, axis: int, keepdims: bool = False) -> Tensor:
+        """Return where something holds along an axis."""
         return self.max(self.astype(x, np.int32), axis, keepdims) > 0
 
     def _reduced(
@@ -362,10 +383,12 @@ class Graph:
         return self.node(op, [x], x.dtype, shape, axes=[axis], keepdims=int(keepdims))
 
     def argmax(self, x: Tensor, axis: int) -> Tensor:
+        """Return the first place of the largest number along an axis."""
         shape = (*x.shape[:axis], *x.shape[axis + 1 :])
         return self.node("ArgMax", [x], INT64, shape, axis=axis, keepdims=0)
 
     def expand_dims(self, x: Tensor, axis: int) -> Tensor:
+        """Insert an axis of length 1."""
         x = self.asarray(x)
         if x.value is not None:
             return self.constant(np.expand_dims(x.value, axis))
@@ -373,15 +396,18 @@ class Graph:
         return self.node("Unsqueeze", [x, axes], x.dtype, (*x.shape[:axis], 1, *x.shape[axis:]))
 
     def concat(self, arrays: Sequence[Tensor], axis: int) -> Tensor:
+        """Join arrays along an axis."""
         arrays = self.operands(*arrays)
         length = sum(cast(int, array.shape[axis]) for array in arrays)
         shape = (*arrays[0].shape[:axis], length, *arrays[0].shape[axis + 1 :])
         return self.node("Concat", arrays, arrays[0].dtype, shape, axis=axis)
 
     def stack(self, arrays: Sequence[Tensor], axis: int) -> Tensor:
+        """Join arrays along a new axis."""
         return self.concat([self.expand_dims(array, axis) for array in arrays], axis)
 
     def take(self, x: Tensor, places: Tensor, axis: int) -> Tensor:
+        """Return the entries at some places of an axis."""
         x = self.asarray(x)
         if x.value is not None and places.value is not None:
             return self.constant(np.take(x.value, places.value, axis=axis))
@@ -389,15 +415,18 @@ class Graph:
         return self.node("Gather", [x, places], x.dtype, shape, axis=axis)
 
     def reshape(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return the numbers of a fitted array in another shape."""
         return self.asarray(x).reshape(shape)
 
     def matrix_transpose(self, x: Tensor) -> Tensor:
+        """Exchange the axes of a matrix."""
         x = self.asarray(x)
         if x.value is not None:
             return self.constant(x.value.T)
         return self.node("Transpose", [x], x.dtype, x.shape[::-1], perm=[1, 0])
 
     def matmul(self, x: Tensor, y: Operand) -> Tensor:
+        """Return the matrix product."""
         a, b = self.operands(x, y)
         return self.node("MatMul", [a, b], a.dtype, (*a.shape[:-1], *b.shape[1:]))
 

@@ -310,12 +310,13 @@ def _converted(whole: Any, raw: bool, opset: int) -> ModelProto:
     scores = {"raw_scores": True} if raw else {}
     for options in ({"zipmap": False, **scores}, scores):
         try:
-            return convert.convert_sklearn(
+            made: ModelProto = convert.convert_sklearn(
                 whole,
                 initial_types=[("features", FloatTensorType([None, whole.n_features_in_]))],
                 options={id(last): options},
                 target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
             )
+            return made
         except (MissingConverter, MissingShapeCalculator, NameError, RuntimeError) as error:
             cause = error  # NameError: an option that the converter does not know
             if not isinstance(error, NameError):
@@ -347,9 +348,7 @@ def _checked_columns(made: ModelProto, whole: Any, raw: bool) -> int:
     rng = generator(0)
     X = rng.normal(size=(CHECK_ROWS, whole.n_features_in_))
     X = (X * np.geomspace(0.1, 100.0, CHECK_ROWS)[:, None]).astype(np.float32)
-    session = runtime.InferenceSession(
-        made.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
     given = np.asarray(session.run(None, {session.get_inputs()[0].name: X})[1])
     given = given.reshape(len(X), -1)
     expected = getattr(whole, _RESPONSES[0 if raw else 1])(X).reshape(len(X), -1)

@@ -153,9 +153,7 @@ class StepTables:
     upper_knots: Array
     upper_values: Array
 
-    def bounds(
-        self, scores: Array, xp: Namespace, *, computed: bool = False
-    ) -> list[Array]:
+    def bounds(self, scores: Array, xp: Namespace, *, computed: bool = False) -> list[Array]:
         """Return the values of the lower and of the upper function of every problem.
 
         Parameters

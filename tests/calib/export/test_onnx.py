@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
-from sklearn.discriminant_analysis import (
-    LinearDiscriminantAnalysis,
-    QuadraticDiscriminantAnalysis,
-)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
@@ -98,6 +98,7 @@ def test_hostile_rows(name: str, n_classes: int, source: str, opset: int) -> Non
     np.testing.assert_allclose(run(model, scores=x[:1]), proba[:1], atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::calib.warnings.ScarceLabelsWarning")
 @pytest.mark.parametrize("name", FAST)
 @pytest.mark.parametrize("source", ["logits", "proba"])
 def test_a_thousand_classes(name: str, source: str) -> None:
@@ -153,10 +154,9 @@ FITTED = {
     for name in ("isotonic", "beta", "histogram")
 }
 SESSIONS = {
-    name: runtime.InferenceSession(to_onnx(cal).SerializeToString())
-    for name, cal in FITTED.items()
+    name: runtime.InferenceSession(to_onnx(cal).SerializeToString()) for name, cal in FITTED.items()
 }
-LOGITS = st.floats(-1e30, 1e30, width=32) | st.floats(-5, 5, width=32) | st.just(0.0)
+LOGITS = st.floats(-(2.0**100), 2.0**100, width=32) | st.floats(-5, 5, width=32) | st.just(0.0)
 
 
 @given(st.lists(st.tuples(LOGITS, LOGITS, LOGITS), min_size=1, max_size=5))
@@ -213,6 +213,7 @@ BINARY, WINE = (
 )
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what skl2onnx does
 @pytest.mark.parametrize("data", [BINARY, WINE], ids=["binary", "wine"])
 @pytest.mark.parametrize(
     "model",
@@ -262,7 +263,7 @@ def test_models_that_do_not_convert_are_named() -> None:
     pytest.importorskip("skl2onnx")
     X, y = WINE
     quadratic = CalibratedClassifier(QuadraticDiscriminantAnalysis(reg_param=0.1), "platt", cv=3)
-    with pytest.raises(TypeError, match="QuadraticDiscriminantAnalysis.*'predict_proba'"):
+    with pytest.raises(TypeError, match=r"QuadraticDiscriminantAnalysis.*'predict_proba'"):
         to_onnx(quadratic.fit(X, y))
     X, y = BINARY
     linear = LinearDiscriminantAnalysis()
