@@ -304,7 +304,8 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
         return np.array([[_along(x.item(), (knots[0], values[0]), right, NumberNamespace)]])
     if _searched_together(x, xp):
         flat, first = knots.reshape(-1), np.arange(x.shape[1]) * (last + 1)
-        right = _search(x, last + 1, first, lambda at, key: _taken(flat, at, xp) <= key, xp)
+        read = _reader(flat, xp)
+        right = _search(x, last + 1, first, lambda at, key: read(at) <= key, xp)
         right = _inside(right, 1, last, xp) + first
         return _along(x, (flat, values.reshape(-1)), right, xp)
     columns = []
@@ -326,6 +327,14 @@ def _along(x: Array, table: Sequence[Array], right: Array, xp: Namespace) -> Arr
 def _taken(table: Array, places: Array, xp: Namespace) -> Array:
     """Return the values of a vector at some places."""
     return table.take(places) if xp is np else xp.take(table, places, axis=0)
+
+
+def _reader(table: Array, xp: Namespace) -> Callable[[Array], Array]:
+    """Return `_taken` of one vector, for loops in which every call counts."""
+    if xp is np:
+        read: Callable[[Array], Array] = table.take
+        return read
+    return lambda at: xp.take(table, at, axis=0)
 
 
 def places(knots: Array, x: Array, side: Literal["left", "right"], xp: Namespace) -> Array:
@@ -395,9 +404,10 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
     if _searched_together(p, xp):
         knots, complements, values = (table.reshape(-1) for table in tables)
         first = np.arange(p.shape[1]) * (last + 1)
+        read, read_rest = _reader(knots, xp), _reader(complements, xp)
 
         def reached(at: Array, key: Array) -> Array:
-            return signed_odds(_taken(knots, at, xp), _taken(complements, at, xp), xp) <= key
+            return signed_odds(read(at), read_rest(at), xp) <= key
 
         right = _inside(_search(key, last + 1, first, reached, xp), 1, last, xp) + first
         return _between(p, q, (knots, complements, values), right, xp)
@@ -488,7 +498,8 @@ def _steps_together(x: Array, table: StepTable, xp: Namespace, slack: Array | No
     column = np.arange(x.shape[1])
     compare = operator.lt if side == "left" else operator.le
     first = column * n_knots
-    place = _search(x, n_knots, first, lambda at, key: compare(_taken(flat, at, xp), key), xp)
+    read = _reader(flat, xp)
+    place = _search(x, n_knots, first, lambda at, key: compare(read(at), key), xp)
     return _taken(values.reshape(-1), place + column * (n_knots + 1), xp)
 
 

@@ -482,6 +482,7 @@ def test_demo(tmp_path, monkeypatch, capsys):
     assert first in CALIBRATORS
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_export_writes_an_onnx_model(succeeds, fails, data, tmp_path, logits):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
