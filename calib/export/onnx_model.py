@@ -180,8 +180,8 @@ def _mapped(graph: Graph, calibrator: BaseCalibrator, scores: Tensor) -> Tensor:
     """Write down what a calibrator does to its columns, in float64."""
     if stored_name(calibrator) is None or not calibrator.traits.pure:
         raise TypeError(
-            f"{type(calibrator).__name__} has no pure map, so it cannot become an ONNX model; "
-            f"calibrators of the registry whose column onnx is true can"
+            f"{type(calibrator).__name__} has no pure map (it holds an inner model), so it cannot "
+            f"become an ONNX model; those of CALIBRATORS with onnx=True can"
         )
     columns = graph.astype(scores, graph.float64)
     out: Tensor = calibrator.fitted_map.apply(columns, calibrator.input, graph)

@@ -187,6 +187,17 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
     assert [(opset.domain, opset.version) for opset in stored.opset_import] == [("", 17)]
 
 
+def test_what_a_fit_remembers_is_in_the_file() -> None:
+    class Record:
+        def to_dict(self) -> dict[str, int]:
+            return {"n_rows": 400}
+
+    cal = TemperatureCalibrator(input="logits").fit(*sample(3, "logits"))
+    cal.fit_record_ = Record()
+    told = {entry.key: entry.value for entry in to_onnx(cal).metadata_props}
+    assert json.loads(told["fit"]) == {"n_rows": 400}
+
+
 def test_torch_is_not_loaded() -> None:
     code = "from calib.export import to_onnx; import sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
