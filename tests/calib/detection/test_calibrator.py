@@ -864,8 +864,9 @@ def test_onnx_file_equals_transform(name: str, per_class: Any) -> None:
     (got,) = session.run(["probabilities"], given)
     assert got.dtype == np.float32
     assert got.shape == scores.shape
-    # cells of a grid begin at the same features only if those are rounded in the same way
-    np.testing.assert_allclose(got, expected, atol=1e-6 if name != "grid_histogram" else 1.0)
+    near = np.abs(got - expected) < 1e-6
+    # features that float32 rounds may lie in the next cell of a grid
+    assert near.mean() > 0.98 if name == "grid_histogram" else near.all()
     one_row = {key: value[:1] for key, value in given.items()}
     np.testing.assert_array_equal(session.run(None, one_row)[0], got[:1])
 
