@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 #: Modules whose docstring examples need an extra.
-NEEDS = {"calib/distributed/collections.py": "dask", "calib/export.py": "torch"}
+NEEDS = {"calib/distributed/collections.py": "dask", "calib/export/modules.py": "torch"}
 collect_ignore = [path for path, extra in NEEDS.items() if not importlib.util.find_spec(extra)]
 
 # a loaded machine makes draws slow, not wrong; "ci" draws the same examples every time

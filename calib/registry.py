@@ -33,8 +33,11 @@ class Entry:
     torch : bool
         Whether `calib.export.to_torch` makes a module of it.
     onnx : bool
-        Whether ``torch.onnx.export`` writes that module; torch 2.13 has no ONNX form of the search
-        in sorted knots (``searchsorted``) that a map with steps or pieces needs.
+        Whether `calib.export.to_onnx` writes it as an ONNX model.
+    torch_targets : tuple of str
+        What takes the module: ``"jit"`` (``torch.jit.trace``, and ``torch.jit.script`` of what that
+        returns, but not of the module), ``"export"`` (``torch.export``), ``"compile"``
+        (``torch.compile``, as one graph).
     collections : bool
         Whether `calib.distributed.fit` fits it where the rows are.
     """
@@ -46,6 +49,7 @@ class Entry:
     saves: bool = True
     torch: bool = True
     onnx: bool = True
+    torch_targets: tuple[str, ...] = ("jit", "export", "compile")
     collections: bool = False
 
     @property
@@ -70,7 +74,6 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.auto.calibrator:AutoCalibrator",
         "cross-fitted pool of the best maps and the identity; leaves good scores alone",
         "van der Laan et al. 2007, doi 10.2202/1544-6115.1309; Berta et al. 2026",
-        onnx=False,  # of its members some search
         collections=True,
     ),
     "temperature": Entry(
@@ -107,14 +110,12 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.spline:SplineCalibrator",
         "penalised monotone spline of the log-odds; one-vs-rest beyond two classes",
         "Lucena 2018, arXiv 1809.07751",
-        onnx=False,
         collections=True,
     ),
     "histogram": Entry(
         "calib.calibrators.histogram:HistogramCalibrator",
         "rate per bin, equal width or mass, or scaling-binning",
         "Zadrozny and Elkan 2001; Kumar et al. 2019, arXiv 1909.10155",
-        onnx=False,
         collections=True,
     ),
     "ensemble_temperature": Entry(
@@ -127,7 +128,6 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.isotonic:IsotonicCalibrator",
         "monotone map of the probabilities; one-vs-rest beyond two classes",
         "Zadrozny and Elkan 2002, doi 10.1145/775047.775151",
-        onnx=False,
         collections=True,
     ),
     "vector_scaling": Entry(
@@ -152,7 +152,6 @@ CALIBRATORS: dict[str, Entry] = {
         "calib.calibrators.venn_abers.calibrator:VennAbersCalibrator",
         "two probabilities per sample, one exactly calibrated, and their merge",
         "Vovk and Petej 2014, arXiv 1211.0025; Vovk et al. 2015, arXiv 1511.00213",
-        onnx=False,
         collections=True,
     ),
     "h_calibration": Entry(
@@ -172,6 +171,7 @@ CALIBRATORS: dict[str, Entry] = {
         saves=False,  # its heads are an inner model
         torch=False,
         onnx=False,
+        torch_targets=(),
     ),
 }
 

@@ -99,9 +99,10 @@ SHARED = {
 #: Packages that are slow to import or optional: only inside functions.
 HEAVY = {
     "dask", "distributed", "faiss", "jinja2", "mapie", "matplotlib", "netcal", "numba", "onnx",
-    "onnxruntime", "onnxscript", "pandas", "polars", "pyarrow", "rich", "skops", "torch", "tqdm",
+    "onnxruntime", "onnxscript", "pandas", "polars", "pyarrow", "rich", "skl2onnx", "skops",
+    "torch", "tqdm",
 }  # fmt: skip
-HEAVY_AT_TOP = {("calib/export.py", "torch")}
+HEAVY_AT_TOP = {("calib/export/modules.py", "torch")}
 #: Must not be loaded by importing the packages, by whatever route.
 NEVER_LOADED = ("jinja2", "torch", "matplotlib", "pandas", "netcal", "mapie")
 #: Call -> the only file that makes it.

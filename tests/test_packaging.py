@@ -60,7 +60,7 @@ def test_extras_named_in_error_texts_exist() -> None:
             assert extra in EXTRAS, f"{path.name}: {extra}"
 
 
-#: Import names that every installation with the tests has; `calib.export` asks for torch.
+#: Import names that every installation with the tests has.
 ALWAYS_THERE = {*sys.stdlib_module_names, "calib", "uq", "tests", "numpy", "scipy", "sklearn"}
 ALWAYS_THERE |= {"mapie", "array_api_compat", "narwhals", "jinja2", "pytest", "hypothesis"}
 
@@ -79,7 +79,7 @@ def test_test_files_load_without_any_extra() -> None:
             else:
                 asked_for.update(re.findall(r"importorskip\('([\w.]+)'", ast.unparse(node)))
             for name in names:
-                needed = "torch" if name == "calib.export" else name.partition(".")[0]
+                needed = name.partition(".")[0]
                 if needed not in ALWAYS_THERE | asked_for:
                     wrong.append(f"{path.name}:{node.lineno} imports {name}")
     assert not wrong

@@ -7,6 +7,7 @@ of their input. Rows are samples.
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -264,7 +265,7 @@ def bounded_log_odds(s: Array, share: Array, xp: Namespace) -> Array:
     decay = xp.exp(-xp.abs(s))
     half = 0.5 * share * (1 + decay)
     small = (1 - share) * decay + half
-    if n_bounded == np.size(share):
+    if n_bounded > 0 and n_bounded == np.size(share):
         return np.copysign(np.log(((1 - share) + half) / small), s)
     bounded = xp.log(((1 - share) + half) / xp.where(share > 0, small, 1.0))
     return xp.where(share > 0, xp.where(s >= 0, bounded, -bounded), s)
@@ -302,14 +303,15 @@ def interpolate(x: Array, knots: Array, values: Array, xp: Namespace) -> Array:
         right = min(max(int(knots[0].searchsorted(x.item(), "right")), 1), last)
         return np.array([[_along(x.item(), (knots[0], values[0]), right, NumberNamespace)]])
     if _searched_together(x, xp):
-        flat, first = knots.ravel(), np.arange(x.shape[1]) * (last + 1)
-        right = _search(x, last + 1, first, lambda at, key: flat.take(at) <= key)
-        right = _inside(right, 1, last, np) + first
-        return _along(x, (flat, values.ravel()), right, np)
+        flat, first = knots.reshape(-1), np.arange(x.shape[1]) * (last + 1)
+        read = _reader(flat, xp)
+        right = _search(x, last + 1, first, lambda at, key: read(at) <= key, xp)
+        right = _inside(right, 1, last, xp) + first
+        return _along(x, (flat, values.reshape(-1)), right, xp)
     columns = []
     for k in range(x.shape[1]):
         column = 1.0 * x[:, k]  # contiguous: torch warns about searching a strided column
-        right = _inside(_places(knots[k, :], column, "right", xp), 1, last, xp)
+        right = _inside(places(knots[k, :], column, "right", xp), 1, last, xp)
         columns.append(_along(column, (knots[k, :], values[k, :]), right, xp))
     return _beside_each_other(columns, xp)
 
@@ -327,9 +329,22 @@ def _taken(table: Array, places: Array, xp: Namespace) -> Array:
     return table.take(places) if xp is np else xp.take(table, places, axis=0)
 
 
-def _places(knots: Array, x: Array, side: Literal["left", "right"], xp: Namespace) -> Array:
+def _reader(table: Array, xp: Namespace) -> Callable[[Array], Array]:
+    """Return `_taken` of one vector, for loops in which every call counts."""
+    if xp is np:
+        read: Callable[[Array], Array] = table.take
+        return read
+    return lambda at: xp.take(table, at, axis=0)
+
+
+def places(knots: Array, x: Array, side: Literal["left", "right"], xp: Namespace) -> Array:
     """Return how many of the ascending knots every value of a contiguous vector reaches."""
-    return knots.searchsorted(x, side) if xp is np else xp.searchsorted(knots, x, side=side)
+    if xp is np:
+        return knots.searchsorted(x, side)
+    if hasattr(xp, "searchsorted"):
+        return xp.searchsorted(knots, x, side=side)
+    compare = operator.lt if side == "left" else operator.le
+    return _search(x, knots.shape[0], 0, lambda at, key: compare(_taken(knots, at, xp), key), xp)
 
 
 def _inside(x: Array, low: float, high: float, xp: Namespace) -> Array:
@@ -387,21 +402,20 @@ def interpolate_pairs(pair: tuple[Array, Array], tables: Sequence[Array], xp: Na
         return np.array([[_between(*pair, table, place, NumberNamespace)]])
     key = 1.0 * signed_odds(p, q, xp)
     if _searched_together(p, xp):
-        knots, complements, values = (table.ravel() for table in tables)
+        knots, complements, values = (table.reshape(-1) for table in tables)
         first = np.arange(p.shape[1]) * (last + 1)
-        right = _search(
-            key,
-            last + 1,
-            first,
-            lambda at, key: signed_odds(knots.take(at), complements.take(at), np) <= key,
-        )
-        right = _inside(right, 1, last, np) + first
-        return _between(p, q, (knots, complements, values), right, np)
+        read, read_rest = _reader(knots, xp), _reader(complements, xp)
+
+        def reached(at: Array, key: Array) -> Array:
+            return signed_odds(read(at), read_rest(at), xp) <= key
+
+        right = _inside(_search(key, last + 1, first, reached, xp), 1, last, xp) + first
+        return _between(p, q, (knots, complements, values), right, xp)
     columns = []
     for k in range(p.shape[1]):
         table = [whole[k, :] for whole in tables]
         column = 1.0 * key[:, k]  # contiguous
-        right = _places(signed_odds(table[0], table[1], xp), column, "right", xp)
+        right = places(signed_odds(table[0], table[1], xp), column, "right", xp)
         right = _inside(right, 1, last, xp)
         columns.append(_between(p[:, k], q[:, k], table, right, xp))
     return _beside_each_other(columns, xp)
@@ -425,7 +439,9 @@ SORT_FROM = 1024
 TOGETHER_BELOW = 64
 
 
-def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
+def step_functions(
+    x: Array, tables: Sequence[StepTable], xp: Namespace, *, computed: bool = False
+) -> list[Array]:
     """Evaluate step functions of every column at the same points.
 
     Parameters
@@ -434,13 +450,17 @@ def step_functions(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list
     tables : sequence of (knots, values, side)
         Ascending knots of shape (n_columns, n_knots), values of shape (n_columns, n_knots + 1).
         With side ``"left"`` a step counts beyond its knot, with ``"right"`` at the knot already.
+    computed : bool, default=False
+        Whether points that are knots may miss them by rounding where another library calculates
+        them, as sums of logarithms do.
 
     Returns
     -------
     values : list of array of shape (n, n_columns)
     """
     if _searched_together(x, xp):
-        return [_steps_together(x, table) for table in tables]
+        slack = _rounding(x, xp) if computed and xp is not np else None
+        return [_steps_together(x, table, xp, slack) for table in tables]
     columns = [
         _steps(x[:, k], [(knots[k, :], values[k, :], side) for knots, values, side in tables], xp)
         for k in range(x.shape[1])
@@ -461,47 +481,73 @@ def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
             columns.append(out)
         return columns
     x = 1.0 * x  # contiguous: torch warns about searching a strided column
-    return [_taken(values, _places(knots, x, side, xp), xp) for knots, values, side in tables]
+    return [_taken(values, places(knots, x, side, xp), xp) for knots, values, side in tables]
 
 
-def _steps_together(x: Float64Array, table: StepTable) -> Float64Array:
-    """Evaluate one step function of every column."""
+def _rounding(x: Array, xp: Namespace) -> Array:
+    """Return by how much log-odds of two libraries may differ, with room to spare."""
+    return 2.0**-39 * xp.abs(x) + 2.0**-44
+
+
+def _steps_together(x: Array, table: StepTable, xp: Namespace, slack: Array | None) -> Array:
+    """Evaluate one step function of every column; points within the slack of a knot are on it."""
     knots, values, side = table
-    flat, n_knots = knots.ravel(), knots.shape[1]
+    if slack is not None:
+        x = x - slack if side == "left" else x + slack
+    flat, n_knots = knots.reshape(-1), knots.shape[1]
     column = np.arange(x.shape[1])
-    compare = np.less if side == "left" else np.less_equal
-    place = _search(x, n_knots, column * n_knots, lambda at, key: compare(flat.take(at), key))
-    found: Float64Array = values.ravel().take(place + column * (n_knots + 1))
-    return found
+    compare = operator.lt if side == "left" else operator.le
+    first = column * n_knots
+    read = _reader(flat, xp)
+    place = _search(x, n_knots, first, lambda at, key: compare(read(at), key), xp)
+    return _taken(values.reshape(-1), place + column * (n_knots + 1), xp)
 
 
 def _searched_together(x: Array, xp: Namespace) -> bool:
-    return xp is np and 1 < x.shape[1] and len(x) < TOGETHER_BELOW
+    """Return whether one search goes through all columns: few rows, or no sorted search at all."""
+    if xp is np:
+        return 1 < x.shape[1] and len(x) < TOGETHER_BELOW
+    return not hasattr(xp, "searchsorted")
 
 
 def _search(
-    x: Float64Array,
+    x: Array,
     n_knots: int,
-    first: IntArray,
-    reached: Callable[[IntArray, Float64Array], Array],
-) -> IntArray:
+    first: IntArray | int,
+    reached: Callable[[Array, Array], Array],
+    xp: Namespace,
+) -> Array:
     """Return how many knots of its column each value reaches, by one search in all columns.
 
     Parameters
     ----------
-    x : ndarray of shape (n, n_columns)
+    x : array of shape (n, n_columns) or (n,)
     n_knots : int
         Ascending knots of a column.
-    first : ndarray of shape (n_columns,)
+    first : ndarray of shape (n_columns,), or int
         Place of the first knot of each column.
     reached : callable
-        From places of knots and values, both (n, n_columns), to whether the value reaches it.
+        From places of knots and values, both of the shape of x, to whether the value reaches it.
+    xp : namespace
+        NumPy, or one without a sorted search.
     """
+    if xp is not np:
+        zero = xp.astype(xp.zeros_like(x), xp.int64)
+        if not n_knots:
+            return zero
+        step = 1 << (n_knots.bit_length() - 1)
+        place = zero + (first - 1)
+        probe = zero + (first + (n_knots - step))
+        place = xp.where(reached(probe, x), probe, place)
+        while step := step >> 1:
+            probe = place + step
+            place = xp.where(reached(probe, x), probe, place)
+        return place - (first - 1)
     if not n_knots:
         return np.zeros(x.shape, dtype=np.intp)
     step = 1 << (n_knots.bit_length() - 1)
     place = np.empty(x.shape, dtype=np.intp)  # of the last knot that is known to be reached
-    place[:] = first - 1
+    place[...] = first - 1
     probe = place + (n_knots - step + 1)  # 2^m - 1 knots are left on either side
     np.copyto(place, probe, where=reached(probe, x))
     while step := step >> 1:

@@ -141,6 +141,22 @@ def apply_to_file(args: argparse.Namespace) -> None:
     print(f"wrote {len(proba)} rows to {out}, with {shorten(list(added), 4)}")
 
 
+def export_file(args: argparse.Namespace) -> None:
+    """Write the calibrator of a file as an ONNX model."""
+    from calib.export import to_onnx
+    from calib.persistence import load
+
+    out = args.out or args.calibrator.with_suffix(".onnx")
+    check_files({"--out": (out, "model")}, [args.calibrator])
+    check_source(args.calibrator)
+    try:
+        model = to_onnx(load(args.calibrator), out, opset=args.opset)
+    except TypeError as error:
+        raise ValueError(f"{args.calibrator.name}: {error}") from error
+    names = ", ".join(value.name for value in model.graph.input)
+    print(f"wrote {out}: {names} -> {model.graph.output[0].name}, opset {args.opset}")
+
+
 # ---------------------------------------------------------------------- reading
 
 

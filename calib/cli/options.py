@@ -300,6 +300,20 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
         ],
         _COLUMNS,
     ),
+    "export": (
+        "write a calibrator as an ONNX model",
+        [
+            _file("calibrator CAL.JSON", "written by calib fit or calib detect fit"),
+            _file("--out CAL.ONNX", "file to write (CAL.onnx)"),
+            _option(
+                "--opset NUMBER",
+                "version of the operators, 17 or newer (%(default)s)",
+                type=int,
+                default=17,
+            ),
+        ],
+        "",
+    ),
     "methods": ("list the calibration methods", [], ""),
     "detect": ("calibrate the scores of an object detector", [], _DETECT_EXAMPLES),
     "detect fit": (

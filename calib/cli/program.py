@@ -31,6 +31,7 @@ examples:
   calib report preds.parquet --label y --proba 'p_*' --html report.html
   calib fit preds.csv --label y --logits 'z_*' --out cal.json
   calib apply cal.json new.csv --out calibrated.csv
+  calib export cal.json --out cal.onnx
   calib correctness fit answers.csv --questions questions.csv --out judge.skops
   calib study patients.csv --label outcome --html study.html
   calib detect fit --truth minival.json --detections found.json --out cal.json
@@ -116,6 +117,7 @@ def _run(args: argparse.Namespace) -> None:
         "report": report.report,
         "fit": commands.fit_file,
         "apply": commands.apply_to_file,
+        "export": commands.export_file,
         "detect fit": detect.fit_detections,
         "detect apply": detect.apply_to_detections,
         "detect report": detect.report_on_detections,

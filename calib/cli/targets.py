@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from calib._border.optional import DISTRIBUTION
 from calib.cli.contents import FORMATS, format_of, kind_of, open_binary
 
 #: What the outputs of the command line are called in errors.
@@ -18,10 +19,12 @@ _MEANING = {
     "calibrator": "a calibrator",
     "detections": "a file of detections",
     "correctness": "a correctness model",
+    "model": "an ONNX model",
 }
 #: Endings of the names of outputs, none of which takes that of another.
 _ENDINGS = {
-    "html": (".html", ".htm"), "report": (".json",), "latex": (".tex",), "correctness": (".skops",)
+    "html": (".html", ".htm"), "report": (".json",), "latex": (".tex",), "correctness": (".skops",),
+    "model": (".onnx",),
 }  # fmt: skip
 #: What an archive holds that is a correctness model.
 _OF_MODELS = "schema.json"
@@ -42,7 +45,7 @@ def check_files(
     ----------
     outputs : mapping of str to (Path or None, str)
         Path and kind (``"html"``, ``"report"``, ``"latex"``, ``"calibrator"``,
-        ``"detections"`` or ``"table"``) of the file that each option names.
+        ``"detections"``, ``"model"`` or ``"table"``) of the file that each option names.
     inputs : iterable of Path or None
         Files that the command reads.
     replaced : Path, default=None
@@ -145,6 +148,8 @@ def what_is_there(path: Path) -> str:
             return "JSON"
     if start.startswith("[") and '"bbox"' in head:
         return "detections"
+    if start.startswith("\x08") and DISTRIBUTION in head[:64]:  # a version, then who wrote it
+        return "model"
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if _OF_MODELS in archive.namelist():

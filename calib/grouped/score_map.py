@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -98,10 +98,7 @@ class ScoreMap:
 
     def rows(self, labels: IntArray) -> IntArray:
         """Return the row of the tables for each label; unknown classes take the last one."""
-        if not len(self.classes):
-            return np.zeros(len(labels), dtype=np.intp)
-        place = np.searchsorted(self.classes[:-1], labels)
-        rows: IntArray = np.where(self.classes[place] == labels, self.row[place], self.last_row)
+        rows: IntArray = class_rows(self.classes, self.row, self.last_row, labels, np)
         return rows
 
     @property
@@ -138,6 +135,62 @@ def apply_tables(calibrator: BaseCalibrator, X: Float64Array) -> Float64Array:
     X = cut(calibrator, X[:, : calibrator.n_features_in_])
     proba: Float64Array = calibrator.map_checked(X)[:, 1]
     return proba
+
+
+def class_rows(classes: Array, row: Array, last: int, labels: Array, xp: Namespace) -> Array:
+    """Return the row of the tables for each label; unknown classes take the last one.
+
+    Parameters
+    ----------
+    classes, row : array of int of shape (n_known,)
+        As in `ScoreMap`.
+    last : int
+        Row of the pooled map.
+    labels : array of int of shape (n,)
+    xp : namespace
+
+    Returns
+    -------
+    rows : array of int of shape (n,)
+    """
+    if not classes.shape[0]:
+        return xp.zeros_like(labels)
+    place = links.places(classes[:-1], labels, "left", xp)
+    return xp.where(classes[place] == labels, row[place], last)
+
+
+def cut_columns(calibrator: BaseCalibrator, columns: Array, xp: Namespace) -> Array:
+    """Return the columns that a map reads, with scores off 0 and 1 if it takes their log-odds."""
+    columns = columns[:, : calibrator.n_features_in_]
+    if calibrator.traits.domain == "proba":
+        return columns
+    first = xp.clip(columns[:, :1], SCORE_CLIP, 1 - SCORE_CLIP)
+    return xp.concat([first, columns[:, 1:]], axis=1) if columns.shape[1] > 1 else first
+
+
+def mixture(
+    part: Callable[[int], Array], shares: Sequence[float], rows: Array, xp: Namespace
+) -> Array:
+    """Mix the map of every class with the pooled map, evaluating all maps on all rows.
+
+    Parameters
+    ----------
+    part : callable
+        From the place of a map to its probabilities of all rows, shape (n,).
+    shares : sequence of float
+        Weight of every map in the mixture with the last one.
+    rows : array of int of shape (n,)
+        Place of the map of each row.
+    xp : namespace
+
+    Returns
+    -------
+    mixed : array of shape (n,)
+    """
+    pooled = out = part(len(shares) - 1)
+    for place, share in enumerate(shares[:-1]):
+        out = xp.where(rows == place, share * part(place) + (1 - share) * pooled, out)
+    return out
 
 
 def evaluate_tables(
@@ -182,7 +235,7 @@ def _interpolate(tables: Mapping[str, Array], p: Array, rows: Array, xp: Namespa
     """
     knots, values = tables["knots"], tables["values"]
     first, last = tables["start"][rows], tables["stop"][rows] - 2
-    found = xp.searchsorted(tables["keys"], 2.0 * rows + p, side="right") - 1
+    found = links.places(tables["keys"], 2.0 * rows + p, "right", xp) - 1
     found = xp.minimum(xp.maximum(found, first), last)
     found = found - xp.where(knots[found] > p, 1, 0)
     found = xp.minimum(xp.maximum(found, first), last)

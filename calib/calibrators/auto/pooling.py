@@ -187,10 +187,11 @@ def pack(groups: Sequence[Sequence[Any]]) -> tuple[IntArray, Float64Array]:
     return layout, packed
 
 
-def unpack(layout: Array, packed: Array, group: int) -> list[Array]:
+def unpack(layout: IntArray | list[list[int]], packed: Array, group: int) -> list[Array]:
     """Return the arrays of one group, of the namespace and type of `packed`."""
     out = []
-    for number, start, n_dimensions, *lengths in layout.tolist():
+    rows = layout if isinstance(layout, list) else layout.tolist()
+    for number, start, n_dimensions, *lengths in rows:
         if number == group:
             shape = tuple(lengths[:n_dimensions])
             out.append(packed[start : start + math.prod(shape)].reshape(shape))

@@ -153,13 +153,15 @@ class StepTables:
     upper_knots: Array
     upper_values: Array
 
-    def bounds(self, scores: Array, xp: Namespace) -> list[Array]:
+    def bounds(self, scores: Array, xp: Namespace, *, computed: bool = False) -> list[Array]:
         """Return the values of the lower and of the upper function of every problem.
 
         Parameters
         ----------
         scores : array of shape (n_samples, n_problems)
         xp : namespace
+        computed : bool, default=False
+            Whether the scores are sums of logarithms, which libraries round differently.
 
         Returns
         -------
@@ -169,7 +171,7 @@ class StepTables:
             (self.lower_knots, self.lower_values, "right"),
             (self.upper_knots, self.upper_values, "left"),
         ]
-        return links.step_functions(scores, tables, xp)
+        return links.step_functions(scores, tables, xp, computed=computed)
 
 
 Problem = tuple[Float64Array, Float64Array, Float64Array | None]

@@ -202,16 +202,39 @@ class VennAbersCalibrator(BaseCalibrator):
             Geometric means of p1 and of 1 - p0 over the folds, renormalised (``merge="log"``), or
             the mean of the folds' Brier merges. No finite-sample guarantee.
         """
-        pairs, columns = [], []
-        for calibrator, X in folds:
-            array = to_numpy(calibrator.checked(X))
+        checked = [(calibrator, to_numpy(calibrator.checked(X))) for calibrator, X in folds]
+        return self.merge_columns(checked, np)
+
+    def merge_columns(
+        self, folds: Sequence[tuple[VennAbersCalibrator, Array]], xp: Namespace
+    ) -> Array:
+        """Merge the predictions of several folds from checked scores of any namespace.
+
+        Parameters
+        ----------
+        folds : sequence of (VennAbersCalibrator, array)
+            As for `merge_folds`, the arrays as ``checked`` returns them.
+        xp : namespace
+            That of the arrays.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+        """
+        pairs = []
+        for calibrator, array in folds:
             bounds = replace(calibrator.fitted_map, function=_bounds_as_pair)
-            pairs.append(bounds.map_rows(array, calibrator.input))
-            columns.append(array)
-        merged = _merge([(pair[..., 0], pair[..., 1]) for pair in pairs], self.merge, np)
-        first = links.both_columns(columns[0], self.input, np)
-        fallback = first if columns[0].shape[1] == 1 else columns[0]
-        return _combine(merged, fallback.astype(np.float64), self.multiclass, np)
+            pair = (
+                bounds.map_rows(array, calibrator.input)
+                if xp is np
+                else bounds.apply(array, calibrator.input, xp)
+            )
+            pairs.append((pair[:, :, 0], pair[:, :, 1]))
+        columns = folds[0][1]
+        if columns.shape[1] == 1:
+            columns = links.both_columns(columns, self.input, xp)
+        columns = xp.astype(columns, xp.float64)
+        return _combine(_merge(pairs, self.merge, xp), columns, self.multiclass, xp)
 
 
 def _pairs(n_classes: int) -> list[tuple[int, int]]:
@@ -269,10 +292,13 @@ def _against_each_other(first: Array, second: Array, source: str, xp: Namespace)
 def _bounds(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> tuple[Array, Array]:
     """Return p0 and p1 of every problem, two arrays of shape (n_samples, n_problems)."""
     n_classes, source = scores.shape[1], fitted["input"]
+    computed = False  # whether the scores are sums of logarithms
     if n_classes == 2:
+        computed = source == "proba"
         logits = links.convert(scores, source, "logits", xp)
         s = logits[:, 1:] - logits[:, :1]
     elif fitted["multiclass"] == "one_vs_rest":
+        computed = source == "logits"
         s = _against_the_rest(scores, source, xp)
     else:
         columns = [
@@ -280,7 +306,8 @@ def _bounds(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> tuple[
             for i, j in _pairs(n_classes)
         ]
         s = xp.stack(columns, axis=1)
-    lower, upper = StepTables(*(fitted[name] for name in _BOUNDS)).bounds(s, xp)
+    tables = StepTables(*(fitted[name] for name in _BOUNDS))
+    lower, upper = tables.bounds(s, xp, computed=computed)
     return lower, upper
 
 

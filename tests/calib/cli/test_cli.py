@@ -482,6 +482,25 @@ def test_demo(tmp_path, monkeypatch, capsys):
     assert first in CALIBRATORS
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_export_writes_an_onnx_model(succeeds, fails, data, tmp_path, logits):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    cal, out = tmp_path / "cal.json", tmp_path / "cal.onnx"
+    succeeds("fit", data, "--label", "y", "--logits", "z_*", "--method", "isotonic", "--out", cal)
+    told = f"wrote {out}: scores -> probabilities, opset 17\n"
+    assert succeeds("export", cal) == told
+    assert succeeds("export", cal, "--out", out) == told  # in place of the same kind of file
+    session = runtime.InferenceSession(out)
+    scores = logits.astype(np.float32)
+    (proba,) = session.run(None, {"scores": scores})
+    np.testing.assert_allclose(proba, load(cal).transform(scores), atol=1e-6)
+    assert "opset must be" in fails("export", cal, "--opset", 3)
+    assert "another ending than .html" in fails("export", cal, "--out", tmp_path / "a.html")
+    assert "would replace" in fails("export", cal, "--out", cal)
+    assert "no such file" in fails("export", tmp_path / "none.json")
+
+
 def test_methods_lists_the_registry(succeeds):
     lines = succeeds("methods").splitlines()
     assert lines[0].split()[:2] == ["name", "class"]
@@ -493,7 +512,7 @@ def test_methods_lists_the_registry(succeeds):
 def test_version_and_help(succeeds):
     assert succeeds("--version") == f"calib {__version__}\n"
     assert "calib demo" in succeeds("--help")
-    for command in ("demo", "report", "fit", "apply", "methods"):
+    for command in ("demo", "report", "fit", "apply", "export", "methods"):
         assert f"calib {command}" in succeeds(command, "--help")
 
 

@@ -839,6 +839,38 @@ def test_torch_module_equals_transform(name: str, per_class: Any) -> None:
     assert f"{len(cal.classes_)} classes" in repr(module)
 
 
+@pytest.mark.parametrize("name", jsonable())
+@pytest.mark.parametrize("per_class", ["shrink", True, False])
+@pytest.mark.filterwarnings("ignore::calib.warnings.FallbackWarning")
+def test_onnx_file_equals_transform(name: str, per_class: Any) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    from calib.export import to_onnx
+
+    with_features = "grid_histogram", "dependent_logistic"
+    features = ("cx", "cy") if name in with_features else ()
+    cal = fitted(name, per_class=per_class, features=features)
+    labels = DETECTIONS.labels.astype(np.int64)
+    labels[::7] = 99
+    scores = DETECTIONS.scores.astype(np.float32)
+    scores[:4] = 0.0, 1.0, 0.5, np.float32(1e-30)
+    found = DETECTIONS.replaced({"labels": labels, "scores": scores.astype(np.float64)})
+    expected = cal.transform(found).scores
+    model = to_onnx(cal)
+    session = runtime.InferenceSession(model.SerializeToString())
+    given = {"scores": scores, "labels": labels}
+    if features:
+        given["features"] = found.position()[:, :2].astype(np.float32)
+    (got,) = session.run(["probabilities"], given)
+    assert got.dtype == np.float32
+    assert got.shape == scores.shape
+    near = np.abs(got - expected) < 1e-6
+    # features that float32 rounds may lie in the next cell of a grid
+    assert near.mean() > 0.98 if name == "grid_histogram" else near.all()
+    one_row = {key: value[:1] for key, value in given.items()}
+    np.testing.assert_array_equal(session.run(None, one_row)[0], got[:1])
+
+
 def test_torch_module_can_be_exported() -> None:
     torch = pytest.importorskip("torch")
     from calib.export import to_torch

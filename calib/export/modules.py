@@ -21,7 +21,12 @@ from calib.base import BaseCalibrator  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
 from calib.grouped.map_table import stored_class, stored_name  # noqa: E402
 from calib.grouped.maps import SCORE_CLIP  # noqa: E402
-from calib.grouped.score_map import ScoreMap, evaluate_tables  # noqa: E402
+from calib.grouped.score_map import (  # noqa: E402
+    ScoreMap,
+    class_rows,
+    evaluate_tables,
+    mixture,
+)
 
 __all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_torch"]
 
@@ -55,7 +60,11 @@ class CalibratorModule(torch.nn.Module):
         self.name = name
         self.source = source
         method = stored_class(name)
-        static = {k: np.array(v) for k, v in fitted.items() if method.traits.arrays[k].static}
+        static = {  # plain integers, which a compiler takes for what they are
+            key: np.asarray(value).tolist()
+            for key, value in fitted.items()
+            if method.traits.arrays[key].static
+        }
         self.names = tuple(key for key in fitted if key not in static)
         self.fitted_map = method.map_from(static, options)
         for key in self.names:
@@ -135,7 +144,8 @@ class DetectionCalibratorModule(torch.nn.Module):
         import array_api_compat.torch as xp
 
         work = scores.double()
-        rows = self._rows(labels)
+        labels = labels.to(cast(torch.Tensor, self.classes).dtype)
+        rows = class_rows(self.classes, self.row, self.last_row, labels, xp)
         if self.kind != "any":
             tables = {name: getattr(self, f"table_{name}") for name in self.names}
             return cast(
@@ -144,20 +154,8 @@ class DetectionCalibratorModule(torch.nn.Module):
         columns = work[:, None]
         if features is not None:
             columns = torch.cat([columns, features.double()], dim=1)
-        out = self._part(-1, columns)
-        for place in range(len(self.parts) - 1):
-            share = self.shares[place]
-            own = self._part(place, columns)
-            out = torch.where(rows == place, share * own + (1 - share) * out, out)
-        return out.to(scores.dtype)
-
-    def _rows(self, labels: torch.Tensor) -> torch.Tensor:
-        if self.n_known == 0:
-            return torch.zeros_like(labels, dtype=torch.int64)
-        classes = cast(torch.Tensor, self.classes)
-        place = torch.searchsorted(classes[:-1], labels.to(classes.dtype))
-        known = classes[place] == labels
-        return torch.where(known, cast(torch.Tensor, self.row)[place], self.last_row)
+        out = mixture(lambda place: self._part(place, columns), self.shares, rows, xp)
+        return cast(torch.Tensor, out.to(scores.dtype))
 
     def _part(self, place: int, columns: torch.Tensor) -> torch.Tensor:
         columns = columns[:, : self.n_columns[place]]
