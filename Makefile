@@ -18,9 +18,9 @@ pytest --quiet --hypothesis-profile=ci --junitxml=$(RESULTS)/$@.xml $(1) || [ $$
 endef
 measured = --cov=calib --cov=uq --cov-append --cov-report=
 
-STEPS = lint format types lists spelling test simulations notebooks coverage
+STEPS = lint format types lists spelling test simulations notebooks coverage docs
 
-.PHONY: check help erase $(STEPS)
+.PHONY: check help erase release-check $(STEPS)
 
 check: $(STEPS)
 
@@ -57,3 +57,12 @@ notebooks:
 
 coverage: test
 	coverage report --skip-covered --fail-under=$(FLOOR)
+
+# the site, offline and without a warning, then its links, its search and its looks
+docs:
+	sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --jobs 2 -b html docs docs/_build/html
+	$(call tests,tests/site)
+
+# the archives of a release: built, checked, installed without extras, tried
+release-check:
+	python tools/check_release.py

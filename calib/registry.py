@@ -69,6 +69,7 @@ class Entry:
         return loaded
 
 
+#: Every calibrator by its name, with what it is and where it goes.
 CALIBRATORS: dict[str, Entry] = {
     "auto": Entry(
         "calib.calibrators.auto.calibrator:AutoCalibrator",
