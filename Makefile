@@ -47,10 +47,10 @@ erase:
 	coverage erase
 
 test: erase
-	$(call tests,-n $(JOBS) $(measured) -m "not slow and not notebook")
+	$(call tests,-n $(JOBS) $(measured) -m "not slow and not notebook and not site")
 
 simulations:
-	$(call tests,-n $(JOBS) -m "slow and not notebook")
+	$(call tests,-n $(JOBS) -m "slow and not notebook and not site")
 
 notebooks:
 	$(call tests,-m notebook)
@@ -61,7 +61,7 @@ coverage: test
 # the site, offline and without a warning, then its links, its search and its looks
 docs:
 	sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --jobs 2 -b html docs docs/_build/html
-	$(call tests,tests/site)
+	CALIB_REQUIRE_SITE=1 $(call tests,tests/site)
 
 # the archives of a release: built, checked, installed without extras, tried
 release-check:

@@ -447,6 +447,22 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         """
         return self.fitted_map.map_rows(array, self.input)
 
+    def traced(self, scores: Array, xp: Namespace) -> Array:
+        """Map scores, which are not checked, in a namespace that writes down what is calculated.
+
+        Parameters
+        ----------
+        scores : array of shape (n_samples, n_features_in_)
+        xp : namespace
+            That of `scores`.
+
+        Returns
+        -------
+        proba : array of shape (n_samples, n_classes)
+            Of the floating type of `scores`.
+        """
+        return self.fitted_map.apply(scores, self.input, xp)
+
     def checked(self, X: ArrayLike) -> Array:
         """Return scores of the fitted kind and shape as a matrix of any namespace.
 

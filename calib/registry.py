@@ -171,7 +171,6 @@ CALIBRATORS: dict[str, Entry] = {
         "Zhao and Chen 2025, arXiv 2509.13262",
         saves=False,  # its heads are an inner model
         torch=False,
-        onnx=False,
         torch_targets=(),
     ),
 }

@@ -12,8 +12,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
-import calib
 import kernel
+
+import calib
 
 project = "calib"
 author = "The calib-uq developers"
@@ -61,12 +62,17 @@ nb_execution_in_temp = True
 html_theme = "pydata_sphinx_theme"
 html_title = "calib"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_logo = html_favicon = "_static/logo.svg"
+# pages without others below them need no list of these
+html_sidebars = {name: [] for name in ("index", "methods", "measures", "gallery")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
+    "logo": {"text": "calib"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],

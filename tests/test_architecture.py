@@ -769,13 +769,17 @@ def documented_parameters(text: str, found: object) -> set[str]:
 # ---------------------------------------------------------------------- the repository
 
 
+#: Folders of what is made and not kept.
+BUILT = {"__pycache__", "build", "dist", "_build", "generated"}
+
+
 def repository_files() -> list[Path]:
     """Return the text files of the repository; what is built, cached or hidden aside."""
     kept = []
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts
         hidden = any(part.startswith(".") and part not in (".ci", ".github") for part in parts[:-1])
-        built = any(part in ("__pycache__", "build", "dist", "site") for part in parts)
+        built = any(part in BUILT for part in parts[:-1])
         if path.is_file() and not hidden and not built and "egg-info" not in str(path):
             kept.append(path)
     return kept

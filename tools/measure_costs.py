@@ -1,7 +1,7 @@
 """Measure what a fit of every method costs, for the table of methods on the site.
 
-``python tools/measure_costs.py`` writes ``docs/_static/costs.json``: CPU seconds of a fit over those
-of temperature scaling on the same scores, best of three, one thread.
+``python tools/measure_costs.py`` writes ``docs/_static/costs.json``: CPU seconds of a fit over
+those of temperature scaling on the same scores, best of three, one thread.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 
 from calib._border.arrays import row_blocks
 from calib._border.optional import require
-from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.typing import Array, Float64Array, IntArray, Namespace, RandomState
 
 HeadKind: TypeAlias = Literal["ridge", "hgb", "torch"]
 HEAD_KINDS: tuple[HeadKind, ...] = ("ridge", "hgb", "torch")
@@ -41,7 +41,7 @@ N_FOLDS = 5
 class Heads(Protocol):
     """What all fitted heads have in common."""
 
-    def predict(self, inputs: Float64Array) -> Float64Array:
+    def predict(self, inputs: Array, xp: Namespace = np) -> Array:
         """Return the heads at inputs of shape (n, n_inputs), shape (n, n_heads)."""
         ...
 
@@ -52,8 +52,8 @@ class ConstantHeads:
 
     values: Float64Array
 
-    def predict(self, inputs: Float64Array) -> Float64Array:
-        return np.tile(self.values, (len(inputs), 1))
+    def predict(self, inputs: Array, xp: Namespace = np) -> Array:
+        return xp.zeros_like(inputs[:, :1]) + self.values
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,10 @@ class RidgeHeads:
     slope: Float64Array
     penalty: float
 
-    def predict(self, inputs: Float64Array) -> Float64Array:
+    def predict(self, inputs: Array, xp: Namespace = np) -> Array:
         standard = (inputs - self.centre) / self.unit
+        if xp is not np:
+            return xp.matmul(standard, self.slope.T) + self.intercept
         # plain einsum: unlike BLAS it gives a row the same bits in whatever batch it comes
         out: Float64Array = np.einsum("ij,kj->ik", standard, self.slope, optimize=False)
         return out + self.intercept
@@ -90,7 +92,11 @@ class BoostedHeads:
 
     models: tuple[Any, ...]
 
-    def predict(self, inputs: Float64Array) -> Float64Array:
+    def predict(self, inputs: Array, xp: Namespace = np) -> Array:
+        if xp is not np:
+            raise TypeError(
+                "heads='hgb' are trees, which cannot be exported; heads='ridge' and 'torch' can"
+            )
         return np.stack([model.predict(inputs) for model in self.models], axis=1)
 
 
@@ -103,13 +109,12 @@ class NetworkHeads:
     layers: tuple[tuple[Float64Array, Float64Array], ...]
     scale: Float64Array
 
-    def predict(self, inputs: Float64Array) -> Float64Array:
+    def predict(self, inputs: Array, xp: Namespace = np) -> Array:
         out = (inputs - self.centre) / self.unit
         *hidden, (weights, bias) = self.layers
         for inner, offset in hidden:
-            out = np.maximum(out @ inner + offset, 0.0)
-        result: Float64Array = (out @ weights + bias) * self.scale
-        return result
+            out = xp.clip(out @ inner + offset, 0.0, None)
+        return (out @ weights + bias) * self.scale
 
 
 def fit_heads(

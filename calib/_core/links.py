@@ -459,7 +459,7 @@ def step_functions(
     values : list of array of shape (n, n_columns)
     """
     if _searched_together(x, xp):
-        slack = _rounding(x, xp) if computed and xp is not np else None
+        slack = _rounding(x, computed, xp)
         return [_steps_together(x, table, xp, slack) for table in tables]
     columns = [
         _steps(x[:, k], [(knots[k, :], values[k, :], side) for knots, values, side in tables], xp)
@@ -484,9 +484,15 @@ def _steps(x: Array, tables: Sequence[StepTable], xp: Namespace) -> list[Array]:
     return [_taken(values, places(knots, x, side, xp), xp) for knots, values, side in tables]
 
 
-def _rounding(x: Array, xp: Namespace) -> Array:
-    """Return by how much log-odds of two libraries may differ, with room to spare."""
-    return 2.0**-39 * xp.abs(x) + 2.0**-44
+def _rounding(x: Array, computed: bool, xp: Namespace) -> Array | None:
+    """Return by how much scores may differ that another library gives; None if they cannot.
+
+    A namespace that writes down what other libraries calculate knows how well scores are known.
+    """
+    if xp is np:
+        return None
+    room = max(getattr(xp, "score_rounding", 0.0), 2.0**-39 if computed else 0.0)
+    return room * (xp.abs(x) + 2.0**-5) if room else None
 
 
 def _steps_together(x: Array, table: StepTable, xp: Namespace, slack: Array | None) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from calib._border.arrays import PROBA_FLOOR, array_namespace, like, row_blocks, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
-from calib._border.typing import Array, ArrayLike, Float64Array, RandomState
+from calib._border.typing import Array, ArrayLike, Float64Array, Namespace, RandomState
 from calib._core import links
 from calib._core.fitted_map import MapTraits
 from calib._core.heads import HEAD_KINDS, HeadKind, Heads, fit_heads, fit_with_held_out
@@ -200,18 +200,18 @@ class SplitPointCalibrator(BaseCalibrator):
             tempered = TemperatureCalibrator(input=self.input, smooth_input=False)
             tempered.fit_scores(scores, target, weight)
             self.temperature_, self.smoothing_ = tempered.temperature_, tempered.smoothing_
-        p = self._split(scores.dense())
+        p = self._split(scores.dense(), np)
         self.present_ = np.bincount(codes, minlength=scores.n_classes) > 0
         hit = codes[:, None] == np.arange(scores.n_classes)
         up, down = np.where(hit, 1.0 - p, 0.0), np.where(hit, 0.0, p)
         parts = np.concatenate([up + down, up, down], axis=1)
-        inputs = _inputs(p, features)
+        inputs = _inputs(p, features, np)
         if share is None and self.mode == "mean":
             self.heads_, left_out = fit_with_held_out(
                 self.heads, inputs, parts, weight, random_state=self.random_state
             )
             row = np.arange(len(codes))
-            corrected = self._corrected(p, left_out)[row, codes]
+            corrected = self._corrected(p, left_out, np)[row, codes]
             self.shrinkage_ = 1.0 - _trusted_share(p[row, codes], corrected, weight)
         else:
             self.heads_ = fit_heads(
@@ -257,8 +257,8 @@ class SplitPointCalibrator(BaseCalibrator):
         """
         floor = AUTHORS_FLOOR if self.mode == "authors" else PROBA_FLOOR
 
-        def entropy(p: Float64Array, parts: Float64Array) -> Float64Array:
-            answer = np.maximum(self._answer(p, parts), floor)
+        def entropy(p: Float64Array, parts: Float64Array, xp: Namespace) -> Float64Array:
+            answer = np.maximum(self._answer(p, parts, xp), floor)
             out: Float64Array = -(answer * np.log(answer)).sum(axis=1)
             return np.maximum(out, 0.0) if self.mode == "mean" else out
 
@@ -275,9 +275,19 @@ class SplitPointCalibrator(BaseCalibrator):
             columns = links.both_columns(columns, self.input, xp)
         return links.without_excluded(out, links.excluded(columns, xp), xp)
 
-    def _by_rows(
-        self, array: Array, function: Callable[[Float64Array, Float64Array], Float64Array]
-    ) -> Array:
+    def traced(self, scores: Array, xp: Namespace) -> Array:
+        """Map scores, which are not checked, in a namespace that writes down what is calculated."""
+        n_scores = self.n_score_columns(scores.shape[1])
+        both = xp.astype(scores[:, :n_scores], xp.float64)
+        if n_scores == 1:
+            both = links.both_columns(both, self.input, xp)
+        features = xp.astype(scores[:, n_scores:], xp.float64)
+        out = self._answer(*self._judged(both, features, xp), xp)
+        if self.input == "logits":
+            out = links.without_excluded(out, links.excluded(both, xp), xp)
+        return xp.astype(out, scores.dtype)
+
+    def _by_rows(self, array: Array, function: Callable[..., Float64Array]) -> Array:
         """Apply a function of split points and head outputs to checked rows of any namespace."""
         xp = array_namespace(array)
         columns = to_numpy(array)
@@ -286,53 +296,60 @@ class SplitPointCalibrator(BaseCalibrator):
         for rows in row_blocks(len(columns), columns.shape[1] + 3 * len(self.classes_)):
             part = columns[rows, :n_scores].astype(np.float64)
             both = links.both_columns(part, self.input, np) if n_scores == 1 else part
-            if self.input == "logits":
-                both = links.in_units(both, 1.0, np)
-            p = self._split(links.convert(both, self.input, "logits", np))
             features = columns[rows, n_scores:].astype(np.float64)
-            answers.append(function(p, self.heads_.predict(_inputs(p, features))))
+            answers.append(function(*self._judged(both, features, np), np))
         return like(np.concatenate(answers), array, xp)
 
-    def _split(self, logits: Float64Array) -> Float64Array:
+    def _judged(self, both: Array, features: Array, xp: Namespace) -> tuple[Array, Array]:
+        """Return split points, and what the heads say of them."""
+        if self.input == "logits":
+            both = links.in_units(both, 1.0, xp)
+        p = self._split(links.convert(both, self.input, "logits", xp), xp)
+        inputs = _inputs(p, features, xp)
+        return p, self.heads_.predict(inputs) if xp is np else self.heads_.predict(inputs, xp)
+
+    def _split(self, logits: Array, xp: Namespace) -> Array:
         fitted = {
             "temperature_": self.temperature_,
             "smoothing_": self.smoothing_,
             "input_smoothing_": 0.0,
         }
-        tempering = TemperatureCalibrator.map_from(fitted, {})
-        out: Float64Array = tempering.evaluate(logits, "logits", np)
-        return out
+        return TemperatureCalibrator.map_from(fitted, {}).evaluate(logits, "logits", xp)
 
-    def _corrected(self, p: Float64Array, parts: Float64Array) -> Float64Array:
+    def _corrected(self, p: Array, parts: Array, xp: Namespace) -> Array:
         """Return clipped and renormalised corrections; absent classes keep their probability."""
-        _, up, down = np.split(parts, 3, axis=1)
+        _, up, down = _thirds(parts)
         gap = up - down  # the mean of the three gaps
-        q = np.where(self.present_, np.clip(p + gap, CORRECTION_FLOOR, 1.0), 0.0)
+        q = xp.where(self.present_, xp.clip(p + gap, CORRECTION_FLOOR, 1.0), 0.0)
         if not self.present_.all():
-            kept = np.where(self.present_, 0.0, np.maximum(p, CORRECTION_FLOOR))
-            room = np.maximum(1.0 - kept.sum(axis=1, keepdims=True), CORRECTION_FLOOR)
-            q = q / q.sum(axis=1, keepdims=True) * room + kept
-        out: Float64Array = q / q.sum(axis=1, keepdims=True)
-        return out
+            kept = xp.where(self.present_, 0.0, xp.clip(p, CORRECTION_FLOOR, None))
+            room = xp.clip(1.0 - links.row_sum(kept, xp), CORRECTION_FLOOR, None)
+            q = q / links.row_sum(q, xp) * room + kept
+        return q / links.row_sum(q, xp)
 
-    def _answer(self, p: Float64Array, parts: Float64Array) -> Float64Array:
+    def _answer(self, p: Array, parts: Array, xp: Namespace) -> Array:
         if self.mode == "mean":
-            return self.shrinkage_ * p + (1.0 - self.shrinkage_) * self._corrected(p, parts)
-        total, up, down = np.split(parts, 3, axis=1)
-        least = np.minimum(np.minimum(up - down, total - 2.0 * down), 2.0 * up - total)
-        kept = self.present_ & (np.abs(up + down - total) < self.threshold)
-        return p + np.where(kept, least, 0.0)
+            return self.shrinkage_ * p + (1.0 - self.shrinkage_) * self._corrected(p, parts, xp)
+        total, up, down = _thirds(parts)
+        least = xp.minimum(xp.minimum(up - down, total - 2.0 * down), 2.0 * up - total)
+        kept = self.present_ & (xp.abs(up + down - total) < self.threshold)
+        return p + xp.where(kept, least, 0.0)
 
-    def _doubt(self, p: Float64Array, parts: Float64Array) -> Float64Array:
-        total = np.split(parts, 3, axis=1)[0]
-        gaps = np.where(self.present_, np.abs(2.0 * p * (1.0 - p) - total), 0.0)
-        out: Float64Array = gaps.sum(axis=1)
-        return out
+    def _doubt(self, p: Array, parts: Array, xp: Namespace) -> Array:
+        total = _thirds(parts)[0]
+        gaps = xp.where(self.present_, xp.abs(2.0 * p * (1.0 - p) - total), 0.0)
+        return xp.sum(gaps, axis=1)
 
 
-def _inputs(p: Float64Array, features: Float64Array) -> Float64Array:
+def _thirds(parts: Array) -> tuple[Array, Array, Array]:
+    """Return the heads of the whole residual, of its upper and of its lower side."""
+    n = parts.shape[1] // 3
+    return parts[:, :n], parts[:, n : 2 * n], parts[:, 2 * n :]
+
+
+def _inputs(p: Array, features: Array, xp: Namespace) -> Array:
     """Return what the heads see: log-probabilities, probabilities, features."""
-    return np.concatenate([np.log(np.maximum(p, CORRECTION_FLOOR)), p, features], axis=1)
+    return xp.concat([xp.log(xp.clip(p, CORRECTION_FLOOR, None)), p, features], axis=1)
 
 
 def _check_shrinkage(value: Any) -> float | None:

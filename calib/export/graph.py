@@ -163,6 +163,8 @@ class Graph:
     """
 
     float32, float64, int64 = np.dtype(np.float32), np.dtype(np.float64), INT64
+    #: Relative error of the scores that come in: of models that answer in single precision.
+    score_rounding = 0.0
 
     def __init__(self, opset: int) -> None:
         from onnx import helper, numpy_helper

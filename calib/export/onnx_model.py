@@ -77,9 +77,10 @@ def to_onnx(
     Notes
     -----
     Scores are not checked. Maps are calculated in float64 and agree with ``transform`` to about
-    1e-6, that of excluded classes (logits of minus infinity) included. A classifier is calculated
-    as skl2onnx does, in float32: a row within rounding of the threshold of a tree may go the other
-    way.
+    1e-6, that of excluded classes (logits of minus infinity) included. The model of a classifier
+    is calculated as skl2onnx does, in float64 where runtimes have the operators: compare with what
+    the classifier answers to float64 rows. A row within rounding of the threshold of a tree may go
+    the other way.
 
     Examples
     --------
@@ -178,13 +179,12 @@ def _write_calibrator(graph: Graph, calibrator: BaseCalibrator) -> _Written:
 
 def _mapped(graph: Graph, calibrator: BaseCalibrator, scores: Tensor) -> Tensor:
     """Write down what a calibrator does to its columns, in float64."""
-    if stored_name(calibrator) is None or not calibrator.traits.pure:
+    if stored_name(calibrator) is None:
         raise TypeError(
-            f"{type(calibrator).__name__} has no pure map (it holds an inner model), so it cannot "
-            f"become an ONNX model; those of CALIBRATORS with onnx=True can"
+            f"{type(calibrator).__name__} has no map of its own, so it cannot become an ONNX "
+            f"model; those of CALIBRATORS can"
         )
-    columns = graph.astype(scores, graph.float64)
-    out: Tensor = calibrator.fitted_map.apply(columns, calibrator.input, graph)
+    out: Tensor = calibrator.traced(graph.astype(scores, graph.float64), graph)
     return out
 
 
@@ -287,32 +287,41 @@ def _answer(
     while isinstance(model, FrozenEstimator):
         model = model.estimator
     whole = Pipeline([*steps, ("model", model)]) if steps else model
-    made = _converted(whole, raw, graph.opset)
-    n_outputs = _checked_columns(made, whole, raw)
+    try:  # probabilities near 1 need double precision, of which runtimes lack some operators
+        made = _converted(whole, raw, graph.opset, graph.float64)
+        answer = _checked_answer(made, whole, raw, graph.float64)
+    except Exception:
+        made = _converted(whole, raw, graph.opset, graph.float32)
+        answer = _checked_answer(made, whole, raw, graph.float32)
+    graph.score_rounding = SINGLE_ROUNDING
     part = compose.add_prefix(made, prefix).graph
-    graph.rename(graph.variable("features", graph.float32, (None,)), part.input[0].name)
+    features = graph.variable("features", graph.float32, (None,))
+    read = graph.float64 if made.graph.input[0].type.tensor_type.elem_type == 11 else graph.float32
+    graph.rename(graph.astype(features, read), part.input[0].name)
     graph.nodes.extend(part.node)
     graph.initializers.extend(part.initializer)
-    out = graph.variable(part.output[1].name, graph.float32, (None, n_outputs))
+    n_outputs = answer.shape[1]
+    out = graph.variable(part.output[1].name, answer.dtype, (None, n_outputs))
     return out if n_outputs > 1 else graph.expand_dims(out[:, 0], axis=1)
 
 
-def _converted(whole: Any, raw: bool, opset: int) -> ModelProto:
+def _converted(whole: Any, raw: bool, opset: int, dtype: np.dtype[Any]) -> ModelProto:
     """Return the model of skl2onnx, or say why there is none."""
     convert = require("skl2onnx", extra="onnx", purpose="to_onnx of a classifier")
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 
     newest = int(convert.__max_supported_opset__)
     if opset > newest:
         raise ValueError(f"opset must be at most {newest} for models of skl2onnx; got {opset}")
     last = _last_step(whole)
+    kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
     scores = {"raw_scores": True} if raw else {}
     for options in ({"zipmap": False, **scores}, scores):
         try:
             made: ModelProto = convert.convert_sklearn(
                 whole,
-                initial_types=[("features", FloatTensorType([None, whole.n_features_in_]))],
+                initial_types=[("features", kind([None, whole.n_features_in_]))],
                 options={id(last): options},
                 target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
             )
@@ -333,22 +342,30 @@ def _converted(whole: Any, raw: bool, opset: int) -> ModelProto:
 _RESPONSES = ("decision_function", "predict_proba")
 #: Rows on which a converted model is compared with the original, and what rounding explains.
 CHECK_ROWS, CHECK_TOLERANCE = 64, 1e-3
+#: Relative error of scores of a model: one of both sides may calculate in single precision.
+SINGLE_ROUNDING = 2.0**-20
 
 
 def _last_step(model: Any) -> Any:
     return _last_step(model.steps[-1][1]) if isinstance(model, Pipeline) else model
 
 
-def _checked_columns(made: ModelProto, whole: Any, raw: bool) -> int:
-    """Return how many columns of scores a converted model has, if they are those of the model.
+def _checked_answer(
+    made: ModelProto, whole: Any, raw: bool, dtype: np.dtype[Any]
+) -> np.ndarray[tuple[int, ...], np.dtype[Any]]:
+    """Return the scores of a converted model on some rows, if they are those of the model.
 
     Converters exist that give other numbers than the model; most of some drawn rows have to agree.
     """
     runtime = require("onnxruntime", extra="onnx", purpose="to_onnx of a classifier")
     rng = generator(0)
     X = rng.normal(size=(CHECK_ROWS, whole.n_features_in_))
-    X = (X * np.geomspace(0.1, 100.0, CHECK_ROWS)[:, None]).astype(np.float32)
-    session = runtime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    X = (X * np.geomspace(0.1, 100.0, CHECK_ROWS)[:, None]).astype(np.float32).astype(dtype)
+    quiet = runtime.SessionOptions()
+    quiet.log_severity_level = 4
+    session = runtime.InferenceSession(
+        made.SerializeToString(), quiet, providers=["CPUExecutionProvider"]
+    )
     given = np.asarray(session.run(None, {session.get_inputs()[0].name: X})[1])
     given = given.reshape(len(X), -1)
     expected = getattr(whole, _RESPONSES[0 if raw else 1])(X).reshape(len(X), -1)
@@ -358,4 +375,4 @@ def _checked_columns(made: ModelProto, whole: Any, raw: bool) -> int:
             f"the ONNX model that skl2onnx makes of {type(whole).__name__} gives other scores than "
             f"its {_RESPONSES[0 if raw else 1]}; try response={_RESPONSES[1 if raw else 0]!r}"
         )
-    return given.shape[1]
+    return given

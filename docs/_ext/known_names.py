@@ -63,10 +63,10 @@ def resolve(
 
 
 def escape(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep lengths that end in an underscore, as ``(n_iter_,)``, from being links."""
+    """Keep words of a type that end in an underscore, as ``(n_iter_,)``, from being links."""
     for number, line in enumerate(lines):
-        if "of shape (" in line:
-            lines[number] = re.sub(r"(?<=[(, ])(\w+)_(?=[,)])", r"\1\\_", line)
+        if " : " in line:
+            lines[number] = re.sub(r'(?<=[(, "])(\w+)_(?=[,)"])', r"\1\_", line)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

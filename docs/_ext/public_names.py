@@ -124,9 +124,7 @@ def _assigned_in(module: str, name: str) -> str:
 def comment_of(module: str, name: str) -> str:
     """Return the ``#:`` comment above the assignment of a constant."""
     lines = inspect.getsource(importlib.import_module(module)).splitlines()
-    number = next(
-        i for i, line in enumerate(lines) if re.match(rf"{name}\b[^=]*=", line)
-    )
+    number = next(i for i, line in enumerate(lines) if re.match(rf"{name}\b[^=]*=", line))
     comment: list[str] = []
     while number and lines[number - 1].startswith("#:"):
         number -= 1

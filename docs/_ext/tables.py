@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 
+from numpydoc.docscrape import FunctionDoc
+from public_names import Name, paths, public_names
+
 from calib.evaluation.detection.metrics import METRICS
 from calib.evaluation.report.further_measures import FURTHER, information
 from calib.evaluation.report.measures import MeasureInfo, describe_measures
 from calib.registry import CALIBRATORS, Entry
-from numpydoc.docscrape import FunctionDoc
-from public_names import Name, paths, public_names
 
 #: CPU seconds of a fit, over that of temperature scaling; by ``tools/measure_costs.py``.
 COSTS = Path(__file__).resolve().parents[1] / "_static" / "costs.json"
@@ -21,7 +22,13 @@ DOMAINS = {"logits": "logits", "proba": "probabilities", "declared": "either, as
 #: Fields of a registry row that are no property of the method.
 DESCRIBED = {"target", "summary", "reference", "needs"}
 #: Headings of properties where the field's name alone does not say it.
-HEADINGS = {"saves": "JSON", "onnx": "ONNX", "torch": "PyTorch", "collections": "Dask", "torch_targets": "torch targets"}
+HEADINGS = {
+    "saves": "JSON",
+    "onnx": "ONNX",
+    "torch": "PyTorch",
+    "torch_targets": "torch targets",
+    "collections": "Dask",
+}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -45,8 +52,9 @@ def methods() -> str:
         if not method.traits.pure:
             reads = "logits and features"
         soft = ", soft targets" if method.soft_targets else ""
-        rows.append((f"`{name}`", link(row.class_name), row.summary, reads + soft, row.reference))
-    return table(("name", "class", "what it does", "reads", "reference"), rows)
+        named = f"{{py:obj}}`{name} <{paths()[row.class_name]}>`"
+        rows.append((named, row.summary, reads + soft, row.reference))
+    return table(("name", "what it does", "reads", "reference"), rows)
 
 
 def properties() -> str:

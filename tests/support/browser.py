@@ -66,8 +66,16 @@ class Browser:
         self._answers.close()
         self._folder.cleanup()
 
-    def open(self, path: Path, width: int = 1100, *, height: int = 844, dark: bool = False) -> None:
-        """Show a file in a window of that size and that colour scheme."""
+    def open(
+        self,
+        path: Path,
+        width: int = 1100,
+        *,
+        height: int = 844,
+        dark: bool = False,
+        query: str = "",
+    ) -> None:
+        """Show a file in a window of that size and that colour scheme, asked for some words."""
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -77,7 +85,8 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", media="", features=[scheme])
-        self._ask("Page.navigate", url=path.resolve().as_uri())
+        address = path.resolve().as_uri() + (f"?q={query}" if query else "")
+        self._ask("Page.navigate", url=address)
         self.value(
             "new Promise(done => addEventListener('load', done) || "
             "(document.readyState === 'complete' && done()))"

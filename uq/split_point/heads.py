@@ -89,7 +89,7 @@ class IntervalHeads:
     def share_above(self, inputs: Float64Array) -> Float64Array:
         """Return the probability of the upper side, ``1 / (n_rows + 2)`` away from certainty."""
         least = 1.0 / (self.n_rows + 2.0)
-        return np.clip(self.share.predict(inputs)[:, 0], least, 1.0 - least)
+        return np.asarray(np.clip(self.share.predict(inputs)[:, 0], least, 1.0 - least))
 
 
 def fit_interval_heads(

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-from calib._border.arrays import LOGIT_LIMIT, array_namespace, blocks_of, to_numpy
+from calib._border.arrays import LOGIT_LIMIT, array_namespace, blocks_of, is_half, to_numpy
 from calib._border.arrays import without_gradient as detached
 from calib._border.checks import describe
 from calib._border.typing import Array, Float64Array, InputKind
@@ -201,6 +201,8 @@ def are_near(scores: Array, source: InputKind, limits: tuple[float, float]) -> b
     else:
         xp = array_namespace(scores)
         plain = detached(scores)
+        if is_half(plain):
+            plain = xp.astype(plain, xp.float32)
         least, most = float(xp.min(plain)), float(xp.max(plain))
     if n_columns == 1 or source == "proba":
         return bool(low <= least and most <= high)
@@ -222,7 +224,7 @@ def warn_if_far(estimator: Any, record: FitRecord, scores: Array) -> None:
     if estimator in _SAID:
         return
     low, high = record.limits
-    values = ranged_values(np.asarray(to_numpy(detached(scores)), dtype=np.float64), record.input)
+    values = ranged_values(to_numpy(detached(scores)).astype(np.float64), record.input)
     with np.errstate(invalid="ignore"):
         far = np.isfinite(values) & ((values < low) | (values > high))
     n_far = int(far.sum())
