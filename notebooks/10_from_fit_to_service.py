@@ -39,7 +39,7 @@ folder = Path(mkdtemp())
 
 
 def loans(n, month, seed):
-    """Return n applications of a month, and which of them default; hard times begin in month 7."""
+    """Return n applications of a month and which default; hard times begin in month 7."""
     rng = np.random.default_rng((seed, month))
     X = rng.normal(size=(n, 6)).astype(np.float32)
     crisis = 0.4 * np.clip(month - 6, 0, 2)
@@ -97,7 +97,7 @@ session = onnxruntime.InferenceSession(folder / "calibrator.onnx")
 gap = np.abs(served - calibrator.transform(scores)).max()
 print(f"largest difference, calibrator alone: {gap:.1e}")
 facts = session.get_modelmeta().custom_metadata_map
-print({key: text for key, text in facts.items() if len(text) < 40})
+print({name: facts[name] for name in ("method", "input", "classes", "version")})
 
 to_onnx(calibrated, folder / "loans.onnx")
 session = onnxruntime.InferenceSession(folder / "loans.onnx")
@@ -179,6 +179,7 @@ right.plot(months, observed, "o-", label="defaults")
 right.plot(months, claimed, "s--", label="defaults that the model expects")
 right.set(xlabel="month", ylabel="share of loans", ylim=(0, None))
 right.legend(loc="lower left")
+plt.show()
 
 # %% [markdown]
 # **What to look at.** Until month 6 the line stays where chance alone would put it, also in the
