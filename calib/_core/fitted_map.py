@@ -155,6 +155,9 @@ class MapTraits:
         Constructor arguments that the map reads beside the arrays.
     double : bool
         Whether the map needs float64 whatever arrives, as step functions that compare scores do.
+    cancels : bool
+        Whether digits cancel in the map, so that it works in float64 as well, but for modules that
+        are traced: exporters of torch write numbers in single precision.
     block_rows : int
         Fewest rows that are mapped together; maps that loop over classes want more. Rows are
         mapped independently of each other.
@@ -176,6 +179,7 @@ class MapTraits:
     domain: Domain = "logits"
     options: tuple[str, ...] = ()
     double: bool = False
+    cancels: bool = False
     block_rows: int = 1
     rescales_from: int = 0
     pure: bool = True
@@ -283,7 +287,7 @@ class FittedMap:
         proba : array of shape (n_samples, n_classes)
             Of the floating type of `scores`.
         """
-        work = self._working(scores, xp)
+        work = self._working(scores, xp, eager)
         values = self.arrays if arrays is None else arrays
         kept = self.traits.static
         if eager and xp is not np:
@@ -309,11 +313,12 @@ class FittedMap:
             return out if out.dtype is scores.dtype else out.astype(scores.dtype)
         return xp.astype(out, scores.dtype, copy=False)
 
-    def _working(self, scores: Array, xp: Namespace) -> Array:
+    def _working(self, scores: Array, xp: Namespace, eager: bool) -> Array:
         """Return scores in the floating type that the map works in."""
+        double = self.traits.double or (self.traits.cancels and (eager or xp is np))
         if xp is np and scores.dtype.char in "df":
-            return scores.astype(np.float64, copy=False) if self.traits.double else scores
-        if self.traits.double:
+            return scores.astype(np.float64, copy=False) if double else scores
+        if double:
             return xp.astype(scores, xp.float64, copy=False)
         return xp.astype(scores, xp.float32) if is_half(scores) else scores
 

@@ -111,6 +111,7 @@ class BetaCalibrator(BaseCalibrator):
             "input_smoothing_": SHARE.of_shape("problems"),
             "smoothing_": SHARE,
         },
+        cancels=True,
         rescales_from=2,
     )
     _least_per_class: ClassVar[int] = 5

@@ -198,6 +198,7 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
             "shares_": FittedArray(("components",), above=0.0, high=1.0),
             "smoothing_": SHARE,
         },
+        cancels=True,
         rescales_from=2,
     )
     soft_targets: ClassVar[bool] = True

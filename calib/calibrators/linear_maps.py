@@ -82,7 +82,7 @@ class LinearFit(LinearStart):
 class LinearMapCalibrator(BaseCalibrator):
     """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
 
-    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP)
+    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP, cancels=True)
 
     temperature_: float
     input_smoothing_: float

@@ -112,6 +112,7 @@ class PlattCalibrator(BaseCalibrator):
             "slope_": NUMBER.of_shape("problems"),
             "input_smoothing_": SHARE.of_shape("problems"),
         },
+        cancels=True,
         rescales_from=3,
     )
     _least_per_class: ClassVar[int] = 5

@@ -117,6 +117,7 @@ class QuadraticCalibrator(BaseCalibrator):
             "smoothing_": SHARE,
             "input_smoothing_": SHARE.of_shape("problems"),
         },
+        cancels=True,
         rescales_from=2,
     )
     _least_per_class: ClassVar[int] = 5

@@ -126,6 +126,7 @@ class SplineCalibrator(BaseCalibrator):
             "smoothing_": SHARE,
         },
         block_rows=4096,
+        cancels=True,
         rescales_from=2,
     )
     _least_per_class: ClassVar[int] = 5
