@@ -1,1 +1,7 @@
-"""Intervals and quantiles of regressors against what happened."""
+"""Intervals and quantiles of regressors against what happened.
+
+    intervals  coverage, width and score of prediction intervals
+    quantiles  ranked probability score and integral transform of predicted quantiles
+
+Public names are imported from `calib.evaluation`.
+"""

@@ -1,1 +1,10 @@
-"""Resampling, floors and intervals of measures."""
+"""Resampling, floors and intervals of measures.
+
+    draws           draws with replacement as counts, of samples or groups
+    redrawn_labels  labels drawn from the predictions: what chance alone shows
+    group_redraws   the same with dependence inside groups
+    intervals       from draws to intervals
+    loops           inner loops that numba compiles where it is installed
+
+Public names are imported from `calib.evaluation`.
+"""

@@ -1,1 +1,9 @@
-"""Which probabilities and events a measure looks at."""
+"""Which probabilities and events a measure looks at.
+
+    predictions  the border of every metric: checked predictions
+    views        from a matrix of probabilities to pairs of score and event
+    distinct     distinct scores, ties collapsed once
+    recognition  which measure a caller's function computes
+
+Public names are imported from `calib.evaluation`.
+"""
