@@ -42,6 +42,7 @@ from calib._core.estimators.fit_record import (
     FitRecord,
     are_near,
     ends_of_part,
+    forget,
     joined_ends,
     warn_if_far,
 )
@@ -394,6 +395,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         """Keep what the fit was made of, for files, texts and `transform`."""
         self._record = record.to_dict()  # plain values, which every file format takes
         self._limits = record.limits
+        forget(self)
 
     @property
     def fitted_map(self) -> FittedMap:

@@ -231,7 +231,7 @@ def unlabelled_scores(
         order = None if told is None else order_of(told, calibrator.classes_)
         names = names if order is None else [names[k] for k in order]
     scored = SavedScores(kind, names, table.scores(names, masked=kind == "logits"), None)
-    if columns is None and kind == "logits" and validation.looks_like_probabilities(scored.matrix):
+    if columns is None and kind == "logits" and _contradicts(scored.matrix, calibrator):
         raise ValueError(
             f"the calibrator was fitted on logits, and {shorten(names)} of {table.path.name} looks "
             f"like probabilities; name the columns that hold logits, with --logits, or these if "
@@ -251,6 +251,19 @@ def unlabelled_scores(
             say("note", f"{names[0]} is read as the score of {class_name(both[0])}")
             return replace(scored, matrix=scored.turned())
     return scored
+
+
+#: Values of one column, all in [0, 1], from which they are no log-odds of a fit that went beyond.
+ENOUGH = 20
+
+
+def _contradicts(matrix: FloatArray, calibrator: BaseCalibrator) -> bool:
+    """Return whether scores are probabilities and not the logits that a calibrator reads."""
+    if not validation.looks_like_probabilities(matrix):
+        return False
+    record = calibrator.fit_record_
+    beyond = record is not None and not 0 <= record.low <= record.high <= 1
+    return matrix.shape[1] > 1 or (len(matrix) >= ENOUGH and beyond)
 
 
 def _obvious(table: FileTable, calibrator: BaseCalibrator) -> list[str]:

@@ -230,6 +230,26 @@ def test_the_command_line_refuses_probabilities_for_logits(
     assert main(["apply", "cal.json", "proba.csv", "--proba", "s_*", "--out", "no.csv"]) != 0
 
 
+def test_few_log_odds_between_0_and_1_are_no_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    z, y = scores(200, 2)
+    save(make_calibrator("platt", input="logits").fit(z[:, 1] - z[:, 0], y), "cal.json")
+    for name, values in (("few.csv", [0.4, 0.7]), ("many.csv", np.linspace(0, 1, 50))):
+        np.savetxt(name, np.array(values)[:, None], header="s", comments="")
+    assert main(["apply", "cal.json", "few.csv", "--out", "out.csv"]) == 0
+    assert main(["apply", "cal.json", "many.csv", "--out", "no.csv"]) != 0
+
+
+def test_a_new_fit_may_say_it_again(said: list[Any]) -> None:
+    z, y = scores(300, 3)
+    cal = TemperatureCalibrator(input="logits")
+    for _ in range(2):
+        cal.fit(z, y).transform(100 * z)
+    assert len(said) == 2
+
+
 # ---------------------------------------------------------------------- notebooks
 
 

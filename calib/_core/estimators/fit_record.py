@@ -22,10 +22,11 @@ from calib.warnings import ScoreRangeWarning
 
 #: How far beyond the range of n scores another one is far: so many widths of the range, plus a
 #: number over the root of n, because the range of few scores is narrow by chance; and the share of
-#: a batch that has to be far. Simulated with 20 to 1,000 scores of a fit and 10,000 new ones of the
-#: same normal, exponential or t distribution (3 degrees of freedom): no alarm in 400 draws each. Of
-#: batches of 1,000 that are ten times as wide 90 % and more are noticed, five times as wide a third
-#: (t, 1,000 scores) to nearly all.
+#: a call that has to be far. Simulated with 20 to 1,000 scores of a fit and one call of 10,000 new
+#: ones of the same normal, exponential or t distribution (3 degrees of freedom): no alarm in 400
+#: draws each. In calls of few rows a single one is enough, so that heavy tails are seen sooner or
+#: later. Of calls of 1,000 that are ten times as wide 90 % and more are noticed, five times as wide
+#: a third (t, 1,000 scores) to nearly all.
 FAR_WIDTHS, FAR_WIDTHS_OF_FEW, FAR_SHARE = 1.0, 10.0, 0.005
 #: Responses of a model that scores come from.
 RESPONSES = ("decision_function", "predict_proba")
@@ -208,6 +209,11 @@ def are_near(scores: Array, source: InputKind, limits: tuple[float, float]) -> b
         return bool(low <= least and most <= high)
     # no difference within a row is larger than that of all
     return bool(most - least <= (high if n_columns > 2 else min(high, -low)))
+
+
+def forget(estimator: Any) -> None:
+    """Let an estimator that is fitted anew say again that scores are far."""
+    _SAID.discard(estimator)
 
 
 def warn_if_far(estimator: Any, record: FitRecord, scores: Array) -> None:
