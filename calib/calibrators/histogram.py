@@ -181,8 +181,7 @@ class HistogramCalibrator(BaseCalibrator):
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         edges, values = fitted["edges_"], fitted["values_"]
         table: links.StepTable = (edges[:, 1:-1], values, "right")
-        own = scores[:, -edges.shape[0] :]
-        (mapped,) = links.step_functions(own, [table], xp, computed=True)
+        (mapped,) = links.step_functions(scores[:, -edges.shape[0] :], [table], xp)
         if scores.shape[1] == 2:
             proba = xp.concat([1 - mapped, mapped], axis=1)
         else:

@@ -230,6 +230,7 @@ def test_the_command_line_refuses_probabilities_for_logits(
     assert main(["apply", "cal.json", "proba.csv", "--proba", "s_*", "--out", "no.csv"]) != 0
 
 
+@pytest.mark.filterwarnings("ignore::calib.warnings.ProbabilitiesAsLogitsWarning")
 def test_few_log_odds_between_0_and_1_are_no_probabilities(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
