@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from calib.base import BaseCalibrator
     from calib.calibrators.auto.calibrator import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
+    from calib.calibrators.conditional.group import GroupCalibrator
+    from calib.calibrators.conditional.multicalibration import MulticalibrationCalibrator
     from calib.calibrators.correctness_aware.calibrator import CorrectnessAwareCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.empirical_bayes import EmpiricalBayesCalibrator
@@ -95,11 +97,13 @@ _MODULE_OF = {
     "ExternalCalibrator": "calib.calibrators.external",
     "FallbackWarning": "calib.warnings",
     "FitImagesWarning": "calib.warnings",
+    "GroupCalibrator": "calib.calibrators.conditional.group",
     "HCalibrator": "calib.calibrators.h_calibration.calibrator",
     "HistogramCalibrator": "calib.calibrators.histogram",
     "InvalidRowsWarning": "calib.warnings",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
+    "MulticalibrationCalibrator": "calib.calibrators.conditional.multicalibration",
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",
@@ -141,11 +145,13 @@ __all__ = [
     "ExternalCalibrator",
     "FallbackWarning",
     "FitImagesWarning",
+    "GroupCalibrator",
     "HCalibrator",
     "HistogramCalibrator",
     "InvalidRowsWarning",
     "IsotonicCalibrator",
     "MatrixScalingCalibrator",
+    "MulticalibrationCalibrator",
     "NoOptimalThresholdWarning",
     "NothingToMeasureWarning",
     "PlattCalibrator",

@@ -5,6 +5,7 @@ Private functions behind this border receive clean arrays and never check again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,31 @@ def check_finite(
                 f"{name} contains NaN or inf: {value} in row "
                 f"{place if kept is None else kept[place]}, column {column + first_column}; remove "
                 f"or repair such rows{hint}"
+            )
+
+
+def check_missing_only(
+    array: Array,
+    name: str,
+    kept: IntArray | None = None,
+    *,
+    first_column: int = 0,
+    names: Sequence[str] | None = None,
+) -> None:
+    """Raise for infinite numbers; nan stands for a missing one. `names` are those of columns."""
+    array = without_gradient(array)
+    xp = array_namespace(array)
+    for rows in blocks_of(array, array.shape[1]):
+        block = _plain(array[rows], xp)
+        infinite = to_numpy(xp.isinf(block))
+        if infinite.any():
+            row, column = (int(i) for i in np.argwhere(infinite)[0])
+            place, number = row + rows.start, column + first_column
+            told = "" if names is None else f" ({names[number]!r})"
+            raise ValueError(
+                f"{name} contains {float(block[row, column])} in row "
+                f"{place if kept is None else kept[place]}, column {number}{told}; a feature must "
+                f"be finite, or nan where it is missing"
             )
 
 

@@ -54,6 +54,8 @@ class FittedArray:
         Whether an axis may have length 0.
     static : bool
         Whether the value says how the map is put together: NumPy integers wherever the map runs.
+    text : bool
+        Whether values are texts.
     names : tuple of str
         What integers stand for, in order; files hold the names.
     absent : callable or None
@@ -69,6 +71,7 @@ class FittedArray:
     integer: bool = False
     empty: bool = False
     static: bool = False
+    text: bool = False
     names: tuple[str, ...] = ()
     absent: Callable[[Mapping[str, Any]], Any] | None = None
 
@@ -87,6 +90,11 @@ class FittedArray:
             Known lengths; those that this array settles are added.
         """
         array = np.asarray(value)
+        if self.text:
+            if array.dtype.kind not in "UO" or not all(isinstance(v, str) for v in array.flat):
+                raise ValueError(f"{name} must hold texts; got {array.dtype}")
+            self._check_shape(name, array.shape, sizes)
+            return
         if array.dtype.kind not in ("iu" if self.integer else "fiu"):
             kind = "integers" if self.integer else "numbers"
             raise ValueError(f"{name} must hold {kind}; got {array.dtype}")
@@ -164,6 +172,9 @@ class MapTraits:
     rescales_from : int
         Number of classes from which logits are divided by a fitted ``unit_`` first, so that any
         scale is the same; 0 for maps that have no need of it. Others have the array ``unit_``.
+    n_scores : str
+        Name of the static array that holds how many leading columns are scores, where features
+        may follow; features reach the map as they are, behind one column of scores per class.
     pure : bool
         Whether the arrays are all there is; False for a calibrator with an inner model, which has
         no `FittedMap`.
@@ -182,6 +193,7 @@ class MapTraits:
     cancels: bool = False
     block_rows: int = 1
     rescales_from: int = 0
+    n_scores: str = ""
     pure: bool = True
     required: tuple[str, ...] = field(init=False)
     static: frozenset[str] = field(init=False)
@@ -296,12 +308,18 @@ class FittedMap:
             name: value if name in kept else _cast(value, work, xp)
             for name, value in values.items()
         }
+        features = None
+        if self.traits.n_scores:
+            n_scores = int(fitted[self.traits.n_scores])
+            work, features = work[:, :n_scores], work[:, n_scores:]
         columns = links.both_columns(work, source, xp) if work.shape[1] == 1 else work
         hidden = None
         if source == "logits":
             hidden = links.excluded(columns, xp, eager)
             if hidden is not None or fitted.get("unit_", 1.0) != 1.0:
                 columns = links.in_units(columns, fitted.get("unit_", 1.0), xp)
+        if features is not None and features.shape[1]:
+            columns = xp.concat([columns, features], axis=1)
         out = self.evaluate(columns, source, xp, fitted)
         if hidden is not None and out.ndim > 1:
             hidden = hidden[:, : out.shape[1]]  # what stands behind the scores has no probability

@@ -3,7 +3,6 @@
     maps       maps of detectors beside the registered calibrators
     map_table  all maps that a detector can be calibrated with, by name
     pooling    one map for all groups, one each, and between
-    glm        linear and logistic regressions of many groups at once
     score_map  fitted maps as a few array operations
     files      fitted maps as values of JSON, and back
 

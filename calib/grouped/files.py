@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import describe
 from calib._border.random import fixed
-from calib._border.typing import Float64Array, FloatArray, LabelArray
+from calib._border.typing import Float64Array, LabelArray
 from calib._core import links
 from calib._core.estimators.fit_record import FitRecord
 from calib._core.fitted_map import FittedArray
@@ -170,7 +170,7 @@ def is_plain(value: object) -> bool:
     """Return whether JSON gives a value back as it is."""
     if isinstance(value, float):
         return math.isfinite(value)
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return all(map(is_plain, value))
     return value is None or isinstance(value, (bool, int, str))
 
@@ -182,6 +182,8 @@ def _names(calibrator: BaseCalibrator) -> list[str] | None:
 
 def _encode(value: Any, declared: FittedArray) -> dict[str, Any]:
     array = np.asarray(value)
+    if declared.text:
+        return {"dtype": "text", "shape": list(array.shape), "data": array.ravel().tolist()}
     if declared.names:
         names = [declared.names[place] for place in array.ravel().tolist()]
         return {"dtype": "name", "shape": list(array.shape), "data": names}
@@ -205,19 +207,23 @@ def _encode_labels(classes: LabelArray) -> dict[str, Any]:
     return entry
 
 
-def _decode(name: str, entry: Any, declared: FittedArray) -> FloatArray | float:
+def _decode(name: str, entry: Any, declared: FittedArray) -> Any:
     if declared.names and isinstance(entry, dict) and entry.get("dtype") == "name":
         entry = {**entry, "dtype": "int64", "data": _places(name, entry["data"], declared.names)}
-    if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
+    kinds = {"text"} if declared.text else _DTYPES
+    if not isinstance(entry, dict) or entry.get("dtype") not in kinds:
         raise ValueError(f"array {name!r} has no known dtype")
     shape, data = entry["shape"], entry["data"]
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError(f"array {name!r} has shape {describe(shape)}")
-    if not isinstance(data, list) or not all(type(x) in (int, float, bool) for x in data):
-        raise ValueError(f"array {name!r} does not hold numbers")
+    types = (str,) if declared.text else (int, float, bool)
+    if not isinstance(data, list) or not all(type(x) in types for x in data):
+        kind = "texts" if declared.text else "numbers"
+        raise ValueError(f"array {name!r} does not hold {kind}")
     if math.prod(shape) != len(data):
         raise ValueError(f"array {name!r} has {len(data)} values for shape {shape}")
-    array: FloatArray = np.array(data, dtype=entry["dtype"]).reshape(shape)
+    dtype = object if declared.text else entry["dtype"]
+    array: Any = np.array(data, dtype=dtype).reshape(shape)
     return array if shape else array.item()
 
 

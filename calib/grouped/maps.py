@@ -18,10 +18,10 @@ from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.features.glm import Prior, fit_groups
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
-from calib.grouped.glm import Prior, fit_groups
 
 #: Distance from 0 and 1 at which scores are cut before their log-odds are taken. Scores in single
 #: precision end there; closer ones would carry weight that they do not deserve.

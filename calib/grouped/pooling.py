@@ -22,8 +22,8 @@ from calib._border.labels import is_soft_target
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.features.glm import Link, Prior, fit_groups
 from calib.base import BaseCalibrator
-from calib.grouped.glm import Link, Prior, fit_groups
 from calib.grouped.maps import (
     FREE,
     DependentLogisticCalibrator,

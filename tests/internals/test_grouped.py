@@ -14,11 +14,12 @@ from calib import (
     all_calibrators,
     make_calibrator,
 )
+from calib._core.features import glm
 from calib.detection import (
     DETECTION_MAPS,
     DependentLogisticCalibrator,
 )
-from calib.grouped import glm, map_table, maps, pooling
+from calib.grouped import map_table, maps, pooling
 from tests.support.detector import DETECTIONS, fitted
 from tests.support.fractions import sample
 

@@ -62,6 +62,8 @@ def stratified_folds(
     weight: Float64Array | None,
     n_folds: int,
     random_state: RandomState,
+    *,
+    features: Float64Array | None = None,
 ) -> Folds:
     """Share samples out among folds, class by class.
 
@@ -78,6 +80,8 @@ def stratified_folds(
     n_folds : int >= 2
     random_state : int, RandomState, Generator or None
         Seed of the shuffle.
+    features : ndarray of shape (n_samples, n_features), default=None
+        Numbers (or nan) that tell rows apart beside the scores.
 
     Returns
     -------
@@ -89,6 +93,9 @@ def stratified_folds(
         else int(check_random_state(random_state).randint(2**31))
     )
     key, place = _hashes(scores, codes, seed)
+    if features is not None:
+        more = _hash_of_features(features, seed)
+        key, place = _mixed(key ^ more, seed), _mixed(place ^ more, seed)
     order = np.lexsort((key, place, codes))
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = (key[order][1:] != key[order][:-1]) | (codes[order][1:] != codes[order][:-1])
@@ -134,6 +141,17 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
         class_bits = bits[np.arange(len(bits)), codes[rows]]
         place[rows] = _mixed(bits.sum(axis=1, dtype=np.uint64) ^ (class_bits << np.uint64(1)), seed)
     return key, place
+
+
+def _hash_of_features(features: Float64Array, seed: int) -> _Integers:
+    """Return an integer per row of features; all nan are one."""
+    n_columns = features.shape[1]
+    factors = fixed(0xFEA7).integers(1, 2**63, size=n_columns, dtype=np.uint64) | np.uint64(1)
+    out = np.empty(len(features), dtype=np.uint64)
+    for rows in row_blocks(len(features), n_columns):
+        block = np.where(np.isnan(features[rows]), np.nan, features[rows])
+        out[rows] = (_mixed(_integers(block), seed) * factors).sum(axis=1, dtype=np.uint64)
+    return out
 
 
 def _integers(values: Float64Array) -> _Integers:

@@ -317,7 +317,7 @@ class AutoCalibrator(BaseCalibrator):
             evidence = 0.5 * (evidence + float(learnt.log_evidence_[0]) - float(weight @ own))
         self.used_ = evidence > NATS
         self.gain_brier_, self.gain_log_loss_ = (
-            _gain(values, weight) for values in (used.brier, used.log)
+            gain_of(values, weight) for values in (used.brier, used.log)
         )
         self.gain_nats_ = float(weight @ used.log)
         if not self.used_:
@@ -432,7 +432,7 @@ def _brier(proba: Float64Array, codes: IntArray) -> Float64Array:
     return np.asarray((proba**2).sum(axis=1) - 2.0 * own + 1.0)
 
 
-def _gain(values: Float64Array, weight: Float64Array) -> CrossFittedGain:
+def gain_of(values: Float64Array, weight: Float64Array) -> CrossFittedGain:
     """Return the weighted mean with its interval."""
     total = float(weight.sum())
     mean = float(values @ weight) / total

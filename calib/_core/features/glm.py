@@ -43,6 +43,8 @@ def fit_groups(
     *,
     weight: Float64Array | None = None,
     increasing: int | None = None,
+    start: Float64Array | None = None,
+    offset: Float64Array | None = None,
 ) -> tuple[Float64Array, BoolArray]:
     """Fit one regression per group of consecutive rows.
 
@@ -64,16 +66,22 @@ def fit_groups(
     increasing : int, default=None
         Column whose coefficient must not be negative; where it would be, it is 0 and the others
         are fitted again.
+    start : ndarray of shape (n_groups, n_unknowns), default=None
+        Where Newton steps begin; None begins at the centre of the prior.
+    offset : ndarray of shape (n_samples,), default=None
+        What is added to the linear predictor of every row.
 
     Returns
     -------
     coefficients : ndarray of shape (n_groups, n_unknowns)
-        The optima, started from the centre of the prior.
+        The optima.
     converged : ndarray of bool of shape (n_groups,)
     """
     solve = _logistic if link == "logistic" else _least_squares
     w = np.ones(len(target)) if weight is None else weight
-    found, converged = solve(design, target, w, starts, prior)
+    begin = np.tile(prior.centre, (len(starts), 1)) if start is None else start
+    base = np.zeros(len(target)) if offset is None else offset
+    found, converged = solve(design, target, w, starts, prior, begin, base)
     if increasing is None or not (found[:, increasing] < 0).any():
         return found, converged
     falling = np.flatnonzero(found[:, increasing] < 0)
@@ -86,6 +94,8 @@ def fit_groups(
         w[rows],
         part_starts,
         prior.without(increasing),
+        np.delete(begin[falling], increasing, axis=1),
+        base[rows],
     )
     found[falling] = np.insert(rest, increasing, 0.0, axis=1)
     return found, converged
@@ -102,6 +112,8 @@ def _logistic(
     weight: Float64Array,
     starts: IntArray,
     prior: Prior,
+    begin: Float64Array,
+    base: Float64Array,
 ) -> tuple[Float64Array, BoolArray]:
     n_groups, n_unknowns = len(starts), design.shape[1]
     if n_unknowns == 0:
@@ -112,7 +124,7 @@ def _logistic(
     ridge = np.diag(prior.precision)
 
     def objective(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        eta = np.einsum("ij,ij->i", design, x[code])
+        eta = base + np.einsum("ij,ij->i", design, x[code])
         decay = np.exp(-np.abs(eta))
         loss = weight * (np.maximum(eta, 0.0) + np.log1p(decay) - target * eta)
         slope = weight * (np.where(eta >= 0, 1.0, decay) / (1.0 + decay) - target)
@@ -127,7 +139,7 @@ def _logistic(
             hessian[g] = bent[rows].T @ design[rows] + ridge
         return value / mass, gradient / mass[:, None], hessian / mass[:, None, None]
 
-    minimum = minimize(objective, np.tile(prior.centre, (n_groups, 1)))
+    minimum = minimize(objective, begin)
     return minimum.x, minimum.converged
 
 
@@ -137,12 +149,14 @@ def _least_squares(
     weight: Float64Array,
     starts: IntArray,
     prior: Prior,
+    begin: Float64Array,
+    base: Float64Array,
 ) -> tuple[Float64Array, BoolArray]:
     found = np.empty((len(starts), design.shape[1]))
     for g, rows in enumerate(_slices(starts, len(target))):
         part = design[rows]
         weighted = part * weight[rows, None]
         hessian = weighted.T @ part + np.diag(prior.precision)
-        gradient = weighted.T @ (target[rows] - part @ prior.centre)
+        gradient = weighted.T @ (target[rows] - base[rows] - part @ prior.centre)
         found[g] = prior.centre + np.linalg.lstsq(hessian, gradient, rcond=1e-13)[0]
     return found, np.ones(len(starts), dtype=bool)

@@ -1,0 +1,236 @@
+"""Oblivious trees, boosted from an offset: every node of a level asks the same question.
+
+Trees of that form are tables of ``2**depth`` numbers behind `depth` comparisons, so that a fitted
+ensemble is three arrays and its map is a pure function that any array library calculates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calib._border.arrays import like
+from calib._border.typing import Array, Float64Array, IntArray, Namespace
+from calib._core.features.codes import Binned
+
+#: Trees without a smaller loss of the left-out rows after which growth ends.
+PATIENCE = 20
+#: Bins that columns with few of them are counted in together, and rows a joint bin that repay it.
+JOINT_BINS, ROWS_PER_BIN = 256, 8
+#: Cut of a level that asks nothing: no number is larger.
+NO_CUT = 1e300
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Trees of several folds, as many in each.
+
+    Attributes
+    ----------
+    column : ndarray of int of shape (n_folds, n_trees, depth)
+        Column that a level looks at.
+    cut : ndarray of shape (n_folds, n_trees, depth)
+        Whether its value is larger than this.
+    leaf : ndarray of shape (n_folds, n_trees, 2**depth)
+        What is added to the log-odds; the first level is the highest bit of the place.
+    """
+
+    column: IntArray
+    cut: Float64Array
+    leaf: Float64Array
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """What one fold is boosted from.
+
+    Attributes
+    ----------
+    binned : Binned
+        Bins of all rows.
+    offset : ndarray of shape (n_samples,)
+        Log-odds that the first tree corrects.
+    weight, left_out : ndarray of shape (n_samples,)
+        Weights with which rows are learnt from and judged on, >= 0.
+    """
+
+    binned: Binned
+    offset: Float64Array
+    weight: Float64Array
+    left_out: Float64Array
+
+
+class _Growing:
+    """A fold with what its trees say so far."""
+
+    def __init__(self, fold: Fold, target: Float64Array, rate: float, penalty: float) -> None:
+        self.fold, self.rate, self.penalty = fold, rate, penalty
+        self.learnt = np.flatnonzero(fold.weight > 0)
+        self.judged = np.flatnonzero(fold.left_out > 0)
+        self.by_column = np.ascontiguousarray(fold.binned.codes[self.learnt].T)
+        most = min(JOINT_BINS, len(self.learnt) // ROWS_PER_BIN)
+        codes, self.members = fold.binned.joined(most)
+        self.codes = codes[self.learnt]
+        self.weight, self.target = fold.weight[self.learnt], target[self.learnt]
+        self.eta = fold.offset[self.learnt].copy()
+        self.judged_codes = fold.binned.codes[self.judged]
+        self.judged_eta = fold.offset[self.judged].copy()
+        self.judged_target, self.judged_weight = target[self.judged], fold.left_out[self.judged]
+        starts = fold.binned.starts
+        self.column_starts = starts[fold.binned.column_of_bin()]
+        self.can_cut = np.ones(fold.binned.n_bins, dtype=bool)
+        self.can_cut[starts[1:] - 1] = False  # nothing lies behind the last bin
+
+    def grow(self, depth: int) -> tuple[IntArray, Float64Array, Float64Array]:
+        """Add a tree; return its columns, cuts and leaves."""
+        binned, n_bins = self.fold.binned, self.members.shape[1]
+        p = 1.0 / (1.0 + np.exp(-self.eta))
+        gradient = self.weight * (p - self.target)
+        hessian = self.weight * p * (1.0 - p)
+        node = np.zeros(len(p), dtype=np.intp)
+        judged_node = np.zeros(len(self.judged), dtype=np.intp)
+        sums = self._sums(self.codes, gradient, hessian, 1)
+        columns, cuts = np.zeros(depth, dtype=np.int64), np.full(depth, NO_CUT)
+        for level in range(depth):
+            place = self._best(sums)
+            if place is None:
+                node, judged_node = 2 * node, 2 * judged_node
+                sums = np.stack([sums, np.zeros_like(sums)], axis=2).reshape(2, -1, n_bins)
+                continue
+            column = int(np.searchsorted(binned.starts, place, side="right")) - 1
+            columns[level] = column
+            cuts[level] = binned.cuts[column][place - binned.starts[column]]
+            above = self.by_column[column] > place
+            judged_node = 2 * judged_node + (self.judged_codes[:, column] > place)
+            if level + 1 < depth:
+                few = bool(2 * np.count_nonzero(above) <= len(above))
+                rows = np.flatnonzero(above if few else ~above)
+                shifted = self.codes.take(rows, axis=0)
+                shifted += (node[rows] * n_bins)[:, None]
+                part = self._sums(shifted, gradient[rows], hessian[rows], 2**level)
+                pair = [sums - part, part] if few else [part, sums - part]
+                sums = np.stack(pair, axis=2).reshape(2, -1, n_bins)
+            node = 2 * node + above
+        g = np.bincount(node, gradient, minlength=2**depth)
+        h = np.bincount(node, hessian, minlength=2**depth)
+        leaf = -self.rate * g / (h + self.penalty)
+        self.eta += leaf[node]
+        self.judged_eta += leaf[judged_node]
+        return columns, cuts, leaf
+
+    def _sums(
+        self, codes: IntArray, gradient: Float64Array, hessian: Float64Array, n_nodes: int
+    ) -> Float64Array:
+        """Return sums of both by node and joint bin, shape (2, n_nodes, n_joint_bins)."""
+        flat, n_columns = codes.ravel(), codes.shape[1]
+        n = n_nodes * self.members.shape[1]
+        out = np.empty((2, n))
+        for place, values in enumerate((gradient, hessian)):
+            out[place] = np.bincount(flat, np.repeat(values, n_columns), minlength=n)
+        return out.reshape(2, n_nodes, -1)
+
+    def _best(self, sums: Float64Array) -> int | None:
+        """Return the bin behind which to cut all nodes, None where nothing can be cut."""
+        if not self.can_cut.any():
+            return None
+        starts = self.fold.binned.starts
+        by_bin = self.members @ sums.reshape(-1, sums.shape[2]).T
+        run = np.cumsum(by_bin.T.reshape(2, sums.shape[1], -1), axis=2)
+        before = np.concatenate([np.zeros_like(run[:, :, :1]), run], axis=2)
+        left = run - before[:, :, self.column_starts]
+        whole = before[:, :, starts[1]] - before[:, :, starts[0]]  # of any column
+        right = whole[:, :, None] - left
+        gain = left[0] ** 2 / (np.maximum(left[1], 0.0) + self.penalty)
+        gain += right[0] ** 2 / (np.maximum(right[1], 0.0) + self.penalty)
+        total = np.where(self.can_cut, gain.sum(axis=0), -np.inf)
+        return int(np.argmax(total))
+
+    def loss(self) -> float:
+        """Return the total log loss of the rows that are left out."""
+        eta = self.judged_eta
+        losses = np.logaddexp(0.0, eta) - self.judged_target * eta
+        return float(self.judged_weight @ losses)
+
+
+def boosted(
+    folds: Sequence[Fold],
+    target: Float64Array,
+    *,
+    rate: float,
+    depth: int,
+    penalty: float,
+    most: int,
+) -> Trees:
+    """Boost the log loss of all folds in step, as long as rows that are left out gain.
+
+    Parameters
+    ----------
+    folds : sequence of Fold
+    target : ndarray of shape (n_samples,)
+        Fractions in [0, 1].
+    rate : float
+        Share of a Newton step that a tree takes, in (0, 1].
+    depth : int
+        Levels of a tree.
+    penalty : float
+        Precision of the normal prior of a leaf around 0.
+    most : int
+        Most trees.
+
+    Returns
+    -------
+    trees : Trees
+        As many as left-out rows like best, which may be none.
+
+    Notes
+    -----
+    All nodes of a level share the cut with the largest sum of ``G**2 / (H + penalty)`` over both
+    sides, G and H being sums of first and second derivatives; a leaf is ``-rate G / (H +
+    penalty)`` (Friedman 2001, doi:10.1214/aos/1013203451).
+    """
+    growing = [_Growing(fold, target, rate, penalty) for fold in folds]
+    best, n_best = sum(fold.loss() for fold in growing), 0
+    grown: list[list[tuple[IntArray, Float64Array, Float64Array]]] = []
+    while len(grown) < min(most, n_best + PATIENCE):
+        grown.append([fold.grow(depth) for fold in growing])
+        loss = sum(fold.loss() for fold in growing)
+        if loss < best:
+            best, n_best = loss, len(grown)
+    kept = grown[:n_best]
+    sizes = (depth, depth, 2**depth)
+    column, cut, leaf = (
+        np.array([[tree[fold][part] for tree in kept] for fold in range(len(folds))]).reshape(
+            len(folds), n_best, size
+        )
+        for part, size in enumerate(sizes)
+    )
+    return Trees(column.astype(np.int64), cut.astype(float), leaf.astype(float))
+
+
+def tree_sums(values: Array, column: Any, cut: Array, leaf: Array, xp: Namespace) -> Array:
+    """Return what the trees of one fold add to the log-odds of rows; pure.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples, n_columns)
+    column : array of int of shape (n_trees, depth)
+    cut : array of shape (n_trees, depth)
+    leaf : array of shape (n_trees, 2**depth)
+    xp : namespace
+        That of `values`.
+
+    Returns
+    -------
+    total : array of shape (n_samples,)
+    """
+    n_trees, depth = column.shape
+    place = like(np.arange(n_trees), values, xp)  # of the root; its leaves stand in a row
+    for level in range(depth):
+        above = xp.take(values, column[:, level], axis=1) > cut[:, level]
+        place = 2 * place + xp.astype(above, xp.int64)
+    leaves = xp.reshape(leaf, (-1,))[place]
+    total: Array = xp.sum(leaves, axis=1)
+    return total
