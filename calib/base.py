@@ -100,6 +100,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
     traits: ClassVar[MapTraits] = MapTraits()
     #: Whether `y` may hold fractions in [0, 1] (two classes only).
     soft_targets: ClassVar[bool] = False
+    #: Whether the method is for features beside scores.
+    needs_features: ClassVar[bool] = False
     #: Whether only the order of the scores counts, so that no score is too small to be real.
     _by_rank: ClassVar[bool] = False
     #: Labels a class below which a map that is fitted class by class says that they are few.

@@ -10,10 +10,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from calib._border.advice import Door, coming_through
 from calib._border.checks import check_option, describe
+from calib._border.columns import class_name
 from calib._border.labels import encode_labels
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import (
@@ -44,6 +45,7 @@ from calib._core.estimators.wrapper import (
     fit_folds,
     read_classifier_data,
 )
+from calib._core.features.columns import beside_scores, chosen_columns
 from calib._documents.learnt import Learnt, ShowsWhatItLearnt
 from calib.base import BaseCalibrator
 from calib.registry import make_calibrator
@@ -97,6 +99,11 @@ class CalibratedClassifier(
         logits) where there is one with a column per class, else the predicted probabilities. A
         decision function that contradicts `predict` on the training rows (pairs of classes, columns
         in another order) has no column per class.
+    features : None, "all", sequence of str or int, or callable, default=None
+        What the calibrator reads beside the scores (``"multicalibration"``, ``"group"``,
+        ``"split_point"``): names or positions of columns of `X`, all of them, or a function of `X`
+        that returns a table or matrix with a row per sample. Around a pipeline these are raw
+        columns of `X`, which is recommended; behind other steps they are what arrives there.
     n_jobs : int, default=None
         Folds fitted in parallel; None means 1 outside a joblib context.
 
@@ -180,6 +187,7 @@ class CalibratedClassifier(
         cv: Any = 5,
         ensemble: bool = False,
         response: Response = "auto",
+        features: Any = None,
         n_jobs: int | None = None,
     ) -> None:
         self.estimator = estimator
@@ -187,6 +195,7 @@ class CalibratedClassifier(
         self.cv = cv
         self.ensemble = ensemble
         self.response = response
+        self.features = features
         self.n_jobs = n_jobs
 
     def fit(
@@ -211,7 +220,8 @@ class CalibratedClassifier(
             last step) and the calibrator. With scikit-learn's metadata routing, the estimator gets
             them if it requests them.
         groups : array-like of shape (n_samples,), default=None
-            Passed to the splitter `cv`; rows of a group are held out together.
+            Passed to the splitter `cv`, so that rows of a group are held out together, and to a
+            calibrator that judges features on folds of its own.
         **fit_params : dict
             Passed to the `fit` of the estimator (with metadata routing: to where they are
             requested). Those with one entry per sample are cut to the rows of each fold; others,
@@ -260,7 +270,7 @@ class CalibratedClassifier(
             Probabilities in [0, 1], rows sum to 1, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
-        scored = [(calibrator, self._scores_of(model, X)) for model, calibrator in self.pairs_]
+        scored = [(calibrator, self._read_of(model, X)) for model, calibrator in self.pairs_]
         first = scored[0][0]
         if len(scored) > 1 and hasattr(first, "merge_folds"):
             return first.merge_folds(scored)
@@ -297,7 +307,7 @@ class CalibratedClassifier(
             Lower and upper probability of each class.
         """
         check_is_fitted(self)
-        return cast(Any, self.calibrator_).predict_interval(self._scores_of(self.estimator_, X))
+        return cast(Any, self.calibrator_).predict_interval(self._read_of(self.estimator_, X))
 
     @_calibrator_has("uncertainty")
     def uncertainty(self, X: ArrayLike) -> Array:
@@ -314,7 +324,7 @@ class CalibratedClassifier(
             Larger means more doubtful.
         """
         check_is_fitted(self)
-        return cast(Any, self.calibrator_).uncertainty(self._scores_of(self.estimator_, X))
+        return cast(Any, self.calibrator_).uncertainty(self._read_of(self.estimator_, X))
 
     def what_was_learnt(self) -> Learnt | None:
         """Return what a notebook shows below the parameters: what the calibrator learnt.
@@ -347,22 +357,46 @@ class CalibratedClassifier(
                 f"calibrator must be a registry name or a calibrator instance; got "
                 f"{describe(self.calibrator)}"
             )
+        if self.features is not None and "n_scores" not in fresh.get_params(deep=False):
+            raise ValueError(
+                f"calibrator {self._calibrator_name()} takes no features; use 'multicalibration', "
+                f"'group' or 'split_point', or features=None"
+            )
+        if self.features is None and fresh.needs_features:
+            raise ValueError(
+                f"calibrator {self._calibrator_name()} reads features; pass features=, e.g. names "
+                f"of columns of X, or use 'auto'"
+            )
         return fresh if source is None else fresh.set_params(input=source)
+
+    def _calibrator_name(self) -> str:
+        name = self.calibrator
+        return repr(name) if isinstance(name, str) else type(name).__name__
 
     def _calibrate_frozen(self, data: ClassifierData) -> tuple[Any, BaseCalibrator]:
         self.response_ = choose_response(self.estimator, data.X, self.response)
         scores = self._scores_of(self.estimator, data.X)
         codes = encode_labels(data.y, self.classes_, "y")
-        return self.estimator, self._fit_calibrator(scores, codes, data.weight)
+        return self.estimator, self._fit_calibrator(scores, np.arange(len(codes)), codes, data)
 
     def _fit_calibrator(
-        self, scores: FloatArray, codes: IntArray, weight: Float64Array | None
+        self, scores: FloatArray, rows: IntArray, codes: IntArray, data: ClassifierData
     ) -> BaseCalibrator:
+        """Fit a calibrator to scores of some rows of the data, and to features of these rows."""
         source: InputKind = "logits" if self.response_ == "decision_function" else "proba"
         calibrator = self._new_calibrator(source)
-        y = self.classes_[codes]
+        read: Any = scores
+        more: dict[str, Any] = {}
+        if self.features is not None:
+            read = self._with_features(scores, take_rows(data.X, rows))
+            calibrator.set_params(n_scores=1 if scores.ndim == 1 else scores.shape[1])
+            groups = data.parameters.groups
+            if groups is not None and has_fit_parameter(calibrator, "groups"):
+                more["groups"] = np.asarray(groups)[rows]
+        y = self.classes_[codes[rows]]
+        weight = None if data.weight is None else data.weight[rows]
         with coming_through(self._door()):
-            calibrator.fit(scores, y, sample_weight=weight, labels=self.classes_)
+            calibrator.fit(read, y, sample_weight=weight, labels=self.classes_, **more)
         record = calibrator.fit_record_
         if record is not None:
             name = type(self._inner_model()).__name__
@@ -393,7 +427,7 @@ class CalibratedClassifier(
         return Door.of_model(name, check, declared="it is read as logits", **words)
 
     def _cross_fit(self, data: ClassifierData) -> list[tuple[Any, BaseCalibrator]]:
-        X, y, weight = data.X, data.y, data.weight
+        X, y = data.X, data.y
         folds, models = fit_folds(self, data, partition=False)
         whole = None if self.ensemble else fit_on_rows(self.estimator, X, y, None, data.parameters)
         fitted = models if whole is None else [whole]
@@ -403,8 +437,8 @@ class CalibratedClassifier(
         self.response_ = choose_response(richest, X, self.response)
         held_out = self._held_out(X, codes, models, folds)
         if self.ensemble:
-            return self._pairs(models, held_out, codes, weight)
-        return [(whole, self._pooled(held_out, codes, weight))]
+            return self._pairs(models, held_out, codes, data)
+        return [(whole, self._pooled(held_out, codes, data))]
 
     def _held_out(
         self, X: Any, codes: IntArray, models: list[Any], folds: list[tuple[IntArray, IntArray]]
@@ -441,29 +475,29 @@ class CalibratedClassifier(
         self,
         held_out: list[tuple[IntArray, FloatArray]],
         codes: IntArray,
-        weight: Float64Array | None,
+        data: ClassifierData,
     ) -> BaseCalibrator:
         """Return the calibrator of the scores of all folds."""
         parts = [(rows, scores) for rows, scores in held_out if len(rows)]
         rows = np.concatenate([rows for rows, _ in parts])
-        if not _can_calibrate(rows, codes, weight):
+        if not _can_calibrate(rows, codes, data.weight):
             raise ValueError(
                 f"cv leaves {len(rows)} held-out sample(s) of one class "
                 f"({self.classes_.tolist()[codes[rows[0]]]!r}) to calibrate on; calibration needs "
                 f"at least two classes. Pass an integer or StratifiedKFold, or more samples"
             )
         scores = np.concatenate([scores for _, scores in parts])
-        return self._fit_calibrator(scores, codes[rows], None if weight is None else weight[rows])
+        return self._fit_calibrator(scores, rows, codes, data)
 
     def _pairs(
         self,
         models: list[Any],
         held_out: list[tuple[IntArray, FloatArray]],
         codes: IntArray,
-        weight: Float64Array | None,
+        data: ClassifierData,
     ) -> list[tuple[Any, BaseCalibrator]]:
         """Return every model with the calibrator of its own held-out part, where that has one."""
-        able = [_can_calibrate(rows, codes, weight) for rows, _ in held_out]
+        able = [_can_calibrate(rows, codes, data.weight) for rows, _ in held_out]
         if not any(able):
             raise ValueError(
                 f"ensemble=True fits one calibrator to the held-out part of each fold, and none of "
@@ -479,18 +513,26 @@ class CalibratedClassifier(
                 f"stratified folds",
                 FallbackWarning,
             )
-            pooled = self._pooled(held_out, codes, weight)
+            pooled = self._pooled(held_out, codes, data)
         pairs = []
         for model, (rows, scores), calibrates in zip(models, held_out, able, strict=True):
             if calibrates or pooled is None:
-                fold_weight = None if weight is None else weight[rows]
-                pairs.append((model, self._fit_calibrator(scores, codes[rows], fold_weight)))
+                pairs.append((model, self._fit_calibrator(scores, rows, codes, data)))
             else:
                 pairs.append((model, pooled))
         return pairs
 
     def _scores_of(self, estimator: Any, X: Any) -> FloatArray:
         return columns_by_class(estimator, X, self.response_, self.classes_)
+
+    def _read_of(self, estimator: Any, X: Any) -> Any:
+        """Return what the calibrator reads: scores, and features where it was given some."""
+        scores = self._scores_of(estimator, X)
+        return scores if self.features is None else self._with_features(scores, X)
+
+    def _with_features(self, scores: FloatArray, X: Any) -> Any:
+        names = [f"score of {class_name(label)}" for label in self.classes_]
+        return beside_scores(scores, names, chosen_columns(X, self.features))
 
 
 def _can_calibrate(rows: IntArray, codes: IntArray, weight: Float64Array | None) -> bool:

@@ -12,6 +12,7 @@ from calib._border import labels as labels_
 from calib._border import validation
 from calib._border.arrays import eager
 from calib._border.checks import check_integer, describe
+from calib._border.sklearn_compat import check_features
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray, Namespace, RandomState
 from calib._border.warn import warn
 from calib._core import links
@@ -84,6 +85,7 @@ class ConditionalCalibrator(BaseCalibrator):
     """
 
     traits: ClassVar[MapTraits] = MapTraits(pure=False)
+    needs_features: ClassVar[bool] = True
     #: Registry name, for errors.
     _name: ClassVar[str] = ""
 
@@ -94,7 +96,6 @@ class ConditionalCalibrator(BaseCalibrator):
     text_level_: Any
     text_column_: IntArray
     share_: float
-    n_unseen_: int
     fallback_reason_: str | None
     gain_nats_: float | None
     gain_log_loss_: CrossFittedGain | None
@@ -193,7 +194,6 @@ class ConditionalCalibrator(BaseCalibrator):
     def _read(self, X: ArrayLike) -> ArrayLike:
         """Return `X` with numbers for texts, which are remembered."""
         self.text_level_, self.text_column_ = np.empty(0, dtype=object), np.empty(0, dtype=np.int64)
-        self.n_unseen_ = 0
         table = eager(X)
         columns = _mixed_columns(table)
         if columns is None:
@@ -214,6 +214,8 @@ class ConditionalCalibrator(BaseCalibrator):
         columns = _mixed_columns(table)
         if columns is None or len(columns) != self.n_features_in_:
             return table
+        if not isinstance(table, np.ndarray):
+            check_features(self, table, reset=False)  # before texts are looked up by place
         return self._with_numbers(table, columns)
 
     def _with_numbers(self, table: Any, columns: list[FeatureColumn]) -> ArrayLike:
