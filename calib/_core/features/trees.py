@@ -226,7 +226,7 @@ def tree_sums(values: Array, column: Any, cut: Array, leaf: Array, xp: Namespace
     -------
     total : array of shape (n_samples,)
     """
-    n_trees, depth = column.shape
+    n_trees, depth = (int(n) for n in column.shape)
     place = like(np.arange(n_trees), values, xp)  # of the root; its leaves stand in a row
     for level in range(depth):
         above = xp.take(values, column[:, level], axis=1) > cut[:, level]

@@ -183,7 +183,7 @@ class GroupCalibrator(ConditionalCalibrator):
         gain_alone: float,
     ) -> None:
         rows = self._folds(scores, features, codes, weight, self.cv)
-        self.share_ = 1.0 / (float(rows.total.sum()) + 1.0)
+        self.share_ = np.array([1.0 / (float(rows.total.sum()) + 1.0)])
         raw = bounded(scores.log_odds()[rows.rows], self.share_)
         lines, self.line_ = fitted_lines(raw, rows)
         level, group = np.unique(filled(features[rows.rows])[:, 0], return_inverse=True)

@@ -130,7 +130,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
        *Steps* are a ridge logistic regression on at most 8 bins a column.
     3. ``logit q = b0 + b1 o + sum_m a_m f_m`` is fitted to left-out rows, where ``f_m`` is what
        learner m adds; the prior is that of no shrinkage.
-    4. Guard: the same without each fold. It has to gain more than ``max(2 + 300 / n, 1.64 se)``
+    4. Guard: the same without each fold. It has to gain more than ``max(2 + 200 / n, se)``
        nats over the best of raw scores, line and `AutoCalibrator`, se being the standard error of
        the gain over the line.
     5. New rows get the mean of ``f_m`` over folds.
@@ -198,7 +198,6 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
     learners_: IntArray
     blend_: Float64Array
     line_: Float64Array
-    share_: float
 
     def __init__(
         self,
@@ -283,7 +282,6 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
     def _start_empty(self) -> None:
         self.learners_ = np.empty(0, dtype=np.int64)
         self.blend_, self.line_ = np.array([0.0, 1.0]), np.array([0.0, 1.0])
-        self.share_ = 0.0
         self.category_column_ = np.empty(0, dtype=np.int64)
         self.category_level_, self.category_value_ = np.empty((0, 0)), np.empty((0, 0, 0))
         depth = self.depth
@@ -308,7 +306,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
     ) -> None:
         rows = self._folds(scores, features, codes, weight, self.cv)
         total = float(rows.total.sum())
-        self.share_ = 1.0 / (total + 1.0)
+        self.share_ = np.array([1.0 / (total + 1.0)])
         s = bounded(scores.log_odds()[rows.rows], self.share_)
         lines, self.line_ = fitted_lines(s, rows)
         offset = lines[:, :1] + lines[:, 1:] * s

@@ -20,7 +20,7 @@ from calib._core.estimators.folds import Folds, stratified_folds
 from calib._core.features.codes import MISSING
 from calib._core.features.columns import FeatureColumn, feature_columns
 from calib._core.features.glm import Prior, fit_groups
-from calib._core.fitted_map import SHARE, FittedArray, MapTraits
+from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.auto.calibrator import AutoCalibrator, CrossFittedGain, gain_of
@@ -33,12 +33,12 @@ LINE_PRIOR = Prior(np.array([0.0, 1.0]), np.array([1.0, 20.0]))
 #: What a text stands for that no row of the fit held.
 UNSEEN = -1.0
 #: Nats that a map has to gain, more where rows are few, and standard errors of its gain.
-LEAST_NATS, NATS_OF_FEW, LEAST_ERRORS = 2.0, 300.0, 1.64
+LEAST_NATS, NATS_OF_FEW, LEAST_ERRORS = 2.0, 200.0, 1.0
 #: Fitted arrays of the map of scores alone, and of how columns are read.
 ALONE_ARRAYS: dict[str, FittedArray] = {
     **{name: array for name, array in AutoCalibrator.traits.arrays.items() if name != "unit_"},
     "n_scores_": FittedArray(low=1, integer=True, static=True),
-    "share_": SHARE,
+    "share_": FittedArray((1,), low=0.0, high=1.0),
     "text_level_": FittedArray(("texts",), text=True, static=True, empty=True),
     "text_column_": FittedArray(("texts",), low=0, integer=True, static=True, empty=True),
 }
@@ -95,7 +95,7 @@ class ConditionalCalibrator(BaseCalibrator):
     n_scores_: int
     text_level_: Any
     text_column_: IntArray
-    share_: float
+    share_: Float64Array
     fallback_reason_: str | None
     gain_nats_: float | None
     gain_log_loss_: CrossFittedGain | None
@@ -212,10 +212,12 @@ class ConditionalCalibrator(BaseCalibrator):
     def _recoded(self, X: ArrayLike) -> ArrayLike:
         table = eager(X)
         columns = _mixed_columns(table)
-        if columns is None or len(columns) != self.n_features_in_:
+        if columns is None:
             return table
         if not isinstance(table, np.ndarray):
             check_features(self, table, reset=False)  # before texts are looked up by place
+        if len(columns) != self.n_features_in_:
+            return table
         return self._with_numbers(table, columns)
 
     def _with_numbers(self, table: Any, columns: list[FeatureColumn]) -> ArrayLike:
@@ -271,7 +273,7 @@ class ConditionalCalibrator(BaseCalibrator):
         for name in alone.traits.required:
             setattr(self, name, getattr(alone, name))
         self.gain_nats_ = self.gain_log_loss_ = None
-        self.share_ = 0.0
+        self.share_ = np.zeros(1)
         self._start_empty()
         codes = target.astype(np.intp)
         total = np.bincount(codes, weight, minlength=len(self.classes_))
@@ -491,9 +493,9 @@ def fitted_lines(log_odds: Float64Array, rows: FoldRows) -> tuple[Float64Array, 
     return lines[:-1], lines[-1]
 
 
-def bounded(log_odds: Float64Array, share: Float64Array | float) -> Float64Array:
+def bounded(log_odds: Float64Array, share: Float64Array) -> Float64Array:
     """Return log-odds of probabilities that are mixed with 1/2 first, so that none is infinite."""
-    return np.asarray(links.bounded_log_odds(log_odds, np.asarray(share), np))
+    return np.asarray(links.bounded_log_odds(log_odds, share, np))
 
 
 def log_losses(eta: Float64Array, target: Float64Array) -> Float64Array:
