@@ -65,6 +65,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib.evaluation.views",
         "calib.evaluation.sampling",
     ),
+    "calib.evaluation.segments": (
+        *BELOW,
+        "calib._core",
+        "calib._documents",
+        "calib.evaluation.views",
+        "calib.evaluation.sampling",
+        "calib.evaluation.unbinned",
+    ),
     "calib.evaluation.proper": (
         *BELOW,
         "calib._core",

@@ -56,6 +56,9 @@ def demo(args: argparse.Namespace) -> None:
             if not entry.available:
                 skipped[name] = f"needs {', '.join(entry.needs)}"
                 continue
+            if entry.load().needs_features:
+                skipped[name] = "it reads features beside scores"
+                continue
             try:
                 calibrator = make_calibrator(name, input="logits")
                 if "random_state" in calibrator.get_params():

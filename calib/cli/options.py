@@ -248,6 +248,20 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
             ),
             _option("--group", "column (or file) of groups that are resampled together"),
             _option(
+                "--by COLUMNS",
+                "columns whose levels and ranges are segments: the report says for whom the "
+                "probabilities are off; again, or with commas between, for several",
+                action="append",
+                default=[],
+            ),
+            _option("--pairs", "take products of two columns of --by as well", action="store_true"),
+            _option(
+                "--tolerance SHARE",
+                "gap of a segment that does not matter (0.02, which is 2 points)",
+                type=float,
+                default=0.02,
+            ),
+            _option(
                 "--stream",
                 "read a .parquet, .feather, .csv or .jsonl file, or a folder of .parquet files, in "
                 "batches, as is done by itself for .parquet from 5,000,000 rows on",

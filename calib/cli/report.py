@@ -117,7 +117,8 @@ def _report_at_once(args: argparse.Namespace, names: list[str]) -> Any:
                 tables.append(read_table(path))
         table = _table_of_labels(args, tables)
         y, weight = read_target(args, table)
-        roles = {args.label, args.weight, args.group, args.id} - {None}
+        by = _segment_columns(args, table, len(y))
+        roles = {args.label, args.weight, args.group, args.id, *(by or ())} - {None}
         groups = None
         if args.group is not None:
             source, name = column_of(table, args.group)
@@ -171,12 +172,34 @@ def _report_at_once(args: argparse.Namespace, names: list[str]) -> Any:
                 labels=classes,
                 sample_weight=weight,
                 groups=groups,
+                by=by,
+                pairs=args.pairs,
+                tolerance=args.tolerance,
                 reference=args.reference,
                 confidence_level=args.level,
                 n_resamples=args.resamples,
                 random_state=args.seed,
                 **options,
             )
+
+
+def _segment_columns(
+    args: argparse.Namespace, table: FileTable, n_rows: int
+) -> dict[str, LabelArray] | None:
+    """Return the columns that make segments, None without any."""
+    if not args.by:
+        if args.pairs:
+            raise ValueError("--pairs are products of columns of --by; name these as well")
+        return None
+    names = table.select(",".join(args.by), exclude=[args.label])
+    columns = {name: table.values(name) for name in names}
+    for name, values in columns.items():
+        if len(values) != n_rows:
+            raise ValueError(
+                f"column {name!r} of {table.path.name} has {len(values):,} rows, the labels "
+                f"{n_rows:,}"
+            )
+    return columns
 
 
 @contextmanager
@@ -356,6 +379,7 @@ def _in_batches(args: argparse.Namespace) -> bool:
         (args.group, "--group", "cannot resample groups"),
         (further, "--measures", "adds up the core alone"),
         (args.reference, "--reference", "chooses no reference"),
+        (args.by or None, "--by", "looks at no segments"),
     ]
     for given, option, why in whole:
         if given is not None and args.stream:

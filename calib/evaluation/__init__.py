@@ -4,6 +4,7 @@
     calib.evaluation.binned        errors with bins: `expected_calibration_error`, ...
     calib.evaluation.unbinned      errors without: cumulative, smooth, kernel, density, loess
     calib.evaluation.proper        `log_loss`, `brier_score`, decompositions
+    calib.evaluation.segments      who is off: `segment_report`, `multicalibration_error`
     calib.evaluation.significance  `calibration_tests`
     calib.evaluation.stream        `CalibrationAccumulator`: reports from sums over batches
     calib.evaluation.display       `ReliabilityDisplay`, `CumulativeDisplay`, ...
@@ -174,6 +175,9 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.report.results import CalibrationReport as CalibrationReport
     from calib.evaluation.sampling.intervals import Interval as Interval
+    from calib.evaluation.segments.report import multicalibration_error, segment_report
+    from calib.evaluation.segments.results import SegmentReport as SegmentReport
+    from calib.evaluation.segments.results import SegmentResult as SegmentResult
     from calib.evaluation.significance.results import (
         CalibrationTest as CalibrationTest,
     )
@@ -265,6 +269,8 @@ _MODULE_OF = {
     "ReliabilityBins": "calib.evaluation.detection.report.records",
     "ReliabilityDisplay": "calib.evaluation.display.reliability",
     "ScoreDecomposition": "calib.evaluation.proper.corp",
+    "SegmentReport": "calib.evaluation.segments.results",
+    "SegmentResult": "calib.evaluation.segments.results",
     "SignedCalibrationError": "calib.evaluation.binned.signed",
     "SignedCumulativeError": "calib.evaluation.unbinned.cumulative",
     "SquaredCalibrationError": "calib.evaluation.binned.squared",
@@ -310,6 +316,7 @@ _MODULE_OF = {
     "measurement_table": "calib.evaluation.report.measurements",
     "metric_difference": "calib.evaluation.report.metric_intervals",
     "metric_interval": "calib.evaluation.report.metric_intervals",
+    "multicalibration_error": "calib.evaluation.segments.report",
     "optimal_localization_recall_precision": "calib.evaluation.detection.lrp",
     "pit_uniformity": "calib.evaluation.regression.quantiles",
     "post_hoc_improvement": "calib.evaluation.proper.improvement",
@@ -319,6 +326,7 @@ _MODULE_OF = {
     "save_figure": "calib.evaluation.display.axes",
     "score_decomposition": "calib.evaluation.proper.corp",
     "score_iou_squared_error": "calib.evaluation.detection.localization",
+    "segment_report": "calib.evaluation.segments.report",
     "signed_calibration_error": "calib.evaluation.binned.signed",
     "signed_cumulative_error": "calib.evaluation.unbinned.cumulative",
     "smooth_calibration_error": "calib.evaluation.unbinned.smooth",
@@ -375,6 +383,7 @@ __all__ = [
     "measurement_table",
     "metric_difference",
     "metric_interval",
+    "multicalibration_error",
     "optimal_localization_recall_precision",
     "pit_uniformity",
     "post_hoc_improvement",
@@ -384,6 +393,7 @@ __all__ = [
     "save_figure",
     "score_decomposition",
     "score_iou_squared_error",
+    "segment_report",
     "signed_calibration_error",
     "signed_cumulative_error",
     "smooth_calibration_error",

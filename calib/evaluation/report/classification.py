@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from calib.evaluation.report.ranking import draws_of_means
 from calib.evaluation.report.records import ModelReport
 from calib.evaluation.report.results import CalibrationReport
 from calib.evaluation.sampling.draws import group_codes
+from calib.evaluation.segments.levels import partitions_of
+from calib.evaluation.segments.report import event_text, judged_segments
 from calib.evaluation.significance.results import CalibrationTests
 from calib.evaluation.significance.tests import calibration_tests
 from calib.evaluation.views.views import natural_view
@@ -48,6 +51,9 @@ def calibration_report(
     reference: str | None = None,
     measures: MeasureChoice = "core",
     tests: bool = False,
+    by: ArrayLike = None,
+    pairs: Any = False,
+    tolerance: float = 0.02,
     n_bins: int = 15,
     bins: ArrayLike = None,
     confidence_level: float = 0.95,
@@ -88,6 +94,13 @@ def calibration_report(
         ``classwise_ks_calibration_error``. Slower, because each is recomputed on every replicate.
     tests : bool, default=False
         Whether to add `calibration_tests` and `score_decomposition` of every model.
+    by : table, dict of str to arrays, or array-like, default=None
+        Columns that make segments (sexes, age bands, sites): the report then says for whom the
+        probabilities are off, see `segment_report`.
+    pairs : bool or list of (str, str), default=False
+        Whether products of two columns of `by` are segments as well: all, or those named.
+    tolerance : float in (0, 1), default=0.02
+        Gap of a segment that does not matter.
     n_bins : int >= 1, default=15
         Number of bins of the calibration errors.
     bins : array-like of shape (n_edges,), default=None
@@ -117,8 +130,8 @@ def calibration_report(
     ValueError
         If an argument is empty, not finite, of the wrong shape or length; if `y_prob` holds no
         probabilities; if a label belongs to no column; if models differ in their number of classes;
-        if there are fewer than two samples or groups; if `measures` holds an unknown name; or if
-        `tests` is not a bool.
+        if there are fewer than two samples or groups; if `measures` holds an unknown name; if
+        `tests` is not a bool; or if `by` or `pairs` is what `segment_report` refuses.
 
     Warns
     -----
@@ -131,6 +144,7 @@ def calibration_report(
     expected_calibration_error : One of the numbers alone.
     metric_interval : Bootstrap of any other metric.
     consistency_interval : Value of any other metric under calibration.
+    segment_report : The part on segments alone, with further options.
 
     Notes
     -----
@@ -197,13 +211,17 @@ def calibration_report(
     further = further_measures.chosen(measures)
     check_option("tests", tests, (True, False))
     check_option("verbose", verbose, (True, False))
+    check_fraction("tolerance", tolerance)
+    if by is None and pairs is not False:
+        raise ValueError("pairs are products of columns of by; pass by as well")
     rng = generator(random_state)
     given = dict(y_prob) if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
         raise ValueError("y_prob is an empty dict; pass at least one array of probabilities")
     if reference is not None:
         check_option("reference", reference, tuple(given))
-    with Progress(2 * len(given) + 2, shown=bool(verbose)) as progress:
+    n_steps = 2 * len(given) + 2 + (by is not None)
+    with Progress(n_steps, shown=bool(verbose)) as progress:
         prepared: dict[str, core.Prepared] = {}
         leading = ""
         first = np.empty(0)
@@ -229,10 +247,12 @@ def calibration_report(
                     f"{error} (model {name!r})" if len(given) > 1 else error
                 ) from error
             group = None if groups is None else group_codes(groups, len(codes))
+            parts = None if by is None else partitions_of(by, len(codes), pairs=pairs)
             if weight is not None and not weight.all():  # rows without weight are not there
                 kept = weight > 0
                 codes, proba, weight = codes[kept], proba[kept], weight[kept]
                 group = None if group is None else np.unique(group[kept], return_inverse=True)[1]
+                parts = None if parts is None else parts.kept(kept)
             single = np.shape(array)[1:] in ((), (1,))
             shown = proba[:, -1:] if single and len(classes) == 2 else proba
             doubt = suspicion(shown, "proba", codes, weight, classes, "y_prob")
@@ -324,6 +344,21 @@ def calibration_report(
                     )
                     for score in _SCORES
                 }
+        segments = None
+        if parts is not None:
+            progress.step("looking at segments")
+            segments = judged_segments(
+                {
+                    name: (model.event.astype(np.float64), model.prediction.astype(np.float64))
+                    for name, model in prepared.items()
+                },
+                parts,
+                weight,
+                group,
+                event=event_text(view, classes),
+                tolerance=tolerance,
+                confidence_level=confidence_level,
+            )
         return CalibrationReport(
             models=models,
             n_samples=len(codes),
@@ -338,5 +373,6 @@ def calibration_report(
             tests=tested,
             decompositions=decomposed,
             bins=edges,
+            segments=segments,
             weighted=weight is not None,
         )

@@ -28,6 +28,7 @@ from calib.evaluation.report.records import (
     ModelReport,
 )
 from calib.evaluation.sampling.intervals import Interval
+from calib.evaluation.segments.results import SegmentReport, escaped
 from calib.evaluation.significance.results import P_VALUE_NOTE, CalibrationTests, table_of_tests
 
 CHOICE_NOTE = (
@@ -85,6 +86,8 @@ class CalibrationReport(Documented):
         Own edges of the bins; None means bins of equal width.
     weighted : bool
         Whether samples have weights of their own.
+    segments : SegmentReport or None
+        Segments of the table `by`; None without one.
     """
 
     models: dict[str, ModelReport]
@@ -101,6 +104,7 @@ class CalibrationReport(Documented):
     decompositions: dict[str, dict[str, ScoreDecomposition]] = field(default_factory=dict)
     bins: Float64Array | None = None
     weighted: bool = False
+    segments: SegmentReport | None = None
 
     @property
     def information(self) -> dict[str, MeasureInfo]:
@@ -148,7 +152,12 @@ class CalibrationReport(Documented):
     @property
     def answer(self) -> list[doc.Verdict]:
         """What to do, and its reasons: the headline and the bullets."""
-        return [answer.headline(self.facts), *answer.bullets(self.facts)]
+        verdicts = [answer.headline(self.facts), *answer.bullets(self.facts)]
+        if self.segments is not None:
+            several = f"{self.recommended}, by segments. " if len(self.models) > 1 else ""
+            text = f"{several}{self.segments.verdict(self.recommended)}"
+            verdicts.append(doc.Verdict("segments", escaped(text)))
+        return verdicts
 
     @property
     def findings(self) -> list[str]:
@@ -282,6 +291,7 @@ class CalibrationReport(Documented):
                 for name, differences in self.differences.items()
             },
             "tests": {name: tests.to_dict() for name, tests in self.tests.items()},
+            "segments": None if self.segments is None else self.segments.to_dicts(),
             "decompositions": {
                 name: {
                     score: {
@@ -449,6 +459,8 @@ class CalibrationReport(Documented):
         blocks: list[doc.Block] = [table, *page.legend(facts)]
         pair = figures.figure_pair(facts)
         blocks += [] if pair is None else [pair]
+        if self.segments is not None:
+            blocks.append(doc.Fold("Who is off?", self.segments.blocks(), "segments, worst first"))
         blocks.append(doc.Fold("How to read this", [page.definitions(facts)]))
         blocks.append(
             doc.Fold(

@@ -313,7 +313,7 @@ def test_scores_alone_are_refused_where_features_are_declared() -> None:
 def test_other_columns_at_transform_are_named(sample: tuple[np.ndarray, np.ndarray]) -> None:
     X, y = sample
     cal = fitted(X, y)
-    with pytest.raises(ValueError, match="3 features.* expecting 4"):
+    with pytest.raises(ValueError, match=r"3 features.* expecting 4"):
         cal.transform(X[:, :3])
     cal = fitted(table(X), y)
     with pytest.raises(ValueError, match="now missing:\n- site"):
