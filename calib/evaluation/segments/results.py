@@ -214,7 +214,11 @@ class SegmentReport(Documented):
             f"{self.n_samples:,} samples, {self.n_judged:,} segments judged; one error rate of "
             f"{100 * (1 - self.confidence_level):g} % and {level} intervals for all together"
         )
-        first, *more = (doc.Verdict("segments", escaped(text)) for text in self.findings)
+        told = [text for part in self.findings for text in part.split(". ", 1)]
+        first, *more = (
+            doc.Verdict("segments", escaped(text if text.endswith(".") else f"{text}."))
+            for text in told
+        )
         return doc.Document("Calibration by segments", heading, self.blocks(), first, more)
 
     def blocks(self) -> list[doc.Block]:

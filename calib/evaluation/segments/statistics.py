@@ -21,6 +21,8 @@ LEAST_GROUPS = 20
 EXACT_BEYOND = 2.0
 #: Cells of the predictions, of equal size, that rows of a segment are gathered in.
 N_CELLS = 128
+#: Distance from 0 and 1 at which what was called impossible can happen under a shift.
+SURE = 1e-9
 #: Log-odds that stand for certainty.
 CERTAIN = 40.0
 #: Newton steps; a few are needed.
@@ -270,10 +272,12 @@ class _Cells:
             return cls(np.empty(0, dtype=np.intp), none, none, none, none)
         sizes = np.concatenate(size)
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        counts: Float64Array = np.concatenate(count).astype(np.float64)
-        total: Float64Array = np.add.reduceat(counts, starts)
+        rows_of_cell: Float64Array = np.concatenate(count).astype(np.float64)
+        total: Float64Array = np.add.reduceat(rows_of_cell, starts)
         of_events: Float64Array = np.concatenate(events).astype(np.float64)
-        return cls(starts, np.clip(np.concatenate(p), 0, 1), counts, total, of_events)
+        return cls(
+            starts, np.clip(np.concatenate(p), SURE, 1 - SURE), rows_of_cell, total, of_events
+        )
 
     def _spread(self, values: Float64Array) -> Float64Array:
         sizes = np.diff(self.starts, append=len(self.p))
