@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from calib.base import BaseCalibrator
     from calib.calibrators.auto.calibrator import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
-    from calib.calibrators.conditional.group import GroupCalibrator
-    from calib.calibrators.conditional.multicalibration import MulticalibrationCalibrator
     from calib.calibrators.correctness_aware.calibrator import CorrectnessAwareCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
     from calib.calibrators.empirical_bayes import EmpiricalBayesCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
+    from calib.calibrators.group import GroupCalibrator
     from calib.calibrators.h_calibration.calibrator import HCalibrator
     from calib.calibrators.histogram import HistogramCalibrator
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
+    from calib.calibrators.multicalibration import MulticalibrationCalibrator
     from calib.calibrators.platt import PlattCalibrator
     from calib.calibrators.quadratic import QuadraticCalibrator
     from calib.calibrators.spline import SplineCalibrator
@@ -97,13 +97,13 @@ _MODULE_OF = {
     "ExternalCalibrator": "calib.calibrators.external",
     "FallbackWarning": "calib.warnings",
     "FitImagesWarning": "calib.warnings",
-    "GroupCalibrator": "calib.calibrators.conditional.group",
+    "GroupCalibrator": "calib.calibrators.group",
     "HCalibrator": "calib.calibrators.h_calibration.calibrator",
     "HistogramCalibrator": "calib.calibrators.histogram",
     "InvalidRowsWarning": "calib.warnings",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
-    "MulticalibrationCalibrator": "calib.calibrators.conditional.multicalibration",
+    "MulticalibrationCalibrator": "calib.calibrators.multicalibration",
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",

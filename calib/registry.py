@@ -166,12 +166,12 @@ CALIBRATORS: dict[str, Entry] = {
         "Liu et al. 2024, arXiv 2404.13016",
     ),
     "multicalibration": Entry(
-        "calib.calibrators.conditional.multicalibration:MulticalibrationCalibrator",
+        "calib.calibrators.multicalibration:MulticalibrationCalibrator",
         "boosted trees on features and score from a calibrated start, guarded; reads features",
         "Hebert-Johnson et al. 2018, arXiv 1711.08513; Tax et al. 2026, arXiv 2509.19884",
     ),
     "group": Entry(
-        "calib.calibrators.conditional.group:GroupCalibrator",
+        "calib.calibrators.group:GroupCalibrator",
         "one line per group, drawn to that of all, guarded; reads the group",
         "Morris 1983, doi 10.1080/01621459.1983.10477920",
     ),

@@ -90,11 +90,12 @@ def make_map(
     if "input" in parameters:
         made.set_params(input="proba")
     if "n_scores" in parameters:
-        made.set_params(n_scores=1)
+        made.set_params(n_scores=None if made.needs_features and not n_features else 1)
     elif n_features and not getattr(made, "reads_features", False):
         raise ValueError(
             f"features={n_features} columns, but {type(made).__name__} reads scores alone; use "
-            f"'dependent_logistic', 'grid_histogram' or 'split_point', or features=()"
+            f"'dependent_logistic', 'grid_histogram', 'multicalibration' or 'split_point', or "
+            f"features=()"
         )
     return made
 

@@ -57,6 +57,8 @@ def test_frozen_model_is_never_trained_again() -> None:
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_every_calibrator(name: str, n_classes: int) -> None:
     X, y = data(n_classes)
+    if make_calibrator(name).needs_features:
+        pytest.skip("reads features: see test_features_of_the_wrapper.py")
     for calibrator in (name, make_calibrator(name)):
         cc = CalibratedClassifier(GaussianNB(), calibrator, cv=3).fit(X, y)
         p = cc.predict_proba(X)

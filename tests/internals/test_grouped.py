@@ -14,7 +14,6 @@ from calib import (
     all_calibrators,
     make_calibrator,
 )
-from calib._core.features import glm
 from calib.detection import (
     DETECTION_MAPS,
     DependentLogisticCalibrator,
@@ -71,12 +70,14 @@ def test_groups_are_fitted_as_if_alone(link: Any) -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     design = np.column_stack([np.ones(sum(sizes)), rng.normal(size=sum(sizes))])
     t, w = rng.random((2, sum(sizes)))
-    prior = glm.Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
-    together, converged = glm.fit_groups(design, t, starts, prior, link, weight=w)
+    prior = pooling.Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
+    together, converged = pooling.fit_groups(design, t, starts, prior, link, weight=w)
     assert converged.all()
     for g, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         rows = slice(start, start + size)
-        alone, _ = glm.fit_groups(design[rows], t[rows], np.array([0]), prior, link, weight=w[rows])
+        alone, _ = pooling.fit_groups(
+            design[rows], t[rows], np.array([0]), prior, link, weight=w[rows]
+        )
         np.testing.assert_allclose(together[g], alone[0], atol=1e-8)
         eta = design[rows] @ together[g]
         mean = 1 / (1 + np.exp(-eta)) if link == "logistic" else eta
@@ -90,8 +91,8 @@ def test_a_falling_slope_is_held_at_zero(link: Any) -> None:
     x = np.linspace(-2, 2, 60)
     design = np.column_stack([np.ones(60), x])
     t = np.concatenate([0.5 - 0.2 * x[:30], 0.5 + 0.2 * x[30:]])
-    prior = glm.Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
-    found, _ = glm.fit_groups(design, t, np.array([0, 30]), prior, link, increasing=1)
+    prior = pooling.Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
+    found, _ = pooling.fit_groups(design, t, np.array([0, 30]), prior, link, increasing=1)
     assert found[0, 1] == 0
     assert found[1, 1] > 0
     mean = t[:30].mean()

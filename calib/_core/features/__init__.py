@@ -1,7 +1,9 @@
 """Features beside scores, and what is learnt from them.
 
-columns  columns of tables, numbers and categories
-codes    numbers as bins, categories in an order
-glm      linear and logistic regressions of many groups at once
-trees    boosted oblivious trees
+    columns  columns of tables, numbers and categories
+    codes    numbers as bins, categories in an order
+    glm      linear and logistic regressions of many groups at once
+    trees    boosted oblivious trees
+
+Nothing here knows of calibrators.
 """

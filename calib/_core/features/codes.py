@@ -60,7 +60,7 @@ def codes_of(values: Float64Array, cuts: Float64Array) -> IntArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Binned:
+class BinnedColumns:
     """Codes of several columns beside each other, numbered through.
 
     Attributes
@@ -78,7 +78,7 @@ class Binned:
     cuts: list[Float64Array]
 
     @classmethod
-    def of(cls, values: Float64Array, weight: Float64Array, most: int) -> Binned:
+    def of(cls, values: Float64Array, weight: Float64Array, most: int) -> BinnedColumns:
         """Bin every column of a matrix without nan."""
         cuts = [cuts_of(column, weight, most) for column in values.T]
         starts = np.concatenate([[0], np.cumsum([len(column) + 1 for column in cuts])])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from calib._border.arrays import eager, read_array, to_numpy
-from calib._border.checks import describe, is_integer
+from calib._border.checks import describe, is_integer, is_number
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, LabelArray
 from calib._border.words import did_you_mean
@@ -73,7 +73,10 @@ def _of_table(table: Any, name: str) -> list[FeatureColumn]:
     if isinstance(native, nw.Series):
         return [_of_series(native, str(native.name or name))]
     if isinstance(native, nw.DataFrame):
-        return [_of_series(native[column], str(column)) for column in native.columns]
+        return [
+            _of_series(series, str(column))
+            for column, series in zip(native.columns, native.iter_columns(), strict=True)
+        ]
     array = to_numpy(read_array(table, name))
     if array.ndim == 1:
         return [_column(name, array)]
@@ -99,17 +102,13 @@ def _column(name: str, values: Any) -> FeatureColumn:
         return FeatureColumn(name, "number", array.astype(np.float64))
     if array.dtype.kind == "O":
         there = [v for v in array if not (v is None or v != v)]
-        if there and all(_is_number(v) for v in there):
+        if there and all(is_number(v) and not isinstance(v, np.bool_) for v in there):
             numbers = [float(v) if not (v is None or v != v) else np.nan for v in array]
             return FeatureColumn(name, "number", np.array(numbers, dtype=np.float64))
     plain = array.astype(object)
     missing = np.array([v is None or v != v for v in plain], dtype=bool)
     plain[missing] = None
     return FeatureColumn(name, "category", plain)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
 
 
 def chosen_columns(X: Any, features: Any) -> Any:

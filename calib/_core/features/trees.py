@@ -14,7 +14,7 @@ import numpy as np
 
 from calib._border.arrays import like
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
-from calib._core.features.codes import Binned
+from calib._core.features.codes import BinnedColumns
 
 #: Trees without a smaller loss of the left-out rows after which growth ends.
 PATIENCE = 20
@@ -44,12 +44,12 @@ class Trees:
 
 
 @dataclass(frozen=True, eq=False)
-class Fold:
+class BoostedFold:
     """What one fold is boosted from.
 
     Attributes
     ----------
-    binned : Binned
+    binned : BinnedColumns
         Bins of all rows.
     offset : ndarray of shape (n_samples,)
         Log-odds that the first tree corrects.
@@ -57,7 +57,7 @@ class Fold:
         Weights with which rows are learnt from and judged on, >= 0.
     """
 
-    binned: Binned
+    binned: BinnedColumns
     offset: Float64Array
     weight: Float64Array
     left_out: Float64Array
@@ -66,7 +66,9 @@ class Fold:
 class _Growing:
     """A fold with what its trees say so far."""
 
-    def __init__(self, fold: Fold, target: Float64Array, rate: float, penalty: float) -> None:
+    def __init__(
+        self, fold: BoostedFold, target: Float64Array, rate: float, penalty: float
+    ) -> None:
         self.fold, self.rate, self.penalty = fold, rate, penalty
         self.learnt = np.flatnonzero(fold.weight > 0)
         self.judged = np.flatnonzero(fold.left_out > 0)
@@ -156,7 +158,7 @@ class _Growing:
 
 
 def boosted(
-    folds: Sequence[Fold],
+    folds: Sequence[BoostedFold],
     target: Float64Array,
     *,
     rate: float,
@@ -168,7 +170,7 @@ def boosted(
 
     Parameters
     ----------
-    folds : sequence of Fold
+    folds : sequence of BoostedFold
     target : ndarray of shape (n_samples,)
         Fractions in [0, 1].
     rate : float

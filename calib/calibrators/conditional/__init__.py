@@ -1,7 +1,7 @@
-"""Calibrators that read features beside scores.
+"""What calibrators that read features beside scores share.
 
-reading           score columns, feature columns, texts as numbers, the fallback on scores alone
-learners          boosted trees and sums of steps, fitted without each fold in turn
-multicalibration  a map of scores and features, used if it gains beyond chance
-group             one line per group, drawn to the line of all
+    reading   score and feature columns, texts as numbers, folds, guard, the map of scores alone
+    learners  sums of steps, fitted without each fold in turn
+
+The calibrators are `MulticalibrationCalibrator` and `GroupCalibrator`.
 """

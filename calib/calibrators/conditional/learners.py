@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calib._border.typing import Array, Float64Array, Namespace
-from calib._core.features.codes import Binned
+from calib._core.features.codes import BinnedColumns
 from calib._core.features.glm import Prior, fit_groups
 from calib.calibrators.conditional.reading import FoldRows, log_losses
 
@@ -46,13 +46,13 @@ class Steps:
 
 
 def fit_steps(
-    binned: Sequence[Binned], offset: Float64Array, rows: FoldRows
+    binned: Sequence[BinnedColumns], offset: Float64Array, rows: FoldRows
 ) -> tuple[Steps, Float64Array]:
     """Fit a ridge logistic regression on bins, from an offset, without each fold in turn.
 
     Parameters
     ----------
-    binned : sequence of Binned
+    binned : sequence of BinnedColumns
         Bins of all rows, one per fold.
     offset : ndarray of shape (n_folds, n_rows)
         Log-odds that are corrected.
@@ -123,7 +123,7 @@ def _ridge(
     return np.asarray(found[0])
 
 
-def _as_steps(binned: Sequence[Binned], coefficients: Sequence[Float64Array]) -> Steps:
+def _as_steps(binned: Sequence[BinnedColumns], coefficients: Sequence[Float64Array]) -> Steps:
     most = max(len(cuts) for bins in binned for cuts in bins.cuts)
     n_columns = len(binned[0].cuts)
     cut = np.full((len(binned), n_columns, most), NO_CUT)

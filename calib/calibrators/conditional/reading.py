@@ -11,12 +11,13 @@ import numpy as np
 from calib._border import labels as labels_
 from calib._border import validation
 from calib._border.arrays import eager
-from calib._border.checks import check_integer, describe
+from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray, Namespace, RandomState
 from calib._border.warn import warn
 from calib._core import links
 from calib._core.estimators.folds import Folds, stratified_folds
+from calib._core.estimators.out_of_fold import folds_of
 from calib._core.features.codes import MISSING
 from calib._core.features.columns import FeatureColumn, feature_columns
 from calib._core.features.glm import Prior, fit_groups
@@ -90,6 +91,7 @@ class ConditionalCalibrator(BaseCalibrator):
     _name: ClassVar[str] = ""
 
     n_scores: int | None
+    cv: Any
     guard: bool
     random_state: RandomState
     n_scores_: int
@@ -100,6 +102,7 @@ class ConditionalCalibrator(BaseCalibrator):
     gain_nats_: float | None
     gain_log_loss_: CrossFittedGain | None
     _units: IntArray | None
+    _kept: IntArray | None
 
     # ------------------------------------------------------------------ border
 
@@ -145,16 +148,17 @@ class ConditionalCalibrator(BaseCalibrator):
             than two classes.
         """
         table = self._read(X)
-        self._units = None
+        self._units = self._kept = None
+        n_rows = len(validation.read_matrix(table, "X"))
+        kept = labels_.positive_rows(sample_weight, n_rows)
+        self._kept = None if kept is None else np.flatnonzero(kept)
         if groups is not None:
-            n_rows = len(validation.read_matrix(table, "X"))
             units = labels_.unit_codes(groups, n_rows, "groups", "X")
-            kept = labels_.positive_rows(sample_weight, n_rows)
             self._units = units if kept is None else units[kept]
         try:
             return super().fit(table, y, sample_weight, labels=labels, pos_label=pos_label)
         finally:
-            del self._units
+            del self._units, self._kept
 
     def checked(self, X: ArrayLike) -> Array:
         """Return scores and features of the fitted kind and shape as a matrix of numbers."""
@@ -295,6 +299,9 @@ class ConditionalCalibrator(BaseCalibrator):
 
     def _check_options(self, n_columns: int) -> None:
         """Raise unless options of the constructor are as documented."""
+        check_option("guard", self.guard, (True, False))
+        if is_integer(self.cv):
+            check_integer("cv", self.cv, low=2)
 
     def _start_empty(self) -> None:
         """Set fitted arrays of what features say to nothing."""
@@ -351,11 +358,12 @@ class ConditionalCalibrator(BaseCalibrator):
         features: Float64Array,
         codes: IntArray,
         weight: Float64Array | None,
-        n_folds: int,
+        cv: Any,
     ) -> FoldRows:
         """Return distinct rows, shared out among folds class by class, or unit by unit."""
-        counts = np.bincount(codes, weight)
-        n_folds = int(min(n_folds, counts.min()))
+        if not is_integer(cv):
+            return self._given_folds(cv, codes, weight)
+        n_folds = int(min(cv, np.bincount(codes, weight).min()))
         if self._units is not None:
             return _folds_of_units(self._units, codes, weight, n_folds, self.random_state)
         folds: Folds = stratified_folds(
@@ -364,6 +372,26 @@ class ConditionalCalibrator(BaseCalibrator):
         learnt = np.stack([folds.train(k) for k in range(n_folds)])
         target = codes[folds.rows].astype(np.float64)
         return FoldRows(folds.rows, target, folds.total, learnt, folds.weight.T.copy())
+
+    def _given_folds(self, cv: Any, codes: IntArray, weight: Float64Array | None) -> FoldRows:
+        """Return all rows in the folds of a splitter, or in those that were given."""
+        n = len(codes)
+        if self._kept is not None and not hasattr(cv, "split") and not isinstance(cv, str):
+            place = np.full(int(self._kept.max()) + 1, -1)
+            place[self._kept] = np.arange(n)  # rows of weight 0 are not there
+            cv = [
+                tuple(place[rows[rows < len(place)]] for rows in map(np.asarray, pair))
+                for pair in cv
+            ]
+            cv = [tuple(rows[rows >= 0] for rows in pair) for pair in cv]
+        split = {} if self._units is None else {"groups": self._units}
+        rows = np.zeros((n, 1))
+        folds = folds_of(cv, rows, codes, classifier=True, split=split, partition=True)
+        total = np.ones(n) if weight is None else weight
+        left_out = np.zeros((len(folds), n))
+        for fold, (_, test) in enumerate(folds):
+            left_out[fold, test] = total[test]
+        return _whole_rows(codes, total, left_out)
 
     # ------------------------------------------------------------------ what is fitted
 
@@ -417,7 +445,7 @@ def map_alone(scores: Array, fitted: Mapping[str, Any], xp: Namespace) -> Array:
     return out
 
 
-def read_rows(scores: Array, fitted: Mapping[str, Any], xp: Namespace) -> tuple[Array, Array]:
+def bounded_rows(scores: Array, fitted: Mapping[str, Any], xp: Namespace) -> tuple[Array, Array]:
     """Return bounded log-odds (n,) and features (n, n_features) without nan; pure."""
     s = links.binary_log_odds(links.convert(scores[:, :2], fitted["input"], "logits", xp))
     features = scores[:, 2:]
@@ -442,7 +470,13 @@ def _mixed_columns(X: ArrayLike) -> list[FeatureColumn] | None:
     elif not (hasattr(X, "columns") or hasattr(X, "column_names")):
         return None
     columns = feature_columns(X, "X")
-    return columns if any(column.kind == "category" for column in columns) else None
+    categories = [column for column in columns if column.kind == "category"]
+    readable = all(
+        _is_missing(value) or isinstance(value, (str, bool, np.bool_, int, float))
+        for column in categories
+        for value in column.values
+    )
+    return columns if categories and readable else None
 
 
 def _folds_of_units(
@@ -470,6 +504,11 @@ def _folds_of_units(
     left_out = np.zeros((n_folds, len(codes)))
     for fold, (_, test) in enumerate(splitter.split(codes, codes, units)):
         left_out[fold, test] = total[test]
+    return _whole_rows(codes, total, left_out)
+
+
+def _whole_rows(codes: IntArray, total: Float64Array, left_out: Float64Array) -> FoldRows:
+    """Return folds that have every row as a whole."""
     learnt = np.where(left_out > 0, 0.0, total)
     return FoldRows(np.arange(len(codes)), codes.astype(np.float64), total, learnt, left_out)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calib._border.checks import check_fraction, check_integer, check_number, check_option
+from calib._border.checks import check_fraction, check_integer, check_option
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.predictions import check_predictions
 from calib.evaluation.sampling.draws import group_codes
@@ -296,12 +296,31 @@ def multicalibration_error(
 
     Parameters
     ----------
-    y_true, y_prob, by, pairs, max_levels, n_bins, min_size, sample_weight, groups, labels, \
-pos_label
-        As `segment_report` takes them; one model.
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_prob : array-like of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+        Probabilities of one model.
+    by : table, dict of str to arrays, or array-like of shape (n_samples,) or (n_samples, n_columns)
+        Columns that make segments; see `segment_report`.
+    pairs : bool or list of (str, str), default=False
+        Whether products of two columns are segments as well: all, or those named.
     scale : {"sigma", "absolute"}, default="sigma"
         In standard deviations of a calibrated segment, which compares segments of any size; or over
         the weight of the segment, in [0, 1].
+    max_levels : int >= 2, default=30
+        Levels that are told apart; the rarest beyond count as one.
+    n_bins : int >= 2, default=10
+        Ranges of a column of numbers.
+    min_size : int >= 2, default=50
+        Fewest rows of a segment that counts.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+    groups : array-like of shape (n_samples,), default=None
+        Unit of every sample; its rows may depend on each other.
+    labels : array-like of shape (n_classes,), default=None
+        Class of every column; see `calibration_report`.
+    pos_label : int, float, bool or str, default=None
+        Class of a single column, and the event of two; None means the second.
 
     Returns
     -------
@@ -331,7 +350,7 @@ pos_label
     check_option("scale", scale, ("sigma", "absolute"))
     if isinstance(y_prob, Mapping):
         raise ValueError("y_prob must be the probabilities of one model; got a dict")
-    check_number("min_size", min_size)
+    check_integer("min_size", min_size, low=2)
     codes, proba, weight, classes = check_predictions(
         y_true, y_prob, labels=labels, pos_label=pos_label, sample_weight=sample_weight
     )

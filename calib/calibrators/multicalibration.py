@@ -16,9 +16,9 @@ from calib._border.checks import (
 )
 from calib._border.typing import Array, Float64Array, IntArray, Namespace, RandomState
 from calib._core import links
-from calib._core.features.codes import MISSING, Binned, filled, ordered_levels
+from calib._core.features.codes import MISSING, BinnedColumns, filled, ordered_levels
 from calib._core.features.glm import Prior, fit_groups
-from calib._core.features.trees import Fold, Trees, boosted, tree_sums
+from calib._core.features.trees import BoostedFold, Trees, boosted, tree_sums
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.calibrators.conditional.learners import N_STEPS, Steps, fit_steps, step_sums
@@ -28,10 +28,10 @@ from calib.calibrators.conditional.reading import (
     FoldRows,
     both_classes,
     bounded,
+    bounded_rows,
     fitted_lines,
     log_losses,
     map_alone,
-    read_rows,
 )
 
 #: Rows from which trees learn alone.
@@ -75,8 +75,9 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
         Precision of the leaves around 0, > 0; larger is smoother.
     max_trees : int, default=150
         Most trees per fold, >= 1; left-out rows say how many.
-    cv : int, default=4
-        Folds, >= 2; at most as many as the rarer class has rows.
+    cv : int, splitter or iterable, default=4
+        Folds that learn and judge; integers (>= 2, at most as many as the rarer class has rows)
+        mean stratified folds, of whole groups where groups are passed to `fit`.
     guard : bool, default=True
         Whether the map has to prove itself. False always uses what was learnt.
     random_state : int, RandomState, Generator or None, default=0
@@ -210,7 +211,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
         depth: int = 4,
         penalty: float = 10.0,
         max_trees: int = 150,
-        cv: int = 4,
+        cv: Any = 4,
         guard: bool = True,
         random_state: RandomState = 0,
     ) -> None:
@@ -240,14 +241,13 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
 
     def _check_options(self, n_columns: int) -> None:
         check_option("learners", self.learners, ("auto", "trees", "steps", "both"))
-        check_option("guard", self.guard, (True, False))
+        super()._check_options(n_columns)
         if not 0.0 < check_number("learning_rate", self.learning_rate) <= 1.0:
             raise ValueError(f"learning_rate must lie in (0, 1]; got {self.learning_rate}")
         if not 0.0 < check_number("penalty", self.penalty) < np.inf:
             raise ValueError(f"penalty must be positive and finite; got {self.penalty}")
         check_integer("depth", self.depth, low=1, high=8)
         check_integer("max_trees", self.max_trees, low=1)
-        check_integer("cv", self.cv, low=2)
         self._categories(n_columns)
 
     def _categories(self, n_columns: int) -> list[int]:
@@ -317,7 +317,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
             bins = _binned(values, rows.total, N_BINS)
             trees = boosted(
                 [
-                    Fold(bins[k], offset[k], rows.learnt[k], rows.left_out[k])
+                    BoostedFold(bins[k], offset[k], rows.learnt[k], rows.left_out[k])
                     for k in range(rows.n_folds)
                 ],
                 rows.target,
@@ -417,7 +417,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
     def _map(scores: Array, fitted: Mapping[str, Any], xp: Namespace) -> Array:
         if not len(fitted["learners_"]):
             return map_alone(scores, fitted, xp)
-        s, features = read_rows(scores, fitted, xp)
+        s, features = bounded_rows(scores, fitted, xp)
         plain = xp.concat([features, xp.expand_dims(s, axis=1)], axis=1)
         line, blend = fitted["line_"], fitted["blend_"]
         eta = blend[0] + blend[1] * (line[0] + line[1] * s)
@@ -464,10 +464,10 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
                 raise ValueError(f"learners_ holds {name!r}, but there are none")
 
 
-def _binned(values: list[Float64Array], weight: Float64Array, most: int) -> list[Binned]:
+def _binned(values: list[Float64Array], weight: Float64Array, most: int) -> list[BinnedColumns]:
     """Return the bins of the inputs of every fold; the same object where inputs are the same."""
-    first = Binned.of(values[0], weight, most)
-    return [first if v is values[0] else Binned.of(v, weight, most) for v in values]
+    first = BinnedColumns.of(values[0], weight, most)
+    return [first if v is values[0] else BinnedColumns.of(v, weight, most) for v in values]
 
 
 def _frequent_levels(values: Float64Array, weight: Float64Array) -> Float64Array:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from calib._border.checks import check_integer, check_number, check_option
+from calib._border.checks import check_number
 from calib._border.typing import Array, Float64Array, IntArray, Namespace, RandomState
 from calib._core import links
 from calib._core.features.codes import filled
@@ -19,10 +19,10 @@ from calib.calibrators.conditional.reading import (
     ConditionalCalibrator,
     both_classes,
     bounded,
+    bounded_rows,
     fitted_lines,
     log_losses,
     map_alone,
-    read_rows,
 )
 
 #: Inverse variances that left-out rows choose among; the last is one line for all.
@@ -50,8 +50,9 @@ class GroupCalibrator(ConditionalCalibrator):
     prior_weight : "cv" or float, default="cv"
         Inverse variance of intercepts and slopes around those of all, >= 0; infinity is one line
         for all. ``"cv"`` takes what left-out rows like best of 0.5, 2, 8, 32, 128, 512, infinity.
-    cv : int, default=5
-        Folds, >= 2; at most as many as the rarer class has rows.
+    cv : int, splitter or iterable, default=5
+        Folds that learn and judge; integers (>= 2, at most as many as the rarer class has rows)
+        mean stratified folds, of whole groups where groups are passed to `fit`.
     guard : bool, default=True
         Whether the map has to prove itself. False always uses what was learnt.
     random_state : int, RandomState, Generator or None, default=0
@@ -143,7 +144,7 @@ class GroupCalibrator(ConditionalCalibrator):
         input: Literal["proba", "logits"] = "proba",
         n_scores: int | None = None,
         prior_weight: float | Literal["cv"] = "cv",
-        cv: int = 5,
+        cv: Any = 5,
         guard: bool = True,
         random_state: RandomState = 0,
     ) -> None:
@@ -160,8 +161,7 @@ class GroupCalibrator(ConditionalCalibrator):
         return bool(len(self.level_))
 
     def _check_options(self, n_columns: int) -> None:
-        check_option("guard", self.guard, (True, False))
-        check_integer("cv", self.cv, low=2)
+        super()._check_options(n_columns)
         if self.prior_weight != "cv" and not check_number("prior_weight", self.prior_weight) >= 0:
             raise ValueError(f"prior_weight must be 'cv' or a number >= 0; got {self.prior_weight}")
         if n_columns > self.n_scores_ + 1:
@@ -218,7 +218,7 @@ class GroupCalibrator(ConditionalCalibrator):
         level = fitted["level_"]
         if not level.shape[0]:
             return map_alone(scores, fitted, xp)
-        s, features = read_rows(scores, fitted, xp)
+        s, features = bounded_rows(scores, fitted, xp)
         group = 1.0 * features[:, 0]
         last = level.shape[0] - 1
         place = xp.clip(links.places(level, group, "left", xp), 0, last)
