@@ -2,6 +2,7 @@
 
     calibrators       `TemperatureCalibrator`, ...; by name `make_calibrator("auto")`
     any classifier    `CalibratedClassifier(model, "auto")`
+    calib.prior_shift other class frequencies: `PriorShiftAdapter().fit(X, y).adapt(new_X)`
     files             `save`, `load`; modules and graphs for serving in `calib.export`
     calib.evaluation  errors, tests, intervals, reports, diagrams: `calibration_report(y, p)`
     calib.detection   boxes: `DetectionCalibrator`, readers of COCO and of frameworks
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
     from calib.persistence import load, save
+    from calib.prior_shift import PriorShiftAdapter, undersampled_prior
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
     from calib.views.scores import ViewScores
     from calib.warnings import (
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
         InvalidRowsWarning,
         NoOptimalThresholdWarning,
         NothingToMeasureWarning,
+        PriorShiftWarning,
         ProbabilitiesAsLogitsWarning,
         RefitWarning,
         ScarceLabelsWarning,
@@ -107,6 +110,8 @@ _MODULE_OF = {
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",
+    "PriorShiftAdapter": "calib.prior_shift",
+    "PriorShiftWarning": "calib.warnings",
     "ProbabilitiesAsLogitsWarning": "calib.warnings",
     "QuadraticCalibrator": "calib.calibrators.quadratic",
     "RefitWarning": "calib.warnings",
@@ -124,6 +129,7 @@ _MODULE_OF = {
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",
     "save": "calib.persistence",
+    "undersampled_prior": "calib.prior_shift",
 }
 
 __all__ = [
@@ -155,6 +161,8 @@ __all__ = [
     "NoOptimalThresholdWarning",
     "NothingToMeasureWarning",
     "PlattCalibrator",
+    "PriorShiftAdapter",
+    "PriorShiftWarning",
     "ProbabilitiesAsLogitsWarning",
     "QuadraticCalibrator",
     "RefitWarning",
@@ -172,6 +180,7 @@ __all__ = [
     "load",
     "make_calibrator",
     "save",
+    "undersampled_prior",
 ]
 # </generated>
 

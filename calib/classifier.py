@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Self, TypeVar, cast
@@ -325,6 +326,47 @@ class CalibratedClassifier(
         """
         check_is_fitted(self)
         return cast(Any, self.calibrator_).uncertainty(self._read_of(self.estimator_, X))
+
+    @_calibrator_has("adapt")
+    def adapt(self, X: ArrayLike = None, *, prior: ArrayLike = None) -> Self:
+        """Return a classifier for other class frequencies, where the calibrator can adapt.
+
+        For instance ``CalibratedClassifier(model, PriorShiftAdapter())``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...), default=None
+            Unlabelled samples from where the classifier is to be used.
+        prior : array-like of shape (n_classes,), default=None
+            Known class frequencies, in the order of ``classes_``.
+
+        Returns
+        -------
+        adapted : CalibratedClassifier
+            A fitted copy with the same model; this one stays as it is.
+
+        Raises
+        ------
+        ValueError
+            As `PriorShiftAdapter.adapt`.
+        """
+        check_is_fitted(self)
+        new = copy.copy(self)
+        new.pairs_ = [
+            (
+                model,
+                self._adapted(calibrator, None if X is None else self._read_of(model, X), prior),
+            )
+            for model, calibrator in self.pairs_
+        ]
+        if hasattr(self, "calibrator_"):
+            new.calibrator_ = new.pairs_[0][1]
+        return new
+
+    @staticmethod
+    def _adapted(calibrator: Any, scores: Any, prior: ArrayLike) -> BaseCalibrator:
+        adapted: BaseCalibrator = calibrator.adapt(scores, prior=prior)
+        return adapted
 
     def what_was_learnt(self) -> Learnt | None:
         """Return what a notebook shows below the parameters: what the calibrator learnt.

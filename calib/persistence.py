@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FORMAT = 2
 #: What files of calibrators of scores say that they are.
 KIND = "calib calibrator"
+#: The same of adapters to other class frequencies.
+ADAPTER_KIND = "calib prior shift adapter"
 
 
 def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLike[str]) -> Path:
@@ -29,7 +31,8 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     Parameters
     ----------
     calibrator : BaseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, or the calibrator of a detector.
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or the calibrator of
+        a detector.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -71,7 +74,9 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     >>> same.temperature_ == cal.temperature_
     True
     """
-    if isinstance(calibrator, BaseCalibrator):
+    if isinstance(calibrator, BaseCalibrator) and hasattr(calibrator, "to_contents"):
+        kind, contents = ADAPTER_KIND, calibrator.to_contents()
+    elif isinstance(calibrator, BaseCalibrator):
         kind, contents = KIND, contents_of_map(calibrator)
     else:
         from calib.detection import files
@@ -95,7 +100,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    calibrator : BaseCalibrator or DetectionCalibrator
+    calibrator : BaseCalibrator, PriorShiftAdapter or DetectionCalibrator
         Of the class that was saved, fitted; transforms bit for bit like the saved one.
 
     Raises
@@ -132,6 +137,10 @@ def _decode_document(document: Any) -> Any:
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind == KIND:
         restored: Any = restored_map
+    elif kind == ADAPTER_KIND:
+        from calib.prior_shift import PriorShiftAdapter
+
+        restored = PriorShiftAdapter.from_contents
     else:
         from calib.detection import files
 

@@ -70,3 +70,7 @@ class CorrespondenceWarning(CalibrationWarning):
 
 class FitImagesWarning(CalibrationWarning):
     """Images that a calibrator was fitted to are used to judge it."""
+
+
+class PriorShiftWarning(CalibrationWarning):
+    """Class frequencies could not be adapted to as asked, or a class takes no part."""

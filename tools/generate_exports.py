@@ -27,12 +27,14 @@ OTHERS = {
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
     "ExternalCalibrator": "calib.calibrators.external",
+    "PriorShiftAdapter": "calib.prior_shift",
     "all_calibrators": "calib.registry",
     "ViewScores": "calib.views.scores",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
     "load": "calib.persistence",
     "make_calibrator": "calib.registry",
     "save": "calib.persistence",
+    "undersampled_prior": "calib.prior_shift",
 }
 #: File, first line and last line of each generated block.
 INIT = (ROOT / "calib" / "__init__.py", "# <generated>", "# </generated>")

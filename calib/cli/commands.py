@@ -56,8 +56,7 @@ def demo(args: argparse.Namespace) -> None:
             if not entry.available:
                 skipped[name] = f"needs {', '.join(entry.needs)}"
                 continue
-            if entry.load().needs_features:
-                skipped[name] = "it reads features beside scores"
+            if entry.load().needs_features:  # without any it is "auto"
                 continue
             try:
                 calibrator = make_calibrator(name, input="logits")

@@ -27,8 +27,9 @@ from calib.grouped.score_map import (  # noqa: E402
     evaluate_tables,
     mixture,
 )
+from calib.prior_shift import PriorShiftAdapter, corrected_for  # noqa: E402
 
-__all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_torch"]
+__all__ = ["CalibratorModule", "DetectionCalibratorModule", "PriorShiftModule", "to_torch"]
 
 
 class CalibratorModule(torch.nn.Module):
@@ -171,17 +172,18 @@ class DetectionCalibratorModule(torch.nn.Module):
 
 def to_torch(
     calibrator: BaseCalibrator | DetectionCalibrator,
-) -> CalibratorModule | DetectionCalibratorModule:
+) -> CalibratorModule | DetectionCalibratorModule | PriorShiftModule:
     """Turn a fitted calibrator into a torch module.
 
     Parameters
     ----------
     calibrator : BaseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, or the calibrator of a detector.
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or the calibrator of
+        a detector.
 
     Returns
     -------
-    module : CalibratorModule or DetectionCalibratorModule
+    module : CalibratorModule, PriorShiftModule or DetectionCalibratorModule
         ``module(scores)`` equals ``calibrator.transform(scores)``; traceable by ``torch.export``.
         For a detector, ``module(scores, labels)`` equals the scores that ``transform`` gives.
 
@@ -206,10 +208,53 @@ def to_torch(
     if isinstance(calibrator, DetectionCalibrator):
         check_is_fitted(calibrator, "score_map_")
         return DetectionCalibratorModule(calibrator.score_map_).eval()
-    return _module(calibrator)
+    return _module(calibrator)  # type: ignore[return-value]
 
 
-def _module(calibrator: BaseCalibrator) -> CalibratorModule:
+class PriorShiftModule(torch.nn.Module):
+    """A fitted `PriorShiftAdapter` as a torch module; made by `to_torch`.
+
+    Parameters
+    ----------
+    inner : Module
+        The calibrator that it corrects.
+    ratio : ndarray of shape (n_classes,) or None
+        New over old class frequencies; None corrects nothing.
+    """
+
+    def __init__(self, inner: torch.nn.Module, ratio: np.ndarray[Any, Any] | None) -> None:
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("ratio", None if ratio is None else torch.as_tensor(ratio))
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Map scores, as the calibrator does, and correct for the class frequencies.
+
+        Parameters
+        ----------
+        scores : tensor of shape (n_samples,), (n_samples, 1) or (n_samples, n_classes)
+            Not checked.
+
+        Returns
+        -------
+        proba : tensor of shape (n_samples, n_classes)
+            Same dtype and device.
+        """
+        import array_api_compat.torch as xp
+
+        proba = self.inner(scores)
+        buffer = cast("torch.Tensor | None", self.ratio)
+        if buffer is None:
+            return cast(torch.Tensor, proba)
+        ratio = buffer.to(proba.dtype)
+        return cast(torch.Tensor, corrected_for(proba, ratio, xp))
+
+
+def _module(calibrator: BaseCalibrator) -> torch.nn.Module:
+    if isinstance(calibrator, PriorShiftAdapter):
+        check_is_fitted(calibrator)
+        ratio = calibrator.ratio if calibrator.adapted_ else None
+        return PriorShiftModule(_module(calibrator.calibrator_), ratio).eval()
     name = stored_name(calibrator)
     if name is None or not calibrator.traits.pure:
         raise TypeError(

@@ -179,7 +179,7 @@ def _write_calibrator(graph: Graph, calibrator: BaseCalibrator) -> _Written:
 
 def _mapped(graph: Graph, calibrator: BaseCalibrator, scores: Tensor) -> Tensor:
     """Write down what a calibrator does to its columns, in float64."""
-    if stored_name(calibrator) is None:
+    if stored_name(getattr(calibrator, "calibrator_", calibrator)) is None:
         raise TypeError(
             f"{type(calibrator).__name__} has no map of its own, so it cannot become an ONNX "
             f"model; those of CALIBRATORS can"
