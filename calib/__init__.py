@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
     from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
+    from calib.dense import DenseCalibrator
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
     from calib.views.scores import ViewScores
@@ -89,6 +90,7 @@ _MODULE_OF = {
     "CorrespondenceWarning": "calib.warnings",
     "CostWarning": "calib.warnings",
     "DegenerateScoresWarning": "calib.warnings",
+    "DenseCalibrator": "calib.dense",
     "DirichletCalibrator": "calib.calibrators.dirichlet",
     "EmpiricalBayesCalibrator": "calib.calibrators.empirical_bayes",
     "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
@@ -135,6 +137,7 @@ __all__ = [
     "CorrespondenceWarning",
     "CostWarning",
     "DegenerateScoresWarning",
+    "DenseCalibrator",
     "DirichletCalibrator",
     "EmpiricalBayesCalibrator",
     "EnsembleTemperatureCalibrator",

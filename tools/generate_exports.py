@@ -26,6 +26,7 @@ OTHERS = {
     "BaseCalibrator": "calib.base",
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
+    "DenseCalibrator": "calib.dense",
     "ExternalCalibrator": "calib.calibrators.external",
     "all_calibrators": "calib.registry",
     "ViewScores": "calib.views.scores",
