@@ -163,7 +163,7 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         most = self.samples_per_image
         if most == "auto":
             most = max(CELLS_PER_IMAGE, math.ceil(CELLS_OF_ALL / max(1, n_images)))
-        cells.add(Batch.of(array, y, sample_weight, self.class_axis), cast("int | None", most))
+        cells.add(Batch.of(array, y, sample_weight, self.class_axis), most)
         return self._fit_cells(cells)
 
     def fit_batches(self, batches: Iterable[tuple[ArrayLike, ...]]) -> Self:
@@ -192,10 +192,10 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     f"batches must yield (X, y) or (X, y, sample_weight); batch {place} is "
                     f"{describe(batch)}"
                 )
-            cells.add(
-                Batch.of(read_array(batch[0], "X"), *batch[1:], class_axis=self.class_axis),
-                cast("int | None", most),
-            )
+            images, y, *weight = batch
+            sample_weight = weight[0] if weight else None
+            array = read_array(images, "X")
+            cells.add(Batch.of(array, y, sample_weight, self.class_axis), most)
         if not cells.n_batches:
             raise ValueError("batches is empty; pass at least one (X, y)")
         return self._fit_cells(cells)
@@ -309,7 +309,7 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"ignore_index must be an integer or None; got {describe(self.ignore_index)}"
             )
-        most = self.samples_per_image
+        most: Any = self.samples_per_image
         if most is not None and not (isinstance(most, str) and most == "auto"):
             if isinstance(most, str):
                 raise ValueError(
@@ -432,7 +432,7 @@ class Batch:
     @property
     def n_cells(self) -> int:
         """Number of cells of an image."""
-        return math.prod(self.scores.shape[1:]) // self.n_columns
+        return int(math.prod(self.scores.shape[1:])) // self.n_columns
 
     def rows(self, images: slice) -> LabelArray:
         """Return the scores of the cells of images, (n, n_columns): a view of a large image."""
