@@ -385,23 +385,34 @@ class Batch:
         Of the shape of the labels without the axis of the classes.
     axis : int or None
         Of the classes, counted from the start; None where there is one score a cell.
+    names : (str, str)
+        What scores and labels are called in errors.
     """
 
     scores: Array
     labels: Array
     weight: Array | None
     axis: int | None
+    names: tuple[str, str] = ("X", "y")
 
     @classmethod
     def of(
-        cls, X: Array, y: ArrayLike, sample_weight: ArrayLike = None, class_axis: int | None = 1
+        cls,
+        X: Array,
+        y: ArrayLike,
+        sample_weight: ArrayLike = None,
+        class_axis: int | None = 1,
+        names: tuple[str, str] = ("X", "y"),
     ) -> Batch:
-        """Check the shapes of one batch."""
-        labels = read_array(y, "y")
+        """Check the shapes of one batch; `names` are those of scores and labels in errors."""
+        x_name, y_name = names
+        labels = read_array(y, y_name)
         shape = tuple(X.shape)
-        axis = axis_of(shape, class_axis)
+        axis = axis_of(shape, class_axis, x_name)
         if 0 in shape:
-            raise ValueError(f"X of shape {shape} is empty; pass at least one image with cells")
+            raise ValueError(
+                f"{x_name} of shape {shape} is empty; pass at least one image with cells"
+            )
         plain = shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
         seen = tuple(labels.shape)
         if seen not in (plain, shape):
@@ -409,8 +420,8 @@ class Batch:
             if axis is not None and axis != len(shape) - 1 and seen == shape[:-1]:
                 last = "; pass class_axis=-1 if the classes are on the last axis"
             raise ValueError(
-                f"y must have the shape of X without the axis of the classes, {plain}, or that of "
-                f"X, {shape}, with class_axis={class_axis}; got {seen}{last}"
+                f"{y_name} must have the shape of {x_name} without the axis of the classes, "
+                f"{plain}, or that of {x_name}, {shape}, with class_axis={class_axis}; got {seen}{last}"
             )
         weight = None
         if sample_weight is not None:
@@ -422,7 +433,7 @@ class Batch:
                 )
         if axis is not None and shape[axis] == 1 and seen == shape:
             labels = labels.reshape(plain)
-        return cls(X, labels, weight, axis)
+        return cls(X, labels, weight, axis, names)
 
     @property
     def n_columns(self) -> int:
@@ -479,7 +490,7 @@ class Batch:
     def _check_labels(self, seen: LabelArray) -> None:
         last = max(2, self.n_columns) - 1
         if seen.dtype.kind not in "biuf":
-            raise ValueError(f"y must hold class numbers 0..{last}; got {seen.dtype}")
+            raise ValueError(f"{self.names[1]} must hold class numbers 0..{last}; got {seen.dtype}")
         fractions = seen.dtype.kind == "f" and self.n_columns == 1
         if 0 <= seen.min() and seen.max() <= last:
             if seen.dtype.kind != "f" or fractions or (seen == np.floor(seen)).all():
@@ -496,7 +507,7 @@ class Batch:
             else "class numbers, and give cells without a label one of their own (ignore_index)"
         )
         raise ValueError(
-            f"y holds {value} in {count:,} cells, which is none of the classes 0..{last}; pass "
+            f"{self.names[1]} holds {value} in {count:,} cells, which is none of the classes 0..{last}; pass "
             f"{hint}"
         )
 
@@ -598,12 +609,12 @@ def _joined(parts: list[LabelArray], n_cells: int) -> LabelArray:
     return out
 
 
-def axis_of(shape: tuple[int, ...], class_axis: int | None) -> int | None:
+def axis_of(shape: tuple[int, ...], class_axis: int | None, name: str = "X") -> int | None:
     """Return the axis of the classes, counted from the start, or raise a `ValueError`."""
     n_axes = len(shape)
     if n_axes < 2:
         raise ValueError(
-            f"X must hold images or sequences on axis 0 and their cells behind it; got shape "
+            f"{name} must hold images or sequences on axis 0 and their cells behind it; got shape "
             f"{tuple(shape)}"
         )
     if class_axis is None:
@@ -611,7 +622,7 @@ def axis_of(shape: tuple[int, ...], class_axis: int | None) -> int | None:
     axis = class_axis + n_axes if class_axis < 0 else class_axis
     if not 1 <= axis < n_axes:
         raise ValueError(
-            f"class_axis={class_axis} is no axis of classes of X of shape {tuple(shape)}: images "
+            f"class_axis={class_axis} is no axis of classes of {name} of shape {tuple(shape)}: images "
             f"are on axis 0, so that it must be 1..{n_axes - 1}, -{n_axes - 1}..-1, or None for "
             f"one score a cell"
         )

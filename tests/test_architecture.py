@@ -88,6 +88,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib._core",
         "calib._documents",
         "calib.registry",
+        "calib.dense",
         "calib.detection",
     ),
     "uq": ("calib",),
