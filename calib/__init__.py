@@ -5,6 +5,7 @@
     files             `save`, `load`; modules and graphs for serving in `calib.export`
     calib.evaluation  errors, tests, intervals, reports, diagrams: `calibration_report(y, p)`
     calib.detection   boxes: `DetectionCalibrator`, readers of COCO and of frameworks
+    calib.dense       pixels and tokens: `DenseCalibrator`
     calib.views       transformed inputs, for `CorrectnessAwareCalibrator`
     calib.distributed the same on Dask collections
     calib.datasets    small data sets with scores; calib.warnings: what the library notices

@@ -163,7 +163,7 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         most = self.samples_per_image
         if most == "auto":
             most = max(CELLS_PER_IMAGE, math.ceil(CELLS_OF_ALL / max(1, n_images)))
-        cells.add(Batch.of(array, y, sample_weight, self.class_axis), most)
+        cells.add(DenseBatch.of(array, y, sample_weight, self.class_axis), most)
         return self._fit_cells(cells)
 
     def fit_batches(self, batches: Iterable[tuple[ArrayLike, ...]]) -> Self:
@@ -195,7 +195,7 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             images, y, *weight = batch
             sample_weight = weight[0] if weight else None
             array = read_array(images, "X")
-            cells.add(Batch.of(array, y, sample_weight, self.class_axis), most)
+            cells.add(DenseBatch.of(array, y, sample_weight, self.class_axis), most)
         if not cells.n_batches:
             raise ValueError("batches is empty; pass at least one (X, y)")
         return self._fit_cells(cells)
@@ -372,7 +372,7 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class DenseBatch:
     """Checked images with their labels.
 
     Attributes
@@ -403,7 +403,7 @@ class Batch:
         sample_weight: ArrayLike = None,
         class_axis: int | None = 1,
         names: tuple[str, str] = ("X", "y"),
-    ) -> Batch:
+    ) -> DenseBatch:
         """Check the shapes of one batch; `names` are those of scores and labels in errors."""
         x_name, y_name = names
         labels = read_array(y, y_name)
@@ -421,7 +421,8 @@ class Batch:
                 last = "; pass class_axis=-1 if the classes are on the last axis"
             raise ValueError(
                 f"{y_name} must have the shape of {x_name} without the axis of the classes, "
-                f"{plain}, or that of {x_name}, {shape}, with class_axis={class_axis}; got {seen}{last}"
+                f"{plain}, or that of {x_name}, {shape}, with class_axis={class_axis}; got "
+                f"{seen}{last}"
             )
         weight = None
         if sample_weight is not None:
@@ -507,8 +508,8 @@ class Batch:
             else "class numbers, and give cells without a label one of their own (ignore_index)"
         )
         raise ValueError(
-            f"{self.names[1]} holds {value} in {count:,} cells, which is none of the classes 0..{last}; pass "
-            f"{hint}"
+            f"{self.names[1]} holds {value} in {count:,} cells, which is none of the classes "
+            f"0..{last}; pass {hint}"
         )
 
 
@@ -528,7 +529,7 @@ class _Cells:
     weights: list[Float64Array | None] = field(default_factory=list)
     factors: list[float] = field(default_factory=list)
 
-    def add(self, batch: Batch, most: int | None) -> None:
+    def add(self, batch: DenseBatch, most: int | None) -> None:
         """Draw cells of every image of a batch; `most` of each, None for all."""
         soft = batch.labels.ndim == batch.scores.ndim and batch.axis is not None
         if self.n_batches and (batch.n_columns != self.n_columns or soft != self.soft):
@@ -545,7 +546,7 @@ class _Cells:
         self.n_batches += 1
         self.n_images += int(batch.scores.shape[0])
 
-    def _add_images(self, batch: Batch, images: slice, most: int | None) -> None:
+    def _add_images(self, batch: DenseBatch, images: slice, most: int | None) -> None:
         targets, weight = batch.targets(images), batch.weights(images)
         kept = batch.labelled(targets, weight, self.ignore_index)
         n_cells = len(targets)
@@ -622,8 +623,8 @@ def axis_of(shape: tuple[int, ...], class_axis: int | None, name: str = "X") -> 
     axis = class_axis + n_axes if class_axis < 0 else class_axis
     if not 1 <= axis < n_axes:
         raise ValueError(
-            f"class_axis={class_axis} is no axis of classes of {name} of shape {tuple(shape)}: images "
-            f"are on axis 0, so that it must be 1..{n_axes - 1}, -{n_axes - 1}..-1, or None for "
+            f"class_axis={class_axis} is no axis of classes of {name} of shape {tuple(shape)}: "
+            f"images are on axis 0, so that it must be 1..{n_axes - 1}, -{n_axes - 1}..-1, or None for "
             f"one score a cell"
         )
     return int(axis)

@@ -18,7 +18,7 @@ from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._documents import document as doc
 from calib._documents.digits import digits_of
 from calib._documents.documented import Documented
-from calib.dense import Batch
+from calib.dense import DenseBatch
 from calib.evaluation.dense.sums import N_SCALARS, image_sums
 from calib.evaluation.sampling.draws import unit_counts
 from calib.evaluation.sampling.intervals import Interval, interval_of
@@ -236,7 +236,7 @@ def dense_report(
             )
         weight = batch[2] if len(batch) == 3 else None
         proba, names = read_array(batch[1], "y_prob"), ("y_prob", "y_true")
-        checked = Batch.of(proba, batch[0], weight, class_axis, names)
+        checked = DenseBatch.of(proba, batch[0], weight, class_axis, names)
         if n_columns not in (None, checked.n_columns):
             raise ValueError(
                 f"batch {place} has {checked.n_columns} classes, those before have {n_columns}"

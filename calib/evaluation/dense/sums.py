@@ -11,7 +11,7 @@ from calib._border.checks import describe
 from calib._border.typing import Float64Array
 from calib._border.validation import as_floating, check_scores
 from calib._core.binning import uniform_cells
-from calib.dense import Batch
+from calib.dense import DenseBatch
 from calib.evaluation.proper.losses import sample_losses, zero_floor
 
 #: Sums of an image before those of the bins: weight, log loss, Brier score, right answers.
@@ -19,13 +19,13 @@ N_SCALARS = 4
 
 
 def image_sums(
-    batch: Batch, n_bins: int, ignore_index: int | None, first: int
+    batch: DenseBatch, n_bins: int, ignore_index: int | None, first: int
 ) -> Iterator[Float64Array]:
     """Yield the sums of every image: scalars, then weights, predictions and events by bin.
 
     Parameters
     ----------
-    batch : Batch
+    batch : DenseBatch
         Probabilities and labels.
     n_bins : int
     ignore_index : int or None
