@@ -1,7 +1,7 @@
 """Pixels: quality on MRI slices, sampling, and time and memory on a memory map of 2 GB.
 
-Run as ``python -m benchmarks.dense [--images 200]``. Even slices are fitted, odd ones judged, on all
-labelled cells and on samples of each slice. The memory map of (images, 19, 256, 512) float32 is
+Run as ``python -m benchmarks.dense [--images 200]``. Even slices are fitted, odd ones judged:
+on all labelled cells, and on samples of each slice. The memory map of (images, 19, 256, 512) float32 is
 made in a temporary folder and mapped into another; times are CPU seconds on one thread.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from calib import DenseCalibrator
 from calib.evaluation import dense_report
 
-DATA = Path(__file__).parents[1] / "shared" / "data" / "multilabel_and_shapes" / "mni_slices.npz"
+DATA = Path(__file__).parents[2] / "shared" / "data" / "multilabel_and_shapes" / "mni_slices.npz"
 METHODS = ("temperature", "vector_scaling", "matrix_scaling", "isotonic", "auto")
 SAMPLES = (None, 4096, 1000, 100)
 #: Classes, height and width of an image, as in street scenes.
@@ -59,7 +59,8 @@ def memory_map(n_images: int, folder: Path) -> None:
     rng = np.random.default_rng(0)
     for image in range(n_images):
         z = 2 * rng.standard_normal(SHAPE, dtype=np.float32)
-        noise = -np.log(rng.standard_exponential(SHAPE, dtype=np.float32))
+        exponential = rng.standard_exponential(SHAPE, dtype=np.float32)
+        noise = -np.log(np.maximum(exponential, 1e-30))
         y[image] = (z + noise).argmax(axis=0)
         x[image] = 2 * z
     cal = DenseCalibrator("temperature")

@@ -624,8 +624,8 @@ def axis_of(shape: tuple[int, ...], class_axis: int | None, name: str = "X") -> 
     if not 1 <= axis < n_axes:
         raise ValueError(
             f"class_axis={class_axis} is no axis of classes of {name} of shape {tuple(shape)}: "
-            f"images are on axis 0, so that it must be 1..{n_axes - 1}, -{n_axes - 1}..-1, or None for "
-            f"one score a cell"
+            f"images are on axis 0, so that it must be 1..{n_axes - 1}, -{n_axes - 1}..-1, or None "
+            f"for one score a cell"
         )
     return int(axis)
 
