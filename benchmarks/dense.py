@@ -1,8 +1,8 @@
 """Pixels: quality on MRI slices, sampling, and time and memory on a memory map of 2 GB.
 
 Run as ``python -m benchmarks.dense [--images 200]``. Even slices are fitted, odd ones judged:
-on all labelled cells, and on samples of each slice. The memory map of (images, 19, 256, 512) float32 is
-made in a temporary folder and mapped into another; times are CPU seconds on one thread.
+on all labelled cells, and on samples of each slice. The memory map of (images, 19, 256, 512)
+float32 is made in a temporary folder and mapped into another; times are CPU seconds on one thread.
 """
 
 from __future__ import annotations
