@@ -6,6 +6,7 @@
     files             `save`, `load`; modules and graphs for serving in `calib.export`
     calib.evaluation  errors, tests, intervals, reports, diagrams: `calibration_report(y, p)`
     calib.detection   boxes: `DetectionCalibrator`, readers of COCO and of frameworks
+    calib.dense       pixels and tokens: `DenseCalibrator`
     calib.views       transformed inputs, for `CorrectnessAwareCalibrator`
     calib.distributed the same on Dask collections
     calib.datasets    small data sets with scores; calib.warnings: what the library notices
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
     from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
+    from calib.dense import DenseCalibrator
     from calib.persistence import load, save
     from calib.prior_shift import PriorShiftAdapter, undersampled_prior
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
@@ -94,6 +96,7 @@ _MODULE_OF = {
     "CorrespondenceWarning": "calib.warnings",
     "CostWarning": "calib.warnings",
     "DegenerateScoresWarning": "calib.warnings",
+    "DenseCalibrator": "calib.dense",
     "DirichletCalibrator": "calib.calibrators.dirichlet",
     "EmpiricalBayesCalibrator": "calib.calibrators.empirical_bayes",
     "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
@@ -145,6 +148,7 @@ __all__ = [
     "CorrespondenceWarning",
     "CostWarning",
     "DegenerateScoresWarning",
+    "DenseCalibrator",
     "DirichletCalibrator",
     "EmpiricalBayesCalibrator",
     "EnsembleTemperatureCalibrator",

@@ -11,6 +11,8 @@ from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
 from calib.base import BaseCalibrator
+from calib.dense import KIND as DENSE_KIND
+from calib.dense import DenseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
 
 if TYPE_CHECKING:
@@ -25,14 +27,17 @@ KIND = "calib calibrator"
 ADAPTER_KIND = "calib prior shift adapter"
 
 
-def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLike[str]) -> Path:
+def save(
+    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator,
+    path: str | os.PathLike[str],
+) -> Path:
     """Write a fitted calibrator to a JSON file.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or the calibrator of
-        a detector.
+    calibrator : BaseCalibrator, DenseCalibrator or DetectionCalibrator
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, that of images, or
+        that of a detector.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -78,6 +83,8 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
         kind, contents = ADAPTER_KIND, calibrator.to_contents()
     elif isinstance(calibrator, BaseCalibrator):
         kind, contents = KIND, contents_of_map(calibrator)
+    elif isinstance(calibrator, DenseCalibrator):
+        kind, contents = DENSE_KIND, calibrator.contents()
     else:
         from calib.detection import files
 
@@ -100,7 +107,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    calibrator : BaseCalibrator, PriorShiftAdapter or DetectionCalibrator
+    calibrator : BaseCalibrator, DenseCalibrator or DetectionCalibrator
         Of the class that was saved, fitted; transforms bit for bit like the saved one.
 
     Raises
@@ -141,6 +148,8 @@ def _decode_document(document: Any) -> Any:
         from calib.prior_shift import PriorShiftAdapter
 
         restored = PriorShiftAdapter.from_contents
+    elif kind == DENSE_KIND:
+        restored = DenseCalibrator.restored
     else:
         from calib.detection import files
 

@@ -47,6 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib.registry",
     ),
     "calib.grouped": (*BELOW, "calib._core", "calib.base", "calib.registry"),
+    "calib.dense": (*BELOW, "calib._core", "calib.base", "calib.registry", "calib.grouped"),
     "calib.detection": (
         *BELOW,
         "calib._core",
@@ -95,6 +96,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib._core",
         "calib._documents",
         "calib.registry",
+        "calib.dense",
         "calib.detection",
     ),
     "uq": ("calib",),

@@ -26,6 +26,7 @@ OTHERS = {
     "BaseCalibrator": "calib.base",
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
+    "DenseCalibrator": "calib.dense",
     "ExternalCalibrator": "calib.calibrators.external",
     "PriorShiftAdapter": "calib.prior_shift",
     "all_calibrators": "calib.registry",

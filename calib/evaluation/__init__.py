@@ -9,6 +9,7 @@
     calib.evaluation.stream        `CalibrationAccumulator`: reports from sums over batches
     calib.evaluation.display       `ReliabilityDisplay`, `CumulativeDisplay`, ...
     calib.evaluation.detection     detectors: `detection_report`, D-ECE, LaECE, LRP, precision
+    calib.evaluation.dense         pixels and tokens: `dense_report`, intervals by image
     calib.evaluation.regression    intervals and quantiles: `interval_quality`, `quantile_crps`
     calib.evaluation.sampling      bootstrap and floors behind every interval
     calib.evaluation.views         which classes and events a measure looks at
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from calib.evaluation.binned.tables import (
         binned_calibration_table,
     )
+    from calib.evaluation.dense.report import DenseReport as DenseReport
+    from calib.evaluation.dense.report import dense_report
     from calib.evaluation.detection.average_precision_coco import (
         AveragePrecision as AveragePrecision,
     )
@@ -246,6 +249,7 @@ _MODULE_OF = {
     "CumulativeCurve": "calib.evaluation.display.cumulative",
     "CumulativeDisplay": "calib.evaluation.display.cumulative",
     "CumulativeTest": "calib.evaluation.unbinned.cumulative",
+    "DenseReport": "calib.evaluation.dense.report",
     "DetectionHeatmapDisplay": "calib.evaluation.display.detection",
     "DetectionMeasure": "calib.evaluation.detection.report.records",
     "DetectionMetricInterval": "calib.evaluation.detection.report.records",
@@ -289,6 +293,7 @@ _MODULE_OF = {
     "cumulative_calibration_curve": "calib.evaluation.display.cumulative",
     "cumulative_calibration_error": "calib.evaluation.unbinned.cumulative",
     "cumulative_calibration_test": "calib.evaluation.unbinned.cumulative",
+    "dense_report": "calib.evaluation.dense.report",
     "density_calibration_error": "calib.evaluation.unbinned.density",
     "detection_calibration_error": "calib.evaluation.detection.errors",
     "detection_calibration_table": "calib.evaluation.detection.errors",
@@ -356,6 +361,7 @@ __all__ = [
     "cumulative_calibration_curve",
     "cumulative_calibration_error",
     "cumulative_calibration_test",
+    "dense_report",
     "density_calibration_error",
     "detection_calibration_error",
     "detection_calibration_table",

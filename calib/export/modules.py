@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from calib._border.checks import describe, is_integer
 from calib._border.optional import require
 
 require("torch", extra="torch", purpose="to_torch")
@@ -18,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
 from calib._border.typing import InputKind  # noqa: E402
 from calib.base import BaseCalibrator  # noqa: E402
+from calib.dense import DenseCalibrator, axis_of  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
 from calib.grouped.map_table import stored_class, stored_name  # noqa: E402
 from calib.grouped.maps import SCORE_CLIP  # noqa: E402
@@ -29,7 +31,13 @@ from calib.grouped.score_map import (  # noqa: E402
 )
 from calib.prior_shift import PriorShiftAdapter, corrected_for  # noqa: E402
 
-__all__ = ["CalibratorModule", "DetectionCalibratorModule", "PriorShiftModule", "to_torch"]
+__all__ = [
+    "CalibratorModule",
+    "DenseCalibratorModule",
+    "DetectionCalibratorModule",
+    "PriorShiftModule",
+    "to_torch",
+]
 
 
 class CalibratorModule(torch.nn.Module):
@@ -95,6 +103,54 @@ class CalibratorModule(torch.nn.Module):
     def extra_repr(self) -> str:
         """Say which calibrator this is."""
         return f"{self.name}, input={self.source!r}"
+
+
+class DenseCalibratorModule(torch.nn.Module):
+    """A map of cells for scores with an axis of classes; made by `to_torch`.
+
+    Parameters
+    ----------
+    cells : CalibratorModule
+        The map of one cell.
+    class_dim : int or None
+        Axis of the classes; None for one score a cell.
+    single : bool, default=False
+        Whether cells have one score, that of the positive class.
+    """
+
+    def __init__(
+        self, cells: CalibratorModule, class_dim: int | None, *, single: bool = False
+    ) -> None:
+        super().__init__()
+        self.cells = cells
+        self.class_dim = class_dim
+        self.single = single
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Map scores to probabilities of the same shape.
+
+        Parameters
+        ----------
+        scores : tensor of shape (n_images, n_classes, ...) or as `class_dim` says
+            Not checked, so that the module can be traced and compiled.
+
+        Returns
+        -------
+        proba : tensor of the shape of `scores`
+            Probabilities along the axis of the classes, or of the positive class where a cell has
+            one score; same dtype and device.
+        """
+        axis = axis_of(tuple(scores.shape), self.class_dim)
+        last = scores.unsqueeze(-1) if axis is None else scores.movedim(axis, -1)
+        proba = cast(torch.Tensor, self.cells(last.reshape(-1, last.shape[-1])))
+        if self.single:
+            proba = proba[:, 1:]
+        proba = proba.reshape(last.shape)
+        return proba.squeeze(-1) if axis is None else proba.movedim(-1, axis)
+
+    def extra_repr(self) -> str:
+        """Say where the classes are."""
+        return f"class_dim={self.class_dim}"
 
 
 class DetectionCalibratorModule(torch.nn.Module):
@@ -171,28 +227,37 @@ class DetectionCalibratorModule(torch.nn.Module):
 
 
 def to_torch(
-    calibrator: BaseCalibrator | DetectionCalibrator,
-) -> CalibratorModule | DetectionCalibratorModule | PriorShiftModule:
+    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator,
+    class_dim: int | None = None,
+) -> CalibratorModule | PriorShiftModule | DenseCalibratorModule | DetectionCalibratorModule:
     """Turn a fitted calibrator into a torch module.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or the calibrator of
+    calibrator : BaseCalibrator, DenseCalibrator or DetectionCalibrator
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, that of images, or of
         a detector.
+    class_dim : int, default=None
+        Axis of the classes in what the module receives, such as 1 for the output (n_images,
+        n_classes, height, width) of a segmentation network; negative ones count from the end. None
+        takes rows of scores, and for a `DenseCalibrator` its own axis.
 
     Returns
     -------
-    module : CalibratorModule, PriorShiftModule or DetectionCalibratorModule
+    module : CalibratorModule, PriorShiftModule, DenseCalibratorModule or DetectionCalibratorModule
         ``module(scores)`` equals ``calibrator.transform(scores)``; traceable by ``torch.export``.
-        For a detector, ``module(scores, labels)`` equals the scores that ``transform`` gives.
+        With an axis of classes the shape of the scores is kept. For a detector,
+        ``module(scores, labels)`` equals the scores that ``transform`` gives.
 
     Raises
     ------
     NotFittedError
         If the calibrator is not fitted.
     TypeError
-        If its map is not a pure function of fitted arrays (an adapter or an inner model).
+        If its map is not a pure function of fitted arrays (an adapter or an inner model), or if
+        `class_dim` is given for a detector.
+    ValueError
+        If `class_dim` is no integer, or 0, the axis of images.
 
     Examples
     --------
@@ -204,11 +269,31 @@ def to_torch(
     >>> network = torch.nn.Sequential(torch.nn.Linear(8, 1), to_torch(cal))
     >>> network(torch.zeros(5, 8)).shape
     torch.Size([5, 2])
+    >>> pixels = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3), to_torch(cal, class_dim=1))
+    >>> pixels(torch.zeros(5, 3, 8, 8)).shape
+    torch.Size([5, 1, 6, 6])
     """
+    if class_dim is not None and (not is_integer(class_dim) or class_dim == 0):
+        raise ValueError(
+            f"class_dim must be an integer other than 0, which is the axis of images, or None; "
+            f"got {describe(class_dim)}"
+        )
     if isinstance(calibrator, DetectionCalibrator):
+        if class_dim is not None:
+            raise TypeError("class_dim is an axis of classes, which tables of boxes do not have")
         check_is_fitted(calibrator, "score_map_")
         return DetectionCalibratorModule(calibrator.score_map_).eval()
-    return _module(calibrator)  # type: ignore[return-value]
+    if not isinstance(calibrator, DenseCalibrator):
+        cells = _module(calibrator)
+        if class_dim is None:
+            return cells
+        single = calibrator.n_features_in_ == 1
+        return DenseCalibratorModule(cells, int(class_dim), single=single).eval()
+    check_is_fitted(calibrator, "calibrator_")
+    cells = _module(calibrator.calibrator_)
+    axis = calibrator.class_axis if class_dim is None else class_dim
+    single = calibrator.calibrator_.n_features_in_ == 1
+    return DenseCalibratorModule(cells, None if axis is None else int(axis), single=single).eval()
 
 
 class PriorShiftModule(torch.nn.Module):
@@ -250,7 +335,7 @@ class PriorShiftModule(torch.nn.Module):
         return cast(torch.Tensor, corrected_for(proba, ratio, xp))
 
 
-def _module(calibrator: BaseCalibrator) -> torch.nn.Module:
+def _module(calibrator: BaseCalibrator) -> CalibratorModule | PriorShiftModule:
     if isinstance(calibrator, PriorShiftAdapter):
         check_is_fitted(calibrator)
         ratio = calibrator.ratio if calibrator.adapted_ else None

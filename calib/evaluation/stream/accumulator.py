@@ -61,6 +61,7 @@ class CalibrationAccumulator:
     See Also
     --------
     calibration_report : The same measures of arrays in memory.
+    dense_report : Pixels and tokens, with images as the units of chance.
 
     Notes
     -----
@@ -70,7 +71,9 @@ class CalibrationAccumulator:
     for more, every class has 1,122 cells that are about 6 % as wide as their distance from 0 or 1,
     down to distances of 4e-15 and 6e-8.
 
-    *Intervals.* In the Poisson bootstrap every row counts Poisson(1) times. The counts of rows in
+    *Intervals* are by row: rows count as independent. Pixels of an image and tokens of a sequence
+    are not; `dense_report` has intervals by image. In the Poisson bootstrap every row counts
+    Poisson(1) times. The counts of rows in
     one cell with the same label sum to one Poisson variable, so replicates of the binned errors
     are drawn from the table when the report is made, without cost per row. Intervals are
     built from them as in `calibration_report`; those of log loss, Brier score and accuracy are the
