@@ -110,7 +110,7 @@ class DenseCalibratorModule(torch.nn.Module):
 
     Parameters
     ----------
-    cells : CalibratorModule
+    cells : Module
         The map of one cell.
     class_dim : int or None
         Axis of the classes; None for one score a cell.
@@ -119,7 +119,7 @@ class DenseCalibratorModule(torch.nn.Module):
     """
 
     def __init__(
-        self, cells: CalibratorModule, class_dim: int | None, *, single: bool = False
+        self, cells: torch.nn.Module, class_dim: int | None, *, single: bool = False
     ) -> None:
         super().__init__()
         self.cells = cells
