@@ -48,7 +48,8 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Every cell (pixel, voxel, token) is a sample of the inner calibrator. A fit draws cells without
     replacement image by image, each with the number of cells that it stands for as its weight
     (Horvitz and Thompson), so that areas count as they should, one pass is enough and memory grows
-    with the cells that are drawn alone. `transform` maps views of the array in blocks and keeps its shape.
+    with the cells that are drawn alone. `transform` maps views of the array in blocks and keeps its
+    shape.
 
     Parameters
     ----------

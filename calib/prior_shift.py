@@ -314,7 +314,8 @@ class PriorShiftAdapter(BaseCalibrator):
             new.prior_ = self._known_prior(prior)
             new.adapted_, new.reason_ = True, "the prior was given"
             return new
-        proba = np.asarray(to_numpy(self.calibrator_.predict_proba(X)), dtype=np.float64)
+        mapped = self.calibrator_.map_checked(self.checked(X))
+        proba = np.asarray(to_numpy(mapped), dtype=np.float64)
         if len(proba) < 2:
             raise ValueError(
                 f"X has {len(proba)} row; a prior is estimated from 2 or more, or given by prior="
@@ -469,7 +470,9 @@ class PriorShiftAdapter(BaseCalibrator):
     def checked(self, X: ArrayLike) -> Array:
         """Return scores of the fitted kind and shape as a matrix of any namespace."""
         check_is_fitted(self, "source_prior_")
-        return self.calibrator_.checked(X)
+        return (
+            self.calibrator_.checked(X) if self.calibrator_.needs_features else super().checked(X)
+        )
 
     def map_checked(self, array: Array) -> Array:
         """Map rows that `checked` returned, or that are known to be what it returns."""
@@ -497,6 +500,7 @@ class PriorShiftAdapter(BaseCalibrator):
         tests = (self.shift_test_, self.fit_test_)
         return {
             "map": contents_of_map(self.calibrator_),
+            "columns": [str(name) for name in getattr(self, "feature_names_in_", ())],
             "name": self.calibrator if isinstance(self.calibrator, str) else None,
             "parameters": {
                 "shrinkage": self.shrinkage,
@@ -525,6 +529,11 @@ class PriorShiftAdapter(BaseCalibrator):
         new = cls(inner if name is None else name, input=inner.input, **parameters)
         new._check_options()
         new._take(inner)
+        columns = document["columns"]
+        if not isinstance(columns, list) or len(columns) not in (0, inner.n_features_in_):
+            raise ValueError(f"columns must name {inner.n_features_in_} columns")
+        if columns:
+            new.feature_names_in_ = np.array([str(name) for name in columns], dtype=object)
         n_classes = len(inner.classes_)
         for key, shape in _ARRAYS.items():
             values = np.array(document["arrays"][key], dtype=np.float64)

@@ -52,7 +52,8 @@ def patients(n, seed, rate=0.0):
     )
     odds = -1 + table["pressure"] + 0.6 * table["sugar"] + 0.1 * table["days"] + rate
     odds += 1.1 * ((table["sex"] == "f") & (table["age"] > 60)) - 0.3 * (table["age"] < 40)
-    odds += table["ward"].map(dict(zip("ABCDEFGH", [0, 0.1, -0.1, 0, 0.9, -0.6, 0.3, 1])))
+    of_ward = {"B": 0.1, "C": -0.1, "E": 0.9, "F": -0.6, "G": 0.3, "H": 1.0}
+    odds += table["ward"].map(of_ward).fillna(0)
     return table, (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(int)
 
 
@@ -94,8 +95,8 @@ report = calibration_report(y_test, {"model": p}, by=people, pairs=True)
 report
 
 # %% [markdown]
-# The numbers of the whole stay inside what chance shows, and still some segments are off: what is too
-# low for one group is too high for another. The frame holds everything, sorted by evidence.
+# The numbers of the whole stay inside what chance shows, and still some segments are off: what is
+# too low for one group is too high for another. The frame holds everything, sorted by evidence.
 
 # %%
 frame = report.segments.to_frame()

@@ -83,6 +83,10 @@ def fit_file(args: argparse.Namespace) -> None:
     check_files({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
     calibrator = _new(args.method, args.param, kind)
+    if args.adaptable:
+        from calib.prior_shift import PriorShiftAdapter
+
+        calibrator = PriorShiftAdapter(calibrator, input=kind)
     with Progress(3 + N_FOLDS) as progress:
         progress.step(f"reading {args.file.name}")
         table = read_table(args.file)
@@ -141,6 +145,66 @@ def apply_to_file(args: argparse.Namespace) -> None:
             added = {f"{ADDED}{label}": proba[:, k] for k, label in enumerate(texts)}
         write_table(table, added, out)
     print(f"wrote {len(proba)} rows to {out}, with {shorten(list(added), 4)}")
+
+
+def adapt_file(args: argparse.Namespace) -> None:
+    """Write a calibrator that is corrected for other class frequencies."""
+    from calib.prior_shift import PriorShiftAdapter
+
+    if (args.file is None) == (args.prior is None):
+        raise ValueError("name a FILE of unlabelled scores, or known frequencies with --prior")
+    inputs = [args.calibrator, *([args.file] if args.file else [])]
+    check_files({"--out": (args.out, "calibrator")}, inputs)
+    adapter = load_calibrator(args.calibrator)
+    if not isinstance(adapter, PriorShiftAdapter):
+        raise ValueError(
+            f"{args.calibrator.name} does not know the frequencies that it was fitted on; fit it "
+            f"with calib fit --adaptable"
+        )
+    names = class_names(adapter.classes_)
+    if args.prior is not None:
+        adapted = adapter.adapt(prior=_read_prior(args.prior, names))
+    else:
+        table = read_table(args.file)
+        scored = unlabelled_scores(table, adapter, next(iter(args.scores), None), args.positive)
+        named = adapter.__dict__.pop("feature_names_in_", None)  # a matrix has no names
+        adapted = adapter.adapt(scored.matrix)
+        if named is not None:
+            adapted.feature_names_in_ = named
+    write_calibrator(adapted, args.out)
+    interval = adapted.prior_interval_
+    rows = [
+        [
+            name,
+            f"{adapter.source_prior_[k]:.4f}",
+            f"{adapted.prior_[k]:.4f}",
+            "" if interval is None else f"{interval[k, 0]:.4f} to {interval[k, 1]:.4f}",
+        ]
+        for k, name in enumerate(names)
+    ]
+    print(("adapted: " if adapted.adapted_ else "not adapted: ") + adapted.reason_)
+    print_table(["class", "at fit", "now", "95 % interval"], rows)
+    print(f"wrote {args.out}")
+
+
+def _read_prior(text: str, names: list[str]) -> list[float]:
+    """Return frequencies in the order of the classes, from CLASS=SHARE with commas between."""
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, share = part.strip().rpartition("=")
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ValueError(
+                f"--prior {part.strip()}: write it as CLASS=SHARE, e.g. {names[0]}=0.9"
+            )
+    if set(shares) != set(names):
+        raise ValueError(
+            f"--prior must name the classes {shorten(names)}; got {shorten(list(shares))}"
+        )
+    return [shares[name] for name in names]
 
 
 def export_file(args: argparse.Namespace) -> None:

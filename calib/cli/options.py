@@ -292,6 +292,11 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
             *_scores(),
             _option("--method", "see calib methods (%(default)s)", default="auto"),
             _option(
+                "--adaptable",
+                "remember the class frequencies, so that calib adapt can correct for others",
+                action="store_true",
+            ),
+            _option(
                 "--param KEY=VALUE",
                 "parameter of the method, repeatable",
                 action="append",
@@ -311,6 +316,20 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
                 "--out",
                 "file to write: .parquet, .feather, .csv, .tsv, .jsonl or .npz (FILE.calibrated.*)",
             ),
+        ],
+        _COLUMNS,
+    ),
+    "adapt": (
+        "correct a calibrator for other class frequencies, given or estimated without labels",
+        [
+            _file("calibrator CAL.JSON", "written by calib fit --adaptable"),
+            _file("file FILE", f"unlabelled scores: {_TABLE}", nargs="?"),
+            *_scores(" (default: as at fit)"),
+            _option(
+                "--prior CLASS=SHARE,...",
+                "known frequencies of all classes, in place of FILE",
+            ),
+            _OUT,
         ],
         _COLUMNS,
     ),

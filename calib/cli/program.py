@@ -116,6 +116,7 @@ def _run(args: argparse.Namespace) -> None:
         "demo": commands.demo,
         "report": report.report,
         "fit": commands.fit_file,
+        "adapt": commands.adapt_file,
         "apply": commands.apply_to_file,
         "export": commands.export_file,
         "detect fit": detect.fit_detections,

@@ -1,7 +1,7 @@
-"""What a binned error of a calibrated model shows by chance, where the cells of a unit are dependent.
+"""What a binned error of a calibrated model shows by chance, where cells of a unit are dependent.
 
-A unit is what is drawn independently: a sample with its labels, an image with its pixels, a group of
-rows. Its residuals enter as one, with a random sign: nothing is assumed of how they depend on each
+A unit is what is drawn independently: a sample with its labels, an image with its pixels, a group
+of rows. Its residuals enter as one, with a random sign: nothing is assumed of how they depend on each
 other.
 """
 
