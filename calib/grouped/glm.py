@@ -34,6 +34,26 @@ class Prior:
         return Prior(np.delete(self.centre, column), np.delete(self.precision, column))
 
 
+@dataclass(frozen=True, eq=False)
+class GroupFits:
+    """Regressions of all groups.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n_groups, n_unknowns)
+        The optima.
+    converged : ndarray of bool of shape (n_groups,)
+    covariance : ndarray of shape (n_groups, n_unknowns, n_unknowns)
+        Inverse Hessians of the penalised sum of losses at the optima: the variance of a coefficient
+        given the rows (Laplace), with the identity link in units of the variance of a row. Of a
+        coefficient held at 0 by `increasing`, 0.
+    """
+
+    coefficients: Float64Array
+    converged: BoolArray
+    covariance: Float64Array
+
+
 def fit_groups(
     design: Float64Array,
     target: Float64Array,
@@ -43,7 +63,8 @@ def fit_groups(
     *,
     weight: Float64Array | None = None,
     increasing: int | None = None,
-) -> tuple[Float64Array, BoolArray]:
+    guess: Float64Array | None = None,
+) -> GroupFits:
     """Fit one regression per group of consecutive rows.
 
     Parameters
@@ -64,31 +85,36 @@ def fit_groups(
     increasing : int, default=None
         Column whose coefficient must not be negative; where it would be, it is 0 and the others
         are fitted again.
+    guess : ndarray of shape (n_groups, n_unknowns), default=None
+        Where the search begins; None is the centre of the prior.
 
     Returns
     -------
-    coefficients : ndarray of shape (n_groups, n_unknowns)
-        The optima, started from the centre of the prior.
-    converged : ndarray of bool of shape (n_groups,)
+    fits : GroupFits
     """
     solve = _logistic if link == "logistic" else _least_squares
     w = np.ones(len(target)) if weight is None else weight
-    found, converged = solve(design, target, w, starts, prior)
-    if increasing is None or not (found[:, increasing] < 0).any():
-        return found, converged
-    falling = np.flatnonzero(found[:, increasing] < 0)
+    fits = solve(design, target, w, starts, prior, guess)
+    if increasing is None or not (fits.coefficients[:, increasing] < 0).any():
+        return fits
+    falling = np.flatnonzero(fits.coefficients[:, increasing] < 0)
     sizes = np.diff(starts, append=len(target))
     rows = np.isin(np.repeat(np.arange(len(starts)), sizes), falling)
     part_starts = np.concatenate([[0], np.cumsum(sizes[falling])[:-1]])
-    rest, converged[falling] = solve(
+    rest = solve(
         np.delete(design[rows], increasing, axis=1),
         target[rows],
         w[rows],
         part_starts,
         prior.without(increasing),
+        None,
     )
-    found[falling] = np.insert(rest, increasing, 0.0, axis=1)
-    return found, converged
+    fits.converged[falling] = rest.converged
+    fits.coefficients[falling] = np.insert(rest.coefficients, increasing, 0.0, axis=1)
+    others = np.delete(np.arange(design.shape[1]), increasing)
+    fits.covariance[falling] = 0.0
+    fits.covariance[np.ix_(falling, others, others)] = rest.covariance
+    return fits
 
 
 def _slices(starts: IntArray, n: int) -> list[slice]:
@@ -102,33 +128,70 @@ def _logistic(
     weight: Float64Array,
     starts: IntArray,
     prior: Prior,
-) -> tuple[Float64Array, BoolArray]:
+    guess: Float64Array | None,
+) -> GroupFits:
     n_groups, n_unknowns = len(starts), design.shape[1]
     if n_unknowns == 0:
-        return np.empty((n_groups, 0)), np.ones(n_groups, dtype=bool)
-    groups = _slices(starts, len(target))
+        return GroupFits(
+            np.empty((n_groups, 0)), np.ones(n_groups, dtype=bool), np.empty((n_groups, 0, 0))
+        )
     code = np.repeat(np.arange(n_groups), np.diff(starts, append=len(target)))
     mass = np.add.reduceat(weight, starts)
-    ridge = np.diag(prior.precision)
 
     def objective(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        eta = np.einsum("ij,ij->i", design, x[code])
-        decay = np.exp(-np.abs(eta))
-        loss = weight * (np.maximum(eta, 0.0) + np.log1p(decay) - target * eta)
-        slope = weight * (np.where(eta >= 0, 1.0, decay) / (1.0 + decay) - target)
-        bend = weight * decay / (1.0 + decay) ** 2
+        eta, gradient, hessian = curvature(design, target, weight, starts, code, prior, x)
+        loss = weight * (np.maximum(eta, 0.0) + np.log1p(np.exp(-np.abs(eta))) - target * eta)
         away = x - prior.centre
         value = np.add.reduceat(loss, starts) + 0.5 * (away * away) @ prior.precision
-        gradient = away * prior.precision
-        hessian = np.empty((n_groups, n_unknowns, n_unknowns))
-        bent = design * bend[:, None]
-        for g, rows in enumerate(groups):
-            gradient[g] += slope[rows] @ design[rows]
-            hessian[g] = bent[rows].T @ design[rows] + ridge
         return value / mass, gradient / mass[:, None], hessian / mass[:, None, None]
 
-    minimum = minimize(objective, np.tile(prior.centre, (n_groups, 1)))
-    return minimum.x, minimum.converged
+    minimum = minimize(objective, np.tile(prior.centre, (n_groups, 1)) if guess is None else guess)
+    hessian = curvature(design, target, weight, starts, code, prior, minimum.x)[2]
+    return GroupFits(minimum.x, minimum.converged, inverses(hessian))
+
+
+def curvature(
+    design: Float64Array,
+    target: Float64Array,
+    weight: Float64Array,
+    starts: IntArray,
+    code: IntArray,
+    prior: Prior,
+    x: Float64Array,
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return log-odds, gradients and Hessians of the penalised log loss of all groups.
+
+    Parameters
+    ----------
+    design, target, weight, starts, prior
+        As of `fit_groups`.
+    code : ndarray of int of shape (n_samples,)
+        Group of each row.
+    x : ndarray of shape (n_groups, n_unknowns)
+        Coefficients.
+
+    Returns
+    -------
+    eta : ndarray of shape (n_samples,)
+    gradient : ndarray of shape (n_groups, n_unknowns)
+    hessian : ndarray of shape (n_groups, n_unknowns, n_unknowns)
+    """
+    eta = np.einsum("ij,ij->i", design, x[code])
+    decay = np.exp(-np.abs(eta))
+    slope = weight * (np.where(eta >= 0, 1.0, decay) / (1.0 + decay) - target)
+    bent = design * (weight * decay / (1.0 + decay) ** 2)[:, None]
+    gradient = (x - prior.centre) * prior.precision
+    hessian = np.tile(np.diag(prior.precision), (len(starts), 1, 1))
+    for g, rows in enumerate(_slices(starts, len(target))):
+        gradient[g] += slope[rows] @ design[rows]
+        hessian[g] += bent[rows].T @ design[rows]
+    return eta, gradient, hessian
+
+
+def inverses(hessian: Float64Array) -> Float64Array:
+    """Return the inverses of positive semidefinite matrices, pseudo-inverses of singular ones."""
+    out: Float64Array = np.linalg.pinv(hessian, rcond=1e-13, hermitian=True)
+    return out
 
 
 def _least_squares(
@@ -137,12 +200,15 @@ def _least_squares(
     weight: Float64Array,
     starts: IntArray,
     prior: Prior,
-) -> tuple[Float64Array, BoolArray]:
-    found = np.empty((len(starts), design.shape[1]))
+    guess: Float64Array | None,
+) -> GroupFits:
+    n_groups, n_unknowns = len(starts), design.shape[1]
+    found = np.empty((n_groups, n_unknowns))
+    hessians = np.empty((n_groups, n_unknowns, n_unknowns))
     for g, rows in enumerate(_slices(starts, len(target))):
         part = design[rows]
         weighted = part * weight[rows, None]
-        hessian = weighted.T @ part + np.diag(prior.precision)
+        hessians[g] = weighted.T @ part + np.diag(prior.precision)
         gradient = weighted.T @ (target[rows] - part @ prior.centre)
-        found[g] = prior.centre + np.linalg.lstsq(hessian, gradient, rcond=1e-13)[0]
-    return found, np.ones(len(starts), dtype=bool)
+        found[g] = prior.centre + np.linalg.lstsq(hessians[g], gradient, rcond=1e-13)[0]
+    return GroupFits(found, np.ones(n_groups, dtype=bool), inverses(hessians))

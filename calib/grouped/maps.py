@@ -351,9 +351,9 @@ class DependentLogisticCalibrator(_ScoreFirst):
         precision[:2] = FREE
         prior = Prior(identity, precision)
         goal = target.astype(np.float64)
-        found, converged = fit_groups(design, goal, np.array([0]), prior, "logistic", weight=weight)
-        self.coefficients_ = found[0]
-        if not converged[0]:
+        fits = fit_groups(design, goal, np.array([0]), prior, "logistic", weight=weight)
+        self.coefficients_ = fits.coefficients[0]
+        if not fits.converged[0]:
             warn(
                 "dependent logistic calibration did not converge; a larger penalty helps",
                 ConvergenceWarning,
