@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from calib.calibrators.venn_abers.calibrator import VennAbersCalibrator
     from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
+    from calib.multilabel import MultilabelCalibrator
     from calib.persistence import load, save
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
     from calib.views.scores import ViewScores
@@ -100,6 +101,7 @@ _MODULE_OF = {
     "InvalidRowsWarning": "calib.warnings",
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
+    "MultilabelCalibrator": "calib.multilabel",
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",
@@ -146,6 +148,7 @@ __all__ = [
     "InvalidRowsWarning",
     "IsotonicCalibrator",
     "MatrixScalingCalibrator",
+    "MultilabelCalibrator",
     "NoOptimalThresholdWarning",
     "NothingToMeasureWarning",
     "PlattCalibrator",

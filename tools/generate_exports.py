@@ -27,6 +27,7 @@ OTHERS = {
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
     "ExternalCalibrator": "calib.calibrators.external",
+    "MultilabelCalibrator": "calib.multilabel",
     "all_calibrators": "calib.registry",
     "ViewScores": "calib.views.scores",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",
