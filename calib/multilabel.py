@@ -27,6 +27,12 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import NUMBER, SHARE, FittedArray, check_arrays
 from calib.base import BaseCalibrator
+from calib.grouped.files import (
+    contents_of_map,
+    restored_calibrator_parameter,
+    restored_map,
+    stored_calibrator,
+)
 from calib.grouped.glm import Prior, fit_groups
 from calib.grouped.map_table import make_map
 from calib.grouped.maps import FREE
@@ -228,13 +234,7 @@ class MultilabelCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[mis
         cells = np.ascontiguousarray(X.T).reshape(-1)[at]
         target = np.ascontiguousarray(Y.T).reshape(-1)[at]
         weight = None if row_weight is None else row_weight[at % n_rows]
-        order = np.lexsort((target, cells))  # so that the order of rows leaves no trace
-        self.pooled_map_ = fit_to_fractions(
-            template,
-            cells[order, None],
-            target[order],
-            None if weight is None else weight[order],
-        )
+        self.pooled_map_ = fit_to_fractions(template, cells[:, None], target, weight)
         w = np.ones(len(cells)) if weight is None else weight
         sizes = known.sum(axis=0)
         present = np.flatnonzero(sizes)
@@ -550,3 +550,83 @@ def _warn_of_one_label(X: Float64Array, Y: Float64Array, source: str) -> None:
             "Y.argmax(axis=1), and keeps the sum",
             CalibrationWarning,
         )
+
+
+# ------------------------------------------------------------------------------------- in files
+
+#: What files of these calibrators say that they are.
+KIND = "calib multilabel calibrator"
+
+
+def contents_of_multilabel(calibrator: MultilabelCalibrator) -> dict[str, Any]:
+    """Return a fitted calibrator of many labels as plain values.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    TypeError
+        If its curve is more than arrays, or a parameter or name of a label is no plain value.
+    ValueError
+        If its fitted values cannot be those of a fit.
+    """
+    check_is_fitted(calibrator, "slope_")
+    try:
+        calibrator.check_lines()
+    except ValueError as error:
+        raise ValueError(f"MultilabelCalibrator cannot be saved: {error}") from error
+    parameters = calibrator.get_params(deep=False)
+    parameters["calibrator"] = stored_calibrator(parameters["calibrator"])
+    for key, value in parameters.items():
+        parameters[key] = value.item() if isinstance(value, np.generic) else value
+    names = getattr(calibrator, "feature_names_in_", None)
+    labels = calibrator.classes_.tolist()
+    return {
+        "parameters": parameters,
+        "classes": labels,
+        "feature_names_in": None if names is None else [str(name) for name in names],
+        "fallbacks": [[label, reason] for label, reason in calibrator.fallbacks_.items()],
+        "fitted": {
+            name: np.asarray(getattr(calibrator, name), dtype=np.float64).tolist()
+            for name in ARRAYS
+        },
+        "pooled_map": contents_of_map(calibrator.pooled_map_),
+    }
+
+
+def restored_multilabel(document: Mapping[str, Any]) -> MultilabelCalibrator:
+    """Return the calibrator that `contents_of_multilabel` described, or raise a `ValueError`."""
+    known = list(MultilabelCalibrator().get_params(deep=False))
+    given = document["parameters"]
+    if not isinstance(given, dict) or not set(given) <= set(known):
+        raise ValueError(f"MultilabelCalibrator takes the parameters {known}, not {given!r:.80}")
+    parameters = dict(given)
+    parameters["calibrator"] = restored_calibrator_parameter(parameters["calibrator"])
+    calibrator = MultilabelCalibrator(**parameters)
+    check_multilabel_options(calibrator.get_params(deep=False))
+    labels = document["classes"]
+    if not isinstance(labels, list) or not labels or len(set(map(str, labels))) < len(labels):
+        raise ValueError("classes must be a list of distinct labels")
+    texts = all(isinstance(label, str) for label in labels)
+    if not texts and labels != list(range(len(labels))):
+        raise ValueError("classes must be texts, or 0, 1, ...")
+    calibrator.classes_ = np.array(labels, dtype=object if texts else np.int64)
+    calibrator.n_features_in_ = len(labels)
+    names = document["feature_names_in"]
+    if names is not None:
+        if not isinstance(names, list) or len(names) != len(labels):
+            raise ValueError(f"feature_names_in must name {len(labels)} columns")
+        calibrator.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+    fitted = document["fitted"]
+    if not isinstance(fitted, dict) or set(fitted) != set(ARRAYS):
+        raise ValueError(f"MultilabelCalibrator needs the fitted arrays {[*ARRAYS]}")
+    for name, value in fitted.items():
+        array = np.array(value, dtype=np.float64)
+        setattr(calibrator, name, float(array) if array.ndim == 0 else array)
+    calibrator.check_lines()
+    calibrator.fallbacks_ = {label: str(reason) for label, reason in document["fallbacks"]}
+    pooled = restored_map(document["pooled_map"])
+    if len(pooled.classes_) != 2 or pooled.n_features_in_ != 1 or pooled.input != calibrator.input:
+        raise ValueError("pooled_map must read one column as input says, and give two classes")
+    calibrator.pooled_map_ = pooled
+    return calibrator

@@ -7,11 +7,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calib import multilabel
 from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
 from calib.base import BaseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
+from calib.multilabel import MultilabelCalibrator
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator
@@ -23,13 +25,16 @@ FORMAT = 2
 KIND = "calib calibrator"
 
 
-def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLike[str]) -> Path:
+def save(
+    calibrator: BaseCalibrator | DetectionCalibrator | MultilabelCalibrator,
+    path: str | os.PathLike[str],
+) -> Path:
     """Write a fitted calibrator to a JSON file.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, or the calibrator of a detector.
+    calibrator : BaseCalibrator, DetectionCalibrator or MultilabelCalibrator
+        A fitted calibrator of the registry, or the calibrator of a detector or of many labels.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -73,6 +78,8 @@ def save(calibrator: BaseCalibrator | DetectionCalibrator, path: str | os.PathLi
     """
     if isinstance(calibrator, BaseCalibrator):
         kind, contents = KIND, contents_of_map(calibrator)
+    elif isinstance(calibrator, MultilabelCalibrator):
+        kind, contents = multilabel.KIND, multilabel.contents_of_multilabel(calibrator)
     else:
         from calib.detection import files
 
@@ -95,7 +102,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    calibrator : BaseCalibrator or DetectionCalibrator
+    calibrator : BaseCalibrator, DetectionCalibrator or MultilabelCalibrator
         Of the class that was saved, fitted; transforms bit for bit like the saved one.
 
     Raises
@@ -132,6 +139,8 @@ def _decode_document(document: Any) -> Any:
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind == KIND:
         restored: Any = restored_map
+    elif kind == multilabel.KIND:
+        restored = multilabel.restored_multilabel
     else:
         from calib.detection import files
 

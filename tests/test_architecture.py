@@ -47,6 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib.registry",
     ),
     "calib.grouped": (*BELOW, "calib._core", "calib.base", "calib.registry"),
+    "calib.multilabel": (*BELOW, "calib._core", "calib.base", "calib.registry", "calib.grouped"),
     "calib.detection": (
         *BELOW,
         "calib._core",

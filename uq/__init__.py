@@ -68,6 +68,7 @@ from uq.correctness.shift_test import (
 from uq.correctness.stopping import StoppingThreshold as StoppingThreshold
 from uq.correctness.stopping import control_stopping_risk
 from uq.mapie import RiskControlledClassifier
+from uq.multilabel import label_thresholds
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
 from uq.ood.report import OODReport as OODReport

@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING
 from calib._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from calib.export.modules import CalibratorModule, DetectionCalibratorModule, to_torch
+    from calib.export.modules import (
+        CalibratorModule,
+        DetectionCalibratorModule,
+        MultilabelCalibratorModule,
+        to_torch,
+    )
     from calib.export.onnx_model import to_onnx
 
-__all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_onnx", "to_torch"]
+__all__ = [
+    "CalibratorModule",
+    "DetectionCalibratorModule",
+    "MultilabelCalibratorModule",
+    "to_onnx",
+    "to_torch",
+]
 
 _MODULE_OF = {
     "CalibratorModule": "calib.export.modules",
     "DetectionCalibratorModule": "calib.export.modules",
+    "MultilabelCalibratorModule": "calib.export.modules",
     "to_onnx": "calib.export.onnx_model",
     "to_torch": "calib.export.modules",
 }

@@ -27,8 +27,14 @@ from calib.grouped.score_map import (  # noqa: E402
     evaluate_tables,
     mixture,
 )
+from calib.multilabel import MultilabelCalibrator, map_by_lines  # noqa: E402
 
-__all__ = ["CalibratorModule", "DetectionCalibratorModule", "to_torch"]
+__all__ = [
+    "CalibratorModule",
+    "DetectionCalibratorModule",
+    "MultilabelCalibratorModule",
+    "to_torch",
+]
 
 
 class CalibratorModule(torch.nn.Module):
@@ -169,19 +175,62 @@ class DetectionCalibratorModule(torch.nn.Module):
         return f"kind={self.kind!r}, {self.n_known} classes"
 
 
+class MultilabelCalibratorModule(torch.nn.Module):
+    """A fitted `MultilabelCalibrator` as a torch module; made by `to_torch`.
+
+    Lines are buffers; everything is computed in float64 whatever arrives.
+
+    Parameters
+    ----------
+    calibrator : MultilabelCalibrator
+        Fitted.
+    """
+
+    def __init__(self, calibrator: MultilabelCalibrator) -> None:
+        super().__init__()
+        self.pooled = _module(calibrator.pooled_map_)
+        self.smoothing = calibrator.smoothing_
+        self.register_buffer("intercept", torch.as_tensor(np.array(calibrator.intercept_)))
+        self.register_buffer("slope", torch.as_tensor(np.array(calibrator.slope_)))
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Map scores to probabilities of labels.
+
+        Parameters
+        ----------
+        scores : tensor of shape (..., n_labels)
+            Scores of the kind that the calibrator was fitted on; not checked.
+
+        Returns
+        -------
+        proba : tensor of shape (..., n_labels)
+            Same dtype and device.
+        """
+        import array_api_compat.torch as xp
+
+        work = scores.double()
+        pooled = self.pooled(work.reshape(-1, 1))[:, 1].reshape(work.shape)
+        lines = {"intercept_": self.intercept, "slope_": self.slope, "smoothing_": self.smoothing}
+        return cast(torch.Tensor, map_by_lines(pooled, lines, xp).to(scores.dtype))
+
+    def extra_repr(self) -> str:
+        """Say how many labels there are."""
+        return f"{len(cast(torch.Tensor, self.slope))} labels"
+
+
 def to_torch(
-    calibrator: BaseCalibrator | DetectionCalibrator,
-) -> CalibratorModule | DetectionCalibratorModule:
+    calibrator: BaseCalibrator | DetectionCalibrator | MultilabelCalibrator,
+) -> CalibratorModule | DetectionCalibratorModule | MultilabelCalibratorModule:
     """Turn a fitted calibrator into a torch module.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, or the calibrator of a detector.
+    calibrator : BaseCalibrator, DetectionCalibrator or MultilabelCalibrator
+        A fitted calibrator of the registry, or the calibrator of a detector or of many labels.
 
     Returns
     -------
-    module : CalibratorModule or DetectionCalibratorModule
+    module : CalibratorModule, DetectionCalibratorModule or MultilabelCalibratorModule
         ``module(scores)`` equals ``calibrator.transform(scores)``; traceable by ``torch.export``.
         For a detector, ``module(scores, labels)`` equals the scores that ``transform`` gives.
 
@@ -206,6 +255,9 @@ def to_torch(
     if isinstance(calibrator, DetectionCalibrator):
         check_is_fitted(calibrator, "score_map_")
         return DetectionCalibratorModule(calibrator.score_map_).eval()
+    if isinstance(calibrator, MultilabelCalibrator):
+        check_is_fitted(calibrator, "slope_")
+        return MultilabelCalibratorModule(calibrator).eval()
     return _module(calibrator)
 
 

@@ -135,18 +135,17 @@ def _logistic(
         return GroupFits(
             np.empty((n_groups, 0)), np.ones(n_groups, dtype=bool), np.empty((n_groups, 0, 0))
         )
-    code = np.repeat(np.arange(n_groups), np.diff(starts, append=len(target)))
     mass = np.add.reduceat(weight, starts)
 
     def objective(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        eta, gradient, hessian = curvature(design, target, weight, starts, code, prior, x)
+        eta, gradient, hessian = curvature(design, target, weight, starts, prior, x)
         loss = weight * (np.maximum(eta, 0.0) + np.log1p(np.exp(-np.abs(eta))) - target * eta)
         away = x - prior.centre
         value = np.add.reduceat(loss, starts) + 0.5 * (away * away) @ prior.precision
         return value / mass, gradient / mass[:, None], hessian / mass[:, None, None]
 
     minimum = minimize(objective, np.tile(prior.centre, (n_groups, 1)) if guess is None else guess)
-    hessian = curvature(design, target, weight, starts, code, prior, minimum.x)[2]
+    hessian = curvature(design, target, weight, starts, prior, minimum.x)[2]
     return GroupFits(minimum.x, minimum.converged, inverses(hessian))
 
 
@@ -155,7 +154,6 @@ def curvature(
     target: Float64Array,
     weight: Float64Array,
     starts: IntArray,
-    code: IntArray,
     prior: Prior,
     x: Float64Array,
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
@@ -165,8 +163,6 @@ def curvature(
     ----------
     design, target, weight, starts, prior
         As of `fit_groups`.
-    code : ndarray of int of shape (n_samples,)
-        Group of each row.
     x : ndarray of shape (n_groups, n_unknowns)
         Coefficients.
 
@@ -176,15 +172,17 @@ def curvature(
     gradient : ndarray of shape (n_groups, n_unknowns)
     hessian : ndarray of shape (n_groups, n_unknowns, n_unknowns)
     """
-    eta = np.einsum("ij,ij->i", design, x[code])
-    decay = np.exp(-np.abs(eta))
-    slope = weight * (np.where(eta >= 0, 1.0, decay) / (1.0 + decay) - target)
-    bent = design * (weight * decay / (1.0 + decay) ** 2)[:, None]
+    eta = np.empty(len(target))
     gradient = (x - prior.centre) * prior.precision
     hessian = np.tile(np.diag(prior.precision), (len(starts), 1, 1))
-    for g, rows in enumerate(_slices(starts, len(target))):
-        gradient[g] += slope[rows] @ design[rows]
-        hessian[g] += bent[rows].T @ design[rows]
+    for g, rows in enumerate(_slices(starts, len(target))):  # a group fits into a cache
+        part, w = design[rows], weight[rows]
+        s = np.matmul(part, x[g], out=eta[rows])
+        decay = np.exp(-np.abs(s))
+        below = 1.0 / (1.0 + decay)
+        p = np.where(s >= 0, below, decay * below)
+        gradient[g] += (w * (p - target[rows])) @ part
+        hessian[g] += (part * (w * decay * below * below)[:, None]).T @ part
     return eta, gradient, hessian
 
 

@@ -65,14 +65,13 @@ def empirical_prior(
     """
     n_groups = len(starts)
     w = np.ones(len(target)) if weight is None else weight
-    code = np.repeat(np.arange(n_groups), np.diff(starts, append=len(target)))
     first = scale * scale
     mean, variance = centre.astype(np.float64), first.copy()
     x = np.tile(mean, (n_groups, 1))
     for _ in range(MAX_ROUNDS):
         prior = Prior(mean, 1.0 / variance)
         for _ in range(N_STEPS):
-            _, gradient, hessian = curvature(design, target, w, starts, code, prior, x)
+            _, gradient, hessian = curvature(design, target, w, starts, prior, x)
             inverse = inverses(hessian)
             step = np.einsum("gij,gj->gi", inverse, gradient)
             longest = np.abs(step).max(axis=1, keepdims=True)
