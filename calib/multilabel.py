@@ -139,7 +139,7 @@ class MultilabelCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[mis
     >>> Y[:100, 4] = np.nan  # not labelled
     >>> cal = MultilabelCalibrator().fit(np.sqrt(truth), Y)
     >>> cal.transform(np.sqrt([[0.1, 0.1, 0.3, 0.3, 0.3]])).round(1)
-    array([[0.1, 0.1, 0.3, 0.3, 0.3]])
+    array([[0.1, 0.1, 0.4, 0.3, 0.3]])
     """
 
     classes_: LabelArray

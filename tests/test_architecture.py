@@ -89,6 +89,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib._documents",
         "calib.registry",
         "calib.detection",
+        "calib.multilabel",
     ),
     "uq": ("calib",),
 }

@@ -8,6 +8,7 @@
     calib.evaluation.stream        `CalibrationAccumulator`: reports from sums over batches
     calib.evaluation.display       `ReliabilityDisplay`, `CumulativeDisplay`, ...
     calib.evaluation.detection     detectors: `detection_report`, D-ECE, LaECE, LRP, precision
+    calib.evaluation.multilabel    many labels a sample: `multilabel_report`
     calib.evaluation.regression    intervals and quantiles: `interval_quality`, `quantile_crps`
     calib.evaluation.sampling      bootstrap and floors behind every interval
     calib.evaluation.views         which classes and events a measure looks at
@@ -108,6 +109,19 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.display.detection import DetectionHeatmapDisplay
     from calib.evaluation.display.reliability import ReliabilityDisplay
+    from calib.evaluation.multilabel.errors import multilabel_calibration_error
+    from calib.evaluation.multilabel.report import (
+        LabelRow as LabelRow,
+    )
+    from calib.evaluation.multilabel.report import (
+        MultilabelModel as MultilabelModel,
+    )
+    from calib.evaluation.multilabel.report import (
+        MultilabelReport as MultilabelReport,
+    )
+    from calib.evaluation.multilabel.report import (
+        multilabel_report,
+    )
     from calib.evaluation.proper.corp import (
         ScoreDecomposition as ScoreDecomposition,
     )
@@ -252,11 +266,14 @@ _MODULE_OF = {
     "Interval": "calib.evaluation.sampling.intervals",
     "IntervalQuality": "calib.evaluation.regression.intervals",
     "KernelTest": "calib.evaluation.unbinned.kernel",
+    "LabelRow": "calib.evaluation.multilabel.report",
     "LocalizationRecallPrecision": "calib.evaluation.detection.lrp",
     "MeasureResult": "calib.evaluation.report.records",
     "Measurement": "calib.evaluation.report.measurements",
     "MeasurementTable": "calib.evaluation.report.measurements",
     "ModelReport": "calib.evaluation.report.records",
+    "MultilabelModel": "calib.evaluation.multilabel.report",
+    "MultilabelReport": "calib.evaluation.multilabel.report",
     "NothingToMeasureWarning": "calib.warnings",
     "PitUniformity": "calib.evaluation.regression.quantiles",
     "PositionMap": "calib.evaluation.detection.report.records",
@@ -310,6 +327,8 @@ _MODULE_OF = {
     "measurement_table": "calib.evaluation.report.measurements",
     "metric_difference": "calib.evaluation.report.metric_intervals",
     "metric_interval": "calib.evaluation.report.metric_intervals",
+    "multilabel_calibration_error": "calib.evaluation.multilabel.errors",
+    "multilabel_report": "calib.evaluation.multilabel.report",
     "optimal_localization_recall_precision": "calib.evaluation.detection.lrp",
     "pit_uniformity": "calib.evaluation.regression.quantiles",
     "post_hoc_improvement": "calib.evaluation.proper.improvement",
@@ -375,6 +394,8 @@ __all__ = [
     "measurement_table",
     "metric_difference",
     "metric_interval",
+    "multilabel_calibration_error",
+    "multilabel_report",
     "optimal_localization_recall_precision",
     "pit_uniformity",
     "post_hoc_improvement",
