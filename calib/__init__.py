@@ -2,6 +2,7 @@
 
     calibrators       `TemperatureCalibrator`, ...; by name `make_calibrator("auto")`
     any classifier    `CalibratedClassifier(model, "auto")`
+    many labels       `MultilabelCalibrator`, in calib.multilabel
     files             `save`, `load`; modules and graphs for serving in `calib.export`
     calib.evaluation  errors, tests, intervals, reports, diagrams: `calibration_report(y, p)`
     calib.detection   boxes: `DetectionCalibrator`, readers of COCO and of frameworks

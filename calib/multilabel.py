@@ -33,11 +33,11 @@ from calib.grouped.files import (
     restored_map,
     stored_calibrator,
 )
-from calib.grouped.glm import Prior, fit_groups
+from calib.grouped.glm import fit_groups
 from calib.grouped.map_table import make_map
 from calib.grouped.maps import FREE
 from calib.grouped.pooling import fit_to_fractions
-from calib.grouped.prior import empirical_prior
+from calib.grouped.prior import Prior, empirical_prior
 from calib.warnings import CalibrationWarning, DegenerateScoresWarning, FallbackWarning
 
 #: Standard deviations of intercept and slope over labels that the estimate starts from, standard
@@ -247,6 +247,7 @@ class MultilabelCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[mis
         self.fallbacks_: dict[Any, str] = {}
         pooled = self.pooled_map_.map_checked(cells[:, None])[:, 1]
         u = pooled_log_odds(pooled, self.smoothing_, np)
+        del pooled, cells, at, w  # a large table of labels should fit into memory once more
         constant = (X == X[:1]).all(axis=0) & (n_rows > 1)
         self._fit_lines(u, target, weight, sizes, constant)
         if constant.any():
@@ -268,6 +269,7 @@ class MultilabelCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[mis
         centre = float(information @ u) / total
         width = float(np.sqrt(information @ (u - centre) ** 2 / total))
         d = width if width > 0 else 1.0
+        del q, information
         self.prior_mean_, self.prior_scale_ = np.array([centre, d]), np.zeros(2)
         theta = np.tile(self.prior_mean_, (n_labels, 1))
         fitted = (sizes > 0) & np.logical_not(constant)
@@ -508,8 +510,8 @@ def read_label_table(
         raise ValueError(f"{name} must hold 0, 1, fractions or nan; {error}") from error
     if values.ndim != 2:
         raise ValueError(
-            f"{name} must have shape (n_samples, n_labels), a column of 0 and 1 for each label; got "
-            f"shape {values.shape}"
+            f"{name} must have shape (n_samples, n_labels), a column of 0 and 1 for each label; "
+            f"got shape {values.shape}"
         )
     if ignore_index is not None:
         values[values == ignore_index] = np.nan

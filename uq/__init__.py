@@ -7,6 +7,7 @@
     uq.correctness  was this answer right: `CorrectnessModel`, `HiddenStateProbe`, stopping, shift
     uq.ood          inputs unlike the training data: scores, `KNearestDetector`, `ood_report`
     uq.study        the leave-one-out study of small data: `leave_one_out_study`
+    uq.multilabel   thresholds of many labels: `label_thresholds`
     uq.mapie        decisions under a controlled risk, by MAPIE: `RiskControlledClassifier`
     uq.warnings     what is noticed; uq.cli: commands of `calib`
 
@@ -193,6 +194,7 @@ __all__ = [
     "interval_lower_certainty",
     "interval_width_certainty",
     "is_conformal_singleton",
+    "label_thresholds",
     "leave_one_out_study",
     "load_correctness_model",
     "load_study_stand_in",

@@ -18,6 +18,7 @@ from calib.detection.tables.ground_truth import Fingerprints
 from calib.grouped.files import contents_of_map as contents_of_map
 from calib.grouped.files import (
     contents_of_record,
+    is_plain,
     remembered,
     restored_calibrator_parameter,
     restored_map,

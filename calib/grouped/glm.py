@@ -9,29 +9,10 @@ import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
 from calib._core.newton import minimize
+from calib.grouped.prior import Prior, curvature, inverses, slices_of
 
 Link: TypeAlias = Literal["logistic", "identity"]
 BoolArray: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
-
-
-@dataclass(frozen=True, eq=False)
-class Prior:
-    """Gaussian prior of the coefficients: where it is centred, and the inverse variances.
-
-    Attributes
-    ----------
-    centre : ndarray of shape (n_unknowns,)
-        Mean.
-    precision : ndarray of shape (n_unknowns,)
-        Inverse variances, >= 0; 0 leaves a coefficient free.
-    """
-
-    centre: Float64Array
-    precision: Float64Array
-
-    def without(self, column: int) -> Prior:
-        """Drop one coefficient."""
-        return Prior(np.delete(self.centre, column), np.delete(self.precision, column))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +98,6 @@ def fit_groups(
     return fits
 
 
-def _slices(starts: IntArray, n: int) -> list[slice]:
-    ends = [*starts[1:].tolist(), n]
-    return [slice(a, b) for a, b in zip(starts.tolist(), ends, strict=True)]
-
-
 def _logistic(
     design: Float64Array,
     target: Float64Array,
@@ -149,49 +125,6 @@ def _logistic(
     return GroupFits(minimum.x, minimum.converged, inverses(hessian))
 
 
-def curvature(
-    design: Float64Array,
-    target: Float64Array,
-    weight: Float64Array,
-    starts: IntArray,
-    prior: Prior,
-    x: Float64Array,
-) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Return log-odds, gradients and Hessians of the penalised log loss of all groups.
-
-    Parameters
-    ----------
-    design, target, weight, starts, prior
-        As of `fit_groups`.
-    x : ndarray of shape (n_groups, n_unknowns)
-        Coefficients.
-
-    Returns
-    -------
-    eta : ndarray of shape (n_samples,)
-    gradient : ndarray of shape (n_groups, n_unknowns)
-    hessian : ndarray of shape (n_groups, n_unknowns, n_unknowns)
-    """
-    eta = np.empty(len(target))
-    gradient = (x - prior.centre) * prior.precision
-    hessian = np.tile(np.diag(prior.precision), (len(starts), 1, 1))
-    for g, rows in enumerate(_slices(starts, len(target))):  # a group fits into a cache
-        part, w = design[rows], weight[rows]
-        s = np.matmul(part, x[g], out=eta[rows])
-        decay = np.exp(-np.abs(s))
-        below = 1.0 / (1.0 + decay)
-        p = np.where(s >= 0, below, decay * below)
-        gradient[g] += (w * (p - target[rows])) @ part
-        hessian[g] += (part * (w * decay * below * below)[:, None]).T @ part
-    return eta, gradient, hessian
-
-
-def inverses(hessian: Float64Array) -> Float64Array:
-    """Return the inverses of positive semidefinite matrices, pseudo-inverses of singular ones."""
-    out: Float64Array = np.linalg.pinv(hessian, rcond=1e-13, hermitian=True)
-    return out
-
-
 def _least_squares(
     design: Float64Array,
     target: Float64Array,
@@ -203,7 +136,7 @@ def _least_squares(
     n_groups, n_unknowns = len(starts), design.shape[1]
     found = np.empty((n_groups, n_unknowns))
     hessians = np.empty((n_groups, n_unknowns, n_unknowns))
-    for g, rows in enumerate(_slices(starts, len(target))):
+    for g, rows in enumerate(slices_of(starts, len(target))):
         part = design[rows]
         weighted = part * weight[rows, None]
         hessians[g] = weighted.T @ part + np.diag(prior.precision)

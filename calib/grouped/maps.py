@@ -21,7 +21,8 @@ from calib._core import links
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
-from calib.grouped.glm import Prior, fit_groups
+from calib.grouped.glm import fit_groups
+from calib.grouped.prior import Prior
 
 #: Distance from 0 and 1 at which scores are cut before their log-odds are taken. Scores in single
 #: precision end there; closer ones would carry weight that they do not deserve.

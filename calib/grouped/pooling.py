@@ -23,7 +23,7 @@ from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.grouped.glm import Link, Prior, fit_groups
+from calib.grouped.glm import Link, fit_groups
 from calib.grouped.maps import (
     FREE,
     DependentLogisticCalibrator,
@@ -33,6 +33,7 @@ from calib.grouped.maps import (
     log_odds,
     standard_monomials,
 )
+from calib.grouped.prior import Prior
 from calib.registry import name_of
 from calib.warnings import CalibrationWarning, FallbackWarning
 
@@ -364,11 +365,11 @@ def _fit_shrunk(
     centre = form.coefficients(maps.pooled)
     prior = Prior(centre, np.full(len(centre), max(weight, FREE)))
     design = form.design(maps.pooled, X[rows])
-    fits = fit_groups(
-        design, target[rows], starts, prior, form.link, increasing=form.increasing
-    )
+    fits = fit_groups(design, target[rows], starts, prior, form.link, increasing=form.increasing)
     if not fits.converged.all():
-        failed = [label for (label, _), good in zip(groups, fits.converged, strict=True) if not good]
+        failed = [
+            label for (label, _), good in zip(groups, fits.converged, strict=True) if not good
+        ]
         warn(
             f"shrunk maps of {len(failed)} classes did not converge: {failed[:5]}",
             ConvergenceWarning,

@@ -1,11 +1,12 @@
-"""How much groups differ, estimated from the groups: the empirical Bayes prior of their regressions."""
+"""Gaussian priors of regressions of groups: log loss under them, and how much groups differ."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
-from calib.grouped.glm import Prior, curvature, inverses
 
 #: Pseudo-groups that speak for the scale one starts from.
 STRENGTH = 1.0
@@ -16,6 +17,26 @@ MAX_ROUNDS = 40
 N_STEPS, LONGEST_STEP = 3, 2.0
 #: Steps shorter than this change nothing that the next round would not.
 SHORT_STEP = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Gaussian prior of the coefficients: where it is centred, and the inverse variances.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (n_unknowns,)
+        Mean.
+    precision : ndarray of shape (n_unknowns,)
+        Inverse variances, >= 0; 0 leaves a coefficient free.
+    """
+
+    centre: Float64Array
+    precision: Float64Array
+
+    def without(self, column: int) -> Prior:
+        """Drop one coefficient."""
+        return Prior(np.delete(self.centre, column), np.delete(self.precision, column))
 
 
 def empirical_prior(
@@ -85,3 +106,51 @@ def empirical_prior(
         if moved[0] < SMALL_CHANGE[0] and moved[1] < SMALL_CHANGE[1]:
             break
     return Prior(mean, 1.0 / variance), x
+
+
+def curvature(
+    design: Float64Array,
+    target: Float64Array,
+    weight: Float64Array,
+    starts: IntArray,
+    prior: Prior,
+    x: Float64Array,
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return log-odds, gradients and Hessians of the penalised log loss of all groups.
+
+    Parameters
+    ----------
+    design, target, weight, starts, prior
+        As of `fit_groups`.
+    x : ndarray of shape (n_groups, n_unknowns)
+        Coefficients.
+
+    Returns
+    -------
+    eta : ndarray of shape (n_samples,)
+    gradient : ndarray of shape (n_groups, n_unknowns)
+    hessian : ndarray of shape (n_groups, n_unknowns, n_unknowns)
+    """
+    eta = np.empty(len(target))
+    gradient = (x - prior.centre) * prior.precision
+    hessian = np.tile(np.diag(prior.precision), (len(starts), 1, 1))
+    for g, rows in enumerate(slices_of(starts, len(target))):  # a group fits into a cache
+        part, w = design[rows], weight[rows]
+        s = np.matmul(part, x[g], out=eta[rows])
+        decay = np.exp(-np.abs(s))
+        below = 1.0 / (1.0 + decay)
+        p = np.where(s >= 0, below, decay * below)
+        gradient[g] += (w * (p - target[rows])) @ part
+        hessian[g] += (part * (w * decay * below * below)[:, None]).T @ part
+    return eta, gradient, hessian
+
+
+def inverses(hessian: Float64Array) -> Float64Array:
+    """Return the inverses of positive semidefinite matrices, pseudo-inverses of singular ones."""
+    return np.asarray(np.linalg.pinv(hessian, rcond=1e-13, hermitian=True), dtype=np.float64)
+
+
+def slices_of(starts: IntArray, n: int) -> list[slice]:
+    """Return the rows of every group, given the first of each."""
+    ends = [*starts[1:].tolist(), n]
+    return [slice(a, b) for a, b in zip(starts.tolist(), ends, strict=True)]

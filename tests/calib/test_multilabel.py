@@ -55,7 +55,9 @@ def test_order_of_rows_and_labels_leaves_no_trace() -> None:
     rows = np.random.default_rng(1).permutation(len(X))
     columns = np.array([3, 1, 5, 0, 2, 4])
     other = MultilabelCalibrator().fit(X[rows][:, columns], Y[rows][:, columns])
-    np.testing.assert_allclose(other.transform(X[:, columns]), cal.transform(X)[:, columns], atol=1e-9)
+    np.testing.assert_allclose(
+        other.transform(X[:, columns]), cal.transform(X)[:, columns], atol=1e-9
+    )
 
 
 def test_integer_weights_equal_repetition() -> None:
@@ -84,7 +86,9 @@ def test_ignore_index_names_a_code_for_missing() -> None:
     coded[::3, 1] = -1
     missing = np.where(coded < 0, np.nan, coded)
     one = MultilabelCalibrator(ignore_index=-1).fit(X, coded)
-    np.testing.assert_array_equal(one.transform(X), MultilabelCalibrator().fit(X, missing).transform(X))
+    np.testing.assert_array_equal(
+        one.transform(X), MultilabelCalibrator().fit(X, missing).transform(X)
+    )
     with pytest.raises(ValueError, match="Y holds -1 in 100 cells; pass ignore_index=-1"):
         MultilabelCalibrator().fit(X, coded)
 

@@ -1,5 +1,7 @@
 """Measures of tables of labels, each present or not.
 
-    errors  `multilabel_calibration_error`, and the sums behind it
-    report  `multilabel_report`: all labels together and each, with floors and verdicts
+    errors  the calibration error of many labels, and the sums behind it
+    report  all labels together and each, with floors and verdicts
+
+Public names are imported from `calib.evaluation`.
 """

@@ -119,7 +119,7 @@ def _sums(
     w = np.broadcast_to(np.ones(1) if weight is None else weight[:, None], y.shape)[known]
     shape = (n_places, n_bins)
     sums, mass = (
-        np.bincount(key, values, minlength=n_places * n_bins).reshape(shape)
+        np.bincount(key, values, minlength=n_places * n_bins).reshape(shape).astype(np.float64)
         for values in (w * (y - p)[known], w)
     )
     return sums, mass

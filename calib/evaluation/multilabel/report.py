@@ -116,7 +116,9 @@ class MultilabelReport(Documented):
     @property
     def findings(self) -> list[Verdict]:
         """What is off beyond chance, in sentences."""
-        return [verdict for name, model in self.models.items() for verdict in _told(self, name, model)]
+        return [
+            verdict for name, model in self.models.items() for verdict in _told(self, name, model)
+        ]
 
     def to_frame(self) -> Any:
         """Return one row per model and label as a pandas data frame."""
@@ -254,7 +256,9 @@ def multilabel_report(
     check_fraction("confidence_level", confidence_level)
     given = y_prob if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:
-        raise ValueError("y_prob holds no model; pass one array of probabilities, or several by name")
+        raise ValueError(
+            "y_prob holds no model; pass one array of probabilities, or several by name"
+        )
     models = {}
     for name, proba in given.items():
         y, p, names = read_cells(y_true, proba, f"y_prob[{name!r}]" if len(given) > 1 else "y_prob")
@@ -264,9 +268,13 @@ def multilabel_report(
         labels = list(range(y.shape[1])) if names is None else names
         if label_names is not None:
             if len(label_names) != y.shape[1]:
-                raise ValueError(f"label_names has {len(label_names)} names for {y.shape[1]} labels")
+                raise ValueError(
+                    f"label_names has {len(label_names)} names for {y.shape[1]} labels"
+                )
             labels = list(label_names)
-        unit = np.arange(len(y)) if groups is None else unit_codes(groups, len(y), "groups", "y_true")
+        unit = (
+            np.arange(len(y)) if groups is None else unit_codes(groups, len(y), "groups", "y_true")
+        )
         rng = generator(random_state)
         models[str(name)] = _measured(
             y, p, labels, unit, groups is not None, n_bins, confidence_level, n_resamples,
@@ -297,7 +305,7 @@ def _measured(
     n_units = int(unit.max()) + 1
     count = known.sum(axis=0)
     rows = np.bincount(unit, minlength=n_units).astype(np.float64)
-    cells_of = np.bincount(unit, known.sum(axis=1), minlength=n_units)
+    cells_of = np.bincount(unit, known.sum(axis=1), minlength=n_units).astype(np.float64)
     counts = multinomial_counts(n_units, n_resamples, rng).astype(np.float64)
 
     def interval(values: Float64Array, mass: Float64Array) -> tuple[float, float, float]:
@@ -367,7 +375,7 @@ def _label_floors(
     rng: np.random.Generator,
 ) -> Float64Array:
     """Return errors of redrawn labels, (n_redraws, n_labels)."""
-    n, n_labels = p.shape
+    n_labels = p.shape[1]
     key = (np.arange(n_labels) * n_bins + bins)[known]
     proba = p[known]
     size = np.maximum(known.sum(axis=0), 1)
@@ -400,7 +408,7 @@ def _poisson_binomial(proba: Float64Array) -> Float64Array:
         spectrum = np.fft.rfft(table, length, axis=1)
         table = np.fft.irfft(spectrum[::2] * spectrum[1::2], length, axis=1)[:, : 2 * degree + 1]
     law: Float64Array = np.maximum(table[0], 0.0)
-    return law / law.sum()
+    return np.asarray(law / law.sum())
 
 
 def _p_of_groups(excess: Float64Array, unit: IntArray) -> float:
