@@ -3,6 +3,7 @@
     calibrators       `TemperatureCalibrator`, ...; by name `make_calibrator("auto")`
     any classifier    `CalibratedClassifier(model, "auto")`
     calib.prior_shift other class frequencies: `PriorShiftAdapter().fit(X, y).adapt(new_X)`
+    many labels       `MultilabelCalibrator`, in calib.multilabel
     files             `save`, `load`; modules and graphs for serving in `calib.export`
     calib.evaluation  errors, tests, intervals, reports, diagrams: `calibration_report(y, p)`
     calib.detection   boxes: `DetectionCalibrator`, readers of COCO and of frameworks
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
     from calib.dense import DenseCalibrator
+    from calib.multilabel import MultilabelCalibrator
     from calib.persistence import load, save
     from calib.prior_shift import PriorShiftAdapter, undersampled_prior
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
@@ -110,6 +112,7 @@ _MODULE_OF = {
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
     "MulticalibrationCalibrator": "calib.calibrators.multicalibration",
+    "MultilabelCalibrator": "calib.multilabel",
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",
@@ -162,6 +165,7 @@ __all__ = [
     "IsotonicCalibrator",
     "MatrixScalingCalibrator",
     "MulticalibrationCalibrator",
+    "MultilabelCalibrator",
     "NoOptimalThresholdWarning",
     "NothingToMeasureWarning",
     "PlattCalibrator",

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calib import multilabel
 from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
@@ -14,6 +15,7 @@ from calib.base import BaseCalibrator
 from calib.dense import KIND as DENSE_KIND
 from calib.dense import DenseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
+from calib.multilabel import MultilabelCalibrator
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator
@@ -28,16 +30,16 @@ ADAPTER_KIND = "calib prior shift adapter"
 
 
 def save(
-    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator,
+    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator | MultilabelCalibrator,
     path: str | os.PathLike[str],
 ) -> Path:
     """Write a fitted calibrator to a JSON file.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator, DenseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, that of images, or
-        that of a detector.
+    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or that of images, of
+        a detector or of many labels.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -85,6 +87,8 @@ def save(
         kind, contents = KIND, contents_of_map(calibrator)
     elif isinstance(calibrator, DenseCalibrator):
         kind, contents = DENSE_KIND, calibrator.contents()
+    elif isinstance(calibrator, MultilabelCalibrator):
+        kind, contents = multilabel.KIND, multilabel.contents_of_multilabel(calibrator)
     else:
         from calib.detection import files
 
@@ -107,7 +111,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    calibrator : BaseCalibrator, DenseCalibrator or DetectionCalibrator
+    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
         Of the class that was saved, fitted; transforms bit for bit like the saved one.
 
     Raises
@@ -150,6 +154,8 @@ def _decode_document(document: Any) -> Any:
         restored = PriorShiftAdapter.from_contents
     elif kind == DENSE_KIND:
         restored = DenseCalibrator.restored
+    elif kind == multilabel.KIND:
+        restored = multilabel.restored_multilabel
     else:
         from calib.detection import files
 

@@ -48,6 +48,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "calib.grouped": (*BELOW, "calib._core", "calib.base", "calib.registry"),
     "calib.dense": (*BELOW, "calib._core", "calib.base", "calib.registry", "calib.grouped"),
+    "calib.multilabel": (*BELOW, "calib._core", "calib.base", "calib.registry", "calib.grouped"),
     "calib.detection": (
         *BELOW,
         "calib._core",
@@ -98,6 +99,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "calib.registry",
         "calib.dense",
         "calib.detection",
+        "calib.multilabel",
     ),
     "uq": ("calib",),
 }

@@ -29,6 +29,7 @@ OTHERS = {
     "DenseCalibrator": "calib.dense",
     "ExternalCalibrator": "calib.calibrators.external",
     "PriorShiftAdapter": "calib.prior_shift",
+    "MultilabelCalibrator": "calib.multilabel",
     "all_calibrators": "calib.registry",
     "ViewScores": "calib.views.scores",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",

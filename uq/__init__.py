@@ -7,6 +7,7 @@
     uq.correctness  was this answer right: `CorrectnessModel`, `HiddenStateProbe`, stopping, shift
     uq.ood          inputs unlike the training data: scores, `KNearestDetector`, `ood_report`
     uq.study        the leave-one-out study of small data: `leave_one_out_study`
+    uq.multilabel   thresholds of many labels: `label_thresholds`
     uq.mapie        decisions under a controlled risk, by MAPIE: `RiskControlledClassifier`
     uq.warnings     what is noticed; uq.cli: commands of `calib`
 
@@ -68,6 +69,7 @@ from uq.correctness.shift_test import (
 from uq.correctness.stopping import StoppingThreshold as StoppingThreshold
 from uq.correctness.stopping import control_stopping_risk
 from uq.mapie import RiskControlledClassifier
+from uq.multilabel import label_thresholds
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
 from uq.ood.report import OODReport as OODReport
@@ -192,6 +194,7 @@ __all__ = [
     "interval_lower_certainty",
     "interval_width_certainty",
     "is_conformal_singleton",
+    "label_thresholds",
     "leave_one_out_study",
     "load_correctness_model",
     "load_study_stand_in",

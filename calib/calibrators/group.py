@@ -11,7 +11,8 @@ from calib._border.checks import check_number
 from calib._border.typing import Array, Float64Array, IntArray, Namespace, RandomState
 from calib._core import links
 from calib._core.features.codes import filled
-from calib._core.features.glm import Prior, fit_groups
+from calib._core.features.glm import fit_groups
+from calib._core.features.prior import Prior
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.calibrators.conditional.reading import (
@@ -246,7 +247,7 @@ def _lines_of_groups(
     order = order[weight[order] > 0]
     there, starts = np.unique(group[order], return_index=True)
     design = np.stack([np.ones(len(order)), s[order]], axis=1)
-    out[there], _ = fit_groups(
+    out[there] = fit_groups(
         design,
         target[order],
         starts,
@@ -254,5 +255,5 @@ def _lines_of_groups(
         "logistic",
         weight=weight[order],
         increasing=1,
-    )
+    ).coefficients
     return out

@@ -17,7 +17,8 @@ from calib._border.checks import (
 from calib._border.typing import Array, Float64Array, IntArray, Namespace, RandomState
 from calib._core import links
 from calib._core.features.codes import MISSING, BinnedColumns, filled, ordered_levels
-from calib._core.features.glm import Prior, fit_groups
+from calib._core.features.glm import fit_groups
+from calib._core.features.prior import Prior
 from calib._core.features.trees import BoostedFold, Trees, boosted, tree_sums
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
@@ -498,5 +499,5 @@ def _ordered(
 def _fitted(
     design: Float64Array, target: Float64Array, weight: Float64Array, prior: Prior
 ) -> Float64Array:
-    found, _ = fit_groups(design, target, np.array([0]), prior, "logistic", weight=weight)
-    return np.asarray(found[0])
+    fits = fit_groups(design, target, np.array([0]), prior, "logistic", weight=weight)
+    return np.asarray(fits.coefficients[0])

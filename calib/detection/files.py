@@ -20,10 +20,11 @@ from calib.grouped.files import (
     contents_of_record,
     is_plain,
     remembered,
+    restored_calibrator_parameter,
     restored_map,
-    unfitted_map,
+    stored_calibrator,
 )
-from calib.grouped.map_table import make_map, stored_name
+from calib.grouped.map_table import make_map
 from calib.grouped.pooling import ClassMaps
 
 #: What files of the calibrators of detectors say that they are.
@@ -119,13 +120,7 @@ def _encode_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
     out["features"] = [x if isinstance(x, str) else int(x) for x in parameters["features"]]
     if isinstance(out["threshold"], Mapping):
         out["threshold"] = {"per_class": _pairs(out["threshold"])}
-    given = out["calibrator"]
-    if isinstance(given, BaseCalibrator):
-        inner = given.get_params(deep=False)
-        name = stored_name(given)
-        if name is None or not all(map(is_plain, inner.values())):
-            raise TypeError(f"calibrator={describe(given)} cannot be saved as JSON; use pickle")
-        out["calibrator"] = {"calibrator": name, "parameters": inner}
+    out["calibrator"] = stored_calibrator(parameters["calibrator"])
     for name, value in out.items():
         if isinstance(value, np.generic):
             out[name] = value.item()
@@ -142,7 +137,7 @@ def _decode_parameters(given: Any) -> dict[str, Any]:
         out["threshold"] = _thresholds(out["threshold"]["per_class"])
     inner = out.get("calibrator", "platt")
     if isinstance(inner, dict):
-        out["calibrator"] = unfitted_map(inner["calibrator"], inner["parameters"])
+        out["calibrator"] = restored_calibrator_parameter(inner)
     elif "form" not in out:  # files of older versions, in which names stood for published forms
         out["calibrator"] = "grid_histogram" if inner == "histogram" else inner
         out["form"] = "published"

@@ -10,6 +10,7 @@
     calib.evaluation.display       `ReliabilityDisplay`, `CumulativeDisplay`, ...
     calib.evaluation.detection     detectors: `detection_report`, D-ECE, LaECE, LRP, precision
     calib.evaluation.dense         pixels and tokens: `dense_report`, intervals by image
+    calib.evaluation.multilabel    many labels a sample: `multilabel_report`
     calib.evaluation.regression    intervals and quantiles: `interval_quality`, `quantile_crps`
     calib.evaluation.sampling      bootstrap and floors behind every interval
     calib.evaluation.views         which classes and events a measure looks at
@@ -112,6 +113,19 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.display.detection import DetectionHeatmapDisplay
     from calib.evaluation.display.reliability import ReliabilityDisplay
+    from calib.evaluation.multilabel.errors import multilabel_calibration_error
+    from calib.evaluation.multilabel.report import (
+        LabelRow as LabelRow,
+    )
+    from calib.evaluation.multilabel.report import (
+        MultilabelModel as MultilabelModel,
+    )
+    from calib.evaluation.multilabel.report import (
+        MultilabelReport as MultilabelReport,
+    )
+    from calib.evaluation.multilabel.report import (
+        multilabel_report,
+    )
     from calib.evaluation.proper.corp import (
         ScoreDecomposition as ScoreDecomposition,
     )
@@ -260,11 +274,14 @@ _MODULE_OF = {
     "Interval": "calib.evaluation.sampling.intervals",
     "IntervalQuality": "calib.evaluation.regression.intervals",
     "KernelTest": "calib.evaluation.unbinned.kernel",
+    "LabelRow": "calib.evaluation.multilabel.report",
     "LocalizationRecallPrecision": "calib.evaluation.detection.lrp",
     "MeasureResult": "calib.evaluation.report.records",
     "Measurement": "calib.evaluation.report.measurements",
     "MeasurementTable": "calib.evaluation.report.measurements",
     "ModelReport": "calib.evaluation.report.records",
+    "MultilabelModel": "calib.evaluation.multilabel.report",
+    "MultilabelReport": "calib.evaluation.multilabel.report",
     "NothingToMeasureWarning": "calib.warnings",
     "PitUniformity": "calib.evaluation.regression.quantiles",
     "PositionMap": "calib.evaluation.detection.report.records",
@@ -322,6 +339,8 @@ _MODULE_OF = {
     "metric_difference": "calib.evaluation.report.metric_intervals",
     "metric_interval": "calib.evaluation.report.metric_intervals",
     "multicalibration_error": "calib.evaluation.segments.report",
+    "multilabel_calibration_error": "calib.evaluation.multilabel.errors",
+    "multilabel_report": "calib.evaluation.multilabel.report",
     "optimal_localization_recall_precision": "calib.evaluation.detection.lrp",
     "pit_uniformity": "calib.evaluation.regression.quantiles",
     "post_hoc_improvement": "calib.evaluation.proper.improvement",
@@ -390,6 +409,8 @@ __all__ = [
     "metric_difference",
     "metric_interval",
     "multicalibration_error",
+    "multilabel_calibration_error",
+    "multilabel_report",
     "optimal_localization_recall_precision",
     "pit_uniformity",
     "post_hoc_improvement",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
         CalibratorModule,
         DenseCalibratorModule,
         DetectionCalibratorModule,
+        MultilabelCalibratorModule,
+        PriorShiftModule,
         to_torch,
     )
     from calib.export.onnx_model import to_onnx
@@ -19,6 +21,8 @@ __all__ = [
     "CalibratorModule",
     "DenseCalibratorModule",
     "DetectionCalibratorModule",
+    "MultilabelCalibratorModule",
+    "PriorShiftModule",
     "to_onnx",
     "to_torch",
 ]
@@ -27,6 +31,8 @@ _MODULE_OF = {
     "CalibratorModule": "calib.export.modules",
     "DenseCalibratorModule": "calib.export.modules",
     "DetectionCalibratorModule": "calib.export.modules",
+    "MultilabelCalibratorModule": "calib.export.modules",
+    "PriorShiftModule": "calib.export.modules",
     "to_onnx": "calib.export.onnx_model",
     "to_torch": "calib.export.modules",
 }

@@ -29,12 +29,14 @@ from calib.grouped.score_map import (  # noqa: E402
     evaluate_tables,
     mixture,
 )
+from calib.multilabel import MultilabelCalibrator, map_by_lines  # noqa: E402
 from calib.prior_shift import PriorShiftAdapter, corrected_for  # noqa: E402
 
 __all__ = [
     "CalibratorModule",
     "DenseCalibratorModule",
     "DetectionCalibratorModule",
+    "MultilabelCalibratorModule",
     "PriorShiftModule",
     "to_torch",
 ]
@@ -226,17 +228,64 @@ class DetectionCalibratorModule(torch.nn.Module):
         return f"kind={self.kind!r}, {self.n_known} classes"
 
 
+class MultilabelCalibratorModule(torch.nn.Module):
+    """A fitted `MultilabelCalibrator` as a torch module; made by `to_torch`.
+
+    Lines are buffers; everything is computed in float64 whatever arrives.
+
+    Parameters
+    ----------
+    calibrator : MultilabelCalibrator
+        Fitted.
+    class_dim : int, default=-1
+        Axis of the labels.
+    """
+
+    def __init__(self, calibrator: MultilabelCalibrator, class_dim: int = -1) -> None:
+        super().__init__()
+        self.class_dim = class_dim
+        self.pooled = _module(calibrator.pooled_map_)
+        self.smoothing = calibrator.smoothing_
+        self.register_buffer("intercept", torch.as_tensor(np.array(calibrator.intercept_)))
+        self.register_buffer("slope", torch.as_tensor(np.array(calibrator.slope_)))
+
+    def forward(self, scores: torch.Tensor) -> torch.Tensor:
+        """Map scores to probabilities of labels.
+
+        Parameters
+        ----------
+        scores : tensor with an axis of labels
+            Scores of the kind that the calibrator was fitted on; not checked.
+
+        Returns
+        -------
+        proba : tensor of the shape of `scores`
+            Same dtype and device.
+        """
+        import array_api_compat.torch as xp
+
+        work = scores.double().movedim(self.class_dim, -1)
+        pooled = self.pooled(work.reshape(-1, 1))[:, 1].reshape(work.shape)
+        lines = {"intercept_": self.intercept, "slope_": self.slope, "smoothing_": self.smoothing}
+        proba = map_by_lines(pooled, lines, xp).to(scores.dtype)
+        return cast(torch.Tensor, proba.movedim(-1, self.class_dim))
+
+    def extra_repr(self) -> str:
+        """Say how many labels there are."""
+        return f"{len(cast(torch.Tensor, self.slope))} labels"
+
+
 def to_torch(
-    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator,
+    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator | MultilabelCalibrator,
     class_dim: int | None = None,
-) -> CalibratorModule | PriorShiftModule | DenseCalibratorModule | DetectionCalibratorModule:
+) -> torch.nn.Module:
     """Turn a fitted calibrator into a torch module.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator, DenseCalibrator or DetectionCalibrator
-        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, that of images, or of
-        a detector.
+    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or that of images, of
+        a detector or of many labels.
     class_dim : int, default=None
         Axis of the classes in what the module receives, such as 1 for the output (n_images,
         n_classes, height, width) of a segmentation network; negative ones count from the end. None
@@ -244,7 +293,8 @@ def to_torch(
 
     Returns
     -------
-    module : CalibratorModule, PriorShiftModule, DenseCalibratorModule or DetectionCalibratorModule
+    module : CalibratorModule, PriorShiftModule, DenseCalibratorModule, DetectionCalibratorModule \
+or MultilabelCalibratorModule
         ``module(scores)`` equals ``calibrator.transform(scores)``; traceable by ``torch.export``.
         With an axis of classes the shape of the scores is kept. For a detector,
         ``module(scores, labels)`` equals the scores that ``transform`` gives.
@@ -283,6 +333,10 @@ def to_torch(
             raise TypeError("class_dim is an axis of classes, which tables of boxes do not have")
         check_is_fitted(calibrator, "score_map_")
         return DetectionCalibratorModule(calibrator.score_map_).eval()
+    if isinstance(calibrator, MultilabelCalibrator):
+        check_is_fitted(calibrator, "slope_")
+        labels = -1 if class_dim is None else int(class_dim)
+        return MultilabelCalibratorModule(calibrator, labels).eval()
     if not isinstance(calibrator, DenseCalibrator):
         cells = _module(calibrator)
         if class_dim is None:

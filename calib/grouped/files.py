@@ -112,6 +112,30 @@ def restored_map(document: dict[str, Any]) -> BaseCalibrator:
     return calibrator
 
 
+def stored_calibrator(given: Any) -> Any:
+    """Return a constructor argument that is a calibrator as plain values; names stay as they are.
+
+    Raises
+    ------
+    TypeError
+        If it is in no table, or has parameters that are no plain values.
+    """
+    if not isinstance(given, BaseCalibrator):
+        return given
+    inner = given.get_params(deep=False)
+    name = stored_name(given)
+    if name is None or not all(map(is_plain, inner.values())):
+        raise TypeError(f"calibrator={describe(given)} cannot be saved as JSON; use pickle")
+    return {"calibrator": name, "parameters": inner}
+
+
+def restored_calibrator_parameter(given: Any) -> Any:
+    """Return the constructor argument that `stored_calibrator` described."""
+    if isinstance(given, dict):
+        return unfitted_map(given["calibrator"], given["parameters"])
+    return given
+
+
 def unfitted_map(name: Any, parameters: Any) -> BaseCalibrator:
     """Return the unfitted calibrator that a file names, or raise a `ValueError`."""
     method = stored_class(name)

@@ -18,7 +18,8 @@ from calib._border.limits import MOST_BINS
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.features.glm import Prior, fit_groups
+from calib._core.features.glm import fit_groups
+from calib._core.features.prior import Prior
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -351,9 +352,9 @@ class DependentLogisticCalibrator(_ScoreFirst):
         precision[:2] = FREE
         prior = Prior(identity, precision)
         goal = target.astype(np.float64)
-        found, converged = fit_groups(design, goal, np.array([0]), prior, "logistic", weight=weight)
-        self.coefficients_ = found[0]
-        if not converged[0]:
+        fits = fit_groups(design, goal, np.array([0]), prior, "logistic", weight=weight)
+        self.coefficients_ = fits.coefficients[0]
+        if not fits.converged[0]:
             warn(
                 "dependent logistic calibration did not converge; a larger penalty helps",
                 ConvergenceWarning,

@@ -22,7 +22,8 @@ from calib._border.labels import is_soft_target
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
-from calib._core.features.glm import Link, Prior, fit_groups
+from calib._core.features.glm import Link, fit_groups
+from calib._core.features.prior import Prior
 from calib.base import BaseCalibrator
 from calib.grouped.maps import (
     FREE,
@@ -89,7 +90,10 @@ def fitted_identity() -> IdentityCalibrator:
 
 
 def fit_to_fractions(
-    calibrator: BaseCalibrator, X: Float64Array, target: Float64Array
+    calibrator: BaseCalibrator,
+    X: Float64Array,
+    target: Float64Array,
+    weight: Float64Array | None = None,
 ) -> BaseCalibrator:
     """Fit any calibrator to targets in [0, 1].
 
@@ -101,6 +105,8 @@ def fit_to_fractions(
         Scores in [0, 1], then features.
     target : ndarray of shape (n_samples,)
         Fractions, not all equal.
+    weight : ndarray of shape (n_samples,), default=None
+        Positive weights.
 
     Returns
     -------
@@ -115,12 +121,13 @@ def fit_to_fractions(
     those of the fractions.
     """
     if not is_soft_target(target):
-        return calibrator.fit(X, target.astype(np.int64))
+        return calibrator.fit(X, target.astype(np.int64), sample_weight=weight)
     if calibrator.soft_targets:
-        return calibrator.fit(X, target)
+        return calibrator.fit(X, target, sample_weight=weight)
     y = np.repeat([1, 0], len(target))
-    weight = np.concatenate([target, 1.0 - target])
-    return calibrator.fit(np.concatenate([X, X]), y, sample_weight=weight)
+    pairs = np.stack([target, 1.0 - target])
+    pairs = pairs if weight is None else pairs * weight
+    return calibrator.fit(np.concatenate([X, X]), y, sample_weight=pairs.ravel())
 
 
 def fit_maps(
@@ -329,7 +336,7 @@ def _never_falling(
     if x[form.increasing] >= 0:
         return fitted
     prior = Prior(x, np.full(len(x), FREE))
-    found, _ = fit_groups(
+    fits = fit_groups(
         form.design(fitted, X),
         target,
         np.array([0]),
@@ -337,7 +344,7 @@ def _never_falling(
         form.link,
         increasing=form.increasing,
     )
-    fitted.__dict__.update(form.attributes(found[0]))
+    fitted.__dict__.update(form.attributes(fits.coefficients[0]))
     return fitted
 
 
@@ -358,16 +365,16 @@ def _fit_shrunk(
     centre = form.coefficients(maps.pooled)
     prior = Prior(centre, np.full(len(centre), max(weight, FREE)))
     design = form.design(maps.pooled, X[rows])
-    found, converged = fit_groups(
-        design, target[rows], starts, prior, form.link, increasing=form.increasing
-    )
-    if not converged.all():
-        failed = [label for (label, _), good in zip(groups, converged, strict=True) if not good]
+    fits = fit_groups(design, target[rows], starts, prior, form.link, increasing=form.increasing)
+    if not fits.converged.all():
+        failed = [
+            label for (label, _), good in zip(groups, fits.converged, strict=True) if not good
+        ]
         warn(
             f"shrunk maps of {len(failed)} classes did not converge: {failed[:5]}",
             ConvergenceWarning,
         )
-    for (label, _), x in zip(groups, found, strict=True):
+    for (label, _), x in zip(groups, fits.coefficients, strict=True):
         own = copy.copy(maps.pooled)
         own.__dict__.update(form.attributes(x))
         maps.own[label], maps.share[label] = own, 1.0

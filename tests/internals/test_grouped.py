@@ -70,19 +70,23 @@ def test_groups_are_fitted_as_if_alone(link: Any) -> None:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     design = np.column_stack([np.ones(sum(sizes)), rng.normal(size=sum(sizes))])
     t, w = rng.random((2, sum(sizes)))
-    prior = pooling.Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
-    together, converged = pooling.fit_groups(design, t, starts, prior, link, weight=w)
-    assert converged.all()
+    gaussian = pooling.Prior(np.array([0.3, 0.8]), np.array([20.0, 5.0]))
+    together = pooling.fit_groups(design, t, starts, gaussian, link, weight=w)
+    assert together.converged.all()
     for g, (start, size) in enumerate(zip(starts, sizes, strict=True)):
         rows = slice(start, start + size)
-        alone, _ = pooling.fit_groups(
-            design[rows], t[rows], np.array([0]), prior, link, weight=w[rows]
+        alone = pooling.fit_groups(
+            design[rows], t[rows], np.array([0]), gaussian, link, weight=w[rows]
         )
-        np.testing.assert_allclose(together[g], alone[0], atol=1e-8)
-        eta = design[rows] @ together[g]
+        np.testing.assert_allclose(together.coefficients[g], alone.coefficients[0], atol=1e-8)
+        eta = design[rows] @ together.coefficients[g]
         mean = 1 / (1 + np.exp(-eta)) if link == "logistic" else eta
+        bend = mean * (1 - mean) if link == "logistic" else np.ones_like(mean)
+        hessian = design[rows].T @ (design[rows] * (w[rows] * bend)[:, None])
+        hessian += np.diag(gaussian.precision)
+        np.testing.assert_allclose(together.covariance[g] @ hessian, np.eye(2), atol=1e-8)
         slope = design[rows].T @ (w[rows] * (mean - t[rows]))
-        slope += prior.precision * (together[g] - prior.centre)
+        slope += gaussian.precision * (together.coefficients[g] - gaussian.centre)
         np.testing.assert_allclose(slope, 0, atol=1e-6)
 
 
@@ -91,8 +95,9 @@ def test_a_falling_slope_is_held_at_zero(link: Any) -> None:
     x = np.linspace(-2, 2, 60)
     design = np.column_stack([np.ones(60), x])
     t = np.concatenate([0.5 - 0.2 * x[:30], 0.5 + 0.2 * x[30:]])
-    prior = pooling.Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
-    found, _ = pooling.fit_groups(design, t, np.array([0, 30]), prior, link, increasing=1)
+    gaussian = pooling.Prior(np.array([0.0, 0.0]), np.array([1e-9, 1e-9]))
+    fits = pooling.fit_groups(design, t, np.array([0, 30]), gaussian, link, increasing=1)
+    found = fits.coefficients
     assert found[0, 1] == 0
     assert found[1, 1] > 0
     mean = t[:30].mean()

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from calib._border.typing import Float64Array, IntArray
+from calib._core.features.prior import Prior, curvature, inverses, slices_of
 from calib._core.newton import minimize
 
 Link: TypeAlias = Literal["logistic", "identity"]
@@ -15,23 +16,23 @@ BoolArray: TypeAlias = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
-class Prior:
-    """Gaussian prior of the coefficients: where it is centred, and the inverse variances.
+class GroupFits:
+    """Regressions of all groups.
 
     Attributes
     ----------
-    centre : ndarray of shape (n_unknowns,)
-        Mean.
-    precision : ndarray of shape (n_unknowns,)
-        Inverse variances, >= 0; 0 leaves a coefficient free.
+    coefficients : ndarray of shape (n_groups, n_unknowns)
+        The optima.
+    converged : ndarray of bool of shape (n_groups,)
+    covariance : ndarray of shape (n_groups, n_unknowns, n_unknowns)
+        Inverse Hessians of the penalised sum of losses at the optima: the variance of a coefficient
+        given the rows (Laplace), with the identity link in units of the variance of a row. Of a
+        coefficient held at 0 by `increasing`, 0.
     """
 
-    centre: Float64Array
-    precision: Float64Array
-
-    def without(self, column: int) -> Prior:
-        """Drop one coefficient."""
-        return Prior(np.delete(self.centre, column), np.delete(self.precision, column))
+    coefficients: Float64Array
+    converged: BoolArray
+    covariance: Float64Array
 
 
 def fit_groups(
@@ -43,9 +44,9 @@ def fit_groups(
     *,
     weight: Float64Array | None = None,
     increasing: int | None = None,
-    start: Float64Array | None = None,
+    guess: Float64Array | None = None,
     offset: Float64Array | None = None,
-) -> tuple[Float64Array, BoolArray]:
+) -> GroupFits:
     """Fit one regression per group of consecutive rows.
 
     Parameters
@@ -66,44 +67,40 @@ def fit_groups(
     increasing : int, default=None
         Column whose coefficient must not be negative; where it would be, it is 0 and the others
         are fitted again.
-    start : ndarray of shape (n_groups, n_unknowns), default=None
-        Where Newton steps begin; None begins at the centre of the prior.
+    guess : ndarray of shape (n_groups, n_unknowns), default=None
+        Where the search begins; None is the centre of the prior.
     offset : ndarray of shape (n_samples,), default=None
         What is added to the linear predictor of every row.
 
     Returns
     -------
-    coefficients : ndarray of shape (n_groups, n_unknowns)
-        The optima.
-    converged : ndarray of bool of shape (n_groups,)
+    fits : GroupFits
     """
     solve = _logistic if link == "logistic" else _least_squares
     w = np.ones(len(target)) if weight is None else weight
-    begin = np.tile(prior.centre, (len(starts), 1)) if start is None else start
     base = np.zeros(len(target)) if offset is None else offset
-    found, converged = solve(design, target, w, starts, prior, begin, base)
-    if increasing is None or not (found[:, increasing] < 0).any():
-        return found, converged
-    falling = np.flatnonzero(found[:, increasing] < 0)
+    fits = solve(design, target, w, starts, prior, guess, base)
+    if increasing is None or not (fits.coefficients[:, increasing] < 0).any():
+        return fits
+    falling = np.flatnonzero(fits.coefficients[:, increasing] < 0)
     sizes = np.diff(starts, append=len(target))
     rows = np.isin(np.repeat(np.arange(len(starts)), sizes), falling)
     part_starts = np.concatenate([[0], np.cumsum(sizes[falling])[:-1]])
-    rest, converged[falling] = solve(
+    rest = solve(
         np.delete(design[rows], increasing, axis=1),
         target[rows],
         w[rows],
         part_starts,
         prior.without(increasing),
-        np.delete(begin[falling], increasing, axis=1),
+        None,
         base[rows],
     )
-    found[falling] = np.insert(rest, increasing, 0.0, axis=1)
-    return found, converged
-
-
-def _slices(starts: IntArray, n: int) -> list[slice]:
-    ends = [*starts[1:].tolist(), n]
-    return [slice(a, b) for a, b in zip(starts.tolist(), ends, strict=True)]
+    fits.converged[falling] = rest.converged
+    fits.coefficients[falling] = np.insert(rest.coefficients, increasing, 0.0, axis=1)
+    others = np.delete(np.arange(design.shape[1]), increasing)
+    fits.covariance[falling] = 0.0
+    fits.covariance[np.ix_(falling, others, others)] = rest.covariance
+    return fits
 
 
 def _logistic(
@@ -112,35 +109,26 @@ def _logistic(
     weight: Float64Array,
     starts: IntArray,
     prior: Prior,
-    begin: Float64Array,
+    guess: Float64Array | None,
     base: Float64Array,
-) -> tuple[Float64Array, BoolArray]:
+) -> GroupFits:
     n_groups, n_unknowns = len(starts), design.shape[1]
     if n_unknowns == 0:
-        return np.empty((n_groups, 0)), np.ones(n_groups, dtype=bool)
-    groups = _slices(starts, len(target))
-    code = np.repeat(np.arange(n_groups), np.diff(starts, append=len(target)))
+        return GroupFits(
+            np.empty((n_groups, 0)), np.ones(n_groups, dtype=bool), np.empty((n_groups, 0, 0))
+        )
     mass = np.add.reduceat(weight, starts)
-    ridge = np.diag(prior.precision)
 
     def objective(x: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
-        eta = base + np.einsum("ij,ij->i", design, x[code])
-        decay = np.exp(-np.abs(eta))
-        loss = weight * (np.maximum(eta, 0.0) + np.log1p(decay) - target * eta)
-        slope = weight * (np.where(eta >= 0, 1.0, decay) / (1.0 + decay) - target)
-        bend = weight * decay / (1.0 + decay) ** 2
+        eta, gradient, hessian = curvature(design, target, weight, starts, prior, x, base)
+        loss = weight * (np.maximum(eta, 0.0) + np.log1p(np.exp(-np.abs(eta))) - target * eta)
         away = x - prior.centre
         value = np.add.reduceat(loss, starts) + 0.5 * (away * away) @ prior.precision
-        gradient = away * prior.precision
-        hessian = np.empty((n_groups, n_unknowns, n_unknowns))
-        bent = design * bend[:, None]
-        for g, rows in enumerate(groups):
-            gradient[g] += slope[rows] @ design[rows]
-            hessian[g] = bent[rows].T @ design[rows] + ridge
         return value / mass, gradient / mass[:, None], hessian / mass[:, None, None]
 
-    minimum = minimize(objective, begin)
-    return minimum.x, minimum.converged
+    minimum = minimize(objective, np.tile(prior.centre, (n_groups, 1)) if guess is None else guess)
+    hessian = curvature(design, target, weight, starts, prior, minimum.x, base)[2]
+    return GroupFits(minimum.x, minimum.converged, inverses(hessian))
 
 
 def _least_squares(
@@ -149,14 +137,16 @@ def _least_squares(
     weight: Float64Array,
     starts: IntArray,
     prior: Prior,
-    begin: Float64Array,
+    guess: Float64Array | None,
     base: Float64Array,
-) -> tuple[Float64Array, BoolArray]:
-    found = np.empty((len(starts), design.shape[1]))
-    for g, rows in enumerate(_slices(starts, len(target))):
+) -> GroupFits:
+    n_groups, n_unknowns = len(starts), design.shape[1]
+    found = np.empty((n_groups, n_unknowns))
+    hessians = np.empty((n_groups, n_unknowns, n_unknowns))
+    for g, rows in enumerate(slices_of(starts, len(target))):
         part = design[rows]
         weighted = part * weight[rows, None]
-        hessian = weighted.T @ part + np.diag(prior.precision)
+        hessians[g] = weighted.T @ part + np.diag(prior.precision)
         gradient = weighted.T @ (target[rows] - base[rows] - part @ prior.centre)
-        found[g] = prior.centre + np.linalg.lstsq(hessian, gradient, rcond=1e-13)[0]
-    return found, np.ones(len(starts), dtype=bool)
+        found[g] = prior.centre + np.linalg.lstsq(hessians[g], gradient, rcond=1e-13)[0]
+    return GroupFits(found, np.ones(n_groups, dtype=bool), inverses(hessians))

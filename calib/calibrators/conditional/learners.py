@@ -13,7 +13,8 @@ import numpy as np
 
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._core.features.codes import BinnedColumns
-from calib._core.features.glm import Prior, fit_groups
+from calib._core.features.glm import fit_groups
+from calib._core.features.prior import Prior
 from calib.calibrators.conditional.reading import FoldRows, log_losses
 
 #: Precisions of the steps that left-out rows choose among, strongest first.
@@ -110,17 +111,17 @@ def _ridge(
     precision = np.full(design.shape[1], penalty)
     precision[:2] = CONSTANT_PRECISION, SLOPE_PRECISION
     prior = Prior(np.zeros(design.shape[1]), precision)
-    found, _ = fit_groups(
+    fits = fit_groups(
         design,
         target,
         np.array([0]),
         prior,
         "logistic",
         weight=weight,
-        start=start[None],
+        guess=start[None],
         offset=offset,
     )
-    return np.asarray(found[0])
+    return np.asarray(fits.coefficients[0])
 
 
 def _as_steps(binned: Sequence[BinnedColumns], coefficients: Sequence[Float64Array]) -> Steps:

@@ -20,7 +20,8 @@ from calib._core.estimators.folds import Folds, stratified_folds
 from calib._core.estimators.out_of_fold import folds_of
 from calib._core.features.codes import MISSING
 from calib._core.features.columns import FeatureColumn, feature_columns
-from calib._core.features.glm import Prior, fit_groups
+from calib._core.features.glm import fit_groups
+from calib._core.features.prior import Prior
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -521,14 +522,14 @@ def fitted_lines(log_odds: Float64Array, rows: FoldRows) -> tuple[Float64Array, 
     n_folds, n = rows.n_folds, len(log_odds)
     design = np.stack([np.ones(n), log_odds], axis=1)
     weights = np.concatenate([rows.learnt, rows.total[None]])
-    lines, _ = fit_groups(
+    lines = fit_groups(
         np.tile(design, (n_folds + 1, 1)),
         np.tile(rows.target, n_folds + 1),
         np.arange(n_folds + 1) * n,
         LINE_PRIOR,
         "logistic",
         weight=weights.ravel(),
-    )
+    ).coefficients
     return lines[:-1], lines[-1]
 
 

@@ -1,8 +1,8 @@
 """What a binned error of a calibrated model shows by chance, where cells of a unit are dependent.
 
 A unit is what is drawn independently: a sample with its labels, an image with its pixels, a group
-of rows. Its residuals enter as one, with a random sign: nothing is assumed of how they depend on each
-other.
+of rows. Its residuals enter as one, with a random sign: nothing is assumed of how they depend on
+each other.
 """
 
 from __future__ import annotations
