@@ -99,7 +99,8 @@ def segment_report(
     range of the running sum of r in the order of p, ties taken together, in standard deviations,
     against the range of Brownian motion. A segment's p-value is twice the smaller of both; Holm's
     procedure runs over all judged segments. The interval of the gap is that of the likelihood of
-    a shift of the log-odds, at a level shared by all segments (Bonferroni). Nothing is drawn.
+    a shift of the log-odds, at a level shared by all segments (Bonferroni), and wider by the seen
+    over the promised noise where predictions are too extreme. Nothing is drawn.
 
     With weights the tail is normal with variance ``sum w^2 p (1 - p)``. With groups the variance is
     the sum over units of the squared sum of residuals, and the tail that of Student's t.

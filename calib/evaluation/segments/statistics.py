@@ -239,6 +239,7 @@ class _Cells:
     count: Float64Array
     n: Float64Array
     events: Float64Array
+    events_of_cell: Float64Array
 
     @classmethod
     def of(
@@ -251,7 +252,7 @@ class _Cells:
     ) -> _Cells:
         """Gather the rows of judged segments."""
         n_cells = int(cell.max()) + 1
-        p, count, size, events = [], [], [], []
+        p, count, size, events, happened = [], [], [], [], []
         first = 0
         for part in partitions:
             own = judged[first : first + len(part.names)]
@@ -263,21 +264,23 @@ class _Cells:
             counts = np.bincount(key, minlength=length).reshape(-1, n_cells)[own]
             sums = np.bincount(key, prediction, minlength=length).reshape(-1, n_cells)[own]
             there = counts > 0
+            hits = np.bincount(key, event, minlength=length).reshape(-1, n_cells)[own]
+            happened.append(hits[there])
             p.append(sums[there] / counts[there])
             count.append(counts[there])
             size.append(there.sum(axis=1))
             events.append(np.bincount(part.codes, event, minlength=len(part.names))[own])
         if not p:
             none = np.empty(0)
-            return cls(np.empty(0, dtype=np.intp), none, none, none, none)
+            return cls(np.empty(0, dtype=np.intp), none, none, none, none, none)
         sizes = np.concatenate(size)
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
         rows_of_cell: Float64Array = np.concatenate(count).astype(np.float64)
         total: Float64Array = np.add.reduceat(rows_of_cell, starts)
         of_events: Float64Array = np.concatenate(events).astype(np.float64)
-        return cls(
-            starts, np.clip(np.concatenate(p), SURE, 1 - SURE), rows_of_cell, total, of_events
-        )
+        of_cells = np.clip(np.concatenate(p), SURE, 1 - SURE)
+        hits_of_cell: Float64Array = np.concatenate(happened)
+        return cls(starts, of_cells, rows_of_cell, total, of_events, hits_of_cell)
 
     def _spread(self, values: Float64Array) -> Float64Array:
         sizes = np.diff(self.starts, append=len(self.p))
@@ -346,14 +349,28 @@ class _Cells:
         best = self.shifts(self.events)
         top = best * self.events - self._cumulant(best)
         mean = self._moments(np.zeros(len(best)))[0]
+        wide = quantile * np.sqrt(self._dispersion(best))
         ends = []
         for side in (-1.0, 1.0):
-            t = self._end(best, top, side, quantile)
+            t = self._end(best, top, side, wide)
             ends.append((self._moments(t)[0] - mean) / self.n)
         return ends[0], ends[1]
 
+    def _dispersion(self, t: Float64Array) -> Float64Array:
+        """Return the seen over the promised variance around shifted predictions, at least 1.
+
+        Predictions that are too extreme promise less noise than there is.
+        """
+        growth = np.exp(np.clip(self._spread(t), -CERTAIN, CERTAIN))
+        q = self.p * growth / ((1.0 - self.p) + self.p * growth)
+        missed = self.count - self.events_of_cell
+        squares = self.events_of_cell * (1.0 - q) ** 2 + missed * q * q
+        seen = np.add.reduceat(squares, self.starts)
+        promised = np.add.reduceat(self.count * q * (1.0 - q), self.starts)
+        return np.asarray(np.maximum(1.0, seen / np.maximum(promised, 1e-12)))
+
     def _end(
-        self, best: Float64Array, top: Float64Array, side: float, quantile: float
+        self, best: Float64Array, top: Float64Array, side: float, quantile: Float64Array
     ) -> Float64Array:
         """Return where twice the log-likelihood has fallen by the square of the quantile."""
         goal = quantile * quantile
