@@ -16,6 +16,7 @@ from calib._border.checks import check_integer, describe
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.random import generator
+from calib._core.features.columns import feature_places
 from calib._version import __version__
 from calib.base import BaseCalibrator
 from calib.classifier import CalibratedClassifier
@@ -262,12 +263,18 @@ def _write_classifier(
             )
         raw = classifier.response_ == "decision_function"
         answer = _answer(graph, model, steps, raw, f"model_{number}_")
-        if answer.shape[1] != calibrator.n_features_in_:  # the second of two columns says it all
-            answer = answer[:, -calibrator.n_features_in_ :]
+        read = _places_read(classifier, model)
+        n_scores = calibrator.n_features_in_ - len(read)
+        if answer.shape[1] != n_scores:  # the second of two columns says it all
+            answer = answer[:, -n_scores:]
+        if read:
+            double = graph.astype(features, graph.float64)
+            chosen = graph.take(double, graph.constant(np.array(read, INT64)), axis=1)
+            answer = graph.concat([graph.astype(answer, graph.float64), chosen], axis=1)
         scored.append((calibrator, answer))
     if len(scored) > 1 and hasattr(scored[0][0], "merge_columns"):
-        double = [(cal, graph.astype(answer, graph.float64)) for cal, answer in scored]
-        out: Tensor = scored[0][0].merge_columns(double, graph)
+        doubled = [(cal, graph.astype(answer, graph.float64)) for cal, answer in scored]
+        out: Tensor = scored[0][0].merge_columns(doubled, graph)
     else:
         out = _mapped(graph, *scored[0])
         for calibrator, answer in scored[1:]:
@@ -275,6 +282,28 @@ def _write_classifier(
         out = out / float(len(scored))
     described = _described(scored[0][0])
     return _Written([features], out, {**described, "response": classifier.response_})
+
+
+def _places_read(classifier: CalibratedClassifier, model: Any) -> list[int]:
+    """Return the places of the columns of `X` that the calibrator reads beside the scores.
+
+    Raises
+    ------
+    TypeError
+        If a function makes them, or names of columns are not known.
+    """
+    if classifier.features is None:
+        return []
+    if callable(classifier.features):
+        raise TypeError(
+            "features= is a function, which does not become an ONNX model; name columns of X"
+        )
+    names = getattr(model, "feature_names_in_", None)
+    known = int(model.n_features_in_) if names is None else [str(name) for name in names]
+    try:
+        return feature_places(known, classifier.features)
+    except ValueError as error:
+        raise TypeError(f"the columns of features= are not those of the model: {error}") from error
 
 
 def _answer(

@@ -143,3 +143,23 @@ def test_a_feature_may_not_be_called_like_a_score() -> None:
         CalibratedClassifier(model(), "multicalibration", features=["score of yes"]).fit(
             X.rename(columns={"age": "score of yes"}), y
         )
+
+
+def test_an_onnx_model_reads_the_same_columns(tmp_path: Any) -> None:
+    pytest.importorskip("skl2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    from calib.export import to_onnx
+
+    X, y = frame()
+    numbers = X[["a", "age"]].to_numpy().astype(np.float32)
+    wrap = CalibratedClassifier(LogisticRegression(), "multicalibration", features=[1])
+    wrap.fit(numbers, y)
+    to_onnx(wrap, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"))
+    (out,) = session.run(None, {session.get_inputs()[0].name: numbers})
+    np.testing.assert_allclose(out, wrap.predict_proba(numbers), atol=1e-5)
+    made = CalibratedClassifier(
+        LogisticRegression(), "multicalibration", features=lambda X: X[:, 1:]
+    )
+    with pytest.raises(TypeError, match="features= is a function"):
+        to_onnx(made.fit(numbers, y), tmp_path / "model.onnx")
