@@ -264,6 +264,11 @@ def _write_classifier(
         raw = classifier.response_ == "decision_function"
         answer = _answer(graph, model, steps, raw, f"model_{number}_")
         read = _places_read(classifier, model)
+        if read and steps:
+            raise TypeError(
+                "features= behind other steps of a pipeline does not become an ONNX model; put the "
+                "pipeline inside the CalibratedClassifier"
+            )
         n_scores = calibrator.n_features_in_ - len(read)
         if answer.shape[1] != n_scores:  # the second of two columns says it all
             answer = answer[:, -n_scores:]
