@@ -168,8 +168,11 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             the positive class of two. Arrays, tensors, lists and tables are accepted. Columns of a
             table that are named by the labels, in any order and with any common text before or
             behind them, belong to the classes of their names; so does a single column.
-        y : array-like of shape (n_samples,)
-            Labels. K distinct labels belong to K columns in sorted order; fewer are allowed if
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, or soft targets: the distribution of the classes of every row, entries >= 0 that
+            sum to 1 within 1e-3, columns in the order of those of `X` or, in a table, named by the
+            classes. A row counts as one sample of every class with the weight of its share, and its
+            copies may meet in folds of methods that split samples. K distinct labels belong to K columns in sorted order; fewer are allowed if
             they are integers in 0..K-1. Where the class attribute ``soft_targets`` is True and
             there are two classes, fractions in [0, 1] of the second are accepted as well.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -219,9 +222,14 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if rows is not None:
             array = array[rows]
         check_features(self, table if hasattr(table, "columns") else matrix, reset=True)
+        weight = labels_.check_weight(sample_weight, matrix.shape[0])
+        distributions = labels_.read_distributions(y, kept)
+        if distributions is not None:
+            return self._fit_distributions(
+                matrix, array, rows, names, *distributions, weight, labels, pos_label
+            )
         y_array = labels_.check_vector(y, "y", kept)
         labels_.check_same_length(matrix.shape[0], y_array.shape[0], "X", "y")
-        weight = labels_.check_weight(sample_weight, matrix.shape[0])
         if rows is not None and weight is not None:
             y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
         n_scores = self.n_score_columns(array.shape[1])
@@ -249,6 +257,62 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
         return self.fit_rows(
             in_memory(Scores(array, self.input, self.traits.domain), target, weight), settled
+        )
+
+    def _fit_distributions(
+        self,
+        matrix: Array,
+        array: Any,
+        rows: IntArray | None,
+        names: list[str] | None,
+        shares: Float64Array,
+        columns: LabelArray | None,
+        weight: Float64Array | None,
+        labels: ArrayLike,
+        pos_label: object,
+    ) -> Self:
+        """Fit to distributions of the classes: a row for every class that has a share."""
+        labels_.check_same_length(matrix.shape[0], shares.shape[0], "X", "y")
+        n_scores = self.n_score_columns(array.shape[1])
+        n_classes = shares.shape[1]
+        if n_classes != max(2, n_scores):
+            raise ValueError(
+                f"y has {n_classes} columns (soft targets) but X has scores of {max(2, n_scores)} "
+                f"classes; pass one column of y per class"
+            )
+        self._check_columns(
+            matrix if rows is None else array, rows, validation.row_sum_tolerance(matrix)
+        )
+        if rows is not None and weight is not None:
+            shares, weight = shares[rows], weight[rows]
+        if array.shape[0] < 2:
+            raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
+        told = labels
+        if labels is None:
+            told = np.arange(n_classes) if columns is None else columns
+        settled, order = labels_.settle_classes(
+            np.asarray(told),
+            n_scores,
+            None if names is None else names[:n_scores],
+            labels=told,
+            pos_label=pos_label,
+            name="y",
+            columns_of="X",
+        )
+        if columns is not None:
+            shares = shares[:, labels_.encode_labels(settled, columns, "the columns of y")]
+        elif settled.tolist() != np.asarray(told).tolist():
+            shares = shares[:, ::-1]  # a single column of scores belongs to the other class
+        if order is not None:
+            array = take_columns(array, self._columns_in_order(order, array.shape[1]))
+        copies, codes, share = labels_.expanded(shares)
+        if len(copies) == len(array):  # labels: exactly one class has all of every row
+            share = weight
+        else:
+            array = array[copies]
+            share = share if weight is None else share * weight[copies]
+        return self.fit_rows(
+            in_memory(Scores(array, self.input, self.traits.domain), codes, share), settled
         )
 
     def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
