@@ -46,6 +46,7 @@ from calib._core.estimators.fit_record import (
     joined_ends,
     warn_if_far,
 )
+from calib._core.estimators.soft_targets import expanded, read_distributions
 from calib._core.fitted_map import FittedMap, MapTraits
 from calib._core.predictions import check_classes_occur, check_columns_against_labels
 from calib._core.rows import Rows, in_memory, rescored
@@ -223,7 +224,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             array = array[rows]
         check_features(self, table if hasattr(table, "columns") else matrix, reset=True)
         weight = labels_.check_weight(sample_weight, matrix.shape[0])
-        distributions = labels_.read_distributions(y, kept)
+        distributions = read_distributions(y, kept)
         if distributions is not None:
             return self._fit_distributions(
                 matrix, array, rows, names, *distributions, weight, labels, pos_label
@@ -305,7 +306,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             shares = shares[:, ::-1]  # a single column of scores belongs to the other class
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
-        copies, codes, share = labels_.expanded(shares)
+        copies, codes, share = expanded(shares)
         if len(copies) == len(array):  # labels: exactly one class has all of every row
             share = weight
         else:

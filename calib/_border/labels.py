@@ -27,9 +27,6 @@ IGNORE_LABELS = (-100, -1, 255)
 #: Largest weight, and one over the smallest that is not 0: their squares still add up.
 LARGEST_WEIGHT = 1e100
 
-#: How far the sum of a row of soft targets may be from 1.
-SOFT_SUM_TOLERANCE = 1e-3
-
 
 def check_vector(y: ArrayLike, name: str, kept: LabelArray | None = None) -> LabelArray:
     """Return labels (or soft targets) as a one-dimensional NumPy array without missing values.
@@ -48,7 +45,7 @@ def check_vector(y: ArrayLike, name: str, kept: LabelArray | None = None) -> Lab
             if name == "y"
             else f"{name} is None; pass one label per sample"
         )
-    array = _read_labels(y, name)
+    array = read_labels(y, name)
     if array.ndim == 2 and array.shape[1] == 1:
         from sklearn.exceptions import DataConversionWarning
 
@@ -87,7 +84,7 @@ def check_vector(y: ArrayLike, name: str, kept: LabelArray | None = None) -> Lab
     return array
 
 
-def _read_labels(y: ArrayLike, name: str) -> LabelArray:
+def read_labels(y: ArrayLike, name: str) -> LabelArray:
     try:
         array = to_numpy(read_array(y, name))
     except ValueError as error:
@@ -144,7 +141,7 @@ def plain_labels(array: LabelArray) -> LabelArray:
 
 def check_not_swapped(X: ArrayLike, y: ArrayLike) -> None:
     """Raise if scores and labels are plainly in each other's place."""
-    first, second = (np.shape(x) if hasattr(x, "shape") else _list_shape(x) for x in (X, y))
+    first, second = (np.shape(x) if hasattr(x, "shape") else list_shape(x) for x in (X, y))
     if len(first) != 1 and first[1:] != (1,):
         return
     if len(second) == 2 and second[1] > 1:
@@ -158,7 +155,7 @@ def check_not_swapped(X: ArrayLike, y: ArrayLike) -> None:
         )
 
 
-def _list_shape(x: ArrayLike) -> tuple[int, ...]:
+def list_shape(x: ArrayLike) -> tuple[int, ...]:
     if not isinstance(x, (list, tuple)):
         return ()
     first: Any = x[0] if len(x) else 0
@@ -582,58 +579,3 @@ def check_soft_target(y: LabelArray, n_classes: int) -> Float64Array:
             f"label type: pass class labels, or soft targets in [0, 1]"
         )
     return y.astype(np.float64)
-
-
-def read_distributions(
-    y: ArrayLike, kept: LabelArray | None = None
-) -> tuple[Float64Array, LabelArray | None] | None:
-    """Return soft targets (n_samples, n_classes) with rows that sum to 1, None for other targets.
-
-    Parameters
-    ----------
-    y : array-like
-        A matrix of two or more columns holds the distribution of the classes of every row.
-    kept : ndarray of bool, shape (n_samples,), or None
-        Rows that are there; others may hold anything and come back as they are.
-
-    Returns
-    -------
-    shares : ndarray of shape (n_samples, n_classes)
-    names : ndarray of shape (n_classes,) or None
-        Columns of a table, in the order of `shares`.
-    """
-    shape = np.shape(y) if hasattr(y, "shape") else _list_shape(y)
-    if len(shape) != 2 or shape[1] < 2:
-        return None
-    array = _read_labels(y, "y")
-    if array.dtype.kind not in "biuf":
-        return None
-    array = array.astype(np.float64)
-    seen = np.ones(len(array), bool) if kept is None or len(kept) != len(array) else kept
-    wrong = seen & ~((array >= 0) & np.isfinite(array)).all(axis=1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"y has {array.shape[1]} columns and is read as soft targets, one distribution of the "
-            f"classes a row, but row {row} is {describe(array[row].tolist())}; entries must be "
-            f"finite and >= 0"
-        )
-    total = array.sum(axis=1)
-    off = seen & (np.abs(total - 1.0) > SOFT_SUM_TOLERANCE)
-    if off.any():
-        row = int(np.argmax(off))
-        raise ValueError(
-            f"y has {array.shape[1]} columns and is read as soft targets, one distribution of the "
-            f"classes a row, but {int(off.sum())} rows do not sum to 1 (row {row} sums to "
-            f"{total[row]:.6g}); divide counts by their row sums. If a row may have several labels "
-            f"or none, use MultilabelCalibrator"
-        )
-    columns = getattr(y, "columns", None)
-    names = None if columns is None else np.asarray(list(columns))
-    return array / np.where(seen, total, 1.0)[:, None], names
-
-
-def expanded(shares: Float64Array) -> tuple[IntArray, IntArray, Float64Array]:
-    """Return row, class and share of every positive entry, row by row."""
-    rows, codes = np.nonzero(shares > 0)
-    return rows, codes, shares[rows, codes]

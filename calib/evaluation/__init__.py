@@ -215,6 +215,12 @@ if TYPE_CHECKING:
         integrated_calibration_index,
     )
     from calib.evaluation.unbinned.smooth import smooth_calibration_error
+    from calib.evaluation.views.soft_targets import (
+        ExpandedTargets as ExpandedTargets,
+    )
+    from calib.evaluation.views.soft_targets import (
+        expand_soft_targets,
+    )
     from calib.warnings import (
         CorrespondenceWarning as CorrespondenceWarning,
     )
@@ -248,6 +254,7 @@ _MODULE_OF = {
     "DetectionModelReport": "calib.evaluation.detection.report.records",
     "DetectionReport": "calib.evaluation.detection.report.results",
     "DetectionTable": "calib.evaluation.detection.tables",
+    "ExpandedTargets": "calib.evaluation.views.soft_targets",
     "FitImagesWarning": "calib.warnings",
     "Interval": "calib.evaluation.sampling.intervals",
     "IntervalQuality": "calib.evaluation.regression.intervals",

@@ -58,9 +58,9 @@ def test_columns_of_tables_meet_by_name() -> None:
 def test_what_is_refused() -> None:
     z, t = scores_and_shares()
     cal = make_calibrator("temperature", input="logits")
-    with pytest.raises(ValueError, match="do not sum to 1 .*MultilabelCalibrator"):
+    with pytest.raises(ValueError, match=r"do not sum to 1 .*MultilabelCalibrator"):
         cal.fit(z, 2 * t)
-    with pytest.raises(ValueError, match="row 5 is .*>= 0"):
+    with pytest.raises(ValueError, match=r"row 5 is .*>= 0"):
         cal.fit(z, np.where(np.arange(len(z))[:, None] == 5, -t, t))
     with pytest.raises(ValueError, match="4 columns"):
         cal.fit(z, np.pad(t, ((0, 0), (0, 1))))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from calib._border.labels import expanded, read_distributions
 from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._core.estimators.soft_targets import expanded, read_distributions
 
 
 class ExpandedTargets(NamedTuple):
@@ -52,7 +52,7 @@ def expand_soft_targets(y: ArrayLike) -> ExpandedTargets:
 
     See Also
     --------
-    calib.BaseCalibrator.fit : Takes soft targets as they are.
+    log_loss : Takes the three as ``y_true``, ``y_prob[rows]`` and ``sample_weight``.
 
     Examples
     --------
