@@ -175,7 +175,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             classes. A row counts as one sample of every class with the weight of its share, and its
             copies may meet in folds of methods that split samples. K distinct labels belong to K
             columns in sorted order; fewer are allowed if they are integers in 0..K-1. Where the
-            class attribute ``soft_targets`` is True and there are two classes, fractions in [0, 1] of the second are accepted as well.
+            class attribute ``soft_targets`` is True and there are two classes, fractions in [0, 1] of
+            the second are accepted as well.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals that many repetitions of the row. Rows
             of weight 0 are not there: neither their scores nor their labels are looked at.
@@ -307,13 +308,11 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
         copies, codes, share = expanded(shares)
-        if len(copies) == len(array):  # labels: exactly one class has all of every row
-            share = weight
-        else:
+        if len(copies) > len(array):  # else labels: one class has all of every row
             array = array[copies]
-            share = share if weight is None else share * weight[copies]
+            weight = share if weight is None else share * weight[copies]
         return self.fit_rows(
-            in_memory(Scores(array, self.input, self.traits.domain), codes, share), settled
+            in_memory(Scores(array, self.input, self.traits.domain), codes, weight), settled
         )
 
     def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
