@@ -175,8 +175,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             classes. A row counts as one sample of every class with the weight of its share, and its
             copies may meet in folds of methods that split samples. K distinct labels belong to K
             columns in sorted order; fewer are allowed if they are integers in 0..K-1. Where the
-            class attribute ``soft_targets`` is True and there are two classes, fractions in [0, 1] of
-            the second are accepted as well.
+            class attribute ``soft_targets`` is True and there are two classes, fractions in [0, 1]
+            of the second are accepted as well.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals that many repetitions of the row. Rows
             of weight 0 are not there: neither their scores nor their labels are looked at.
