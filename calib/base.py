@@ -172,11 +172,11 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels, or soft targets: the distribution of the classes of every row, entries >= 0 that
             sum to 1 within 1e-3, columns in the order of those of `X` or, in a table, named by the
-            classes. A row counts as one sample of every class with the weight of its share, and its
-            copies may meet in folds of methods that split samples. K distinct labels belong to K
-            columns in sorted order; fewer are allowed if they are integers in 0..K-1. Where the
-            class attribute ``soft_targets`` is True and there are two classes, fractions in [0, 1]
-            of the second are accepted as well.
+            classes. A row counts as one sample of every class with the weight of its share; its
+            parts stay together in the folds of methods that have some. K distinct labels belong to
+            K columns in sorted order; fewer are allowed if they are integers in 0..K-1. Where the
+            class attribute ``soft_targets`` is True and there are two classes,
+            fractions in [0, 1] of the second are accepted as well.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals that many repetitions of the row. Rows
             of weight 0 are not there: neither their scores nor their labels are looked at.
@@ -308,14 +308,26 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
         copies, codes, share = expanded(shares)
-        if len(copies) > len(array):  # else labels: one class has all of every row
+        target: Any = codes
+        n_rows, soft = len(array), len(copies) > len(array)  # else labels
+        if soft and n_classes == 2 and self.soft_targets:
+            target, soft = shares[:, 1], False
+        elif soft:
+            by_class = np.argsort(codes, kind="stable")  # each n-th row is not always of one class
+            copies, target, share = copies[by_class], codes[by_class], share[by_class]
             array = array[copies]
             weight = share if weight is None else share * weight[copies]
-        return self.fit_rows(
-            in_memory(Scores(array, self.input, self.traits.domain), codes, weight), settled
-        )
+        scores = Scores(array, self.input, self.traits.domain)
+        return self.fit_rows(in_memory(scores, target, weight, soft=soft), settled, n_rows=n_rows)
 
-    def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
+    def fit_rows(
+        self,
+        rows: Rows,
+        classes: LabelArray,
+        *,
+        labels_of: str = "y",
+        n_rows: int | None = None,
+    ) -> Self:
         """Fit on checked rows wherever they are: what `fit` and `calib.distributed.fit` share.
 
         Parameters
@@ -326,6 +338,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             Class of each column, to become ``classes_``.
         labels_of : str, default="y"
             What the labels are called in errors.
+        n_rows : int, default=None
+            How many rows the record names; None counts `rows`, which may be copies of fewer.
 
         Returns
         -------
@@ -348,7 +362,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
                 plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         check_classes_occur(plain, classes, labels_of)
         (ends,) = plain.reduce(ends_of_part, by=joined_ends)
-        record = FitRecord.of(self.input, len(classes), rows.n_samples, ends)
+        record = FitRecord.of(self.input, len(classes), n_rows or rows.n_samples, ends)
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)

@@ -144,8 +144,8 @@ def check_not_swapped(X: ArrayLike, y: ArrayLike) -> None:
     first, second = (np.shape(x) if hasattr(x, "shape") else list_shape(x) for x in (X, y))
     if len(first) != 1 and first[1:] != (1,):
         return
-    if len(second) == 2 and second[1] > 1:
-        swapped = True
+    if len(second) == 2 and second[1] > 1:  # scores, or soft targets beside a column of scores
+        swapped = second[1] > 2 or _are_labels(X)
     else:
         swapped = _are_fractions(y) and _are_labels(X)
     if swapped:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from calib import CALIBRATORS, make_calibrator
+from calib import CALIBRATORS, CalibrationWarning, make_calibrator
 
 
 def scores_and_shares(n: int = 240, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +32,56 @@ def test_equal_split_weights(method: str) -> None:
         np.repeat(z, 3, axis=0), np.tile(np.arange(3), len(z)), sample_weight=t.ravel()
     )
     np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["auto", "dirichlet", "h_calibration"])
+def test_folds_do_not_tell_copies_of_rows_from_weights(method: str) -> None:
+    """An integer weight is repetition, and the order of rows changes nothing."""
+    rng = np.random.default_rng(3)
+    z = 0.5 * rng.normal(size=(60, 3))
+    t = rng.dirichlet(np.full(3, 0.3), size=60)
+    soft = make_calibrator(method, input="logits").fit(z, t)
+    order = rng.permutation(60)
+    again = make_calibrator(method, input="logits").fit(z[order], t[order])
+    np.testing.assert_allclose(soft.transform(z), again.transform(z), atol=1e-8)
+    twice = make_calibrator(method, input="logits").fit(np.tile(z, (2, 1)), np.tile(t, (2, 1)))
+    weighted = make_calibrator(method, input="logits").fit(z, t, sample_weight=np.full(60, 2.0))
+    np.testing.assert_allclose(twice.transform(z), weighted.transform(z), atol=1e-8)
+
+
+def test_each_nth_row_is_of_every_class() -> None:
+    """Large sets are thinned: copies that follow each other would all be of one class."""
+    z, t = scores_and_shares(n=30_000, k=10)
+    cal = make_calibrator("auto", input="logits").fit(z, t)
+    t = t[:2000]
+    fitted, raw = cal.transform(z[:2000]), softmax(z[:2000], axis=1)
+    assert -(t * np.log(fitted)).sum(axis=1).mean() < -(t * np.log(raw)).sum(axis=1).mean() - 0.02
+
+
+def test_a_record_counts_rows_not_copies() -> None:
+    z, t = scores_and_shares()
+    assert make_calibrator("platt", input="logits").fit(z, t).fit_record_.n_rows == len(z)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_venn_abers_says_that_its_validity_is_lost(k: int) -> None:
+    z, t = scores_and_shares(k=k)
+    with pytest.warns(CalibrationWarning, match="validity of Venn-ABERS"):
+        make_calibrator("venn_abers", input="logits").fit(z, t)
+
+
+@pytest.mark.parametrize("method", [name for name in CALIBRATORS if name != "venn_abers"])
+def test_two_classes_of_one_column(method: str) -> None:
+    """A matrix of two columns equals fractions; `pos_label` says whose score a column is."""
+    z, t = scores_and_shares(k=2)
+    z = z[:, 1:] - z[:, :1]
+    both = make_calibrator(method, input="logits").fit(z, t)
+    if both.soft_targets:
+        second = make_calibrator(method, input="logits").fit(z, t[:, 1])
+        np.testing.assert_allclose(both.transform(z), second.transform(z), atol=1e-9)
+    other = make_calibrator(method, input="logits").fit(-z, t, pos_label=0)
+    assert other.classes_.tolist() == [1, 0]
+    np.testing.assert_allclose(other.transform(-z)[:, ::-1], both.transform(z), atol=1e-7)
 
 
 @pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])

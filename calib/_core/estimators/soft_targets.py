@@ -54,7 +54,7 @@ def read_distributions(
             f"y has {array.shape[1]} columns and is read as soft targets, one distribution of the "
             f"classes a row, but {int(off.sum())} rows do not sum to 1 (row {row} sums to "
             f"{total[row]:.6g}); divide counts by their row sums. If a row may have several labels "
-            f"or none, use MultilabelCalibrator"
+            f"or none (multi-label), use MultilabelCalibrator"
         )
     columns = getattr(y, "columns", None)
     names = None if columns is None else np.asarray(list(columns))

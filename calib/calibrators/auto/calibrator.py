@@ -255,7 +255,9 @@ class AutoCalibrator(BaseCalibrator):
         self.candidates_ = [LABELS[place] for place in places]
         thin = rows.every(tried.step)
         scores, codes = thin.part.scores, thin.part.target.astype(np.intp)
-        folds = stratified_folds(scores, codes, thin.part.weight, N_FOLDS, self.random_state)
+        folds = stratified_folds(
+            scores, codes, thin.part.weight, N_FOLDS, self.random_state, soft=thin.soft
+        )
         cells = ClassCells(
             scores.array[folds.rows],
             scores.source,

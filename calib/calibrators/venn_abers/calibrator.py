@@ -11,11 +11,13 @@ import numpy as np
 from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, to_numpy
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.rows import RankedScores, Rows, ScoredPart
 from calib.base import BaseCalibrator
 from calib.calibrators.venn_abers.bridge import StepTables, step_tables
+from calib.warnings import CalibrationWarning
 
 #: Values of a step function between 0 and 1, one more than its knots.
 _STEPS = FittedArray(low=0.0, high=1.0, ascending=True)
@@ -61,6 +63,11 @@ class VennAbersCalibrator(BaseCalibrator):
     ------
     ValueError
         At fit, for input that `BaseCalibrator.fit` refuses or an unknown option.
+
+    Warns
+    -----
+    CalibrationWarning
+        If `y` holds soft targets, for which the guarantee is lost.
 
     See Also
     --------
@@ -144,6 +151,15 @@ class VennAbersCalibrator(BaseCalibrator):
         )
         self.lower_knots_, self.lower_values_ = tables.lower_knots, tables.lower_values
         self.upper_knots_, self.upper_values_ = tables.upper_knots, tables.upper_values
+
+    def _check_scarcity(self, rows: Rows) -> None:
+        super()._check_scarcity(rows)
+        if rows.soft:
+            warn(
+                "y holds soft targets: a share is not the label of one sample, so the validity of "
+                "Venn-ABERS probabilities is lost; they estimate the mean share of a class",
+                CalibrationWarning,
+            )
 
     def _sizes(self) -> dict[str, int]:
         sizes = super()._sizes()
