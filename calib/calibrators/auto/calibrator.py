@@ -189,7 +189,7 @@ class AutoCalibrator(BaseCalibrator):
             "layout_": FittedArray(
                 ("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True, static=True
             ),
-            "packed_": FittedArray(("numbers",)),
+            "packed_": FittedArray(("numbers",), low=-np.inf, high=np.inf),  # see `check_map`
         },
         domain="declared",
         double=True,

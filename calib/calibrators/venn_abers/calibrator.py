@@ -19,6 +19,8 @@ from calib.base import BaseCalibrator
 from calib.calibrators.venn_abers.bridge import StepTables, step_tables
 from calib.warnings import CalibrationWarning
 
+#: Scores where a step function rises; those of excluded classes are the largest numbers.
+_KNOTS = FittedArray(low=-np.inf, high=np.inf, ascending=True)
 #: Values of a step function between 0 and 1, one more than its knots.
 _STEPS = FittedArray(low=0.0, high=1.0, ascending=True)
 #: Fitted arrays that are the fields of `StepTables`.
@@ -110,9 +112,9 @@ class VennAbersCalibrator(BaseCalibrator):
 
     traits: ClassVar[MapTraits] = MapTraits(
         arrays={
-            "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
+            "lower_knots_": _KNOTS.of_shape("problems", "lower"),
             "lower_values_": _STEPS.of_shape("problems", ("lower", 1)),
-            "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
+            "upper_knots_": _KNOTS.of_shape("problems", "upper"),
             "upper_values_": _STEPS.of_shape("problems", ("upper", 1)),
         },
         domain="declared",
