@@ -26,6 +26,7 @@ from calib._border.columns import (
     column_names,
     named_positive,
     order_of,
+    same_ends,
     told_classes,
 )
 from calib._border.sklearn_compat import check_features
@@ -289,6 +290,10 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             shares, weight = shares[rows], weight[rows]
         if array.shape[0] < 2:
             raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
+        if columns is not None and names is not None and set(columns.tolist()) != set(names):
+            paired = same_ends([class_name(label) for label in columns], names[:n_scores])
+            if paired is not None:
+                shares, columns = shares[:, paired], columns[paired]
         told = labels
         if labels is None:
             told = np.arange(n_classes) if columns is None else columns

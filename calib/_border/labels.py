@@ -117,7 +117,8 @@ def _shape_advice(array: LabelArray, name: str) -> str:
     if values.min() >= 0 and np.abs(counts - 1).max() < 1e-3:
         return (
             f"; it holds probabilities, so the arguments may be swapped; or pass class labels, "
-            f"e.g. {name}.argmax(axis=1)"
+            f"e.g. {name}.argmax(axis=1). Distributions of classes (soft targets) are for the fit "
+            f"of calibrators, and for metrics with calib.evaluation.expand_soft_targets"
         )
     return (
         f"; pass class labels, e.g. {name}.argmax(axis=1); if these are scores, the arguments are "

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 
-from calib import CALIBRATORS, CalibrationWarning, make_calibrator
+from calib import CALIBRATORS, CalibratedClassifier, CalibrationWarning, make_calibrator
 
 
 def scores_and_shares(n: int = 240, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -103,6 +104,46 @@ def test_columns_of_tables_meet_by_name() -> None:
     assert named.classes_.tolist() == ["c", "a", "b"]
     out = named.transform(pd.DataFrame(z, columns=names))
     np.testing.assert_allclose(out[:, [1, 2, 0]], plain.transform(z), atol=1e-7)
+
+
+def test_columns_of_tables_meet_where_all_names_have_a_common_beginning() -> None:
+    pd = pytest.importorskip("pandas")
+    z, t = scores_and_shares()
+    plain = make_calibrator("vector_scaling", input="logits").fit(z, t)
+    scores = pd.DataFrame(z, columns=["z_ant", "z_bee", "z_cat"])
+    shares = pd.DataFrame(t, columns=["t_ant", "t_bee", "t_cat"])
+    named = make_calibrator("vector_scaling", input="logits").fit(
+        scores, shares[["t_cat", "t_ant", "t_bee"]]
+    )
+    assert named.classes_.tolist() == ["t_ant", "t_bee", "t_cat"]
+    np.testing.assert_allclose(named.transform(scores), plain.transform(z), atol=1e-12)
+
+
+def test_tensors_and_lists() -> None:
+    torch = pytest.importorskip("torch")
+    z, t = scores_and_shares()
+    plain = make_calibrator("platt", input="logits").fit(z, t).transform(z)
+    for kind in (torch.tensor, np.ndarray.tolist):
+        cal = make_calibrator("platt", input="logits").fit(kind(z), kind(t))
+        np.testing.assert_allclose(cal.transform(z), plain, atol=1e-12)
+
+
+def test_doors_that_take_labels_alone_say_so() -> None:
+    z, t = scores_and_shares()
+    with pytest.raises(ValueError, match=r"soft targets.*fit of calibrators"):
+        CalibratedClassifier(LogisticRegression()).fit(z, t)
+
+
+def test_collections_take_one_column_of_labels() -> None:
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    from calib.distributed import fit
+
+    z, t = scores_and_shares()
+    names = ["z0", "z1", "z2", "t0", "t1", "t2"]
+    rows = dd.from_pandas(pd.DataFrame(np.hstack([z, t]), columns=names), npartitions=2)
+    with pytest.raises(ValueError, match=r"label must be the name of one column.*Soft targets"):
+        fit(rows, "temperature", label=names[3:], scores=names[:3], input="logits")
 
 
 def test_what_is_refused() -> None:
