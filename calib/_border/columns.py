@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 import numpy as np
 
@@ -175,8 +175,10 @@ def same_ends(names: Sequence[str], others: Sequence[str]) -> IntArray | None:
 
 def _middles(names: Sequence[str]) -> list[str]:
     for _ in range(2):  # beginning, then end, and turned again
-        common = commonprefix(list(names))
-        names = [name[len(common) :][::-1] for name in names]
+        first, last = min(names), max(names)
+        pairs = zip(first, last, strict=False)  # all others begin as these two do
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        names = [name[common:][::-1] for name in names]
     return list(names)
 
 

@@ -93,6 +93,24 @@ def test_two_classes_equal_fractions(method: str) -> None:
     np.testing.assert_allclose(both.transform(z), second.transform(z), atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore:y holds soft targets")
+@pytest.mark.parametrize("method", list(CALIBRATORS))
+def test_two_classes_equal_weighted_pairs(method: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((300, 1))
+    t = np.round(np.clip(x[:, 0] ** 2 + rng.normal(0, 0.1, 300), 0, 1), 2)
+    cal = make_calibrator(method).fit(x, np.stack([1 - t, t], axis=1))
+    pairs, weight = np.repeat([1, 0], 300), np.concatenate([t, 1 - t])
+    twice = make_calibrator(method).fit(np.concatenate([x, x]), pairs, sample_weight=weight)
+    grid = np.linspace(0.01, 0.99, 50)
+    # safety (smoothing) may count rows or weights, and pairs may be on both sides of a fold
+    shared_out = ("auto", "dirichlet", "correctness_aware", "split_point")
+    atol = 0.05 if method in shared_out else 1e-3
+    np.testing.assert_allclose(twice.transform(grid), cal.transform(grid), atol=atol)
+    near = np.abs(cal.transform(x)[:, 1] - x[:, 0] ** 2).mean()
+    assert near < np.abs(x[:, 0] - x[:, 0] ** 2).mean(), "closer to the targets than the scores"
+
+
 def test_columns_of_tables_meet_by_name() -> None:
     pd = pytest.importorskip("pandas")
     z, t = scores_and_shares()
