@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -173,3 +175,23 @@ def test_what_is_refused() -> None:
         cal.fit(z, np.where(np.arange(len(z))[:, None] == 5, -t, t))
     with pytest.raises(ValueError, match="4 columns"):
         cal.fit(z, np.pad(t, ((0, 0), (0, 1))))
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("method", "entropy", "square"),
+    [
+        ("temperature", 0.569, 0.0273),
+        ("matrix_scaling", 0.541, 0.0227),
+        ("isotonic", 0.557, 0.0236),
+    ],
+)
+def test_fractions_of_tissue(shared_data: Path, method: str, entropy: float, square: float) -> None:
+    benchmark = pytest.importorskip("benchmarks.soft_and_masked")
+    path = shared_data / "multilabel_and_shapes" / "mni_slices.npz"
+    rows = {
+        row.column: row.value for row in benchmark.soft_rows(path, [method]) if row.method == method
+    }
+    assert rows["cross entropy, fractions"] <= 1.01 * entropy
+    assert rows["squared error, fractions"] <= 1.01 * square
+    assert rows["cross entropy, labels"] > 1.0
