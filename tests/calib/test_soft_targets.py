@@ -9,7 +9,13 @@ import pytest
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from calib import CALIBRATORS, CalibratedClassifier, CalibrationWarning, make_calibrator
+from calib import (
+    CALIBRATORS,
+    CalibratedClassifier,
+    CalibrationWarning,
+    DegenerateScoresWarning,
+    make_calibrator,
+)
 
 
 def scores_and_shares(n: int = 240, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -195,3 +201,19 @@ def test_fractions_of_tissue(shared_data: Path, method: str, entropy: float, squ
     assert rows["cross entropy, fractions"] <= 1.01 * entropy
     assert rows["squared error, fractions"] <= 1.01 * square
     assert rows["cross entropy, labels"] > 1.0
+
+
+def test_shares_of_excluded_classes_are_left_out_and_named() -> None:
+    z, t = scores_and_shares()
+    hidden = z.copy()
+    hidden[:5, 0] = -np.inf
+    clean = t.copy()
+    clean[:5, 0] = 0.0
+    weight = clean.sum(axis=1)
+    with pytest.warns(DegenerateScoresWarning, match="label that X excludes"):
+        cal = make_calibrator("temperature", input="logits").fit(hidden, t)
+    same = make_calibrator("temperature", input="logits").fit(
+        hidden, clean / weight[:, None], sample_weight=weight
+    )
+    np.testing.assert_allclose(cal.transform(hidden), same.transform(hidden), atol=1e-9)
+    assert (cal.transform(hidden)[:5, 0] == 0.0).all()
