@@ -26,6 +26,7 @@ from calib._border.columns import (
     column_names,
     named_positive,
     order_of,
+    same_ends,
     told_classes,
 )
 from calib._border.sklearn_compat import check_features
@@ -46,6 +47,7 @@ from calib._core.estimators.fit_record import (
     joined_ends,
     warn_if_far,
 )
+from calib._core.estimators.soft_targets import expanded, read_distributions
 from calib._core.fitted_map import FittedMap, MapTraits
 from calib._core.predictions import check_classes_occur, check_columns_against_labels
 from calib._core.rows import Rows, in_memory, rescored
@@ -85,7 +87,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         rows sum to 1, or one column with the probability of the positive class. ``"logits"``:
         unnormalised log-probabilities (inputs of a softmax), or one column with the log-odds of
         the positive class. Minus infinity is the logarithm of 0: a class that a row excludes
-        keeps probability 0 in every map. Probabilities of 0 are scores like others: maps that take
+        keeps probability 0 in every map. Most maps are best fitted before classes are excluded;
+        a Dirichlet map where they are. Probabilities of 0 are scores like others: maps that take
         logarithms read them as 1.2e-38, and smoothing raises them.
 
     Attributes
@@ -170,10 +173,14 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             the positive class of two. Arrays, tensors, lists and tables are accepted. Columns of a
             table that are named by the labels, in any order and with any common text before or
             behind them, belong to the classes of their names; so does a single column.
-        y : array-like of shape (n_samples,)
-            Labels. K distinct labels belong to K columns in sorted order; fewer are allowed if
-            they are integers in 0..K-1. Where the class attribute ``soft_targets`` is True and
-            there are two classes, fractions in [0, 1] of the second are accepted as well.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, or soft targets: the distribution of the classes of every row, entries >= 0 that
+            sum to 1 within 1e-3, columns in the order of those of `X` or, in a table, named by the
+            classes. A row counts as one sample of every class with the weight of its share; its
+            parts stay together in the folds of methods that have some. K distinct labels belong to
+            K columns in sorted order; fewer are allowed if they are integers in 0..K-1. Where the
+            class attribute ``soft_targets`` is True and there are two classes,
+            fractions in [0, 1] of the second are accepted as well.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; an integer weight equals that many repetitions of the row. Rows
             of weight 0 are not there: neither their scores nor their labels are looked at.
@@ -221,9 +228,14 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if rows is not None:
             array = array[rows]
         check_features(self, table if hasattr(table, "columns") else matrix, reset=True)
+        weight = labels_.check_weight(sample_weight, matrix.shape[0])
+        distributions = read_distributions(y, kept)
+        if distributions is not None:
+            return self._fit_distributions(
+                matrix, array, rows, names, *distributions, weight, labels, pos_label
+            )
         y_array = labels_.check_vector(y, "y", kept)
         labels_.check_same_length(matrix.shape[0], y_array.shape[0], "X", "y")
-        weight = labels_.check_weight(sample_weight, matrix.shape[0])
         if rows is not None and weight is not None:
             y_array, weight = labels_.plain_labels(y_array[rows]), weight[rows]
         n_scores = self.n_score_columns(array.shape[1])
@@ -253,7 +265,77 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             in_memory(Scores(array, self.input, self.traits.domain), target, weight), settled
         )
 
-    def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
+    def _fit_distributions(
+        self,
+        matrix: Array,
+        array: Any,
+        rows: IntArray | None,
+        names: list[str] | None,
+        shares: Float64Array,
+        columns: LabelArray | None,
+        weight: Float64Array | None,
+        labels: ArrayLike,
+        pos_label: object,
+    ) -> Self:
+        """Fit to distributions of the classes: a row for every class that has a share."""
+        labels_.check_same_length(matrix.shape[0], shares.shape[0], "X", "y")
+        n_scores = self.n_score_columns(array.shape[1])
+        n_classes = shares.shape[1]
+        if n_classes != max(2, n_scores):
+            raise ValueError(
+                f"y has {n_classes} columns (soft targets) but X has scores of {max(2, n_scores)} "
+                f"classes; pass one column of y per class"
+            )
+        self._check_columns(
+            matrix if rows is None else array, rows, validation.row_sum_tolerance(matrix)
+        )
+        if rows is not None and weight is not None:
+            shares, weight = shares[rows], weight[rows]
+        if array.shape[0] < 2:
+            raise ValueError("X has 1 sample (n_samples=1); calibration needs at least 2")
+        if columns is not None and names is not None and set(columns.tolist()) != set(names):
+            paired = same_ends([class_name(label) for label in columns], names[:n_scores])
+            if paired is not None:
+                shares, columns = shares[:, paired], columns[paired]
+        told = labels
+        if labels is None:
+            told = np.arange(n_classes) if columns is None else columns
+        settled, order = labels_.settle_classes(
+            np.asarray(told),
+            n_scores,
+            None if names is None else names[:n_scores],
+            labels=told,
+            pos_label=pos_label,
+            name="y",
+            columns_of="X",
+        )
+        if columns is not None:
+            shares = shares[:, labels_.encode_labels(settled, columns, "the columns of y")]
+        elif settled.tolist() != np.asarray(told).tolist():
+            shares = shares[:, ::-1]  # a single column of scores belongs to the other class
+        if order is not None:
+            array = take_columns(array, self._columns_in_order(order, array.shape[1]))
+        copies, codes, share = expanded(shares)
+        target: Any = codes
+        n_rows, soft = len(array), len(copies) > len(array)  # else labels
+        if soft and n_classes == 2 and self.soft_targets:
+            target, soft = shares[:, 1], False
+        elif soft:
+            by_class = np.argsort(codes, kind="stable")  # each n-th row is not always of one class
+            copies, target, share = copies[by_class], codes[by_class], share[by_class]
+            array = array[copies]
+            weight = share if weight is None else share * weight[copies]
+        scores = Scores(array, self.input, self.traits.domain)
+        return self.fit_rows(in_memory(scores, target, weight, soft=soft), settled, n_rows=n_rows)
+
+    def fit_rows(
+        self,
+        rows: Rows,
+        classes: LabelArray,
+        *,
+        labels_of: str = "y",
+        n_rows: int | None = None,
+    ) -> Self:
         """Fit on checked rows wherever they are: what `fit` and `calib.distributed.fit` share.
 
         Parameters
@@ -264,6 +346,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             Class of each column, to become ``classes_``.
         labels_of : str, default="y"
             What the labels are called in errors.
+        n_rows : int, default=None
+            How many rows the record names; None counts `rows`, which may be copies of fewer.
 
         Returns
         -------
@@ -286,7 +370,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
                 plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         check_classes_occur(plain, classes, labels_of)
         (ends,) = plain.reduce(ends_of_part, by=joined_ends)
-        record = FitRecord.of(self.input, len(classes), rows.n_samples, ends)
+        record = FitRecord.of(self.input, len(classes), n_rows or rows.n_samples, ends)
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -37,7 +38,7 @@ from calib.grouped.files import (
 )
 from calib.grouped.map_table import make_map
 from calib.grouped.maps import FREE
-from calib.grouped.pooling import fit_to_fractions
+from calib.grouped.pooling import both_shares
 from calib.warnings import CalibrationWarning, DegenerateScoresWarning, FallbackWarning
 
 #: Standard deviations of intercept and slope over labels that the estimate starts from, standard
@@ -234,7 +235,11 @@ class MultilabelCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[mis
         cells = np.ascontiguousarray(X.T).reshape(-1)[at]
         target = np.ascontiguousarray(Y.T).reshape(-1)[at]
         weight = None if row_weight is None else row_weight[at % n_rows]
-        self.pooled_map_ = fit_to_fractions(template, cells[:, None], target, weight)
+        y = both_shares(target) if labels_.is_soft_target(target) else target.astype(np.int64)
+        with warnings.catch_warnings():
+            # labels of a sample depend on each other: no guarantee is expected
+            warnings.filterwarnings("ignore", "y holds soft targets", CalibrationWarning)
+            self.pooled_map_ = template.fit(cells[:, None], y, sample_weight=weight)
         w = np.ones(len(cells)) if weight is None else weight
         sizes = known.sum(axis=0)
         present = np.flatnonzero(sizes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 
@@ -157,6 +158,28 @@ def order_of(told: LabelArray, classes: LabelArray) -> IntArray | None:
     place = {label: k for k, label in enumerate(told.tolist())}
     order = np.array([place[label] for label in classes.tolist()], dtype=np.intp)
     return None if np.array_equal(order, np.arange(len(order))) else order
+
+
+def same_ends(names: Sequence[str], others: Sequence[str]) -> IntArray | None:
+    """Return the places of the names that end as others do, None unless all of both are paired.
+
+    ``t_ant, t_bee`` are paired with ``p_bee, p_ant``: what all names of a side begin with, and
+    what they end with, does not count.
+    """
+    place = {end: k for k, end in enumerate(_middles(names))}
+    wanted = _middles(others)
+    if not len(names) == len(others) == len(place) or set(wanted) != set(place):
+        return None
+    return np.array([place[end] for end in wanted], dtype=np.intp)
+
+
+def _middles(names: Sequence[str]) -> list[str]:
+    for _ in range(2):  # beginning, then end, and turned again
+        first, last = min(names), max(names)
+        pairs = zip(first, last, strict=False)  # all others begin as these two do
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        names = [name[common:][::-1] for name in names]
+    return list(names)
 
 
 def sorts_as_text(labels: LabelArray) -> tuple[str, str] | None:

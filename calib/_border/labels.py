@@ -45,7 +45,7 @@ def check_vector(y: ArrayLike, name: str, kept: LabelArray | None = None) -> Lab
             if name == "y"
             else f"{name} is None; pass one label per sample"
         )
-    array = _read_labels(y, name)
+    array = read_labels(y, name)
     if array.ndim == 2 and array.shape[1] == 1:
         from sklearn.exceptions import DataConversionWarning
 
@@ -84,7 +84,7 @@ def check_vector(y: ArrayLike, name: str, kept: LabelArray | None = None) -> Lab
     return array
 
 
-def _read_labels(y: ArrayLike, name: str) -> LabelArray:
+def read_labels(y: ArrayLike, name: str) -> LabelArray:
     try:
         array = to_numpy(read_array(y, name))
     except ValueError as error:
@@ -117,7 +117,8 @@ def _shape_advice(array: LabelArray, name: str) -> str:
     if values.min() >= 0 and np.abs(counts - 1).max() < 1e-3:
         return (
             f"; it holds probabilities, so the arguments may be swapped; or pass class labels, "
-            f"e.g. {name}.argmax(axis=1)"
+            f"e.g. {name}.argmax(axis=1). Distributions of classes (soft targets) are for the fit "
+            f"of calibrators, and for metrics with calib.evaluation.expand_soft_targets"
         )
     return (
         f"; pass class labels, e.g. {name}.argmax(axis=1); if these are scores, the arguments are "
@@ -141,11 +142,11 @@ def plain_labels(array: LabelArray) -> LabelArray:
 
 def check_not_swapped(X: ArrayLike, y: ArrayLike) -> None:
     """Raise if scores and labels are plainly in each other's place."""
-    first, second = (np.shape(x) if hasattr(x, "shape") else _list_shape(x) for x in (X, y))
+    first, second = (np.shape(x) if hasattr(x, "shape") else list_shape(x) for x in (X, y))
     if len(first) != 1 and first[1:] != (1,):
         return
-    if len(second) == 2 and second[1] > 1:
-        swapped = True
+    if len(second) == 2 and second[1] > 1:  # scores, or soft targets beside a column of scores
+        swapped = second[1] > 2 or _are_labels(X)
     else:
         swapped = _are_fractions(y) and _are_labels(X)
     if swapped:
@@ -155,7 +156,7 @@ def check_not_swapped(X: ArrayLike, y: ArrayLike) -> None:
         )
 
 
-def _list_shape(x: ArrayLike) -> tuple[int, ...]:
+def list_shape(x: ArrayLike) -> tuple[int, ...]:
     if not isinstance(x, (list, tuple)):
         return ()
     first: Any = x[0] if len(x) else 0

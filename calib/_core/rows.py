@@ -73,11 +73,15 @@ class ScoredPart(Part):
     target : ndarray of shape (n_samples,)
         Column of the true class, or fractions in [0, 1] of the second of two.
     weight : ndarray of shape (n_samples,) or None
+    soft : bool, default=False
+        Whether samples are copies of rows with soft targets, one for each class that has a share
+        of the row, which is its weight.
     """
 
     scores: Scores
     target: LabelArray
     weight: Float64Array | None
+    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,10 @@ class Rows(Protocol):
     @property
     def source(self) -> InputKind: ...
 
+    @property
+    def soft(self) -> bool:
+        """Whether samples are copies of rows with soft targets."""
+
     def reduce(self, function: Callable[..., Sums], *arguments: Any, by: Combination = ...) -> Sums:
         """Combine ``function(part, *arguments)`` of all parts, entry by entry; None adds up."""
 
@@ -182,6 +190,10 @@ class LocalRows:
         source: InputKind = self.part.scores.source
         return source
 
+    @property
+    def soft(self) -> bool:
+        return bool(self.part.soft)
+
     def reduce(
         self, function: Callable[..., Sums], *arguments: Any, by: Combination | None = None
     ) -> Sums:
@@ -202,9 +214,11 @@ class LocalRows:
         return function(self.part, *arguments)
 
 
-def in_memory(scores: Scores, target: LabelArray, weight: Float64Array | None) -> LocalRows:
+def in_memory(
+    scores: Scores, target: LabelArray, weight: Float64Array | None, *, soft: bool = False
+) -> LocalRows:
     """Return scores with their labels and weights as rows."""
-    return LocalRows(ScoredPart(scores, target, weight))
+    return LocalRows(ScoredPart(scores, target, weight, soft))
 
 
 def added(parts: list[Sums]) -> Sums:

@@ -159,7 +159,9 @@ class DirichletCalibrator(LinearMapCalibrator):
         step = max(1, rows.n_samples * rows.n_classes // SEARCH_ELEMENTS)
         part, source = rows.every(step).part, start.problem.rows.every(step).part.source
         codes = part.target.astype(np.intp)
-        folds = stratified_folds(part.scores, codes, part.weight, self.n_folds, self.random_state)
+        folds = stratified_folds(
+            part.scores, codes, part.weight, self.n_folds, self.random_state, soft=part.soft
+        )
         z, codes = source.block(slice(0, part.n_samples))[folds.rows], codes[folds.rows]
         shared = [(folds.train(fold), folds.weight[:, fold]) for fold in range(self.n_folds)]
         x = start.problem.scaled(start.scale)

@@ -60,6 +60,12 @@ def check_columns(
     frame: Any, label: str, scores: str | Sequence[str], weight: str | None
 ) -> ColumnNames:
     """Return the columns after checking that the frame has them."""
+    given: Any = label
+    if isinstance(given, (list, tuple)):
+        raise ValueError(
+            f"label must be the name of one column of labels; got {describe(given)}. Soft targets "
+            f"are fitted in memory: pass rows that fit there, and their matrix, to a calibrator"
+        )
     names = [scores] if isinstance(scores, str) else list(scores)
     columns = ColumnNames(label, names, weight)
     if not names:

@@ -32,6 +32,8 @@ class RemoteRows:
         Total weight.
     n_classes : int
     source : {"logits", "proba"}
+    soft : bool, default=False
+        Labels of collections are never soft targets.
     """
 
     parts: list[Any]
@@ -39,6 +41,7 @@ class RemoteRows:
     total: float
     n_classes: int
     source: InputKind
+    soft: bool = False
 
     @property
     def n_samples(self) -> int:

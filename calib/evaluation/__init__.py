@@ -236,6 +236,12 @@ if TYPE_CHECKING:
         integrated_calibration_index,
     )
     from calib.evaluation.unbinned.smooth import smooth_calibration_error
+    from calib.evaluation.views.soft_targets import (
+        ExpandedTargets as ExpandedTargets,
+    )
+    from calib.evaluation.views.soft_targets import (
+        expand_soft_targets,
+    )
     from calib.warnings import (
         CorrespondenceWarning as CorrespondenceWarning,
     )
@@ -270,6 +276,7 @@ _MODULE_OF = {
     "DetectionModelReport": "calib.evaluation.detection.report.records",
     "DetectionReport": "calib.evaluation.detection.report.results",
     "DetectionTable": "calib.evaluation.detection.tables",
+    "ExpandedTargets": "calib.evaluation.views.soft_targets",
     "FitImagesWarning": "calib.warnings",
     "Interval": "calib.evaluation.sampling.intervals",
     "IntervalQuality": "calib.evaluation.regression.intervals",
@@ -318,6 +325,7 @@ _MODULE_OF = {
     "detection_metric_interval": "calib.evaluation.detection.sampling",
     "detection_report": "calib.evaluation.detection.report.reporting",
     "dirichlet_calibration_error": "calib.evaluation.unbinned.density",
+    "expand_soft_targets": "calib.evaluation.views.soft_targets",
     "expected_calibration_error": "calib.evaluation.binned.errors",
     "integrated_calibration_index": "calib.evaluation.unbinned.loess",
     "interval_coverage": "calib.evaluation.regression.intervals",
@@ -388,6 +396,7 @@ __all__ = [
     "detection_metric_interval",
     "detection_report",
     "dirichlet_calibration_error",
+    "expand_soft_targets",
     "expected_calibration_error",
     "integrated_calibration_index",
     "interval_coverage",

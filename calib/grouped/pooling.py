@@ -18,7 +18,6 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from calib._border.advice import Door, coming_through
-from calib._border.labels import is_soft_target
 from calib._border.typing import Float64Array, IntArray
 from calib._border.warn import warn
 from calib._core import links
@@ -89,47 +88,6 @@ def fitted_identity() -> IdentityCalibrator:
     return identity
 
 
-def fit_to_fractions(
-    calibrator: BaseCalibrator,
-    X: Float64Array,
-    target: Float64Array,
-    weight: Float64Array | None = None,
-) -> BaseCalibrator:
-    """Fit any calibrator to targets in [0, 1].
-
-    Parameters
-    ----------
-    calibrator : BaseCalibrator
-        Unfitted; takes ``sample_weight`` at fit.
-    X : ndarray of shape (n_samples, 1 + n_features)
-        Scores in [0, 1], then features.
-    target : ndarray of shape (n_samples,)
-        Fractions, not all equal.
-    weight : ndarray of shape (n_samples,), default=None
-        Positive weights.
-
-    Returns
-    -------
-    calibrator : BaseCalibrator
-        The same, fitted.
-
-    Notes
-    -----
-    A calibrator without ``soft_targets`` sees every row twice: as a positive of weight t and as a
-    negative of weight 1 - t. The weighted log loss of the pair is the log loss of t, and its
-    weighted squared error is that of t up to a constant, so that minimisers of either are exactly
-    those of the fractions.
-    """
-    if not is_soft_target(target):
-        return calibrator.fit(X, target.astype(np.int64), sample_weight=weight)
-    if calibrator.soft_targets:
-        return calibrator.fit(X, target, sample_weight=weight)
-    y = np.repeat([1, 0], len(target))
-    pairs = np.stack([target, 1.0 - target])
-    pairs = pairs if weight is None else pairs * weight
-    return calibrator.fit(np.concatenate([X, X]), y, sample_weight=pairs.ravel())
-
-
 def fit_maps(
     template: BaseCalibrator,
     X: Float64Array,
@@ -184,8 +142,10 @@ def fit_maps(
     order = np.lexsort((target, X[:, 0], labels))  # so that the order of rows leaves no trace
     X, target, labels = X[order], target[order], labels[order]
     form = _form_of(template)
-    with coming_through(DOOR):
-        fitted = fit_to_fractions(clone(template), X, target)
+    with coming_through(DOOR), warnings.catch_warnings():
+        # boxes of an image depend on each other: no guarantee is expected
+        warnings.filterwarnings("ignore", "y holds soft targets", CalibrationWarning)
+        fitted = clone(template).fit(X, both_shares(target))
     pooled = _never_falling(fitted, form, X, target)
     maps = ClassMaps(pooled)
     if per_class is False:
@@ -200,7 +160,8 @@ def fit_maps(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CalibrationWarning)  # what one class looks like
-                own = fit_to_fractions(clone(template), *_with_own_map(X[rows], target[rows]))
+                own_X, own_target = _with_own_map(X[rows], target[rows])
+                own = clone(template).fit(own_X, both_shares(own_target))
         except ValueError as error:
             maps.fallbacks[label] = f"its own fit failed: {error}"
             continue
@@ -227,6 +188,11 @@ def _eligible(
             maps.fallbacks[label] = f"all targets equal {target[start]:.3g}"
         else:
             yield label, rows
+
+
+def both_shares(target: Float64Array) -> Float64Array:
+    """Return fractions of the second of two classes as soft targets."""
+    return np.stack([1.0 - target, target], axis=1)
 
 
 def _with_own_map(X: Float64Array, target: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -147,10 +147,9 @@ CASES = {
         lambda: ece(bins=[0.2, 0.5]), "add 0 and 1 as outer edges",
         lambda: ece(bins=[0, 0.2, 0.5, 1]), lambda: ece(bins=np.array([0, 0.2, 0.5, 1])),
     ),
-    "several labels a sample": Case(
-        lambda: PlattCalibrator().fit(P, np.eye(3)[Y].astype(int)),
-        r"pass class labels: y\.argmax\(axis=1\)",
-        lambda: PlattCalibrator().fit(P, np.eye(3)[Y].argmax(axis=1)).transform(P),
+    "counts of classes": Case(
+        lambda: PlattCalibrator().fit(P, 4 * np.eye(3)[Y]), "divide counts by their row sums",
+        lambda: PlattCalibrator().fit(P, 4 * np.eye(3)[Y] / 4).transform(P),
         lambda: PlattCalibrator().fit(P, Y).transform(P),
     ),
     "images": Case(

@@ -274,7 +274,7 @@ def bad_fits() -> list[tuple[str, object, object, dict[str, object], str]]:
         ("lengths", z, y[:-1], {}, "X has 20 samples but y has 19"),
         ("single class", z, np.zeros(20, int), {}, "y has a single class"),
         ("no y", z, None, {}, "requires y to be passed"),
-        ("one-hot y", z, np.eye(3)[y], {}, r"y must be one-dimensional.*argmax"),
+        ("many labels", z, np.ones((20, 3)), {}, r"rows do not sum to 1.*MultilabelCalibrator"),
         ("nan label", z, np.where(y == 0, np.nan, y), {}, "y contains NaN"),
         ("none label", z, np.array([None, *y[1:]], dtype=object), {}, "y contains NaN"),
         ("outside", z, y + 5 * (y == 2), {"input": "logits"}, None),

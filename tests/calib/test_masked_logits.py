@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 
-from calib import CALIBRATORS, DegenerateScoresWarning, TemperatureCalibrator, make_calibrator
+from calib import (
+    CALIBRATORS,
+    CalibratedClassifier,
+    DegenerateScoresWarning,
+    TemperatureCalibrator,
+    load,
+    make_calibrator,
+    save,
+)
 
 LOWEST = float(np.finfo(np.float64).min)
 MASKS = [-1e4, -65504.0, -1e9, -1e12, float(np.finfo(np.float32).min), LOWEST, -np.inf]
@@ -210,3 +221,107 @@ def test_tensors_and_exported_modules_accept_exclusions(method: str, dtype: str)
         assert out.dtype == tensor.dtype
         assert torch.isfinite(out).all()
         assert (out[hidden] == 0).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("method", list(CALIBRATORS))
+def test_excluded_classes_get_nothing_and_other_rows_keep_their_bits(
+    method: str, n_classes: int
+) -> None:
+    z, y = masked(0.3, -np.inf, n_classes, n=300)
+    plain, plain_y = masked(0.0, -np.inf, n_classes, n=300, seed=1)
+    for scores, labels in ((z, y), (plain, plain_y)):  # fitted with and without exclusions
+        cal = make_calibrator(method, input="logits").fit(scores, labels)
+        p = cal.transform(np.concatenate([z, plain]))
+        assert (p[:300][np.isneginf(z)] == 0.0).all()
+        np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-12)
+        np.testing.assert_array_equal(p[300:], cal.transform(plain))
+        row = z[np.isneginf(z).any(axis=1)][:1]
+        assert (cal.transform(row)[np.isneginf(row)] == 0.0).all()
+
+
+@pytest.mark.parametrize("mask", [LOWEST, -np.inf])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("method", [name for name, row in CALIBRATORS.items() if row.saves])
+def test_fits_with_exclusions_are_saved(
+    method: str, n_classes: int, mask: float, tmp_path: Path
+) -> None:
+    z, y = masked(0.3, mask, n_classes, n=300)
+    cal = make_calibrator(method, input="logits").fit(z, y)
+    save(cal, tmp_path / "cal.json")
+    np.testing.assert_array_equal(load(tmp_path / "cal.json").transform(z), cal.transform(z))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("method", [name for name, row in CALIBRATORS.items() if row.onnx])
+def test_onnx_models_of_fits_with_exclusions(method: str, n_classes: int) -> None:
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    from calib.export import to_onnx
+
+    z, y = masked(0.3, -np.inf, n_classes, n=300)
+    z = z.astype(np.float32)
+    cal = make_calibrator(method, input="logits").fit(z, y)
+    model = to_onnx(cal, opset=17).SerializeToString()
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    (p,) = session.run(["probabilities"], {"scores": z})
+    np.testing.assert_allclose(p, cal.transform(z), atol=1e-6)
+    assert (p[np.isneginf(z)] == 0.0).all()
+
+
+@pytest.mark.parametrize("method", [name for name, row in CALIBRATORS.items() if row.saves])
+def test_exclusions_on_collections(method: str) -> None:
+    pd = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    from calib.distributed import apply
+
+    z, y = masked(0.3, -np.inf, 4, n=300)
+    cal = make_calibrator(method, input="logits").fit(z, y)
+    names = [f"z{k}" for k in range(4)]
+    rows = dd.from_pandas(pd.DataFrame(z, columns=names), npartitions=2)
+    out = apply(rows, cal, scores=names).compute()
+    p = out[[f"calibrated_{k}" for k in range(4)]].to_numpy()
+    np.testing.assert_allclose(p, cal.transform(z), atol=1e-12)
+    assert (p[np.isneginf(z)] == 0.0).all()
+
+
+@pytest.mark.parametrize("method", ["auto", "temperature", "isotonic"])
+def test_exclusions_in_tables_of_the_command_line(method: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from calib.cli import main
+
+    z, y = masked(0.3, -np.inf, 3, n=300)
+    path, cal, out = (str(tmp_path / name) for name in ("a.csv", "cal.json", "out.csv"))
+    np.savetxt(path, np.column_stack([z, y]), delimiter=",", header="z_0,z_1,z_2,y", comments="")
+    columns = ["--label", "y", "--logits", "z_*"]
+    assert main(["fit", path, *columns, "--method", method, "--out", cal]) == 0
+    assert main(["apply", cal, path, "--logits", "z_*", "--out", out]) == 0
+    header, *rows = Path(out).read_text().splitlines()
+    places = [header.split(",").index(f"calibrated_{k}") for k in range(3)]
+    p = np.array([[float(row.split(",")[place]) for place in places] for row in rows])
+    assert (p[np.isneginf(z)] == 0.0).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-12)
+
+
+class RulesOut(ClassifierMixin, BaseEstimator):
+    """A classifier whose decision function is its first three columns: minus infinity rules out."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> RulesOut:
+        self.classes_ = np.unique(y)
+        return self
+
+    def decision_function(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(np.where(X < -1e5, -np.inf, X))
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(self.classes_[self.decision_function(X).argmax(axis=1)])
+
+
+@pytest.mark.parametrize("method", ["auto", "temperature", "isotonic"])
+@pytest.mark.parametrize("prefit", [True, False])
+def test_models_may_rule_out_classes(method: str, prefit: bool) -> None:
+    z, y = masked(0.3, -1e6, 3, n=300)
+    model = FrozenEstimator(RulesOut().fit(z, y)) if prefit else RulesOut()
+    p = CalibratedClassifier(model, calibrator=method).fit(z, y).predict_proba(z)
+    assert (p[z < -1e5] == 0.0).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, atol=1e-12)

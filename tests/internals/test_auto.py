@@ -220,3 +220,19 @@ def test_a_known_smoothing_of_the_input_is_taken_over(name, n_classes):
     np.testing.assert_allclose(proba, first.transform(p), atol=1e-9)
     other = fitted_with(np.full_like(first.input_smoothing_, 0.3))
     np.testing.assert_array_equal(other.input_smoothing_, np.full_like(other.input_smoothing_, 0.3))
+
+
+def test_copies_of_a_row_with_soft_targets_are_in_one_fold():
+    rng = np.random.default_rng(0)
+    z, t = rng.normal(size=(50, 4)), rng.dirichlet(np.ones(4), size=50)
+    codes = np.repeat(np.arange(4), 50)
+    scores = Scores(np.tile(z, (4, 1)), "logits", "declared")
+    folds = stratified_folds(scores, codes, t.T.ravel(), 5, 0, soft=True)
+    assert len(folds.rows) == 200
+    np.testing.assert_allclose(folds.total, t.T.ravel()[folds.rows], atol=1e-12)
+    of_rows = np.zeros((50, 5))
+    np.add.at(of_rows, folds.rows % 50, folds.weight)
+    np.testing.assert_allclose(np.sort(of_rows, axis=1)[:, :-1], 0.0)
+    assert np.ptp(of_rows.sum(axis=0)) <= 4
+    twice = stratified_folds(scores, codes, 2 * t.T.ravel(), 5, 0, soft=True)
+    assert (np.count_nonzero(twice.weight, axis=1) == 2).all()

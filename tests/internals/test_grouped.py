@@ -11,8 +11,6 @@ from calib import (
     CALIBRATORS,
     PlattCalibrator,
     TemperatureCalibrator,
-    all_calibrators,
-    make_calibrator,
 )
 from calib.detection import (
     DETECTION_MAPS,
@@ -21,23 +19,6 @@ from calib.detection import (
 from calib.grouped import map_table, maps, pooling
 from tests.support.detector import DETECTIONS, fitted
 from tests.support.fractions import sample
-
-
-@pytest.mark.parametrize("name", [name for name, _ in all_calibrators(available=True)])
-def test_fractions_as_weighted_pairs(name: str) -> None:
-    """Pairs equal fractions wherever a calibrator takes both."""
-    rng = np.random.default_rng(0)
-    X = rng.random((300, 1))
-    t = np.round(np.clip(X[:, 0] ** 2 + rng.normal(0, 0.1, 300), 0, 1), 2)
-    cal = pooling.fit_to_fractions(make_calibrator(name), X, t)
-    grid = np.linspace(0.01, 0.99, 50)
-    twice = make_calibrator(name).fit(
-        np.concatenate([X, X]), np.repeat([1, 0], 300), sample_weight=np.concatenate([t, 1 - t])
-    )
-    # what a method adds for safety (smoothing) may count rows or weights
-    np.testing.assert_allclose(twice.transform(grid), cal.transform(grid), atol=1e-3)
-    near = np.abs(cal.transform(X)[:, 1] - X[:, 0] ** 2).mean()
-    assert near < np.abs(X[:, 0] - X[:, 0] ** 2).mean(), "closer to the targets than the scores"
 
 
 def test_an_instance_is_not_touched() -> None:

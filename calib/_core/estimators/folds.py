@@ -3,7 +3,8 @@
 Samples that agree in scores and class are one *cell* with the sum of their weights, and folds share
 out weights of cells: a cell of weight 7 and five folds gives two folds 2 and three folds 1. So an
 integer weight means exactly the same as repetition, few distinct scores (as trees and neighbours
-emit) are in every fold, and the order of the samples has no influence.
+emit) are in every fold, and the order of the samples has no influence. Of rows with soft targets
+the cells of equal scores are shared out together, so that no row is on both sides of a fold.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sklearn.utils import check_random_state
 
 from calib._border.arrays import row_blocks
 from calib._border.random import fixed
-from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.typing import Float64Array, IntArray, LabelArray, RandomState
 from calib._core.scores import Scores
 
 #: Keeps sign, exponent and 28 bits of a float64.
@@ -64,6 +65,7 @@ def stratified_folds(
     random_state: RandomState,
     *,
     features: Float64Array | None = None,
+    soft: bool = False,
 ) -> Folds:
     """Share samples out among folds, class by class.
 
@@ -82,6 +84,9 @@ def stratified_folds(
         Seed of the shuffle.
     features : ndarray of shape (n_samples, n_features), default=None
         Numbers (or nan) that tell rows apart beside the scores.
+    soft : bool, default=False
+        Whether samples are copies of rows with soft targets: those of equal scores are shared out
+        among folds in the same proportions, stratified by the class of the largest weight.
 
     Returns
     -------
@@ -93,26 +98,54 @@ def stratified_folds(
         else int(check_random_state(random_state).randint(2**31))
     )
     key, place = _hashes(scores, codes, seed)
+    strata, more = codes, None
     if features is not None:
         more = _hash_of_features(features, seed)
         key, place = _mixed(key ^ more, seed), _mixed(place ^ more, seed)
-    order = np.lexsort((key, place, codes))
-    fresh = np.ones(len(order), dtype=bool)
-    fresh[1:] = (key[order][1:] != key[order][:-1]) | (codes[order][1:] != codes[order][:-1])
-    cell = np.cumsum(fresh) - 1
+    if soft:
+        strata = _largest_class(key, codes, weight)
+        _, place = _hashes(scores, strata, seed)
+        place = place if more is None else _mixed(place ^ more, seed)
+    order = np.lexsort((codes, key, place, strata) if soft else (key, place, codes))
+    fresh = _changes(key[order], strata[order])
+    unit = np.cumsum(fresh) - 1
     rows = order[fresh]
-    total = np.bincount(cell, None if weight is None else weight[order])
-    # cells of a class stand in the order of their hashes, which is as good as random
-    _, first, size = np.unique(codes[rows], return_index=True, return_counts=True)
+    total = np.bincount(unit, None if weight is None else weight[order])
+    # units of a stratum stand in the order of their hashes, which is as good as random
+    _, first, size = np.unique(strata[rows], return_index=True, return_counts=True)
     begin = (place[rows[first]] % np.uint64(n_folds)).astype(np.intp)
     offset = np.arange(len(rows)) - np.repeat(first, size) + np.repeat(begin, size)
     whole = np.floor(total + 1e-9)
     share, units = np.divmod(whole, n_folds)
     turn = (np.arange(n_folds) - offset[:, None]) % n_folds
     out = share[:, None] + (turn < units[:, None])
-    rest = np.maximum(total - whole, 0.0)
+    rest = total - whole
+    rest[rest < (1e-9 if soft else 0.0) * total] = 0.0  # shares sum to 1 up to rounding
     out += np.where(turn == units[:, None], rest[:, None], 0.0)
-    return Folds(rows, out)
+    if not soft:
+        return Folds(rows, out)
+    fresh |= _changes(codes[order])
+    mass = np.bincount(np.cumsum(fresh) - 1, None if weight is None else weight[order])
+    unit = unit[fresh]
+    return Folds(order[fresh], out[unit] * (mass / total[unit])[:, None])
+
+
+def _changes(*keys: LabelArray) -> LabelArray:
+    """Return where any of several columns differs from the entry before, and at the first."""
+    out = np.ones(len(keys[0]), dtype=bool)
+    out[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return out
+
+
+def _largest_class(key: _Integers, codes: IntArray, weight: Float64Array | None) -> IntArray:
+    """Return for every sample the class with the largest weight among those of its key."""
+    _, unit = np.unique(key, return_inverse=True)
+    order = np.lexsort((codes, unit))
+    fresh = _changes(unit[order], codes[order])
+    mass = np.bincount(np.cumsum(fresh) - 1, None if weight is None else weight[order])
+    of, code = unit[order][fresh], codes[order][fresh]
+    last = np.lexsort((mass, of))[np.append(np.flatnonzero(np.diff(of)), len(of) - 1)]
+    return np.asarray(code[last][unit])
 
 
 def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Integers]:

@@ -189,7 +189,7 @@ class AutoCalibrator(BaseCalibrator):
             "layout_": FittedArray(
                 ("arrays", 3 + MOST_DIMENSIONS), low=0, integer=True, empty=True, static=True
             ),
-            "packed_": FittedArray(("numbers",)),
+            "packed_": FittedArray(("numbers",), low=-np.inf, high=np.inf),  # see `check_map`
         },
         domain="declared",
         double=True,
@@ -255,7 +255,9 @@ class AutoCalibrator(BaseCalibrator):
         self.candidates_ = [LABELS[place] for place in places]
         thin = rows.every(tried.step)
         scores, codes = thin.part.scores, thin.part.target.astype(np.intp)
-        folds = stratified_folds(scores, codes, thin.part.weight, N_FOLDS, self.random_state)
+        folds = stratified_folds(
+            scores, codes, thin.part.weight, N_FOLDS, self.random_state, soft=thin.soft
+        )
         cells = ClassCells(
             scores.array[folds.rows],
             scores.source,

@@ -23,6 +23,7 @@ from calib._core.features.columns import FeatureColumn, feature_columns
 from calib._core.features.glm import fit_groups
 from calib._core.features.prior import Prior
 from calib._core.fitted_map import FittedArray, MapTraits
+from calib._core.rows import Rows, in_memory
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
 from calib.calibrators.auto.calibrator import AutoCalibrator, CrossFittedGain, gain_of
@@ -104,6 +105,7 @@ class ConditionalCalibrator(BaseCalibrator):
     gain_log_loss_: CrossFittedGain | None
     _units: IntArray | None
     _kept: IntArray | None
+    _soft: bool
 
     # ------------------------------------------------------------------ border
 
@@ -267,6 +269,13 @@ class ConditionalCalibrator(BaseCalibrator):
 
     # ------------------------------------------------------------------ fit
 
+    def _fit_rows(self, rows: Rows) -> None:
+        self._soft = rows.soft
+        try:
+            super()._fit_rows(rows)
+        finally:
+            del self._soft
+
     def _fit(self, scores: Scores, target: Float64Array, weight: Float64Array | None) -> None:
         n_columns = scores.array.shape[1]
         n_scores = self.n_scores_ = self.n_score_columns(n_columns)
@@ -274,7 +283,7 @@ class ConditionalCalibrator(BaseCalibrator):
         scores = scores.first_columns(n_scores)
         self._check_options(n_columns)
         alone = AutoCalibrator(input=self.input, random_state=self.random_state)
-        alone.fit_scores(scores, target, weight, classes=self.classes_)
+        alone.fit_member(in_memory(scores, target, weight, soft=self._soft), classes=self.classes_)
         for name in alone.traits.required:
             setattr(self, name, getattr(alone, name))
         self.gain_nats_ = self.gain_log_loss_ = None
@@ -368,7 +377,13 @@ class ConditionalCalibrator(BaseCalibrator):
         if self._units is not None:
             return _folds_of_units(self._units, codes, weight, n_folds, self.random_state)
         folds: Folds = stratified_folds(
-            scores, codes, weight, n_folds, self.random_state, features=features
+            scores,
+            codes,
+            weight,
+            n_folds,
+            self.random_state,
+            features=features,
+            soft=self._soft,
         )
         learnt = np.stack([folds.train(k) for k in range(n_folds)])
         target = codes[folds.rows].astype(np.float64)

@@ -11,12 +11,16 @@ import numpy as np
 from calib._border.arrays import LOGIT_LIMIT, PROBA_FLOOR, to_numpy
 from calib._border.checks import check_option
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace
+from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.rows import RankedScores, Rows, ScoredPart
 from calib.base import BaseCalibrator
 from calib.calibrators.venn_abers.bridge import StepTables, step_tables
+from calib.warnings import CalibrationWarning
 
+#: Scores where a step function rises; those of excluded classes are the largest numbers.
+_KNOTS = FittedArray(low=-np.inf, high=np.inf, ascending=True)
 #: Values of a step function between 0 and 1, one more than its knots.
 _STEPS = FittedArray(low=0.0, high=1.0, ascending=True)
 #: Fitted arrays that are the fields of `StepTables`.
@@ -62,6 +66,11 @@ class VennAbersCalibrator(BaseCalibrator):
     ValueError
         At fit, for input that `BaseCalibrator.fit` refuses or an unknown option.
 
+    Warns
+    -----
+    CalibrationWarning
+        If `y` holds soft targets, for which the guarantee is lost.
+
     See Also
     --------
     IsotonicCalibrator : one isotonic fit, no interval.
@@ -103,9 +112,9 @@ class VennAbersCalibrator(BaseCalibrator):
 
     traits: ClassVar[MapTraits] = MapTraits(
         arrays={
-            "lower_knots_": FittedArray(("problems", "lower"), ascending=True),
+            "lower_knots_": _KNOTS.of_shape("problems", "lower"),
             "lower_values_": _STEPS.of_shape("problems", ("lower", 1)),
-            "upper_knots_": FittedArray(("problems", "upper"), ascending=True),
+            "upper_knots_": _KNOTS.of_shape("problems", "upper"),
             "upper_values_": _STEPS.of_shape("problems", ("upper", 1)),
         },
         domain="declared",
@@ -144,6 +153,15 @@ class VennAbersCalibrator(BaseCalibrator):
         )
         self.lower_knots_, self.lower_values_ = tables.lower_knots, tables.lower_values
         self.upper_knots_, self.upper_values_ = tables.upper_knots, tables.upper_values
+
+    def _check_scarcity(self, rows: Rows) -> None:
+        super()._check_scarcity(rows)
+        if rows.soft:
+            warn(
+                "y holds soft targets: a share is not the label of one sample, so the validity of "
+                "Venn-ABERS probabilities is lost; they estimate the mean share of a class",
+                CalibrationWarning,
+            )
 
     def _sizes(self) -> dict[str, int]:
         sizes = super()._sizes()
