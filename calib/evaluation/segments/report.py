@@ -240,7 +240,9 @@ def _rows(
         reason: Reason = ""
         state: State = "not judged"
         if segments.judged[place]:
-            reason = "gap" if segments.p_gap[place] <= segments.p_shape[place] else "shape"
+            away = low[place] > 0 or high[place] < 0
+            louder = segments.p_gap[place] <= segments.p_shape[place]
+            reason = "gap" if away or louder else "shape"
             inside = low[place] >= -tolerance and high[place] <= tolerance
             off = all_adjusted[place] <= alpha
             state = "off" if off else "fine" if inside else "undecided"

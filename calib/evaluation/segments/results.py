@@ -40,7 +40,8 @@ class SegmentResult:
         p-value of gap and shape together, and the same for all judged segments together (Holm);
         nan if not judged.
     reason : {"gap", "shape", ""}
-        Which of both speaks louder; empty if not judged.
+        ``"shape"`` where gaps inside the segment speak louder and the interval of the whole gap
+        holds 0; empty if not judged.
     state : {"off", "fine", "undecided", "not judged"}
         Off beyond chance; within the tolerance; neither can be said; too few rows.
     """
