@@ -80,13 +80,16 @@ def test_the_tail_is_that_of_the_number_of_events() -> None:
     law = np.array([1.0])  # of the sum, by convolution
     for q in p:
         law = np.convolve(law, [1 - q, q])
+    equal = 0
     for events in (22, 26, 3, 1):
         y = np.zeros(80, dtype=int)
         y[:events] = 1
         row = segment_report(y, p, {"all": np.zeros(80)}, min_size=2).rows[0]
         tail = law[events:].sum() if events > p.sum() else law[: events + 1].sum()
-        if row.reason == "gap":
-            assert row.p == pytest.approx(min(1.0, 4 * tail), rel=0.03)
+        of_gap = min(1.0, 4 * tail)
+        assert row.p <= 1.03 * of_gap  # the shape may speak louder
+        equal += row.p == pytest.approx(of_gap, rel=0.03)
+    assert equal >= 2
 
 
 def test_ties_have_no_order() -> None:
