@@ -16,7 +16,13 @@ from calib._border.checks import check_fraction, check_number, check_option, des
 from calib._border.labels import check_weight, encode_labels
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray, Namespace
 from calib._border.warn import warn
-from calib._core.estimators.mixture import inverse_of, likeliest_prior, tangents
+from calib._core.estimators.mixture import (
+    inverse_of,
+    likeliest_prior,
+    quadratic,
+    sandwich,
+    tangents,
+)
 from calib._core.fitted_map import MapTraits
 from calib.base import BaseCalibrator
 from calib.evaluation.significance.results import CalibrationTest
@@ -399,7 +405,7 @@ class PriorShiftAdapter(BaseCalibrator):
         pooled = within / max(n + self.total_ - 2.0, 1.0)
         difference = (mean - self.mean_)[:-1]
         covariance = pooled[:-1, :-1] * (1.0 / n + 1.0 / self.total_)
-        return _quadratic(difference, covariance)[0]
+        return quadratic(difference, covariance)[0]
 
     def _interval(
         self, ratio: Float64Array, free: Float64Array, regular: Float64Array
@@ -407,24 +413,9 @@ class PriorShiftAdapter(BaseCalibrator):
         """Return the sandwich interval of the estimate without shrinkage."""
         from scipy.special import ndtri
 
-        basis = tangents(len(regular))
-        source = np.maximum(self.source_prior_, LEAST_PRIOR)
-
-        def scores(values: Float64Array) -> Float64Array:
-            return np.asarray((values / (values @ regular)[:, None]) @ basis)
-
-        of_target = scores(ratio)
-        of_source = scores(self.rows_ / source)
-        n = len(ratio)
-        bread = np.linalg.pinv(of_target.T @ of_target / n, rcond=1e-10, hermitian=True)
-        meat = np.cov(of_target, rowvar=False, ddof=1).reshape(bread.shape) / n
-        for k in np.flatnonzero(self.counts_ > 0):
-            rows = of_source[self.row_codes_ == k]
-            if len(rows) > 1:
-                spread = np.cov(rows, rowvar=False, ddof=1).reshape(bread.shape)
-                meat = meat + regular[k] ** 2 * spread / max(self.counts_[k], 1.0)
-        variance = np.einsum("ij,jk,ik->i", basis, bread @ meat @ bread, basis)
-        reach = float(-ndtri((1.0 - self.confidence_level) / 2)) * np.sqrt(np.maximum(variance, 0))
+        source = self.rows_ / np.maximum(self.source_prior_, LEAST_PRIOR)
+        variance = sandwich(ratio, source, self.row_codes_, self.counts_, regular)
+        reach = float(-ndtri((1.0 - self.confidence_level) / 2)) * np.sqrt(variance)
         ends: Float64Array = np.stack([free - reach, free + reach], axis=1)
         return np.clip(ends, 0.0, 1.0)
 
@@ -659,11 +650,6 @@ def undersampled_prior(prior: ArrayLike, keep_rate: ArrayLike) -> Float64Array:
         )
     full = frequencies / rates
     return np.asarray(full / full.sum())
-
-
-def _quadratic(difference: Float64Array, covariance: Float64Array) -> tuple[float, int]:
-    inverse, rank = inverse_of(np.atleast_2d(covariance))
-    return float(difference @ inverse @ difference), rank
 
 
 def _chi2_test(statistic: float, freedom: int, question: str) -> CalibrationTest:

@@ -163,7 +163,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
     >>> cal.used_
     True
     >>> cal.transform([[0.0, 0], [0.0, 1]])[:, 1].round(2)  # the scores ignore the group
-    array([0.27, 0.73])
+    array([0.3 , 0.75])
     """
 
     _name = "multicalibration"

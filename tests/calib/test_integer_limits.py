@@ -51,10 +51,16 @@ def test_there_are_functions_to_try() -> None:
     assert len(functions()) > 15
 
 
+#: What some functions want beside labels and probabilities.
+BESIDE: dict[str, dict[str, Any]] = {
+    name: {"by": np.arange(len(Y)) % 2} for name in ("segment_report", "multicalibration_error")
+}
+
+
 @pytest.mark.parametrize(("public", "name"), functions())
 def test_measures_and_reports(public: str, name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} must be at most [\d,]+; got 1000000000"):
-        getattr(calib.evaluation, public)(Y, P, **{name: HUGE})
+        getattr(calib.evaluation, public)(Y, P, **BESIDE.get(public, {}), **{name: HUGE})
 
 
 def test_displays_and_streams() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.typing import Float64Array
+from calib._border.typing import Float64Array, IntArray
 
 #: Newton steps; about ten are needed.
 MOST_STEPS = 100
@@ -88,3 +88,51 @@ def inverse_of(covariance: Float64Array) -> tuple[Float64Array, int]:
     inverse = np.linalg.pinv(correlation, rcond=1e-8, hermitian=True)
     rank = int(np.linalg.matrix_rank(correlation, tol=1e-8 * len(scale), hermitian=True))
     return np.asarray(inverse / np.outer(scale, scale)), rank
+
+
+def quadratic(difference: Float64Array, covariance: Float64Array) -> tuple[float, int]:
+    """Return the squared distance in units of a covariance, and its rank."""
+    inverse, rank = inverse_of(np.atleast_2d(covariance))
+    return float(difference @ inverse @ difference), rank
+
+
+def sandwich(
+    target: Float64Array,
+    source: Float64Array,
+    codes: IntArray,
+    counts: Float64Array,
+    prior: Float64Array,
+) -> Float64Array:
+    """Return the variance of every frequency of an estimate without shrinkage.
+
+    Parameters
+    ----------
+    target, source : ndarray of shape (n_samples, n_classes)
+        Probabilities over the source prior, of unlabelled and of calibration rows.
+    codes : ndarray of int of shape (n_source,)
+        Classes of the calibration rows.
+    counts : ndarray of shape (n_classes,)
+        Weight of each class in the calibration set.
+    prior : ndarray of shape (n_classes,)
+        The estimate, none of it 0.
+
+    Returns
+    -------
+    variance : ndarray of shape (n_classes,)
+    """
+    basis = tangents(len(prior))
+
+    def scores(values: Float64Array) -> Float64Array:
+        return np.asarray((values / (values @ prior)[:, None]) @ basis)
+
+    of_target, of_source = scores(target), scores(source)
+    n = len(target)
+    bread = np.linalg.pinv(of_target.T @ of_target / n, rcond=1e-10, hermitian=True)
+    meat = np.cov(of_target, rowvar=False, ddof=1).reshape(bread.shape) / n
+    for k in np.flatnonzero(counts > 0):
+        rows = of_source[codes == k]
+        if len(rows) > 1:
+            spread = np.cov(rows, rowvar=False, ddof=1).reshape(bread.shape)
+            meat = meat + prior[k] ** 2 * spread / max(counts[k], 1.0)
+    variance = np.einsum("ij,jk,ik->i", basis, bread @ meat @ bread, basis)
+    return np.asarray(np.maximum(variance, 0.0))

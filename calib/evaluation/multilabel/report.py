@@ -10,7 +10,7 @@ import numpy as np
 
 from calib._border.checks import check_fraction, check_integer
 from calib._border.labels import unit_codes
-from calib._border.limits import MOST_BINS
+from calib._border.limits import MOST_BINS, MOST_RESAMPLES
 from calib._border.optional import require
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
@@ -251,8 +251,8 @@ def multilabel_report(
     right: no sign of miscalibration in 3 labels of 500 samples.
     """
     check_integer("n_bins", n_bins, low=1, high=MOST_BINS)
-    check_integer("n_resamples", n_resamples, low=1)
-    check_integer("n_redraws", n_redraws, low=2)
+    check_integer("n_resamples", n_resamples, low=1, high=MOST_RESAMPLES)
+    check_integer("n_redraws", n_redraws, low=2, high=MOST_RESAMPLES)
     check_fraction("confidence_level", confidence_level)
     given = y_prob if isinstance(y_prob, Mapping) else {"model": y_prob}
     if not given:

@@ -11,6 +11,7 @@ import numpy as np
 
 from calib._border.checks import check_integer, describe
 from calib._border.labels import check_same_length
+from calib._border.limits import MOST_BINS
 from calib._border.typing import ArrayLike, IntArray, LabelArray
 from calib._border.words import did_you_mean
 from calib._core.features.columns import FeatureColumn, feature_columns
@@ -76,7 +77,7 @@ def partitions_of(
         Segments of equal size of a column of numbers.
     """
     check_integer("max_levels", max_levels, low=2)
-    check_integer("n_bins", n_bins, low=2)
+    check_integer("n_bins", n_bins, low=2, high=MOST_BINS)
     columns = feature_columns(by, "by")
     check_same_length(n_samples, len(columns[0].values), "y_true", "by")
     names = [column.name for column in columns]

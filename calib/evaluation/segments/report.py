@@ -348,7 +348,7 @@ def multicalibration_error(
     >>> p, sex = rng.uniform(0.1, 0.9, 4000), rng.choice(["f", "m"], 4000)
     >>> y = (rng.random(4000) < p - 0.1 * (sex == "f")).astype(int)
     >>> round(multicalibration_error(y, p, {"sex": sex}), 1)
-    8.9
+    10.3
     """
     check_option("scale", scale, ("sigma", "absolute"))
     if isinstance(y_prob, Mapping):
