@@ -211,7 +211,11 @@ def _small(binary: bool) -> Part:
 def metric_names() -> list[str]:
     """Return the metrics of `calib.evaluation` that compare labels with probabilities."""
     evaluation = importlib.import_module("calib.evaluation")
-    names = [name for name in evaluation.__all__ if name.endswith("_calibration_error")]
+    names = [
+        name
+        for name in evaluation.__all__
+        if name.endswith("_calibration_error") and not name.startswith("multilabel_")
+    ]
     return [name for name in names if _takes_labels_and_proba(getattr(evaluation, name))]
 
 

@@ -257,6 +257,7 @@ def test_constant_columns_and_copies_of_the_label_are_read() -> None:
     assert log_loss(p, y) < 0.05
 
 
+@pytest.mark.filterwarnings("ignore::calib.DegenerateScoresWarning")
 @given(st.integers(0, 2**20), st.booleans())
 def test_whatever_the_features_rows_are_probabilities(seed: int, guard: bool) -> None:
     rng = np.random.default_rng(seed)
