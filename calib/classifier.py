@@ -28,6 +28,7 @@ from calib._border.typing import (
     LabelArray,
 )
 from calib._border.warn import warn
+from calib._core.estimators.label_columns import is_label_table
 from calib._core.estimators.out_of_fold import (
     fit_on_rows,
     is_frozen,
@@ -49,6 +50,7 @@ from calib._core.estimators.wrapper import (
 from calib._core.features.columns import beside_scores, chosen_columns
 from calib._documents.learnt import Learnt, ShowsWhatItLearnt
 from calib.base import BaseCalibrator
+from calib.label_pairs import fit_label_pairs, label_probabilities
 from calib.registry import make_calibrator
 from calib.warnings import FallbackWarning
 
@@ -119,7 +121,12 @@ class CalibratedClassifier(
     response_ : {"decision_function", "predict_proba"}
         What is calibrated.
     classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted; those a frozen model knows, whatever `y` holds.
+        Class labels, sorted; those a frozen model knows, whatever `y` holds. Of many labels their
+        places.
+    multilabel_ : bool
+        Whether a row has many labels: probabilities then have a column per label, always an array,
+        and predictions are 0 and 1. The calibrator is the curve of a `MultilabelCalibrator`
+        (``"auto"`` stands for ``"spline"``).
     n_features_in_ : int
         Number of features the model has seen, where it says so.
 
@@ -174,7 +181,8 @@ class CalibratedClassifier(
     """
 
     classes_: LabelArray
-    pairs_: list[tuple[Any, BaseCalibrator]]
+    multilabel_: bool = False
+    pairs_: list[tuple[Any, Any]]
     response_: str
 
     _fitted = "pairs_"
@@ -214,8 +222,9 @@ class CalibratedClassifier(
         ----------
         X : array-like of shape (n_samples, ...), or mapping of str to such arrays
             Whatever the estimator accepts.
-        y : array-like of shape (n_samples,)
-            Labels of any type.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Labels of any type; or a column of 0 and 1 for each of many labels, nan where one is
+            unknown (frozen estimators only).
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used by the estimator (where it takes them; in a pipeline, by its
             last step) and the calibrator. With scikit-learn's metadata routing, the estimator gets
@@ -234,6 +243,14 @@ class CalibratedClassifier(
         """
         check_option("ensemble", self.ensemble, (True, False))
         check_option("response", self.response, ("auto", "decision_function", "predict_proba"))
+        for name in ("estimator_", "calibrator_"):
+            self.__dict__.pop(name, None)
+        self.multilabel_ = is_label_table(y)
+        if self.multilabel_:
+            given = (X, y, sample_weight, groups, fit_params)
+            self.pairs_, self.response_, n_labels = fit_label_pairs(self, *given)
+            self.classes_ = np.arange(n_labels)
+            return self._with_single_pair()
         self._new_calibrator()
         data = read_classifier_data(
             self,
@@ -245,16 +262,17 @@ class CalibratedClassifier(
             fit_params=fit_params,
             weights_serve="calibration",
         )
-        for name in ("estimator_", "calibrator_"):
-            self.__dict__.pop(name, None)
         if is_frozen(self.estimator):
             self.classes_ = data.classes
             pairs = [self._calibrate_frozen(data)]
         else:
             pairs = self._cross_fit(data)
         self.pairs_ = pairs
-        if len(pairs) == 1:
-            self.estimator_, self.calibrator_ = pairs[0]
+        return self._with_single_pair()
+
+    def _with_single_pair(self) -> Self:
+        if len(self.pairs_) == 1:
+            self.estimator_, self.calibrator_ = self.pairs_[0]
         return self
 
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -271,6 +289,8 @@ class CalibratedClassifier(
             Probabilities in [0, 1], rows sum to 1, columns in the order of ``classes_``.
         """
         check_is_fitted(self)
+        if self.multilabel_:
+            return label_probabilities(self.pairs_, X, self.response_, len(self.classes_))
         scored = [(calibrator, self._read_of(model, X)) for model, calibrator in self.pairs_]
         first = scored[0][0]
         if len(scored) > 1 and hasattr(first, "merge_folds"):
@@ -291,6 +311,8 @@ class CalibratedClassifier(
         labels : ndarray of shape (n_samples,)
         """
         proba = self.predict_proba(X)
+        if self.multilabel_:
+            return (np.asarray(proba) >= 0.5).astype(np.int64)
         return cast(LabelArray, self.classes_[np.asarray(proba).argmax(axis=1)])
 
     @_calibrator_has("predict_interval")
@@ -378,7 +400,9 @@ class CalibratedClassifier(
         """
         if not self.__sklearn_is_fitted__():
             return None
-        learnt = self.pairs_[0][1].what_was_learnt()
+        if self.multilabel_:
+            return None
+        learnt: Learnt | None = self.pairs_[0][1].what_was_learnt()
         if learnt is None or len(self.pairs_) == 1:
             return learnt
         note = ("folds", f"{len(self.pairs_)} models with a calibrator each; this is the first")

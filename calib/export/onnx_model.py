@@ -250,6 +250,8 @@ def _scores(graph: Graph, score_map: ScoreMap, columns: Tensor, labels: Tensor) 
 def _write_classifier(
     graph: Graph, classifier: CalibratedClassifier, steps: Sequence[tuple[str, Any]]
 ) -> _Written:
+    if classifier.multilabel_:
+        raise TypeError("a classifier of many labels does not become an ONNX model")
     first = classifier.pairs_[0][0]
     n_features = (steps[0][1] if steps else first).n_features_in_
     features = graph.variable("features", graph.float32, (None, n_features))
