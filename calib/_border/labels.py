@@ -95,8 +95,8 @@ def read_labels(y: ArrayLike, name: str) -> LabelArray:
     if array is None or (sets and array.ndim == 1):
         raise ValueError(
             f"{name} holds several labels per sample (multi-label): {describe(y)}; calibration is "
-            f"for one label per sample, so treat every label as a problem of its own, with "
-            f"{name} 0 or 1 and one column of scores"
+            f"for one label per sample; with a table of 0 and 1, one column per label, use "
+            f"MultilabelCalibrator, multilabel_report or CalibratedClassifier"
         )
     return array
 
@@ -111,8 +111,8 @@ def _shape_advice(array: LabelArray, name: str) -> str:
         if (counts == 1).all():
             return f"; it is one-hot, pass class labels: {name}.argmax(axis=1)"
         return (
-            f"; it marks several labels per sample (multi-label), so treat every label as a "
-            f"problem of its own: column k of {name} with column k of the scores"
+            f"; it marks several labels per sample (multi-label): use MultilabelCalibrator, "
+            f"multilabel_report or CalibratedClassifier"
         )
     if values.min() >= 0 and np.abs(counts - 1).max() < 1e-3:
         return (

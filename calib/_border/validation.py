@@ -257,8 +257,8 @@ def _advice(array: Array, name: str, hint: str) -> str:
         )
     return (
         f"{hint}; divide by the row sums if these are unnormalised probabilities; if every column "
-        f"is a probability of its own (several labels per sample, one against the rest), treat "
-        f"the columns one by one"
+        f"is a probability of its own (several labels per sample), use MultilabelCalibrator and "
+        f"multilabel_report"
     )
 
 
