@@ -111,8 +111,8 @@ def _shape_advice(array: LabelArray, name: str) -> str:
         if (counts == 1).all():
             return f"; it is one-hot, pass class labels: {name}.argmax(axis=1)"
         return (
-            f"; it marks several labels per sample (multi-label): use MultilabelCalibrator, "
-            f"multilabel_report or CalibratedClassifier"
+            "; it marks several labels per sample (multi-label): use MultilabelCalibrator, "
+            "multilabel_report or CalibratedClassifier"
         )
     if values.min() >= 0 and np.abs(counts - 1).max() < 1e-3:
         return (

@@ -417,8 +417,13 @@ class Graph:
         return self.node("Gather", [x, places], x.dtype, shape, axis=axis)
 
     def reshape(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return the numbers of a fitted array in another shape."""
-        return self.asarray(x).reshape(shape)
+        """Return the numbers of an array in another shape; -1 stands for as many as there are."""
+        x = self.asarray(x)
+        if x.value is not None:
+            return x.reshape(shape)
+        lengths = self.constant(np.array(shape, INT64))
+        known = tuple(None if length < 0 else length for length in shape)
+        return self.node("Reshape", [x, lengths], x.dtype, known)
 
     def matrix_transpose(self, x: Tensor) -> Tensor:
         """Exchange the axes of a matrix."""

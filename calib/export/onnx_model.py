@@ -24,6 +24,7 @@ from calib.detection.calibrator import DetectionCalibrator
 from calib.export.graph import INT64, Graph, Tensor
 from calib.grouped.map_table import stored_name
 from calib.grouped.score_map import ScoreMap, class_rows, cut_columns, evaluate_tables, mixture
+from calib.multilabel import MultilabelCalibrator, map_by_lines
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -36,7 +37,11 @@ ML_OPSET = 3
 
 
 def to_onnx(
-    calibrator: BaseCalibrator | DetectionCalibrator | CalibratedClassifier | Pipeline,
+    calibrator: BaseCalibrator
+    | MultilabelCalibrator
+    | DetectionCalibrator
+    | CalibratedClassifier
+    | Pipeline,
     path: str | os.PathLike[str] | None = None,
     *,
     opset: int = OLDEST_OPSET,
@@ -45,9 +50,10 @@ def to_onnx(
 
     Parameters
     ----------
-    calibrator : BaseCalibrator, DetectionCalibrator, CalibratedClassifier or Pipeline
-        A fitted calibrator of the registry, the calibrator of a detector, a calibrated classifier
-        whose model skl2onnx converts, or a pipeline that ends with one.
+    calibrator : BaseCalibrator, MultilabelCalibrator, DetectionCalibrator, CalibratedClassifier \
+or Pipeline
+        A fitted calibrator of the registry, that of many labels or of a detector, a calibrated
+        classifier whose model skl2onnx converts, or a pipeline that ends with one.
     path : path-like, default=None
         File that is written, if given; the old one stays if something fails.
     opset : int >= 17, default=17
@@ -113,6 +119,9 @@ def to_onnx(
     elif isinstance(calibrator, CalibratedClassifier):
         check_is_fitted(calibrator)
         written = _write_classifier(graph, calibrator, steps)
+    elif isinstance(calibrator, MultilabelCalibrator):
+        check_is_fitted(calibrator, "slope_")
+        written = _write_labels(graph, calibrator)
     elif isinstance(calibrator, BaseCalibrator):
         written = _write_calibrator(graph, calibrator)
     else:
@@ -176,6 +185,26 @@ def _write_calibrator(graph: Graph, calibrator: BaseCalibrator) -> _Written:
     n_columns = calibrator.n_features_in_
     scores = graph.variable("scores", graph.float32, (None, n_columns))
     return _Written([scores], _mapped(graph, calibrator, scores), _described(calibrator))
+
+
+def _write_labels(graph: Graph, calibrator: MultilabelCalibrator) -> _Written:
+    n_labels = calibrator.n_features_in_
+    scores = graph.variable("scores", graph.float32, (None, n_labels))
+    cells = graph.reshape(graph.astype(scores, graph.float64), (-1, 1))
+    pooled = _mapped(graph, calibrator.pooled_map_, cells)[:, 1]
+    lines = {
+        "smoothing_": calibrator.smoothing_,
+        "intercept_": graph.constant(calibrator.intercept_),
+        "slope_": graph.constant(calibrator.slope_),
+    }
+    out = map_by_lines(graph.reshape(pooled, (-1, n_labels)), lines, graph)
+    described = {
+        "method": "multilabel",
+        "classes": json.dumps(np.asarray(calibrator.classes_).tolist(), default=str),
+        "input": calibrator.input,
+        "n_columns": str(n_labels),
+    }
+    return _Written([scores], out, described)
 
 
 def _mapped(graph: Graph, calibrator: BaseCalibrator, scores: Tensor) -> Tensor:

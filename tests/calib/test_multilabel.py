@@ -246,3 +246,18 @@ def test_bad_inputs(X: Any, Y: Any, text: str) -> None:
 def test_bad_options(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         MultilabelCalibrator(**options).fit(*sample())
+
+
+@pytest.mark.parametrize("curve", ["spline", "platt", "isotonic"])
+def test_onnx_models_of_many_labels_agree(curve: str, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    from calib.export import to_onnx
+
+    rng = np.random.default_rng(0)
+    p = rng.random((300, 5)).astype(np.float32)
+    cal = MultilabelCalibrator(curve).fit(p, (rng.random(p.shape) < p**2).astype(float))
+    to_onnx(cal, tmp_path / "labels.onnx")
+    session = runtime.InferenceSession(str(tmp_path / "labels.onnx"))
+    for rows in (p, p[:1]):
+        (out,) = session.run(None, {"scores": rows})
+        np.testing.assert_allclose(out, cal.transform(rows), atol=1e-6)
