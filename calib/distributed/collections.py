@@ -425,7 +425,10 @@ def _apply_part(
         return frame.assign(**{name: np.empty(0, dtype=kind) for name in added})
     number = -1 if partition_info is None else int(partition_info["number"])
     with naming(number):
-        numbers_in(frame, names, logits=calibrator.input == "logits")  # names the row of a gap
+        checked = names
+        if getattr(calibrator, "needs_features", False):  # which may have gaps
+            checked = names[: calibrator.n_score_columns(len(names))]
+        numbers_in(frame, checked, logits=calibrator.input == "logits")  # names the row of a gap
         known = hasattr(calibrator, "feature_names_in_")
         scores = frame[names] if known else frame[names].to_numpy()
         proba = calibrator.predict_proba(scores)
