@@ -207,6 +207,8 @@ class ConditionalCalibrator(BaseCalibrator):
             return table
         level, place = [], []
         n_scores = self.n_score_columns(len(columns))
+        if any(column.kind == "category" for column in columns[:n_scores]):
+            return table  # scores that are no numbers are refused where all scores are
         for number, column in enumerate(columns[n_scores:], start=n_scores):
             if column.kind == "category":
                 names = sorted({str(v) for v in column.values if not _is_missing(v)})
@@ -219,6 +221,8 @@ class ConditionalCalibrator(BaseCalibrator):
     def _recoded(self, X: ArrayLike) -> ArrayLike:
         table = eager(X)
         columns = _mixed_columns(table)
+        if columns is None and len(self.text_column_) and _is_table(table):
+            columns = feature_columns(table, "X")  # numbers, where the fit read texts
         if columns is None:
             return table
         if not isinstance(table, np.ndarray):
@@ -232,10 +236,16 @@ class ConditionalCalibrator(BaseCalibrator):
         numbers: dict[str, Any] = {}
         unseen: dict[str, int] = {}
         for place, column in enumerate(columns):
-            if column.kind == "number":
-                numbers[column.name] = column.values
-                continue
             known = self.text_level_[self.text_column_ == place].tolist()
+            if column.kind == "number" or all(map(_is_missing, column.values)):
+                values = column.values if column.kind == "number" else np.full(len(table), np.nan)
+                numbers[column.name] = values
+                if known and not np.isnan(values).all():
+                    raise ValueError(
+                        f"X holds numbers in column {column.name!r}, which held texts at fit such "
+                        f"as {known[0]!r}; pass the same levels"
+                    )
+                continue
             if not known:
                 raise ValueError(
                     f"X holds texts in column {column.name!r}, which held numbers at fit; e.g. "
@@ -478,12 +488,16 @@ def _is_missing(value: object) -> bool:
     return value is None or value != value
 
 
+def _is_table(X: ArrayLike) -> bool:
+    return hasattr(X, "columns") or hasattr(X, "column_names")
+
+
 def _mixed_columns(X: ArrayLike) -> list[FeatureColumn] | None:
     """Return the columns of a table that holds more than numbers, None of any other input."""
     if isinstance(X, np.ndarray):
         if X.dtype.kind not in "OU" or X.ndim != 2:
             return None
-    elif not (hasattr(X, "columns") or hasattr(X, "column_names")):
+    elif not _is_table(X):
         return None
     columns = feature_columns(X, "X")
     categories = [column for column in columns if column.kind == "category"]

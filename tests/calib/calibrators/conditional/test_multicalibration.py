@@ -374,3 +374,23 @@ def test_a_clone_is_unfitted_and_fits_the_same(sample: tuple[np.ndarray, np.ndar
     again = clone(cal)
     assert not hasattr(again, "classes_")
     np.testing.assert_array_equal(again.fit(*sample).transform(sample[0]), cal.transform(sample[0]))
+
+
+def test_columns_that_change_between_texts_and_numbers_are_named(
+    sample: tuple[np.ndarray, np.ndarray],
+) -> None:
+    frame = table(sample[0])
+    cal = fitted(frame, sample[1])
+    with pytest.raises(ValueError, match="numbers in column 'sex', which held texts at fit"):
+        cal.transform(frame.assign(sex=1.0))
+    with pytest.raises(ValueError, match="texts in column 'age', which held numbers at fit"):
+        cal.transform(frame.assign(age="old"))
+    assert np.isfinite(cal.transform(frame.assign(sex=None))).all()
+    with pytest.raises(ValueError, match="must hold numbers"):
+        fitted(frame.assign(score="high"), sample[1])
+
+
+def test_a_column_without_any_value_says_nothing(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    frame = table(sample[0]).assign(empty=None)
+    cal = fitted(frame, sample[1])
+    assert np.isfinite(cal.transform(frame)).all()
