@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from calib.calibrators.venn_abers.regressor import VennAbersRegressor
     from calib.classifier import CalibratedClassifier
     from calib.dense import DenseCalibrator
-    from calib.multilabel import MultilabelCalibrator
+    from calib.multilabel.calibrator import MultilabelCalibrator
     from calib.persistence import load, save
     from calib.prior_shift import PriorShiftAdapter, undersampled_prior
     from calib.registry import CALIBRATORS, all_calibrators, make_calibrator
@@ -112,7 +112,7 @@ _MODULE_OF = {
     "IsotonicCalibrator": "calib.calibrators.isotonic",
     "MatrixScalingCalibrator": "calib.calibrators.matrix",
     "MulticalibrationCalibrator": "calib.calibrators.multicalibration",
-    "MultilabelCalibrator": "calib.multilabel",
+    "MultilabelCalibrator": "calib.multilabel.calibrator",
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",

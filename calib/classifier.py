@@ -50,7 +50,7 @@ from calib._core.estimators.wrapper import (
 from calib._core.features.columns import beside_scores, chosen_columns
 from calib._documents.learnt import Learnt, ShowsWhatItLearnt
 from calib.base import BaseCalibrator
-from calib.label_pairs import fit_label_pairs, label_probabilities
+from calib.multilabel.pairs import fit_label_pairs, label_probabilities
 from calib.registry import make_calibrator
 from calib.warnings import FallbackWarning
 

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calib import multilabel
 from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
@@ -15,7 +14,8 @@ from calib.base import BaseCalibrator
 from calib.dense import KIND as DENSE_KIND
 from calib.dense import DenseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
-from calib.multilabel import MultilabelCalibrator
+from calib.multilabel import calibrator as multilabel
+from calib.multilabel.calibrator import MultilabelCalibrator
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator

@@ -29,7 +29,7 @@ OTHERS = {
     "DenseCalibrator": "calib.dense",
     "ExternalCalibrator": "calib.calibrators.external",
     "PriorShiftAdapter": "calib.prior_shift",
-    "MultilabelCalibrator": "calib.multilabel",
+    "MultilabelCalibrator": "calib.multilabel.calibrator",
     "all_calibrators": "calib.registry",
     "ViewScores": "calib.views.scores",
     "VennAbersRegressor": "calib.calibrators.venn_abers.regressor",

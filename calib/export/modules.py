@@ -29,7 +29,7 @@ from calib.grouped.score_map import (  # noqa: E402
     evaluate_tables,
     mixture,
 )
-from calib.multilabel import MultilabelCalibrator, map_by_lines  # noqa: E402
+from calib.multilabel.calibrator import MultilabelCalibrator, map_by_lines  # noqa: E402
 from calib.prior_shift import PriorShiftAdapter, corrected_for  # noqa: E402
 
 __all__ = [

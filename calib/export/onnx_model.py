@@ -24,7 +24,7 @@ from calib.detection.calibrator import DetectionCalibrator
 from calib.export.graph import INT64, Graph, Tensor
 from calib.grouped.map_table import stored_name
 from calib.grouped.score_map import ScoreMap, class_rows, cut_columns, evaluate_tables, mixture
-from calib.multilabel import MultilabelCalibrator, map_by_lines
+from calib.multilabel.calibrator import MultilabelCalibrator, map_by_lines
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -13,7 +13,7 @@ from calib._border.limits import MOST_BINS
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._border.validation import check_matrix
 from calib._core.binning import quotient, uniform_cells
-from calib.multilabel import read_label_table
+from calib.multilabel.calibrator import read_label_table
 
 
 def multilabel_calibration_error(

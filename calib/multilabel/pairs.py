@@ -24,7 +24,7 @@ from calib._core.estimators.out_of_fold import (
 )
 from calib._core.estimators.wrapper import read_fit_parameters
 from calib.base import BaseCalibrator
-from calib.multilabel import MultilabelCalibrator
+from calib.multilabel.calibrator import MultilabelCalibrator
 
 #: A model with the calibrator of its scores.
 Pair = tuple[Any, MultilabelCalibrator]
