@@ -50,7 +50,7 @@ def indicator_table(y: ArrayLike, *, gaps: bool) -> Float64Array:
         raise ValueError(
             f"y has {table.shape[1]} columns and holds {wrong[0]:g}: several columns mean one "
             f"label each, 0 or 1. Of several outputs with classes of their own wrap one classifier "
-            f"each"
+            f"each; soft targets, a row of probabilities per sample, are for the fit of calibrators"
         )
     return table
 
