@@ -175,6 +175,9 @@ class MapTraits:
     n_scores : str
         Name of the static array that holds how many leading columns are scores, where features
         may follow; features reach the map as they are, behind one column of scores per class.
+    widest : str
+        Name of the array of whose second length the map makes as many numbers a row, where these
+        may be more than the columns of scores; blocks of rows are made for them.
     pure : bool
         Whether the arrays are all there is; False for a calibrator with an inner model, which has
         no `FittedMap`.
@@ -194,6 +197,7 @@ class MapTraits:
     block_rows: int = 1
     rescales_from: int = 0
     n_scores: str = ""
+    widest: str = ""
     pure: bool = True
     required: tuple[str, ...] = field(init=False)
     static: frozenset[str] = field(init=False)
@@ -260,6 +264,8 @@ class FittedMap:
         """
         xp = array_namespace(scores)
         n_columns = max(2, scores.shape[1])
+        if self.traits.widest:
+            n_columns = max(n_columns, self.arrays[self.traits.widest].shape[1])
         blocks = blocks_of(scores, n_columns, at_least=self.traits.block_rows)
         if len(blocks) < 2:
             return self.apply(scores, source, xp, eager=True)

@@ -191,6 +191,7 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
             "category_value_": FittedArray(("all_folds", "categories", "levels"), empty=True),
         },
         domain="declared",
+        widest="tree_leaf_",
         double=True,
         block_rows=2048,
         rescales_from=2,
@@ -329,17 +330,16 @@ class MulticalibrationCalibrator(ConditionalCalibrator):
             )
             if trees.leaf.shape[1]:
                 self._keep_trees(trees)
-                corrections.append(
-                    [
-                        tree_sums(values[k], trees.column[k], trees.cut[k], trees.leaf[k], np)
-                        for k in range(rows.n_folds)
-                    ]
-                )
+                correction = np.zeros_like(offset)
+                for k, left_out in enumerate(rows.left_out > 0):
+                    fold = (trees.column[k], trees.cut[k], trees.leaf[k])
+                    correction[k, left_out] = tree_sums(values[k][left_out], *fold, np)
+                corrections.append(correction)
                 names.append("trees")
         if both or self.learners == "steps":
             steps, correction = fit_steps(_binned(values, rows.total, N_STEPS), offset, rows)
             self._keep_steps(steps)
-            corrections.append(list(correction))
+            corrections.append(correction)
             names.append("steps")
         self._blend(scores, rows, offset, np.array(corrections), names, gain_alone)
 

@@ -162,7 +162,8 @@ class Graph:
         Version of the operators.
     """
 
-    float32, float64, int64 = np.dtype(np.float32), np.dtype(np.float64), INT64
+    float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
+    int32, int64 = np.dtype(np.int32), INT64
     #: Relative error of the scores that come in: of models that answer in single precision.
     score_rounding = 0.0
 

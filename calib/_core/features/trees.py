@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csc_array
 
 from calib._border.arrays import like
 from calib._border.typing import Array, Float64Array, IntArray, Namespace
@@ -72,13 +73,15 @@ class _Growing:
         self.fold, self.rate, self.penalty = fold, rate, penalty
         self.learnt = np.flatnonzero(fold.weight > 0)
         self.judged = np.flatnonzero(fold.left_out > 0)
-        self.by_column = np.ascontiguousarray(fold.binned.codes[self.learnt].T)
+        self.by_column = np.ascontiguousarray(fold.binned.codes[self.learnt].T, dtype=np.int32)
         most = min(JOINT_BINS, len(self.learnt) // ROWS_PER_BIN)
         codes, self.members = fold.binned.joined(most)
-        self.codes = codes[self.learnt]
+        self.codes = codes[self.learnt].astype(np.int32)
+        self.ones = np.ones(self.codes.size)
+        self.bins_by_row = self._bins_by_row(self.codes, self.members.shape[1])
         self.weight, self.target = fold.weight[self.learnt], target[self.learnt]
         self.eta = fold.offset[self.learnt].copy()
-        self.judged_codes = fold.binned.codes[self.judged]
+        self.judged_codes = np.ascontiguousarray(fold.binned.codes[self.judged].T, dtype=np.int32)
         self.judged_eta = fold.offset[self.judged].copy()
         self.judged_target, self.judged_weight = target[self.judged], fold.left_out[self.judged]
         starts = fold.binned.starts
@@ -90,11 +93,12 @@ class _Growing:
         """Add a tree; return its columns, cuts and leaves."""
         binned, n_bins = self.fold.binned, self.members.shape[1]
         p = 1.0 / (1.0 + np.exp(-self.eta))
-        gradient = self.weight * (p - self.target)
-        hessian = self.weight * p * (1.0 - p)
-        node = np.zeros(len(p), dtype=np.intp)
-        judged_node = np.zeros(len(self.judged), dtype=np.intp)
-        sums = self._sums(self.codes, gradient, hessian, 1)
+        moments = np.empty((len(p), 2))  # gradient and hessian
+        np.multiply(self.weight, p - self.target, out=moments[:, 0])
+        np.multiply(self.weight, p * (1.0 - p), out=moments[:, 1])
+        node = np.zeros(len(p), dtype=np.int32)
+        judged_node = np.zeros(len(self.judged), dtype=np.int32)
+        sums = self._sums(self.bins_by_row, moments, 1)
         columns, cuts = np.zeros(depth, dtype=np.int64), np.full(depth, NO_CUT)
         for level in range(depth):
             place = self._best(sums)
@@ -106,33 +110,36 @@ class _Growing:
             columns[level] = column
             cuts[level] = binned.cuts[column][place - binned.starts[column]]
             above = self.by_column[column] > place
-            judged_node = 2 * judged_node + (self.judged_codes[:, column] > place)
+            judged_node += judged_node
+            judged_node += self.judged_codes[column] > place
             if level + 1 < depth:
                 few = bool(2 * np.count_nonzero(above) <= len(above))
                 rows = np.flatnonzero(above if few else ~above)
                 shifted = self.codes.take(rows, axis=0)
-                shifted += (node[rows] * n_bins)[:, None]
-                part = self._sums(shifted, gradient[rows], hessian[rows], 2**level)
+                shifted += n_bins * node.take(rows)[:, None]
+                bins = self._bins_by_row(shifted, 2**level * n_bins)
+                part = self._sums(bins, moments.take(rows, axis=0), 2**level)
                 pair = [sums - part, part] if few else [part, sums - part]
                 sums = np.stack(pair, axis=2).reshape(2, -1, n_bins)
-            node = 2 * node + above
-        g = np.bincount(node, gradient, minlength=2**depth)
-        h = np.bincount(node, hessian, minlength=2**depth)
+            node += node
+            node += above
+        g, h = (np.bincount(node, values, minlength=2**depth) for values in moments.T)
         leaf = -self.rate * g / (h + self.penalty)
-        self.eta += leaf[node]
-        self.judged_eta += leaf[judged_node]
+        self.eta += leaf.take(node)
+        self.judged_eta += leaf.take(judged_node)
         return columns, cuts, leaf
 
-    def _sums(
-        self, codes: IntArray, gradient: Float64Array, hessian: Float64Array, n_nodes: int
-    ) -> Float64Array:
-        """Return sums of both by node and joint bin, shape (2, n_nodes, n_joint_bins)."""
-        flat, n_columns = codes.ravel(), codes.shape[1]
-        n = n_nodes * self.members.shape[1]
-        out = np.empty((2, n))
-        for place, values in enumerate((gradient, hessian)):
-            out[place] = np.bincount(flat, np.repeat(values, n_columns), minlength=n)
-        return out.reshape(2, n_nodes, -1)
+    def _bins_by_row(self, codes: IntArray, n_bins: int) -> Any:
+        """Return the sparse matrix (n_bins, n_rows) of ones in the bins of rows."""
+        n_rows, n_columns = codes.shape
+        ends = np.arange(0, codes.size + 1, n_columns, dtype=codes.dtype)
+        return csc_array((self.ones[: codes.size], codes.ravel(), ends), shape=(n_bins, n_rows))
+
+    @staticmethod
+    def _sums(bins: Any, moments: Float64Array, n_nodes: int) -> Float64Array:
+        """Return sums of both moments by node and joint bin, shape (2, n_nodes, n_joint_bins)."""
+        # one product adds up both, where counting would repeat every row for each
+        return np.asarray((bins @ moments).T).reshape(2, n_nodes, -1)
 
     def _best(self, sums: Float64Array) -> int | None:
         """Return the bin behind which to cut all nodes, None where nothing can be cut."""
@@ -140,15 +147,18 @@ class _Growing:
             return None
         starts = self.fold.binned.starts
         by_bin = self.members @ sums.reshape(-1, sums.shape[2]).T
-        run = np.cumsum(by_bin.T.reshape(2, sums.shape[1], -1), axis=2)
-        before = np.concatenate([np.zeros_like(run[:, :, :1]), run], axis=2)
-        left = run - before[:, :, self.column_starts]
-        whole = before[:, :, starts[1]] - before[:, :, starts[0]]  # of any column
-        right = whole[:, :, None] - left
-        gain = left[0] ** 2 / (np.maximum(left[1], 0.0) + self.penalty)
-        gain += right[0] ** 2 / (np.maximum(right[1], 0.0) + self.penalty)
-        total = np.where(self.can_cut, gain.sum(axis=0), -np.inf)
-        return int(np.argmax(total))
+        run = np.zeros((len(by_bin) + 1, by_bin.shape[1]))
+        np.cumsum(by_bin, axis=0, out=run[1:])
+        left = run[1:] - run.take(self.column_starts, axis=0)
+        right = (run[starts[1]] - run[starts[0]]) - left  # all rows have a bin of any column
+        gain = self._gain(left) + self._gain(right)
+        return int(np.argmax(np.where(self.can_cut, gain, -np.inf)))
+
+    def _gain(self, sums: Float64Array) -> Float64Array:
+        """Return what a Newton step in every node gains, by bin; `sums` (n_bins, 2 * n_nodes)."""
+        n_nodes = sums.shape[1] // 2
+        g, h = sums[:, :n_nodes], sums[:, n_nodes:]
+        return np.asarray((g**2 / (np.maximum(h, 0.0) + self.penalty)).sum(axis=1))
 
     def loss(self) -> float:
         """Return the total log loss of the rows that are left out."""
@@ -229,10 +239,13 @@ def tree_sums(values: Array, column: Any, cut: Array, leaf: Array, xp: Namespace
     total : array of shape (n_samples,)
     """
     n_trees, depth = (int(n) for n in column.shape)
-    place = like(np.arange(n_trees), values, xp)  # of the root; its leaves stand in a row
+    by_column = xp.matrix_transpose(values)  # whole rows are taken
+    leaf_of_tree = 0
     for level in range(depth):
-        above = xp.take(values, column[:, level], axis=1) > cut[:, level]
-        place = 2 * place + xp.astype(above, xp.int64)
-    leaves = xp.reshape(leaf, (-1,))[place]
-    total: Array = xp.sum(leaves, axis=1)
+        above = xp.take(by_column, column[:, level], axis=0) > cut[:, level : level + 1]
+        leaf_of_tree = 2 * leaf_of_tree + xp.astype(above, xp.int32)
+    root = xp.expand_dims(like(np.arange(n_trees) * 2**depth, values, xp), axis=1)
+    place = root + xp.astype(leaf_of_tree, xp.int64)
+    leaves = xp.take(xp.reshape(leaf, (-1,)), xp.reshape(place, (-1,)), axis=0)
+    total: Array = xp.sum(xp.reshape(leaves, (n_trees, -1)), axis=0)
     return total
