@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -154,8 +154,13 @@ class CalibrationReport(Documented):
         """What to do, and its reasons: the headline and the bullets."""
         verdicts = [answer.headline(self.facts), *answer.bullets(self.facts)]
         if self.segments is not None:
+            first, off = verdicts[0], self.segments.summary(self.recommended)
+            if off:
+                verdicts[0] = replace(first, template=f"{first.template} {escaped(off)}")
             several = f"{self.recommended}, by segments. " if len(self.models) > 1 else ""
             text = f"{several}{self.segments.verdict(self.recommended)}"
+            if off and self.view == "binary":
+                text += " MulticalibrationCalibrator learns from these columns."
             verdicts.append(doc.Verdict("segments", escaped(text)))
         return verdicts
 

@@ -176,6 +176,20 @@ class SegmentReport(Documented):
         check_option("model", model, self.models)
         return verdict_of(self._of(model), self.tolerance, self.min_size)
 
+    def summary(self, model: str) -> str:
+        """Say in one sentence how many segments are off, and how far; empty where none is.
+
+        Parameters
+        ----------
+        model : str
+
+        Returns
+        -------
+        text : str
+        """
+        check_option("model", model, self.models)
+        return summary_of(self._of(model))
+
     @property
     def findings(self) -> list[str]:
         """Verdicts of all models, and what is to be said of the columns."""
@@ -278,10 +292,7 @@ def verdict_of(rows: Sequence[SegmentResult], tolerance: float, min_size: int) -
         return f"No segment of {min_size:,} rows; nothing was judged.{small}"
     points = f"{_points(tolerance)} points"
     if counts["off"]:
-        text = (
-            f"Worst: {described(rows[0])}. {counts['off']:,} of {_segments(n_judged)} "
-            f"{'is' if counts['off'] == 1 else 'are'} off beyond chance"
-        )
+        text = f"Worst: {described(rows[0])}. {_off(counts['off'], n_judged)} beyond chance"
         if counts["undecided"]:
             text += f", {counts['undecided']:,} undecided"
         return f"{text}.{small}"
@@ -291,6 +302,20 @@ def verdict_of(rows: Sequence[SegmentResult], tolerance: float, min_size: int) -
             f"{points}, {counts['undecided']:,} are undecided: too few rows to tell.{small}"
         )
     return f"All {_segments(n_judged)} are within {points} of what was predicted.{small}"
+
+
+def summary_of(rows: Sequence[SegmentResult]) -> str:
+    """Return how many segments of one model are off, and how far the worst is."""
+    n_off = sum(row.state == "off" for row in rows)
+    if not n_off:
+        return ""
+    n_judged = sum(row.state != "not judged" for row in rows)
+    worst = "" if rows[0].reason == "shape" else f", the worst by {_points(round(abs(rows[0].gap), 3))} points"
+    return f"{_off(n_off, n_judged)}{worst}."
+
+
+def _off(n_off: int, n_judged: int) -> str:
+    return f"{n_off:,} of {_segments(n_judged)} {'is' if n_off == 1 else 'are'} off"
 
 
 def described(row: SegmentResult) -> str:

@@ -409,6 +409,23 @@ def test_the_calibration_report_says_who_is_off(tmp_path: Path) -> None:
         calibration_report(y, p, by=by, tolerance=2)
 
 
+def test_the_headline_counts_segments_that_are_off() -> None:
+    y, p, by = sample()
+    report = calibration_report(y, p, by=by, n_resamples=50)
+    assert report.segments is not None
+    worst = report.segments.worst(1)[0]
+    assert worst.state == "off"
+    n_off, n_judged = report.segments.n_off, report.segments.n_judged
+    assert f"{n_off} of {n_judged} segments " in report.headline
+    assert f"the worst by {round(100 * abs(worst.gap), 1):g} points" in report.headline
+    assert "MulticalibrationCalibrator" in report.findings[-1]
+    rng = np.random.default_rng(1)
+    drawn = (rng.random(len(p)) < p).astype(int)
+    fine = calibration_report(drawn, p, by=by, n_resamples=50)
+    assert "segments" not in fine.headline
+    assert "MulticalibrationCalibrator" not in fine.findings[-1]
+
+
 def test_braces_in_names_of_levels_are_texts() -> None:
     y, p, by = sample()
     odd = np.where(by["sex"] == "f", "{x}", "m")
