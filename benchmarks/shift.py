@@ -154,7 +154,8 @@ def quapy(n_draws: int) -> None:
             return self
 
         def predict_proba(self, X: np.ndarray) -> np.ndarray:
-            e = np.exp(X - X.max(axis=1, keepdims=True))
+            e = np.exp(X - X.max(axis=1, keepdims=True)).astype(float)
+            e = np.maximum(e, 1e-30)  # its calibration takes logarithms
             return e / e.sum(axis=1, keepdims=True)
 
         def predict(self, X: np.ndarray) -> np.ndarray:
