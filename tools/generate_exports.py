@@ -28,6 +28,7 @@ OTHERS = {
     "CalibratedClassifier": "calib.classifier",
     "DenseCalibrator": "calib.dense",
     "ExternalCalibrator": "calib.calibrators.external",
+    "PredictiveDistribution": "calib._core.distributions.predictive",
     "PriorShiftAdapter": "calib.prior_shift",
     "MultilabelCalibrator": "calib.multilabel.calibrator",
     "all_calibrators": "calib.registry",

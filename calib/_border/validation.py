@@ -22,6 +22,7 @@ from calib._border.arrays import (
     without_gradient,
 )
 from calib._border.checks import describe
+from calib._border.labels import check_vector
 from calib._border.typing import (
     Array,
     ArrayLike,
@@ -444,6 +445,14 @@ def as_numbers(values: LabelArray, name: str) -> Float64Array:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers; {error}") from error
+
+
+def number_vector(values: ArrayLike, name: str) -> Float64Array:
+    """Return labels as finite numbers."""
+    array = check_vector(values, name)
+    if not len(array):
+        raise ValueError(f"{name} has 0 samples; pass at least one")
+    return as_numbers(array, name)
 
 
 def _first(values: LabelArray) -> Any:

@@ -8,9 +8,9 @@ import numpy as np
 
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction
-from calib._border.labels import check_same_length, check_vector, check_weight
+from calib._border.labels import check_same_length, check_weight
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._border.validation import as_numbers
+from calib._border.validation import as_numbers, number_vector
 from calib._border.warn import warn
 from calib.warnings import DegenerateScoresWarning
 
@@ -327,14 +327,6 @@ def _warn_if_elsewhere(
             f"wide: y_true and the ends may have different units, scales or rows",
             DegenerateScoresWarning,
         )
-
-
-def number_vector(values: ArrayLike, name: str) -> Float64Array:
-    """Return labels as finite numbers."""
-    array = check_vector(values, name)
-    if not len(array):
-        raise ValueError(f"{name} has 0 samples; pass at least one")
-    return as_numbers(array, name)
 
 
 def _ends(low: ArrayLike, high: ArrayLike) -> tuple[Float64Array, Float64Array]:

@@ -12,8 +12,13 @@ from calib._border.checks import check_integer, check_option, describe, is_integ
 from calib._border.labels import check_same_length, check_weight
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
-from calib._border.validation import RANGE_TOLERANCE, as_numbers, check_matrix, percent_hint
-from calib.evaluation.regression.intervals import number_vector
+from calib._border.validation import (
+    RANGE_TOLERANCE,
+    as_numbers,
+    check_matrix,
+    number_vector,
+    percent_hint,
+)
 
 LevelWeights: TypeAlias = Literal["auto", "trapezoid", "equal"]
 #: Relative differences of steps between levels that count as rounding.

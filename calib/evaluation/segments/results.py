@@ -310,7 +310,11 @@ def summary_of(rows: Sequence[SegmentResult]) -> str:
     if not n_off:
         return ""
     n_judged = sum(row.state != "not judged" for row in rows)
-    worst = "" if rows[0].reason == "shape" else f", the worst by {_points(round(abs(rows[0].gap), 3))} points"
+    worst = (
+        ""
+        if rows[0].reason == "shape"
+        else f", the worst by {_points(round(abs(rows[0].gap), 3))} points"
+    )
     return f"{_off(n_off, n_judged)}{worst}."
 
 
