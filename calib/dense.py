@@ -17,10 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.arrays import (
     BLOCK_ELEMENTS,
-    TENSOR_ELEMENTS,
     array_namespace,
+    blocks_of,
     read_array,
-    row_blocks,
     to_numpy,
 )
 from calib._border.checks import check_integer, check_option, describe, is_integer
@@ -361,11 +360,10 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Write the probabilities of images that lie in the host's memory."""
         xp = array_namespace(images)
         rows, places = _rows(images, axis, xp), _rows(target, axis, xp)
-        n_elements = BLOCK_ELEMENTS if xp is np else TENSOR_ELEMENTS
         direct = _is_view(places, target)
         proba = places if direct else xp.empty_like(rows)
         at_least = self.calibrator_.traits.block_rows
-        for block in row_blocks(*rows.shape, at_least=at_least, n_elements=n_elements):
+        for block in blocks_of(rows, max(2, rows.shape[1]), at_least=at_least):
             proba[block] = self._mapped(rows[block])
         if not direct:
             moved = _moved(target, axis, xp)
