@@ -554,7 +554,7 @@ class _Cells:
         if self.ignore_index is not None or batch.weight is not None:
             kept = batch.labelled(batch.targets(images), batch.weights(images), self.ignore_index)
             n_cells = n_cells if kept is None else int(np.count_nonzero(kept))
-        return n_cells if most is None else min(n_cells, most)
+        return int(n_cells if most is None else min(n_cells, most))
 
     def _add_images(
         self, batch: DenseBatch, images: slice, most: int | None, space: LabelArray
