@@ -569,8 +569,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if not hasattr(self, "feature_names_in_"):
             plain = validation.plain_matrix(X, self.n_features_in_)
             if plain is not None:
-                self._check_columns(plain)
-                self._check_range(plain)
+                self._check_range(plain, self._check_columns(plain))
                 return plain
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
@@ -587,8 +586,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             check_features(self, table if hasattr(table, "columns") else array, reset=False)
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
-        self._check_columns(array)
-        self._check_range(array)
+        self._check_range(array, self._check_columns(array))
         return array
 
     def fit_scores(
@@ -723,18 +721,20 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
 
     def _check_columns(
         self, array: Array, kept: IntArray | None = None, tolerance: float | None = None
-    ) -> None:
+    ) -> tuple[float, float] | None:
         """Raise unless the columns of a matrix are what `input` declares; see `check_scores`."""
         n_scores = self.n_score_columns(array.shape[1])
-        validation.check_scores(array, self.input, "X", n_scores, kept=kept, tolerance=tolerance)
+        return validation.check_scores(
+            array, self.input, "X", n_scores, kept=kept, tolerance=tolerance
+        )
 
-    def _check_range(self, array: Array) -> None:
-        """Say once if checked scores are far outside the range of the fit."""
+    def _check_range(self, array: Array, ends: tuple[float, float] | None) -> None:
+        """Say once if checked scores are far outside the range of the fit; `ends` if known."""
         limits = self.__dict__.get("_limits")
         if limits is None or not array.shape[0]:
             return
         scores = array[:, : self.n_score_columns(array.shape[1])]
-        record = None if are_near(scores, self.input, limits) else self.fit_record_
+        record = None if are_near(scores, self.input, limits, ends) else self.fit_record_
         if record is not None:
             warn_if_far(self, record, scores)
 

@@ -146,8 +146,8 @@ def _made(part: Logits) -> Logits:
 
 def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -> Array:
     """Return the floored ``log(smooth(softmax(z / temperature), share))``."""
-    shifted = (z - links.row_max(z, xp)) / temperature
-    return links.logits_from_proba(links.smooth(links.softmax_of_shifted(shifted, xp), share), xp)
+    proba = links.tempered_softmax(z, temperature, xp)
+    return links.logits_from_proba(links.smooth(proba, share), xp)
 
 
 @dataclass(frozen=True)

@@ -158,8 +158,7 @@ class TemperatureCalibrator(BaseCalibrator):
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         scores = links.smoothed_logits(scores, fitted["input_smoothing_"], xp)
-        shifted = scores - links.row_max(scores, xp)
-        proba = links.softmax_of_shifted(shifted / fitted["temperature_"], xp)
+        proba = links.tempered_softmax(scores, fitted["temperature_"], xp)
         return links.smooth(proba, fitted["smoothing_"])
 
     def _suspicion(

@@ -51,8 +51,9 @@ if TYPE_CHECKING:
     from calib.evaluation.binned.tables import (
         binned_calibration_table,
     )
-    from calib.evaluation.dense.report import DenseReport as DenseReport
     from calib.evaluation.dense.report import dense_report
+    from calib.evaluation.dense.results import DenseModel as DenseModel
+    from calib.evaluation.dense.results import DenseReport as DenseReport
     from calib.evaluation.detection.average_precision_coco import (
         AveragePrecision as AveragePrecision,
     )
@@ -269,7 +270,8 @@ _MODULE_OF = {
     "CumulativeCurve": "calib.evaluation.display.cumulative",
     "CumulativeDisplay": "calib.evaluation.display.cumulative",
     "CumulativeTest": "calib.evaluation.unbinned.cumulative",
-    "DenseReport": "calib.evaluation.dense.report",
+    "DenseModel": "calib.evaluation.dense.results",
+    "DenseReport": "calib.evaluation.dense.results",
     "DetectionHeatmapDisplay": "calib.evaluation.display.detection",
     "DetectionMeasure": "calib.evaluation.detection.report.records",
     "DetectionMetricInterval": "calib.evaluation.detection.report.records",
