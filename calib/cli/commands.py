@@ -16,8 +16,11 @@ from calib._border.advice import coming_through
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.cli.columns import shorten
-from calib.cli.readers import read_table, single_column
+from calib.cli.files.columns import shorten
+from calib.cli.files.readers import read_table, single_column
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import beside, check_files, check_source
+from calib.cli.files.writers import writable_format, write_calibrator, write_table
 from calib.cli.saved_scores import (
     ADDED,
     DOOR,
@@ -26,10 +29,7 @@ from calib.cli.saved_scores import (
     labelled_scores,
     unlabelled_scores,
 )
-from calib.cli.tables import FileTable
-from calib.cli.targets import beside, check_files, check_source
 from calib.cli.terminal import print_table, say
-from calib.cli.writers import writable_format, write_calibrator, write_table
 from calib.progress import Progress
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 

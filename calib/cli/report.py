@@ -15,9 +15,6 @@ from calib._border.columns import class_name
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.words import did_you_mean
 from calib.base import BaseCalibrator
-from calib.cli import batches
-from calib.cli.batches import LargeFile, open_batches
-from calib.cli.columns import row_text, shorten
 from calib.cli.commands import (
     column_files,
     column_of,
@@ -25,8 +22,14 @@ from calib.cli.commands import (
     read_target,
     weighted_rows,
 )
-from calib.cli.contents import kind_of
-from calib.cli.readers import read_table
+from calib.cli.files import batches
+from calib.cli.files.batches import LargeFile, open_batches
+from calib.cli.files.columns import row_text, shorten
+from calib.cli.files.contents import kind_of
+from calib.cli.files.readers import read_table
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import check_files
+from calib.cli.files.writers import report_outputs, write_report
 from calib.cli.saved_scores import (
     DOOR,
     SavedScores,
@@ -35,10 +38,7 @@ from calib.cli.saved_scores import (
     labelled_scores,
     settle,
 )
-from calib.cli.tables import FileTable
-from calib.cli.targets import check_files
 from calib.cli.terminal import say
-from calib.cli.writers import report_outputs, write_report
 from calib.progress import Progress
 
 #: Rows from which a parquet file is read in batches without being told to.

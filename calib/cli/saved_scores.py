@@ -20,8 +20,8 @@ from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.cli.columns import shorten
-from calib.cli.tables import FileTable
+from calib.cli.files.columns import shorten
+from calib.cli.files.tables import FileTable
 from calib.cli.terminal import say
 from calib.warnings import ProbabilitiesAsLogitsWarning
 

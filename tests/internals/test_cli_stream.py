@@ -11,7 +11,8 @@ import pytest
 from scipy.special import softmax
 
 from calib import TemperatureCalibrator, save
-from calib.cli import batches, main, report
+from calib.cli import main, report
+from calib.cli.files import batches
 from calib.evaluation import calibration_report
 
 pyarrow = pytest.importorskip("pyarrow")

@@ -14,7 +14,7 @@ import numpy as np
 
 from calib._border.typing import FloatArray, LabelArray
 from calib._border.words import nearest
-from calib.cli.columns import (
+from calib.cli.files.columns import (
     ColumnError,
     check_column_labels,
     check_column_numbers,
@@ -25,7 +25,7 @@ from calib.cli.columns import (
     to_numbers,
     to_values,
 )
-from calib.cli.contents import Dialect, separator_hint
+from calib.cli.files.contents import Dialect, separator_hint
 
 #: Kinds whose columns are arrays, of any length and number of dimensions.
 ARRAYS = ("npz", "npy", "pt")
