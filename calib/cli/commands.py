@@ -14,7 +14,6 @@ import numpy as np
 
 from calib._border import labels
 from calib._border.advice import coming_through
-from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator
@@ -23,6 +22,7 @@ from calib.cli.features import (
     features_at_fit,
     features_of,
     named_alone,
+    taken_rows,
     with_features,
 )
 from calib.cli.files.columns import shorten
@@ -116,7 +116,7 @@ def fit_file(args: argparse.Namespace) -> None:
         if kept is not None and weight is not None:  # rows of weight 0 are not there
             y, weight, matrix = y[kept], weight[kept], matrix[kept]
             scored = replace(scored, matrix=matrix)
-            features = None if features is None else take_rows(features, np.flatnonzero(kept))
+            features = None if features is None else taken_rows(features, np.flatnonzero(kept))
         n_scores = matrix.shape[1]
         names = scored.names if len(scored.names) == n_scores else None
         X: Any = matrix
@@ -465,9 +465,9 @@ def _held_out(
             rows, out = used[train], used[test]
             part = None if weight is None else weight[rows]
             fitted = clone(calibrator).fit(
-                take_rows(X, rows), codes[rows], sample_weight=part, labels=classes
+                taken_rows(X, rows), codes[rows], sample_weight=part, labels=classes
             )
-            proba[out] = fitted.transform(take_rows(X, out))
+            proba[out] = fitted.transform(taken_rows(X, out))
     return proba, CROSS_FITTED
 
 

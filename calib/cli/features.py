@@ -9,7 +9,7 @@ import numpy as np
 
 from calib._border.columns import class_name
 from calib._border.optional import require
-from calib._border.typing import FloatArray, LabelArray
+from calib._border.typing import FloatArray, IntArray, LabelArray
 from calib._border.words import nearest
 from calib._core.features.columns import FeatureColumn, beside_scores, feature_columns
 from calib.base import BaseCalibrator
@@ -115,6 +115,11 @@ def reads_features(calibrator: BaseCalibrator) -> bool:
 def with_features(matrix: FloatArray, classes: LabelArray, features: Any) -> Any:
     """Return scores with features behind them as one table, scores named by their classes."""
     return beside_scores(matrix, [f"score of {class_name(label)}" for label in classes], features)
+
+
+def taken_rows(X: Any, rows: IntArray) -> Any:
+    """Return rows of a matrix, or of an Arrow table."""
+    return X[rows] if isinstance(X, np.ndarray) else X.take(rows)
 
 
 # ---------------------------------------------------------------------- one column

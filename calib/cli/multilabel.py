@@ -13,7 +13,6 @@ from calib._border.advice import coming_through
 from calib._border.columns import places_of
 from calib._border.labels import check_weight
 from calib._border.optional import require
-from calib._border.sklearn_compat import take_rows
 from calib._border.typing import Float64Array, FloatArray, InputKind
 from calib._core import links
 from calib.cli.commands import (
@@ -28,6 +27,7 @@ from calib.cli.commands import (
     read_parameters,
     unfitted_method,
 )
+from calib.cli.features import taken_rows
 from calib.cli.files.columns import row_text, shorten
 from calib.cli.files.readers import read_table
 from calib.cli.files.tables import FileTable
@@ -258,8 +258,8 @@ def _held_out(
             part = None if weight is None else weight[rows]
             fitted = clone(calibrator)
             try:
-                fitted.fit(take_rows(X, rows), take_rows(Y, rows), sample_weight=part)
+                fitted.fit(taken_rows(X, rows), taken_rows(Y, rows), sample_weight=part)
             except ValueError:  # too few labels for a part of them to be fitted to
                 return in_sample
-            proba[out] = fitted.predict_proba(take_rows(X, out))
+            proba[out] = fitted.predict_proba(taken_rows(X, out))
     return proba, CROSS_FITTED
