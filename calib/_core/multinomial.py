@@ -14,11 +14,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from calib._border.arrays import row_blocks
-from calib._border.typing import Array, Float64Array, IntArray, LabelArray, Namespace
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._core import links
 from calib._core.newton import LargeMinimum, minimize_large
 from calib._core.rows import Part, Rows, ScoredPart, Sums
 from calib._core.scores import Scores
+from calib._core.targets import at_target, class_target, subtract_truth
 
 #: Unknowns up to which the Hessian is factorised as a whole; beyond, class by class.
 WHOLE_HESSIAN = 1200
@@ -112,13 +113,13 @@ class Logits(Part):
     ----------
     source : LogitSource
         Logits; any constant may be added to a row.
-    target : ndarray of int, shape (n_samples,)
-        Column of the true class.
+    target : ndarray of int, shape (n_samples,), or of shape (n_samples, n_classes)
+        Column of the true class, or the share of every class.
     weight : ndarray of shape (n_samples,) or None
     """
 
     source: LogitSource
-    target: IntArray
+    target: LabelArray
     weight: Float64Array | None
 
 
@@ -131,7 +132,7 @@ def tempered(rows: Rows, temperature: float, share: float) -> Rows:
 
 def _tempered(part: ScoredPart, temperature: float, share: float) -> Logits:
     source = Tempered(part.scores, temperature, share)
-    return Logits(source, part.target.astype(np.intp, copy=False), part.weight)
+    return Logits(source, class_target(part.target), part.weight)
 
 
 def _made(part: Logits) -> Logits:
@@ -199,9 +200,9 @@ class LinearForm:
 def _loss_and_gradient(part: Logits, form: LinearForm, x: Float64Array) -> Sums:
     value, gradient = 0.0, np.zeros_like(x)
     for rows in row_blocks(part.n_samples, part.source.n_classes):
-        z, codes = part.source.block(rows), part.target[rows]
-        slope, loss = softmax_loss(form.linear(x, z), codes)
-        slope[np.arange(len(codes)), codes] -= 1.0
+        z, target = part.source.block(rows), part.target[rows]
+        slope, loss = softmax_loss(form.linear(x, z), target)
+        subtract_truth(slope, target)
         if part.weight is not None:
             slope *= part.weight[rows, None]
             loss *= part.weight[rows]
@@ -363,10 +364,10 @@ class MultinomialProblem:
         return np.asarray(out.reshape(n_classes * m, n_classes * m))
 
 
-def softmax_loss(eta: Float64Array, codes: IntArray) -> tuple[Float64Array, Float64Array]:
+def softmax_loss(eta: Float64Array, target: LabelArray) -> tuple[Float64Array, Float64Array]:
     """Return probabilities (overwriting `eta`) and the log loss of each row."""
     eta -= eta.max(axis=1, keepdims=True)
-    picked = eta[np.arange(len(eta)), codes]
+    picked = at_target(eta, target)
     np.exp(eta, out=eta)
     total = eta.sum(axis=1)
     eta /= total[:, None]

@@ -22,6 +22,7 @@ from calib._core import links
 from calib._core.newton import find_root
 from calib._core.rows import Part, Rows, ScoredPart, Sums, in_memory, listed
 from calib._core.scores import Scores
+from calib._core.targets import at_target, class_target, holds_shares, second_share, shares_of
 from calib.warnings import DegenerateScoresWarning
 
 #: Largest change of the scale of the logits, as a logarithm, that a fit may return.
@@ -230,6 +231,7 @@ def huge_unit(typical: float) -> float:
 def _measured(part: ScoredPart, unit: float) -> _Tempering:
     scores, target, weight = part.scores.in_units(unit), part.target, part.weight
     if scores.n_classes == 2:
+        target = second_share(target)
         inner = part.scores.log_odds()
         if unit != 1.0:
             inner /= unit
@@ -240,11 +242,11 @@ def _measured(part: ScoredPart, unit: float) -> _Tempering:
         inner = inner if largest < LARGEST else np.clip(inner, -LARGEST, LARGEST)
         return _Tempering(scores, target, weight, inner, (sums, largest))
     inner, sums, largest = np.empty(part.n_samples), np.zeros(2), 0.0
-    codes = target.astype(np.intp, copy=False)
+    target = class_target(target)
     for rows, z in scores.in_domain("logits"):
         inner[rows] = z.max(axis=1)
         gaps = np.minimum(inner[rows, None] - z, LARGEST)
-        parts = np.stack([gaps[np.arange(len(z)), codes[rows]], gaps.mean(axis=1)])
+        parts = np.stack([at_target(gaps, target[rows]), gaps.mean(axis=1)])
         sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
         largest = max(largest, float(gaps.max()))
     return _Tempering(scores, target, weight, inner, (sums, largest))
@@ -267,7 +269,6 @@ def _slopes(part: _Tempering, inverse: float) -> Sums:
     in ``1 / T``; expectations are over ``softmax(z / T)``.
     """
     scores, top, weight = part.scores, part.inner, part.weight
-    codes = part.target.astype(np.intp, copy=False)
     n_rows = min(part.n_samples, max(1, BLOCK_ELEMENTS // scores.n_classes))
     shifted_space, power_space = np.empty((2, n_rows, scores.n_classes))
     sums = np.zeros(3)
@@ -282,7 +283,7 @@ def _slopes(part: _Tempering, inverse: float) -> Sums:
         second = np.einsum("ij,ij->i", power, z) / mass
         np.multiply(power, z, out=power)
         third = np.einsum("ij,ij->i", power, z) / mass
-        picked = z[np.arange(len(z)), codes[rows]]
+        picked = at_target(z, part.target[rows])
         variance = np.maximum(second - mean * mean, 0.0)
         skew = third - mean * (3.0 * second - 2.0 * mean * mean)
         parts = np.stack([mean - picked, variance, skew])
@@ -353,18 +354,16 @@ def _spread(problem: TemperatureProblem) -> float:
 def label_gaps(scores: Scores, target: LabelArray) -> Float64Array:
     """Return how far the label's logit is below the largest of its row, shape (n_samples,).
 
-    For fractions (two classes) it is the distance of the class that is not certain to be wrong.
+    Of fractions and shares it is the largest distance of a class that is not certain to be wrong.
     """
     out = np.empty(scores.n_samples)
-    fractions = target.dtype.kind == "f"
+    soft = holds_shares(target) or target.dtype.kind == "f"
     for rows, z in scores.in_domain("logits"):
-        if fractions:
-            worst = np.where(target[rows, None] > [1.0, 0.0], [0.0, 1.0], [0.0, 0.0])
-            worst[:, 0] = target[rows] < 1.0
-            out[rows] = z.max(axis=1) - np.where(worst > 0.0, z, np.inf).min(axis=1)
+        if soft:
+            possible = shares_of(target[rows], scores.n_classes) > 0.0
+            out[rows] = z.max(axis=1) - np.where(possible, z, np.inf).min(axis=1)
         else:
-            codes = target[rows].astype(np.intp, copy=False)
-            out[rows] = z.max(axis=1) - z[np.arange(len(z)), codes]
+            out[rows] = z.max(axis=1) - at_target(z, class_target(target[rows]))
     return out
 
 

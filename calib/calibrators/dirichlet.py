@@ -12,8 +12,15 @@ from calib._border.checks import check_integer, describe
 from calib._border.typing import Float64Array, IntArray, RandomState
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import MapTraits
-from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
-from calib._core.rows import LocalRows, Rows, rescored
+from calib._core.multinomial import (
+    Kept,
+    LinearForm,
+    Logits,
+    MultinomialProblem,
+    softmax_loss,
+    tempered,
+)
+from calib._core.rows import LocalRows, Rows, copied, rescored
 from calib._core.scores import Scores
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator, LinearStart
 
@@ -156,13 +163,15 @@ class DirichletCalibrator(LinearMapCalibrator):
 
     def _search(self, start: LinearStart, rows: Rows) -> tuple[float, float]:
         """Return the pair of penalties with the smallest cross-validated log loss."""
-        step = max(1, rows.n_samples * rows.n_classes // SEARCH_ELEMENTS)
-        part, source = rows.every(step).part, start.problem.rows.every(step).part.source
+        n_copies = rows.n_classes if rows.soft else 1
+        step = max(1, rows.n_samples * n_copies * rows.n_classes // SEARCH_ELEMENTS)
+        thin = rows.every(step).mapped(copied)
+        part, source = thin.part, tempered(thin, 1.0, 0.0).part.source
         codes = part.target.astype(np.intp)
         folds = stratified_folds(
             part.scores, codes, part.weight, self.n_folds, self.random_state, soft=part.soft
         )
-        z, codes = source.block(slice(0, part.n_samples))[folds.rows], codes[folds.rows]
+        z, codes = source.block(slice(None))[folds.rows], codes[folds.rows]
         shared = [(folds.train(fold), folds.weight[:, fold]) for fold in range(self.n_folds)]
         x = start.problem.scaled(start.scale)
         paths = [

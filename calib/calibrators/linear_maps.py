@@ -83,6 +83,7 @@ class LinearMapCalibrator(BaseCalibrator):
     """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
 
     traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP, cancels=True)
+    _reads_shares: ClassVar[bool] = True
 
     temperature_: float
     input_smoothing_: float

@@ -122,6 +122,7 @@ class QuadraticCalibrator(BaseCalibrator):
     )
     _least_per_class: ClassVar[int] = 5
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     coef_: Float64Array
     centre_: Float64Array

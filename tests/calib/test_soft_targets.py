@@ -36,14 +36,84 @@ def test_one_hot_equals_labels(method: str) -> None:
     np.testing.assert_allclose(hot.transform(z), hard.transform(z), atol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["temperature", "platt", "matrix_scaling", "isotonic"])
-def test_equal_split_weights(method: str) -> None:
+def copies_of(shares: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return rows, labels and weights of a copy for every class that has a share."""
+    rows, codes = np.nonzero(shares > 0)
+    return rows, codes, weight[rows] * shares[rows, codes]
+
+
+#: Maps whose fit sees a sum over copies: copies that the user makes are the same.
+SUMS = (
+    "temperature",
+    "platt",
+    "quadratic",
+    "beta",
+    "empirical_bayes",
+    "spline",
+    "histogram",
+    "ensemble_temperature",
+    "isotonic",
+    "vector_scaling",
+    "matrix_scaling",
+)
+
+
+@pytest.mark.parametrize("kind", ["logits", "proba"])
+@pytest.mark.parametrize("method", SUMS)
+def test_equal_weighted_copies(method: str, kind: str) -> None:
+    z, t = scores_and_shares(k=4)
+    t[::3, 1] = 0.0
+    t[::5] = np.eye(4)[t[::5].argmax(axis=1)]
+    t /= t.sum(axis=1, keepdims=True)
+    weight = np.random.default_rng(1).uniform(0.2, 3.0, len(z))
+    weight[:7] = 0.0
+    rows, codes, share = copies_of(t, weight)
+    x = softmax(z, axis=1) if kind == "proba" else z
+    soft = make_calibrator(method, input=kind).fit(x, t, sample_weight=weight)
+    hard = make_calibrator(method, input=kind).fit(x[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft.transform(x), hard.transform(x), atol=1e-7)
+
+
+def test_equal_weighted_copies_where_a_penalty_is_known() -> None:
     z, t = scores_and_shares()
-    soft = make_calibrator(method, input="logits").fit(z, t)
-    hard = make_calibrator(method, input="logits").fit(
-        np.repeat(z, 3, axis=0), np.tile(np.arange(3), len(z)), sample_weight=t.ravel()
-    )
-    np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-8)
+    rows, codes, share = copies_of(t, np.ones(len(z)))
+    soft = make_calibrator("dirichlet", input="logits", penalty=1e-3).fit(z, t)
+    hard = make_calibrator("dirichlet", input="logits", penalty=1e-3)
+    hard.fit(z[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-7)
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_equal_weighted_copies_where_classes_are_excluded(method: str) -> None:
+    z, t = scores_and_shares(k=4)
+    hidden = np.random.default_rng(2).random(z.shape) < 0.3
+    hidden[np.arange(len(z)), t.argmax(axis=1)] = False
+    z[hidden], t[hidden] = -np.inf, 0.0
+    t /= t.sum(axis=1, keepdims=True)
+    rows, codes, share = copies_of(t, np.ones(len(z)))
+    soft = make_calibrator(method, input="logits").fit(z, t).transform(z)
+    hard = make_calibrator(method, input="logits").fit(z[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft, hard.transform(z), atol=1e-7)
+    assert (soft[hidden] == 0.0).all()
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector_scaling", "matrix_scaling", "platt"])
+def test_a_fit_reads_no_copies(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would take as many times longer as there are classes."""
+    from calib._core.scores import Scores
+
+    z, t = scores_and_shares(n=4000, k=20)
+    most = 0
+    block = Scores.block
+
+    def counted(self: Scores, rows: slice) -> np.ndarray:
+        nonlocal most
+        most = max(most, self.n_samples)
+        return block(self, rows)
+
+    monkeypatch.setattr(Scores, "block", counted)
+    make_calibrator(method, input="logits").fit(z, t)
+    assert most == len(z)
 
 
 @pytest.mark.parametrize("method", ["auto", "dirichlet", "h_calibration"])
