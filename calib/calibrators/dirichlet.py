@@ -9,19 +9,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from calib._border.checks import check_integer, describe
-from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.typing import Float64Array, LabelArray, RandomState
 from calib._core.estimators.folds import stratified_folds
 from calib._core.fitted_map import MapTraits
-from calib._core.multinomial import (
-    Kept,
-    LinearForm,
-    Logits,
-    MultinomialProblem,
-    softmax_loss,
-    tempered,
-)
-from calib._core.rows import LocalRows, Rows, copied, rescored
+from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
+from calib._core.rows import LocalRows, Rows, rescored
 from calib._core.scores import Scores
+from calib._core.targets import class_target, holds_shares
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator, LinearStart
 
 #: Penalties that cross-validation chooses from.
@@ -163,19 +157,19 @@ class DirichletCalibrator(LinearMapCalibrator):
 
     def _search(self, start: LinearStart, rows: Rows) -> tuple[float, float]:
         """Return the pair of penalties with the smallest cross-validated log loss."""
-        n_copies = rows.n_classes if rows.soft else 1
-        step = max(1, rows.n_samples * n_copies * rows.n_classes // SEARCH_ELEMENTS)
-        thin = rows.every(step).mapped(copied)
-        part, source = thin.part, tempered(thin, 1.0, 0.0).part.source
-        codes = part.target.astype(np.intp)
+        step = max(1, rows.n_samples * rows.n_classes // SEARCH_ELEMENTS)
+        part, source = rows.every(step).part, start.problem.rows.every(step).part.source
+        copies = part.soft and not holds_shares(part.target)
+        target = class_target(part.target)
         folds = stratified_folds(
-            part.scores, codes, part.weight, self.n_folds, self.random_state, soft=part.soft
+            part.scores, target, part.weight, self.n_folds, self.random_state, soft=copies
         )
-        z, codes = source.block(slice(None))[folds.rows], codes[folds.rows]
+        z = source.block(slice(0, part.n_samples))[folds.rows]
+        target = target[folds.rows] if folds.shares is None else folds.shares
         shared = [(folds.train(fold), folds.weight[:, fold]) for fold in range(self.n_folds)]
         x = start.problem.scaled(start.scale)
         paths = [
-            _Path(z, codes, inside, held, x)
+            _Path(z, target, inside, held, x)
             for inside, held in shared
             if inside.any() and held.any()
         ]
@@ -189,14 +183,15 @@ class _Path:
     Attributes
     ----------
     z : ndarray of shape (n_cells, n_classes)
-    codes : ndarray of shape (n_cells,)
+    target : ndarray of int, shape (n_cells,), or of shape (n_cells, n_classes)
+        Class of each cell, or the share of every class.
     inside, held : ndarray of shape (n_cells,)
         Weight of each row outside and inside the fold.
     x : ndarray of shape (n_classes, 1 + n_classes)
     """
 
     z: Float64Array
-    codes: IntArray
+    target: LabelArray
     inside: Float64Array
     held: Float64Array
     x: Float64Array
@@ -204,15 +199,15 @@ class _Path:
     def losses(self, a: float, intercepts: Sequence[float]) -> Float64Array:
         """Return log losses of the rows of the fold, shape (n_intercepts, n_held)."""
         train, test = self.inside > 0, self.held > 0
-        seen = LocalRows(Logits(Kept(self.z[train]), self.codes[train], self.inside[train]))
-        z, codes, curvature = self.z[test], self.codes[test], None
+        seen = LocalRows(Logits(Kept(self.z[train]), self.target[train], self.inside[train]))
+        z, target, curvature = self.z[test], self.target[test], None
         out = np.empty((len(intercepts), len(z)))
         for number, b in enumerate(intercepts):
             problem = _problem(seen, z.shape[1], (a, b))
             curvature = problem.curvature(self.x) if curvature is None else curvature
             minimum = problem.solve(self.x, tolerance=SEARCH_TOLERANCE, curvature=curvature)
             self.x = minimum.x.reshape(self.x.shape)
-            _, out[number] = softmax_loss(problem.form.linear(self.x, z), codes)
+            _, out[number] = softmax_loss(problem.form.linear(self.x, z), target)
         return out
 
 
