@@ -53,7 +53,7 @@ from calib._core.predictions import check_classes_occur, check_columns_against_l
 from calib._core.rows import Rows, copied, in_memory, rescored
 from calib._core.scores import Scores
 from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
-from calib._core.tempering import is_possible, masked_level, unit_of
+from calib._core.tempering import is_possible, masked_level, unit_of, without_masked_shares
 from calib._documents.learnt import MOST_CURVES, Learnt, ShowsWhatItLearnt, number_text
 from calib.warnings import DegenerateScoresWarning
 
@@ -353,17 +353,18 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         self.classes_ = classes
         n_scores = self.n_score_columns(self.n_features_in_)
         rows = rows.mapped(rescored, Scores.in_domain, self.traits.domain)
-        plain, n_rows = rows.mapped(rescored, Scores.first_columns, n_scores), rows.n_samples
+        plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         if self.input == "logits":
             level = masked_level(plain, by_rank=self._by_rank)
             if level < np.inf:
-                rows = rows.mapped(copied) if rows.soft else rows  # a share may be masked
-                rows = rows.kept(is_possible, level, n_scores)
-                n_rows = n_rows if rows.soft else rows.n_samples
+                if rows.soft:
+                    rows = rows.mapped(without_masked_shares, level, n_scores)
+                else:
+                    rows = rows.kept(is_possible, level, n_scores)
                 plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         check_classes_occur(plain, classes, labels_of)
         (ends,) = plain.reduce(ends_of_part, by=joined_ends)
-        record = FitRecord.of(self.input, len(classes), n_rows, ends)
+        record = FitRecord.of(self.input, len(classes), rows.n_samples, ends)
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -431,6 +431,17 @@ def masked_level(rows: Rows, *, by_rank: bool) -> float:
 def is_possible(part: ScoredPart, level: float, n_scores: int) -> LabelArray:
     """Return which rows have a label that is not masked, (n_samples,)."""
     return np.asarray(label_gaps(part.scores.first_columns(n_scores), part.target) < level)
+
+
+def without_masked_shares(part: ScoredPart, level: float, n_scores: int) -> ScoredPart:
+    """Return rows of shares without those of masked classes, weighted by what is left of them."""
+    shares = np.array(part.target)
+    for rows, z in part.scores.first_columns(n_scores).in_domain("logits"):
+        shares[rows][z.max(axis=1, keepdims=True) - z >= level] = 0.0
+    left = shares.sum(axis=1)
+    weight = left if part.weight is None else left * part.weight
+    rest = replace(part, target=shares / np.where(left > 0.0, left, 1.0)[:, None], weight=weight)
+    return rest.take(left > 0.0)
 
 
 def _label_gaps(part: ScoredPart) -> Sums:

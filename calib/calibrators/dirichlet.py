@@ -15,7 +15,7 @@ from calib._core.fitted_map import MapTraits
 from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
 from calib._core.rows import LocalRows, Rows, rescored
 from calib._core.scores import Scores
-from calib._core.targets import class_target, holds_shares
+from calib._core.targets import class_target
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator, LinearStart
 
 #: Penalties that cross-validation chooses from.
@@ -159,10 +159,9 @@ class DirichletCalibrator(LinearMapCalibrator):
         """Return the pair of penalties with the smallest cross-validated log loss."""
         step = max(1, rows.n_samples * rows.n_classes // SEARCH_ELEMENTS)
         part, source = rows.every(step).part, start.problem.rows.every(step).part.source
-        copies = part.soft and not holds_shares(part.target)
         target = class_target(part.target)
         folds = stratified_folds(
-            part.scores, target, part.weight, self.n_folds, self.random_state, soft=copies
+            part.scores, target, part.weight, self.n_folds, self.random_state
         )
         z = source.block(slice(0, part.n_samples))[folds.rows]
         target = target[folds.rows] if folds.shares is None else folds.shares

@@ -131,6 +131,61 @@ def test_folds_do_not_tell_copies_of_rows_from_weights(method: str) -> None:
     np.testing.assert_allclose(twice.transform(z), weighted.transform(z), atol=1e-8)
 
 
+def test_no_row_is_on_both_sides_of_a_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that has seen a row knows its other labels."""
+    from calib.calibrators.correctness_aware import network
+
+    seen, train = [], network.train
+
+    def watched(sample: network.NetworkSample, held_out: network.NetworkSample, *rest, **options):
+        seen.append((sample.logits, held_out.logits))
+        return train(sample, held_out, *rest, **options)
+
+    monkeypatch.setattr(network, "train", watched)
+    z, t = scores_and_shares(n=400)
+    make_calibrator("correctness_aware", input="logits", max_epochs=2).fit(z, t)
+    ((fitted, held_out),) = seen
+    assert len(fitted) + len(held_out) == len(z)
+    assert not {row.tobytes() for row in fitted} & {row.tobytes() for row in held_out}
+
+
+@pytest.mark.parametrize("heads", ["ridge", "hgb"])
+def test_left_out_predictions_do_not_see_the_row(
+    heads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shares that have nothing to do with the scores correct nothing, however many heads there are.
+
+    Left out one label at a time, the other labels of a row would vouch for what was learnt of it.
+    """
+    import calib.calibrators.split_point as module
+
+    counts, fit = [], module.fit_with_held_out
+
+    def watched(kind: str, inputs: np.ndarray, *rest, **options):
+        counts.append(len(np.unique(inputs, axis=0)) == len(inputs))
+        return fit(kind, inputs, *rest, **options)
+
+    monkeypatch.setattr(module, "fit_with_held_out", watched)
+    rng = np.random.default_rng(0)
+    x = np.hstack([rng.normal(size=(60, 3)), rng.normal(size=(60, 30))])
+    t = rng.dirichlet(np.full(3, 0.4), size=60)
+    cal = make_calibrator("split_point", input="logits", n_scores=3, heads=heads).fit(x, t)
+    assert counts == [True]
+    assert cal.shrinkage_ > 0.8
+
+
+def test_a_split_point_equals_its_fit_to_as_many_labels() -> None:
+    z, t = scores_and_shares()
+    t = np.round(4 * t) / 4
+    t[:, 0] += 1.0 - t.sum(axis=1)
+    t = np.abs(t) / np.abs(t).sum(axis=1, keepdims=True)
+    rows, codes, share = copies_of(t, np.ones(len(z)))
+    options = {"input": "logits", "shrinkage": 0.2}
+    soft = make_calibrator("split_point", **options).fit(z, t)
+    hard = make_calibrator("split_point", **options).fit(z[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-3)
+
+
 def test_each_nth_row_is_of_every_class() -> None:
     """Large sets are thinned: copies that follow each other would all be of one class."""
     z, t = scores_and_shares(n=30_000, k=10)
