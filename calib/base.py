@@ -87,9 +87,9 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         rows sum to 1, or one column with the probability of the positive class. ``"logits"``:
         unnormalised log-probabilities (inputs of a softmax), or one column with the log-odds of
         the positive class. Minus infinity is the logarithm of 0: a class that a row excludes
-        keeps probability 0 in every map. Most maps are best fitted before classes are excluded;
-        a Dirichlet map where they are. Probabilities of 0 are scores like others: maps that take
-        logarithms read them as 1.2e-38, and smoothing raises them.
+        keeps probability 0 in every map. Maps are best fitted before classes are excluded, if
+        there is a choice. Probabilities of 0 are scores like others: maps that take logarithms read
+        them as 1.2e-38, and smoothing raises them.
 
     Attributes
     ----------

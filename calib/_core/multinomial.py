@@ -31,6 +31,10 @@ PASSES_PER_TURN, MAX_TURNS = 25, 16
 START_ELEMENTS = 1_000_000
 #: Elements of logits that are kept in memory (128 MB).
 KEPT_ELEMENTS = 1 << 24
+#: Logits so far below the largest of their row are those of masks, minus infinity among them.
+MASK_GAP = 1000.0
+#: What masked classes lose against the others, so that they have next to no probability.
+MASK_LOSS = 100.0
 #: Keeps Hessians of flat directions invertible.
 RIDGE = 1e-9
 
@@ -80,11 +84,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Tempered:
-    """Logarithms of smoothed probabilities at a temperature, made from scores block by block."""
+    """Logarithms of smoothed probabilities at a temperature, made from scores block by block.
+
+    `masked` stands for those of masked classes, if it is not None.
+    """
 
     scores: Scores
     temperature: float
     share: float
+    masked: float | None = None
 
     @property
     def n_samples(self) -> int:
@@ -96,7 +104,9 @@ class Tempered:
 
     def block(self, rows: slice) -> Float64Array:
         z = self.scores.block(rows)
-        return np.asarray(tempered_logits(z, self.temperature, self.share, np))
+        out = np.asarray(tempered_logits(z, self.temperature, self.share, np))
+        hidden = None if self.masked is None else masks(z, np)
+        return out if hidden is None else np.where(hidden, self.masked, out)
 
     def take(self, rows: slice | LabelArray) -> Tempered:
         return replace(self, scores=self.scores.take(rows))
@@ -123,15 +133,15 @@ class Logits(Part):
     weight: Float64Array | None
 
 
-def tempered(rows: Rows, temperature: float, share: float) -> Rows:
+def tempered(rows: Rows, temperature: float, share: float, masked: float | None = None) -> Rows:
     """Return rows of tempered `Logits`, made once if they are few enough."""
-    out = rows.mapped(_tempered, temperature, share)
+    out = rows.mapped(_tempered, temperature, share, masked)
     few = rows.n_samples * rows.n_classes <= KEPT_ELEMENTS
     return out.mapped(_made) if few else out
 
 
-def _tempered(part: ScoredPart, temperature: float, share: float) -> Logits:
-    source = Tempered(part.scores, temperature, share)
+def _tempered(part: ScoredPart, temperature: float, share: float, masked: float | None) -> Logits:
+    source = Tempered(part.scores, temperature, share, masked)
     return Logits(source, class_target(part.target), part.weight)
 
 
@@ -151,6 +161,12 @@ def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -
     return links.logits_from_proba(links.smooth(links.softmax_of_shifted(shifted, xp), share), xp)
 
 
+def masks(z: Array, xp: Namespace) -> Array | None:
+    """Return which logits are those of masked classes; None, in NumPy, where there are none."""
+    hidden: Array = z - links.row_max(z, xp) < -MASK_GAP
+    return None if xp is np and not hidden.any() else hidden
+
+
 @dataclass(frozen=True)
 class LinearForm:
     """How unknowns make a linear map of logits.
@@ -161,10 +177,13 @@ class LinearForm:
         Whether the matrix is full.
     basis : ndarray of shape (n_classes, n_directions) or None
         Shared directions of a thin matrix.
+    masked : float or None
+        What stands for logits of masked classes, which get no probability; None without such.
     """
 
     full: bool
     basis: Float64Array | None = None
+    masked: float | None = None
 
     def linear(self, x: Float64Array, z: Float64Array) -> Float64Array:
         """Return the mapped logits of a block, a new array."""
@@ -176,6 +195,8 @@ class LinearForm:
             if self.basis is not None:
                 out += (z @ self.basis) @ x[:, 2:].T
         out += x[:, 0]
+        if self.masked is not None:
+            out[z == self.masked] -= MASK_LOSS
         return np.asarray(out)
 
     def add_gradient(self, gradient: Float64Array, slope: Float64Array, z: Float64Array) -> None:

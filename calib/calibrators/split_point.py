@@ -203,7 +203,7 @@ class SplitPointCalibrator(BaseCalibrator):
             tempered.fit_scores(scores, target, weight)
             self.temperature_, self.smoothing_ = tempered.temperature_, tempered.smoothing_
         p = self._split(scores.dense(), np)
-        self.present_ = (truth > 0).any(axis=0)
+        self.present_ = np.asarray((truth > 0).any(axis=0))
         up, down = truth * (1.0 - p), (1.0 - truth) * p
         parts = np.concatenate([up + down, up, down], axis=1)
         inputs = _inputs(p, features, np)
@@ -211,9 +211,9 @@ class SplitPointCalibrator(BaseCalibrator):
             self.heads_, left_out = fit_with_held_out(
                 self.heads, inputs, parts, weight, random_state=self.random_state
             )
-            rows, codes, share = expanded(truth)
+            rows, codes, shares = expanded(truth)
             corrected = self._corrected(p, left_out, np)[rows, codes]
-            mass = share if weight is None else share * weight[rows]
+            mass = shares if weight is None else shares * weight[rows]
             self.shrinkage_ = 1.0 - _trusted_share(p[rows, codes], corrected, mass)
         else:
             self.heads_ = fit_heads(
