@@ -320,7 +320,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
         target: Any = shares
-        soft = np.count_nonzero(shares) > len(shares)
+        soft = bool(np.count_nonzero(shares) > len(shares))
         if not soft:  # labels
             target = shares.argmax(axis=1)
         elif n_classes == 2 and self.soft_targets:

@@ -105,7 +105,9 @@ class Tempered:
     def block(self, rows: slice) -> Float64Array:
         z = self.scores.block(rows)
         out = np.asarray(tempered_logits(z, self.temperature, self.share, np))
-        hidden = None if self.masked is None else masks(z, np)
+        if self.masked is None:
+            return out
+        hidden = masks(z, np)
         return out if hidden is None else np.where(hidden, self.masked, out)
 
     def take(self, rows: slice | LabelArray) -> Tempered:

@@ -63,7 +63,7 @@ class Folds:
 
 def stratified_folds(
     scores: Scores,
-    codes: IntArray,
+    codes: LabelArray,
     weight: Float64Array | None,
     n_folds: int,
     random_state: RandomState,
@@ -146,7 +146,7 @@ def _changes(*keys: LabelArray) -> LabelArray:
     return out
 
 
-def _merged(key: _Integers, shares: Float64Array, weight: Float64Array | None) -> Float64Array:
+def _merged(key: _Integers, shares: LabelArray, weight: Float64Array | None) -> Float64Array:
     """Return for every sample the mean shares of those of its key."""
     _, unit = np.unique(key, return_inverse=True)
     mass = shares if weight is None else shares * weight[:, None]
