@@ -19,11 +19,11 @@ from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
 from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
+from calib._core.estimators.targets import against_rest, second_share
 from calib._core.links import bounded_log_odds
 from calib._core.newton import Minimum, Objective, minimize
 from calib._core.rows import LocalRows, Part, Rows, ScoredPart, Sums, largest_entries
 from calib._core.scores import Scores
-from calib._core.targets import against_rest, second_share
 
 #: Rows of the systematic subsample that provides the starting point of a large fit.
 START_ROWS = 1 << 14

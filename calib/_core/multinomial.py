@@ -16,10 +16,10 @@ import numpy as np
 from calib._border.arrays import row_blocks
 from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._core import links
+from calib._core.estimators.targets import at_target, class_target, subtract_truth
 from calib._core.newton import LargeMinimum, minimize_large
 from calib._core.rows import Part, Rows, ScoredPart, Sums
 from calib._core.scores import Scores
-from calib._core.targets import at_target, class_target, subtract_truth
 
 #: Unknowns up to which the Hessian is factorised as a whole; beyond, class by class.
 WHOLE_HESSIAN = 1200

@@ -31,9 +31,9 @@ from calib._border.validation import (
     zero_columns,
 )
 from calib._border.warn import warn
+from calib._core.estimators.targets import holds_shares
 from calib._core.rows import Rows, ScoredPart, Sums, largest_entries, listed
 from calib._core.suspicion import looked_at, suspicion
-from calib._core.targets import holds_shares
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
 
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 
 from calib._border.typing import Float64Array, InputKind, LabelArray
+from calib._core.estimators.targets import against_rest, expanded, holds_shares, second_share
 from calib._core.scores import Scores
-from calib._core.targets import against_rest, expanded, holds_shares, second_share
 
 #: Numbers (or arrays) that add up over parts.
 Sums: TypeAlias = tuple[Any, ...]

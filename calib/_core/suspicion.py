@@ -11,9 +11,9 @@ import numpy as np
 from calib._border.advice import N_LISTED, current_door, shown
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
+from calib._core.estimators.targets import holds_shares
 from calib._core.rows import LocalRows, Rows, ScoredPart, Sums, copied
 from calib._core.scores import Scores
-from calib._core.targets import holds_shares
 from calib.warnings import ScarceLabelsWarning
 
 #: Rows that are looked at, and numbers among which they are taken where classes are many.

@@ -19,10 +19,16 @@ from calib._border.arrays import BLOCK_ELEMENTS, row_blocks
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import (
+    at_target,
+    class_target,
+    holds_shares,
+    second_share,
+    shares_of,
+)
 from calib._core.newton import find_root
 from calib._core.rows import Part, Rows, ScoredPart, Sums, in_memory, listed
 from calib._core.scores import Scores
-from calib._core.targets import at_target, class_target, holds_shares, second_share, shares_of
 from calib.warnings import DegenerateScoresWarning
 
 #: Largest change of the scale of the logits, as a logarithm, that a fit may return.

@@ -12,11 +12,11 @@ from calib._border.arrays import PROBA_FLOOR
 from calib._border.checks import check_integer, describe
 from calib._border.typing import Float64Array, LabelArray, RandomState
 from calib._core.estimators.folds import stratified_folds
+from calib._core.estimators.targets import class_target
 from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
 from calib._core.rows import LocalRows, Rows, rescored
 from calib._core.scores import Scores
-from calib._core.targets import class_target
 from calib.calibrators.linear_maps import LINEAR_MAP, NO_PENALTY, LinearMapCalibrator, LinearStart
 
 #: Penalties that cross-validation chooses from.

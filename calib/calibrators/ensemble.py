@@ -12,10 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import shares_of
 from calib._core.fitted_map import POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.newton import find_root
 from calib._core.rows import Rows, ScoredPart, Sums
-from calib._core.targets import shares_of
 from calib.base import BaseCalibrator
 
 #: Range of the temperature.

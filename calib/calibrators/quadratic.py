@@ -120,9 +120,9 @@ class QuadraticCalibrator(BaseCalibrator):
         cancels=True,
         rescales_from=2,
     )
+    _reads_shares: ClassVar[bool] = True
     _least_per_class: ClassVar[int] = 5
     soft_targets: ClassVar[bool] = True
-    _reads_shares: ClassVar[bool] = True
 
     coef_: Float64Array
     centre_: Float64Array

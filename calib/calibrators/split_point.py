@@ -13,10 +13,10 @@ from calib._border.arrays import PROBA_FLOOR, array_namespace, like, row_blocks,
 from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace, RandomState
 from calib._core import links
+from calib._core.estimators.targets import class_target, expanded, shares_of
 from calib._core.fitted_map import MapTraits
 from calib._core.heads import HEAD_KINDS, HeadKind, Heads, fit_heads, fit_with_held_out
 from calib._core.scores import Scores
-from calib._core.targets import class_target, expanded, shares_of
 from calib.base import BaseCalibrator
 from calib.calibrators.temperature import TemperatureCalibrator
 

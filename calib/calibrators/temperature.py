@@ -16,13 +16,13 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import at_target, class_target, second_share
 from calib._core.fitted_map import POSITIVE, SHARE, MapTraits
 from calib._core.logistic import BOUNDS, smoothing_share, smooths_input
 from calib._core.newton import find_root
 from calib._core.rows import Rows, in_memory, rescored
 from calib._core.scores import Scores
 from calib._core.suspicion import says_nothing
-from calib._core.targets import at_target, class_target, second_share
 from calib._core.tempering import mean, temperature_problem
 from calib.base import BaseCalibrator
 

@@ -97,25 +97,6 @@ def test_equal_weighted_copies_where_classes_are_excluded(method: str) -> None:
     assert (soft[hidden] == 0.0).all()
 
 
-@pytest.mark.parametrize("method", ["temperature", "vector_scaling", "matrix_scaling", "platt"])
-def test_a_fit_reads_no_copies(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would take as many times longer as there are classes."""
-    from calib._core.scores import Scores
-
-    z, t = scores_and_shares(n=4000, k=20)
-    most = 0
-    block = Scores.block
-
-    def counted(self: Scores, rows: slice) -> np.ndarray:
-        nonlocal most
-        most = max(most, self.n_samples)
-        return block(self, rows)
-
-    monkeypatch.setattr(Scores, "block", counted)
-    make_calibrator(method, input="logits").fit(z, t)
-    assert most == len(z)
-
-
 @pytest.mark.parametrize("method", ["auto", "dirichlet", "h_calibration"])
 def test_folds_do_not_tell_copies_of_rows_from_weights(method: str) -> None:
     """An integer weight is repetition, and the order of rows changes nothing."""
@@ -129,49 +110,6 @@ def test_folds_do_not_tell_copies_of_rows_from_weights(method: str) -> None:
     twice = make_calibrator(method, input="logits").fit(np.tile(z, (2, 1)), np.tile(t, (2, 1)))
     weighted = make_calibrator(method, input="logits").fit(z, t, sample_weight=np.full(60, 2.0))
     np.testing.assert_allclose(twice.transform(z), weighted.transform(z), atol=1e-8)
-
-
-def test_no_row_is_on_both_sides_of_a_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that has seen a row knows its other labels."""
-    from calib.calibrators.correctness_aware import network
-
-    seen, train = [], network.train
-
-    def watched(sample: network.NetworkSample, held_out: network.NetworkSample, *rest, **options):
-        seen.append((sample.logits, held_out.logits))
-        return train(sample, held_out, *rest, **options)
-
-    monkeypatch.setattr(network, "train", watched)
-    z, t = scores_and_shares(n=400)
-    make_calibrator("correctness_aware", input="logits", max_epochs=2).fit(z, t)
-    ((fitted, held_out),) = seen
-    assert len(fitted) + len(held_out) == len(z)
-    assert not {row.tobytes() for row in fitted} & {row.tobytes() for row in held_out}
-
-
-@pytest.mark.parametrize("heads", ["ridge", "hgb"])
-def test_left_out_predictions_do_not_see_the_row(
-    heads: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Shares that have nothing to do with the scores correct nothing, however many heads there are.
-
-    Left out one label at a time, the other labels of a row would vouch for what was learnt of it.
-    """
-    import calib.calibrators.split_point as module
-
-    counts, fit = [], module.fit_with_held_out
-
-    def watched(kind: str, inputs: np.ndarray, *rest, **options):
-        counts.append(len(np.unique(inputs, axis=0)) == len(inputs))
-        return fit(kind, inputs, *rest, **options)
-
-    monkeypatch.setattr(module, "fit_with_held_out", watched)
-    rng = np.random.default_rng(0)
-    x = np.hstack([rng.normal(size=(60, 3)), rng.normal(size=(60, 30))])
-    t = rng.dirichlet(np.full(3, 0.4), size=60)
-    cal = make_calibrator("split_point", input="logits", n_scores=3, heads=heads).fit(x, t)
-    assert counts == [True]
-    assert cal.shrinkage_ > 0.8
 
 
 def test_a_split_point_equals_its_fit_to_as_many_labels() -> None:

@@ -18,8 +18,8 @@ from sklearn.utils import check_random_state
 from calib._border.arrays import row_blocks
 from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray, LabelArray, RandomState
+from calib._core.estimators.targets import holds_shares
 from calib._core.scores import Scores
-from calib._core.targets import holds_shares
 
 #: Keeps sign, exponent and 28 bits of a float64.
 DIGITS = np.uint64(0xFFFFFFFFFF000000)

@@ -31,9 +31,9 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import at_target, class_target, holds_shares
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, FittedMap, MapTraits
 from calib._core.scores import Scores
-from calib._core.targets import at_target, class_target, holds_shares
 from calib.base import BaseCalibrator
 from calib.calibrators.correctness_aware import network
 from calib.calibrators.temperature import TemperatureCalibrator

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
 from calib._core.estimators.soft_targets import read_distributions
-from calib._core.targets import expanded
+from calib._core.estimators.targets import expanded
 
 
 class ExpandedTargets(NamedTuple):
