@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,17 @@ def test_equal_weighted_copies_where_classes_are_excluded(method: str) -> None:
     hard = make_calibrator(method, input="logits").fit(z[rows], codes, sample_weight=share)
     np.testing.assert_allclose(soft, hard.transform(z), atol=1e-7)
     assert (soft[hidden] == 0.0).all()
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector_scaling", "matrix_scaling", "platt"])
+def test_a_fit_makes_no_copies(method: str) -> None:
+    """They would take 64 MB here, and as many times longer as there are classes."""
+    z, t = scores_and_shares(n=20_000, k=20)
+    tracemalloc.start()
+    make_calibrator(method, input="logits").fit(z, t)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32e6
 
 
 @pytest.mark.parametrize("method", ["auto", "dirichlet", "h_calibration"])
