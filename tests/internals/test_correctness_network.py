@@ -60,7 +60,9 @@ def test_no_row_is_on_both_sides_of_a_split(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(network, "train", watched)
     rng = np.random.default_rng(0)
-    z, t = 2.0 * rng.normal(size=(400, 3)), rng.dirichlet(np.ones(3), size=400)
+    z = 2.0 * rng.normal(size=(400, 3))
+    t = np.exp(z / 1.5 + rng.normal(size=z.shape))
+    t /= t.sum(axis=1, keepdims=True)
     CorrectnessAwareCalibrator(input="logits", max_epochs=2).fit(z, t)
     ((fitted, held_out),) = seen
     assert len(fitted) + len(held_out) == len(z)
