@@ -28,7 +28,6 @@ OTHERS = {
     "CalibratedClassifier": "calib.classifier",
     "DenseCalibrator": "calib.dense",
     "ExternalCalibrator": "calib.calibrators.external",
-    "PredictiveDistribution": "calib._core.distributions.predictive",
     "PriorShiftAdapter": "calib.prior_shift",
     "MultilabelCalibrator": "calib.multilabel.calibrator",
     "all_calibrators": "calib.registry",

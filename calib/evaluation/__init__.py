@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING
 from calib._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from calib._core.distributions.predictive import (
+        PredictiveDistribution as PredictiveDistribution,
+    )
     from calib.evaluation.binned.errors import (
         adaptive_calibration_error,
         average_calibration_error,
@@ -295,6 +298,7 @@ _MODULE_OF = {
     "PitUniformity": "calib.evaluation.regression.quantiles",
     "PositionMap": "calib.evaluation.detection.report.records",
     "PostHocImprovement": "calib.evaluation.proper.improvement",
+    "PredictiveDistribution": "calib._core.distributions.predictive",
     "RefinementDecomposition": "calib.evaluation.proper.refinement",
     "ReliabilityBins": "calib.evaluation.detection.report.records",
     "ReliabilityDisplay": "calib.evaluation.display.reliability",
