@@ -18,7 +18,14 @@ from calib._border.typing import (
 from calib.evaluation.sampling import loops
 
 #: What `uq` draws with, too.
-__all__ = ["multinomial_counts", "unit_counts"]
+__all__ = [
+    "block_counts",
+    "cell_counts",
+    "draw_labels",
+    "group_codes",
+    "multinomial_counts",
+    "unit_counts",
+]
 
 #: Classes up to which numbers are compared with every cumulative probability; beyond, a search.
 MOST_COMPARED = 32
@@ -130,6 +137,24 @@ def multinomial_counts(n_units: int, n_resamples: int, rng: np.random.Generator)
     counts : ndarray of int, shape (n_resamples, n_units)
     """
     return rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n_resamples)
+
+
+def cell_counts(counts: IntArray, n_resamples: int, rng: np.random.Generator) -> IntArray:
+    """Return how many units are in every cell in each resample, with replacement.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n_cells,)
+        Units that are in the cells.
+    n_resamples : int
+    rng : Generator
+
+    Returns
+    -------
+    counts : ndarray of int, shape (n_resamples, n_cells)
+    """
+    n_units = int(counts.sum())
+    return rng.multinomial(n_units, counts / n_units, size=n_resamples)
 
 
 def block_counts(
