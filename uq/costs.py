@@ -409,7 +409,7 @@ def decision_curve(
     >>> curve.net_benefit.round(2)
     array([0.4 , 0.25, 0.1 ])
     >>> curve.treat_all.round(2)
-    array([ 0.38,  0.  , -1.5 ])
+    array([ 0.38,  0.01, -1.48])
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)

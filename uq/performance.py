@@ -153,10 +153,17 @@ def estimate_performance(
     A probability of exactly 0 or 1, which a step of a map may report, counts as certain in the
     estimate and departs from ``0.5 / (1 + m)``, with m reference rows there.
 
+    With smooth maps and 300 reference rows or more, 93 to 99 % of nominal 95 % intervals held the value.
+    Known miss: an isotonic map whose own 2,000 to 5,000 fitting rows are the reference. It has
+    followed their labels, which they cannot show: the log loss was held in 85 to 90 %, the Brier
+    score in 89 to 93 %. Pass rows that it was not fitted on.
+
     *What no method sees.* Probabilities have to stay right. Where the labels given the probability
     change after the reference rows, nothing in unlabelled rows shows it: in census data followed
-    over three years in their order, nominal 95 % intervals held 87 to 91 % of the values, and 92 to
-    97 % when the rows were shuffled. `calib.evaluation` measures that change once labels arrive.
+    over three years in their order, intervals of large references held only 87 to 91 % of the
+    values. `calib.evaluation` measures that change once labels arrive.
+
+    Cost: O(n_resamples n_samples), about 5 s for 100,000 rows of two classes.
 
     References
     ----------
@@ -172,11 +179,9 @@ def estimate_performance(
     >>> rng = np.random.default_rng(0)
     >>> p, old = rng.beta(1, 2, 2000), rng.beta(1, 2, 1000)
     >>> labelled = (rng.random(1000) < old).astype(int), old
-    >>> estimates = estimate_performance(p, reference=labelled, random_state=0)
-    >>> print(f"{estimates['accuracy'].value:.3f}")
-    0.747
-    >>> bool(estimates["accuracy"].low < 0.747 < estimates["accuracy"].high)
-    True
+    >>> accuracy = estimate_performance(p, reference=labelled, random_state=0)["accuracy"]
+    >>> print(f"{accuracy.value:.2f}, {accuracy.low:.2f} to {accuracy.high:.2f}")
+    0.75, 0.72 to 0.78
     """
     confidence_level = check_fraction("confidence_level", confidence_level)
     check_integer("n_resamples", n_resamples, low=2, high=MOST_RESAMPLES)

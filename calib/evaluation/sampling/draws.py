@@ -169,6 +169,21 @@ def block_counts(
     Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
     first how many draws fall into each block, then where in the block. Compiled loops get the whole
     numbers in float32, which is half as much to read.
+
+    Parameters
+    ----------
+    n_samples : int
+    groups : ndarray of shape (n_samples,) or None
+        Group of every sample, 0..n_groups - 1; whole groups are drawn.
+    n_resamples : int
+    step : int
+        Samples of a block.
+    rng : Generator
+
+    Yields
+    ------
+    rows : slice
+    counts : ndarray of shape (n_rows, 1 + n_resamples)
     """
     starts = np.arange(0, n_samples, step)
     sizes = np.minimum(starts + step, n_samples) - starts
@@ -229,5 +244,16 @@ def members(groups: ArrayLike, n_samples: int) -> list[IntArray]:
 
 
 def group_codes(groups: ArrayLike, n_samples: int) -> IntArray:
-    """Return the index of the group of every sample."""
+    """Return the index of the group of every sample.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,)
+    n_samples : int
+
+    Returns
+    -------
+    codes : ndarray of int, shape (n_samples,)
+        In 0..n_groups - 1.
+    """
     return unit_codes(groups, n_samples, "groups", "y_prob")
