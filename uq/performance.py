@@ -153,7 +153,8 @@ def estimate_performance(
     A probability of exactly 0 or 1, which a step of a map may report, counts as certain in the
     estimate and departs from ``0.5 / (1 + m)``, with m reference rows there.
 
-    With smooth maps and 300 reference rows or more, 93 to 99 % of nominal 95 % intervals held the value.
+    With smooth maps and 300 reference rows or more, 93 to 99 % of nominal 95 % intervals held the
+    value.
     Known miss: an isotonic map whose own 2,000 to 5,000 fitting rows are the reference. It has
     followed their labels, which they cannot show: the log loss was held in 85 to 90 %, the Brier
     score in 89 to 93 %. Pass rows that it was not fitted on.
