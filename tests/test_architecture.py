@@ -107,6 +107,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 #: Part of `uq` -> parts of `calib` without a public list that it is built of, too.
 SHARED = {
     "uq.cli": ("calib.cli",),
+    "uq.costs": ("calib.evaluation.display.axes",),
     "uq.selective.selective_table": ("calib.evaluation.display.axes",),
 }
 #: Packages that are slow to import or optional: only inside functions.

@@ -72,9 +72,9 @@ UNLISTED = {
         NoOptimalThresholdWarning UnknownImagesWarning
     """.split(),
     "uq": """
-        CertaintyCurve DistributionShift ForcedPrediction GroupRow GroupsTable OODReport Protocol
-        RiskCoverageCurve SelectiveRow SelectiveTable SelectiveThreshold SeparatingFeature
-        SideMeans StoppingThreshold StudyClaim StudyDifference StudyResult
+        CertaintyCurve DecisionCurve DistributionShift ForcedPrediction GroupRow GroupsTable
+        OODReport Protocol RiskCoverageCurve SelectiveRow SelectiveTable SelectiveThreshold
+        SeparatingFeature SideMeans StoppingThreshold StudyClaim StudyDifference StudyResult
     """.split(),
 }
 SUBPACKAGES = ["datasets", "detection", "distributed", "evaluation", "export", "warnings"]

@@ -178,6 +178,11 @@ def uneven_ratios() -> None:
     model.predict_set(X, 0.8, likelihood_ratio=np.ones(len(y)))
 
 
+@case(uq.UnlabelledEstimateWarning)
+def no_reference() -> None:
+    uq.estimate_performance(binary()[0])
+
+
 @case(uq.CrossingQuantilesWarning)
 def crossing_quantiles() -> None:
     X, _ = table()

@@ -8,6 +8,9 @@
     uq.ood          inputs unlike the training data: scores, `KNearestDetector`, `ood_report`
     uq.study        the leave-one-out study of small data: `leave_one_out_study`
     uq.multilabel   thresholds of many labels: `label_thresholds`
+    uq.performance  how good predictions are before labels arrive: `estimate_performance`
+    uq.costs        decisions with unequal costs: `cost_threshold`, `cost_decision`,
+                    `decision_curve`
     uq.mapie        decisions under a controlled risk, by MAPIE: `RiskControlledClassifier`
     uq.warnings     what is noticed; uq.cli: commands of `calib`
 
@@ -68,6 +71,8 @@ from uq.correctness.shift_test import (
 )
 from uq.correctness.stopping import StoppingThreshold as StoppingThreshold
 from uq.correctness.stopping import control_stopping_risk
+from uq.costs import DecisionCurve as DecisionCurve
+from uq.costs import cost_decision, cost_threshold, decision_curve
 from uq.mapie import RiskControlledClassifier
 from uq.multilabel import label_thresholds
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
@@ -83,6 +88,7 @@ from uq.ood.scores import (
     negative_mutual_information_score,
     ood_score,
 )
+from uq.performance import estimate_performance
 from uq.selective.certainty import (
     conformal_confidence,
     conformal_credibility,
@@ -142,6 +148,7 @@ from uq.warnings import (
     RiskNotControlledWarning,
     SharedRowsWarning,
     SmallCalibrationSetWarning,
+    UnlabelledEstimateWarning,
     UnmatchedBoxesWarning,
     UnseenModelWarning,
 )
@@ -174,6 +181,7 @@ __all__ = [
     "SmallCalibrationSetWarning",
     "SpearmanFilter",
     "SplitPointRegressor",
+    "UnlabelledEstimateWarning",
     "UnmatchedBoxesWarning",
     "UnseenModelWarning",
     "abstention_utility",
@@ -186,9 +194,13 @@ __all__ = [
     "conformal_quantile",
     "control_selective_risk",
     "control_stopping_risk",
+    "cost_decision",
+    "cost_threshold",
+    "decision_curve",
     "distribution_shift_test",
     "effective_sample_size",
     "energy_score",
+    "estimate_performance",
     "excess_area_under_risk_coverage",
     "forced_prediction",
     "interval_lower_certainty",

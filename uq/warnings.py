@@ -67,3 +67,7 @@ class DuplicateQuestionsWarning(CalibWarning):
 
 class UnseenModelWarning(CalibWarning):
     """Records name models that were not there at fit."""
+
+
+class UnlabelledEstimateWarning(CalibWarning):
+    """An estimate without labels leaves something out, or rests on probabilities that are off."""

@@ -18,7 +18,14 @@ from calib._border.typing import (
 from calib.evaluation.sampling import loops
 
 #: What `uq` draws with, too.
-__all__ = ["multinomial_counts", "unit_counts"]
+__all__ = [
+    "block_counts",
+    "cell_counts",
+    "draw_labels",
+    "group_codes",
+    "multinomial_counts",
+    "unit_counts",
+]
 
 #: Classes up to which numbers are compared with every cumulative probability; beyond, a search.
 MOST_COMPARED = 32
@@ -132,6 +139,24 @@ def multinomial_counts(n_units: int, n_resamples: int, rng: np.random.Generator)
     return rng.multinomial(n_units, np.full(n_units, 1.0 / n_units), size=n_resamples)
 
 
+def cell_counts(counts: IntArray, n_resamples: int, rng: np.random.Generator) -> IntArray:
+    """Return how many units are in every cell in each resample, with replacement.
+
+    Parameters
+    ----------
+    counts : ndarray of int, shape (n_cells,)
+        Units that are in the cells.
+    n_resamples : int
+    rng : Generator
+
+    Returns
+    -------
+    counts : ndarray of int, shape (n_resamples, n_cells)
+    """
+    n_units = int(counts.sum())
+    return rng.multinomial(n_units, counts / n_units, size=n_resamples)
+
+
 def block_counts(
     n_samples: int,
     groups: IntArray | None,
@@ -144,6 +169,21 @@ def block_counts(
     Column 0 is the sample itself. Without groups the multinomial counts are drawn block by block:
     first how many draws fall into each block, then where in the block. Compiled loops get the whole
     numbers in float32, which is half as much to read.
+
+    Parameters
+    ----------
+    n_samples : int
+    groups : ndarray of shape (n_samples,) or None
+        Group of every sample, 0..n_groups - 1; whole groups are drawn.
+    n_resamples : int
+    step : int
+        Samples of a block.
+    rng : Generator
+
+    Yields
+    ------
+    rows : slice
+    counts : ndarray of shape (n_rows, 1 + n_resamples)
     """
     starts = np.arange(0, n_samples, step)
     sizes = np.minimum(starts + step, n_samples) - starts
@@ -204,5 +244,16 @@ def members(groups: ArrayLike, n_samples: int) -> list[IntArray]:
 
 
 def group_codes(groups: ArrayLike, n_samples: int) -> IntArray:
-    """Return the index of the group of every sample."""
+    """Return the index of the group of every sample.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_samples,)
+    n_samples : int
+
+    Returns
+    -------
+    codes : ndarray of int, shape (n_samples,)
+        In 0..n_groups - 1.
+    """
     return unit_codes(groups, n_samples, "groups", "y_prob")
