@@ -15,7 +15,7 @@ from calib._border.checks import check_number
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace
 from calib._core import links
 from calib._core.fitted_map import NUMBER, SHARE, FittedArray, MapTraits
-from calib._core.online import LARGEST_ODDS, LEAST, N_OFFSETS, ExpertMixture
+from calib._core.online.experts import LARGEST_ODDS, LEAST, N_OFFSETS, ExpertMixture
 from calib._core.rows import Rows
 from calib.calibrators.platt import PlattCalibrator
 
@@ -31,8 +31,8 @@ class OnlinePlattCalibrator(PlattCalibrator):
 
     For two classes the log loss over *any* sequence of rows exceeds that of the fitted map by
     ``0.23 + 0.5 log((t + 100) / 100)`` nats in all, t rows taken together, if every row is served
-    by the map that knows the labels before it: 1.4 nats after 1,000 rows and 3.7 after 100,000. Rows
-    that are served before those labels come cost the more the faster things change. Beyond two
+    by the map that knows the labels before it: 1.4 nats after 1,000 rows and 3.7 after 100,000.
+    Rows that are served before those labels come cost the more the faster things change. Beyond two
     classes every class is updated against the rest and rows are renormalised, which carries no such
     promise.
 

@@ -6,7 +6,6 @@
     results      from sums to the measures of a report
     monitor      `CalibrationMonitor`: an alarm once probabilities are miscalibrated
     monitor_results  what it knows, as a document
-    bin_bets     where on the scale probabilities are wrong
     arrivals     ids of predictions that wait for labels, and time stamps
     score_sequence  `score_difference_sequence`: two models compared at any time
 

@@ -31,7 +31,7 @@ class Waiting:
 
     def new_names(self, ids: ArrayLike) -> list[Name]:
         """Return ids of new predictions, each of which comes once."""
-        names = names_of(ids)
+        names = read_ids(ids)
         seen: set[Name] = set()
         for name in names:
             if name in seen:
@@ -46,7 +46,7 @@ class Waiting:
 
     def known_names(self, ids: ArrayLike) -> list[Name]:
         """Return ids whose labels have come, each of a prediction that waits."""
-        names = names_of(ids)
+        names = read_ids(ids)
         seen: set[Name] = set()
         for name in names:
             if name in seen:
@@ -72,7 +72,7 @@ class Waiting:
         return waiting
 
 
-def names_of(ids: ArrayLike) -> list[Name]:
+def read_ids(ids: ArrayLike) -> list[Name]:
     """Return ids as plain integers or texts."""
     if isinstance(ids, str) or np.ndim(ids) == 0:
         raise ValueError(f"ids must have shape (n_samples,); got {describe(ids)}")

@@ -19,18 +19,18 @@ from calib._border.checks import (
 )
 from calib._border.labels import check_classes, check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.online import ExpertMixture
+from calib._core.online.bets import BinBets, log_ratio
+from calib._core.online.experts import ExpertMixture
 from calib._core.predictions import check_predictions
 from calib.evaluation.stream.accumulator import CalibrationAccumulator
 from calib.evaluation.stream.arrivals import Name, Stamps, Waiting
-from calib.evaluation.stream.bin_bets import BinBets, log_ratio
 from calib.evaluation.stream.monitor_results import MonitorReport, WatchedBin
 from calib.evaluation.stream.results import AccumulatedReport
 
 #: Version of the state that files hold.
 STATE = 1
 #: Memory of the bettor: fitter for what follows a break than that of a map that is served.
-MEMORY = 0.9925
+MEMORY = 0.99
 #: Points of the history of the e-value; beyond twice as many every second one is dropped.
 N_POINTS = 256
 #: Rows that a window may have at most.
@@ -520,35 +520,39 @@ class CalibrationMonitor:
         if not isinstance(parameters, dict) or set(parameters) != set(PARAMETERS):
             raise ValueError(f"a monitor has the parameters {[*PARAMETERS]}")
         new = cls(**parameters, labels=document["classes"])
-        new.n_rows_ = check_integer("n_rows", document["n_rows"], low=0)
-        new.log_e_value_ = _number("log_e_value", document["log_e_value"])
-        new._highest = _number("highest", document["highest"])
+        new._go_on(document)
+        return new
+
+    def _go_on(self, document: Mapping[str, Any]) -> None:
+        """Take over the state of a file."""
+        self.n_rows_ = check_integer("n_rows", document["n_rows"], low=0)
+        self.log_e_value_ = _number("log_e_value", document["log_e_value"])
+        self._highest = _number("highest", document["highest"])
         for name in ("alarm_at", "impossible_at"):
             row = document[name]
             if row is not None:
-                check_integer(name, row, low=1, high=max(new.n_rows_, 1))
-            setattr(new, f"{name}_", row)
-        if (new.alarm_at_ is None) != (new._highest < -math.log(new.alpha)):
+                check_integer(name, row, low=1, high=max(self.n_rows_, 1))
+            setattr(self, f"{name}_", row)
+        if (self.alarm_at_ is None) != (self._highest < -math.log(self.alpha)):
             raise ValueError("alarm_at contradicts the e-value")
         time = document["alarm_time"]
-        new.alarm_time_ = None if time is None else str(time)
-        _restore(new._mixture, document["mixture"])
-        _restore(new._bets, document["bins"])
+        self.alarm_time_ = None if time is None else str(time)
+        _restore(self._mixture, document["mixture"])
+        _restore(self._bets, document["bins"])
         latest = _array("latest", document["latest"])
-        n_latest = min(new.n_rows_, new.window)
+        n_latest = min(self.n_rows_, self.window)
         if latest.shape != (2, n_latest) or (
             n_latest and not 0 <= latest.min() <= latest.max() <= 1
         ):
             raise ValueError(f"latest must hold probabilities and events of {n_latest} rows")
-        new._latest = latest
-        new._every = check_integer("every", document["every"], low=1)
-        new._history = [_number("history", value) for value in document["history"]]
-        if len(new._history) != new.n_rows_ // new._every + 1:
+        self._latest = latest
+        self._every = check_integer("every", document["every"], low=1)
+        self._history = [_number("history", value) for value in document["history"]]
+        if len(self._history) != self.n_rows_ // self._every + 1:
             raise ValueError("history has another length than the rows ask for")
-        new._stamps = Stamps.restored(document["stamps"])
-        n_classes = 0 if new.classes is None else len(new.classes)
-        new._waiting = Waiting.restored(document["waiting"], n_classes)
-        return new
+        self._stamps = Stamps.restored(document["stamps"])
+        n_classes = 0 if self.classes is None else len(self.classes)
+        self._waiting = Waiting.restored(document["waiting"], n_classes)
 
 
 #: Constructor arguments that files hold; labels are held as classes.

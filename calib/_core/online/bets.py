@@ -8,7 +8,7 @@ import numpy as np
 
 from calib._border.typing import Float64Array
 from calib._core.binning import uniform_cells
-from calib._core.online import DELAY, LEAST
+from calib._core.online.experts import DELAY, LEAST
 
 #: Rows after which bets change.
 BLOCK = 100

@@ -22,16 +22,15 @@ from calib._core.binning import uniform_cells
 BLOCK = 20
 #: Equal parts of the scale with an offset each.
 N_OFFSETS = 10
-#: The maps, in the order of weights.
-EXPERTS = ("static", "platt", "forgetting platt", "offsets")
-#: Their weights at the start, and those with which weight is shared out. The second are for what
-#: follows a break, which the map that forgets is the first to see.
-START = np.array([0.8, 0.08, 0.06, 0.06])
-SHARED = np.array([0.5, 0.04, 0.42, 0.04])
+#: Weights of the served map, the lines without and with forgetting, and the offsets: at the start,
+#: and those with which weight is shared out. The second are for what follows a break, which the
+#: line that forgets is the first to see.
+START = np.array([0.8, 0.05, 0.05, 0.1])
+SHARED = np.array([0.5, 0.02, 0.4, 0.08])
 #: ``1 / (t + DELAY)`` of the weights is shared out after row t.
 DELAY = 100
 #: Precision of the priors of intercept and slope about 0 and 1, without forgetting and with.
-PRECISION = np.array([10.0, 5.0])
+PRECISION = np.array([[10.0, 10.0], [8.0, 3.0]])
 #: Intercept and slope of the served map, and signs of the adjoint of a symmetric matrix of two.
 AT_START = np.array([0.0, 1.0])
 SIGNS = np.array([1.0, -1.0, 1.0])
@@ -82,7 +81,7 @@ class ExpertMixture:
         """Return the mixture before any row: all maps are the served one."""
         lines = np.tile(AT_START, (n_streams, 2, 1))
         precision = np.zeros((n_streams, 2, 3))
-        precision[:, :, 0] = precision[:, :, 2] = PRECISION
+        precision[:, :, ::2] = PRECISION
         gaps, counts = np.zeros((2, n_streams, N_OFFSETS))
         weights = np.tile(START, (n_streams, 1))
         none = np.empty((n_streams, 0))
@@ -110,7 +109,7 @@ class ExpertMixture:
             event = np.concatenate([self.open_event, event], axis=1)
         n_rows = proba.shape[1]
         forecast, likelihood = np.empty((2, *proba.shape))
-        odds, missed, tenth = log_odds(proba), 1.0 - event, tenths(proba)
+        odds, missed, tenth = odds_within(proba), 1.0 - event, tenths(proba)
         powers = np.stack([np.ones_like(odds), odds, odds * odds], axis=1)
         offset = np.arange(len(proba))[:, None] * N_OFFSETS
         for start in range(0, n_rows, BLOCK):
@@ -138,7 +137,7 @@ class ExpertMixture:
         """Let the maps change now, with the rows that the open block has."""
         proba, event = self.open_proba, self.open_event
         if proba.shape[1]:
-            odds = log_odds(proba)
+            odds = odds_within(proba)
             tenth = tenths(proba) + np.arange(len(proba))[:, None] * N_OFFSETS
             q = self._answers(proba, odds, tenth)
             capital = self.weights * np.multiply.reduce(np.abs(q - (1.0 - event[:, None])), 2)
@@ -216,12 +215,13 @@ class ExpertMixture:
         if n not in self._aged:
             decay = np.stack([np.ones(n), self.forget ** np.arange(n - 1, -1, -1.0)])
             kept = np.array([[1.0], [self.forget**n]])
-            renewed = (1.0 - kept) * PRECISION[:, None] * [1.0, 0.0, 1.0]
+            prior = np.insert(PRECISION, 1, 0.0, axis=1)
+            renewed = (1.0 - kept) * prior
             self._aged[n] = decay[:, None], kept, renewed
         return self._aged[n]
 
 
-def log_odds(proba: Float64Array) -> Float64Array:
+def odds_within(proba: Float64Array) -> Float64Array:
     """Return log-odds of probabilities that are moved to `LEAST` and its complement at least."""
     bounded = np.clip(proba, LEAST, 1.0 - LEAST)
     return np.asarray(np.log(bounded / (1.0 - bounded)))
@@ -235,12 +235,3 @@ def tenths(proba: Float64Array) -> IntArray:
 def shared_out(n_before: int, n_rows: int) -> float:
     """Return which part of the weights is shared out over some rows: ``1 / (t + DELAY)`` a row."""
     return n_rows / (n_before + n_rows + DELAY - 1.0)  # one minus the product telescopes
-
-
-def largest_harm(n_rows: int) -> float:
-    """Return the most log loss, in nats over all rows, that the mixture can have above the served.
-
-    ``-log(w_0) + sum_t -log(1 - h_t / 2)`` with ``h_t = 1 / (t + DELAY)``, for every sequence.
-    """
-    shares = 1.0 / (np.arange(n_rows) + DELAY)
-    return float(-np.log(START[0]) - np.log1p(-shares * (1.0 - SHARED[0])).sum())
