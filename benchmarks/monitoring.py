@@ -23,8 +23,9 @@ import numpy as np
 from calib import PlattCalibrator
 from calib._core.online.bets import log_ratio
 from calib._core.online.experts import ExpertMixture
+from calib.calibrators.online import PRIOR
 from calib.evaluation import CalibrationMonitor, score_difference_sequence
-from calib.evaluation.stream.monitor import MEMORY
+from calib.evaluation.stream.monitor import BETTOR
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 #: Rows of a stream of the table of online maps.
@@ -87,7 +88,7 @@ def paths(
     The same numbers as of a `CalibrationMonitor` for each stream; p and y have shape (n_streams,
     n_rows).
     """
-    mixture = ExpertMixture.new(len(p), MEMORY)
+    mixture = ExpertMixture.new(len(p), *BETTOR)
     so_far = [np.zeros((len(p), 1)) for _ in tolerances]
     for start in range(0, p.shape[1], CHUNK):
         rows = slice(start, start + CHUNK)
@@ -265,7 +266,7 @@ def online(data: Census, n_seeds: int = 3) -> None:
             p = cal.transform(data.p[: y.size])[:, 1].reshape(y.shape)
             for name, outcome in streams_of(y, rng).items():
                 steps = [platt_scaled_online(p, outcome, step) for step in (0.1, 0.3, 1.0)]
-                _, likelihood = ExpertMixture.new(n_blocks).learn(p, outcome)
+                _, likelihood = ExpertMixture.new(n_blocks, 0.995, PRIOR).learn(p, outcome)
                 static, *others = (
                     -np.log(np.where(outcome > 0, q, 1 - q)).mean(axis=1)
                     for q in (p, *steps, tracked(steps[0], outcome))

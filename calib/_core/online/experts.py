@@ -25,12 +25,12 @@ N_OFFSETS = 10
 #: Weights of the served map, the lines without and with forgetting, and the offsets: at the start,
 #: and those with which weight is shared out. The second are for what follows a break, which the
 #: line that forgets is the first to see.
-START = np.array([0.8, 0.05, 0.05, 0.1])
-SHARED = np.array([0.5, 0.02, 0.4, 0.08])
+START = np.array([0.85, 0.03, 0.07, 0.05])
+SHARED = np.array([0.5, 0.01, 0.44, 0.05])
 #: ``1 / (t + DELAY)`` of the weights is shared out after row t.
 DELAY = 100
-#: Precision of the priors of intercept and slope about 0 and 1, without forgetting and with.
-PRECISION = np.array([[10.0, 10.0], [8.0, 3.0]])
+#: Precision of the prior of intercept and slope about 0 and 1 of the line without forgetting.
+PRECISION = (10.0, 10.0)
 #: Intercept and slope of the served map, and signs of the adjoint of a symmetric matrix of two.
 AT_START = np.array([0.0, 1.0])
 SIGNS = np.array([1.0, -1.0, 1.0])
@@ -48,7 +48,9 @@ class ExpertMixture:
     Attributes
     ----------
     forget : float
-        Weight of a row for the map that forgets, after one more row; in (0, 1].
+        Weight of a row for the line that forgets, after one more row; in (0, 1].
+    prior : tuple of (float, float)
+        Precision of its prior of intercept and slope about 0 and 1.
     lines : ndarray of shape (n_streams, 2, 2)
         Intercept and slope, in log-odds, of both lines.
     precision : ndarray of shape (n_streams, 2, 3)
@@ -64,6 +66,7 @@ class ExpertMixture:
     """
 
     forget: float
+    prior: tuple[float, float]
     lines: Float64Array
     precision: Float64Array
     gaps: Float64Array
@@ -77,15 +80,15 @@ class ExpertMixture:
     )
 
     @classmethod
-    def new(cls, n_streams: int = 1, forget: float = 0.995) -> ExpertMixture:
+    def new(cls, n_streams: int, forget: float, prior: tuple[float, float]) -> ExpertMixture:
         """Return the mixture before any row: all maps are the served one."""
         lines = np.tile(AT_START, (n_streams, 2, 1))
         precision = np.zeros((n_streams, 2, 3))
-        precision[:, :, ::2] = PRECISION
+        precision[:, :, ::2] = PRECISION, prior
         gaps, counts = np.zeros((2, n_streams, N_OFFSETS))
         weights = np.tile(START, (n_streams, 1))
         none = np.empty((n_streams, 0))
-        return cls(forget, lines, precision, gaps, counts, weights, 0, none, none)
+        return cls(forget, prior, lines, precision, gaps, counts, weights, 0, none, none)
 
     def learn(self, proba: Float64Array, event: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Learn from rows in their order.
@@ -215,7 +218,7 @@ class ExpertMixture:
         if n not in self._aged:
             decay = np.stack([np.ones(n), self.forget ** np.arange(n - 1, -1, -1.0)])
             kept = np.array([[1.0], [self.forget**n]])
-            prior = np.insert(PRECISION, 1, 0.0, axis=1)
+            prior = np.insert([PRECISION, self.prior], 1, 0.0, axis=1)
             renewed = (1.0 - kept) * prior
             self._aged[n] = decay[:, None], kept, renewed
         return self._aged[n]

@@ -29,8 +29,9 @@ from calib.evaluation.stream.results import AccumulatedReport
 
 #: Version of the state that files hold.
 STATE = 1
-#: Memory of the bettor: fitter for what follows a break than that of a map that is served.
-MEMORY = 0.99
+#: Memory and prior of the line that forgets: fitter for what follows a break than those of a map
+#: that is served.
+BETTOR = 0.991, (7.5, 2.5)
 #: Points of the history of the e-value; beyond twice as many every second one is dropped.
 N_POINTS = 256
 #: Rows that a window may have at most.
@@ -166,7 +167,7 @@ class CalibrationMonitor:
         self.alarm_time_: str | None = None
         self.impossible_at_: int | None = None
         self._highest = 0.0
-        self._mixture = ExpertMixture.new(1, MEMORY)
+        self._mixture = ExpertMixture.new(1, *BETTOR)
         self._bets = BinBets.new(self.n_bins, self.tolerance)
         self._latest = np.empty((2, 0))
         self._history: list[float] = [0.0]  # of the e-value, after every n-th row
@@ -587,7 +588,7 @@ def _state(engine: ExpertMixture | BinBets) -> dict[str, Any]:
     """Return the arrays and counts of an engine as plain values."""
     out: dict[str, Any] = {}
     for part in fields(engine):
-        if part.init and part.name not in ("forget", "tolerance"):
+        if part.init and part.name not in ("forget", "prior", "tolerance"):
             value = getattr(engine, part.name)
             if isinstance(value, np.ndarray):
                 plain = value.astype(object)
