@@ -32,7 +32,7 @@ SENTENCES = {
     "waiting": "{n} predictions wait for their labels.",
 }
 #: Logarithm of an e-value beyond which a chart stops.
-_MOST = 60.0
+_MOST = 700.0
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def test_the_boundary_is_that_of_the_mixture() -> None:
     s = t * (sequence.high[-1] - sequence.mean[-1])
     level = 0.025
     spread = -2 * np.log(level)
-    rho = 10.0 / (spread + np.log1p(spread))
+    rho = 50.0 / (spread + np.log1p(spread))
     k = rho / scale**2
 
     def weight(rate: float) -> float:  # truncated gamma law of 1 - scale * rate
