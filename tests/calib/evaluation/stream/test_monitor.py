@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from calib import load, save
@@ -121,6 +120,7 @@ def test_recent_is_a_report_of_the_window() -> None:
 
 
 def test_named_classes_and_tables() -> None:
+    pd = pytest.importorskip("pandas")
     y, p = stream(500)
     plain = CalibrationMonitor().update(y, p)
     words = np.array(["no", "yes"])[y]
@@ -202,6 +202,7 @@ def test_late_labels_of_many_classes(tmp_path: Path) -> None:
 
 
 def test_timestamps() -> None:
+    pd = pytest.importorskip("pandas")
     y, p = stream(6000, broken_from=0)
     days = pd.date_range("2026-01-01", periods=6000, freq="h")
     monitor = CalibrationMonitor(tolerance=0).update(y, p, timestamps=days)
@@ -347,6 +348,7 @@ def test_broken_files(path: list[Any], value: Any, message: str, tmp_path: Path)
 
 
 def test_documents(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
     y, p = stream(12_000)
     report = CalibrationMonitor().update(y, p).report()
     report.to_html(tmp_path / "monitor.html")

@@ -20,6 +20,7 @@ def models(n: int, seed: int = 0) -> tuple[np.ndarray, ...]:
 
 
 def test_the_better_model_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
     y, a, b = models(5000)
     sequence = score_difference_sequence(y, a, b)
     assert sequence.mean[-1] == pytest.approx(brier_score(y, a) - brier_score(y, b))
