@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from calib.calibrators.isotonic import IsotonicCalibrator
     from calib.calibrators.matrix import MatrixScalingCalibrator, VectorScalingCalibrator
     from calib.calibrators.multicalibration import MulticalibrationCalibrator
+    from calib.calibrators.online import OnlinePlattCalibrator
     from calib.calibrators.platt import PlattCalibrator
     from calib.calibrators.quadratic import QuadraticCalibrator
     from calib.calibrators.spline import SplineCalibrator
@@ -115,6 +116,7 @@ _MODULE_OF = {
     "MultilabelCalibrator": "calib.multilabel.calibrator",
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
+    "OnlinePlattCalibrator": "calib.calibrators.online",
     "PlattCalibrator": "calib.calibrators.platt",
     "PriorShiftAdapter": "calib.prior_shift",
     "PriorShiftWarning": "calib.warnings",
@@ -168,6 +170,7 @@ __all__ = [
     "MultilabelCalibrator",
     "NoOptimalThresholdWarning",
     "NothingToMeasureWarning",
+    "OnlinePlattCalibrator",
     "PlattCalibrator",
     "PriorShiftAdapter",
     "PriorShiftWarning",

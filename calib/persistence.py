@@ -19,6 +19,7 @@ from calib.multilabel.calibrator import MultilabelCalibrator
 
 if TYPE_CHECKING:
     from calib.detection.calibrator import DetectionCalibrator
+    from calib.evaluation.stream.monitor import CalibrationMonitor
 
 #: Version of the file layout; every older one is read. 2: members of a pool have names, which
 #: format 1 gave as places.
@@ -27,19 +28,26 @@ FORMAT = 2
 KIND = "calib calibrator"
 #: The same of adapters to other class frequencies.
 ADAPTER_KIND = "calib prior shift adapter"
+#: And of monitors of streams.
+MONITOR_KIND = "calib calibration monitor"
 
 
 def save(
-    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator | MultilabelCalibrator,
+    calibrator: BaseCalibrator
+    | DenseCalibrator
+    | DetectionCalibrator
+    | MultilabelCalibrator
+    | CalibrationMonitor,
     path: str | os.PathLike[str],
 ) -> Path:
-    """Write a fitted calibrator to a JSON file.
+    """Write a fitted calibrator, or a monitor, to a JSON file.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
-        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or that of images, of
-        a detector or of many labels.
+    calibrator : object
+        A fitted calibrator of the registry, a `PriorShiftAdapter` around one, a `DenseCalibrator`,
+        `DetectionCalibrator` or `MultilabelCalibrator`; or a `CalibrationMonitor`, which goes on
+        from the file as if it had not stopped.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -89,6 +97,8 @@ def save(
         kind, contents = DENSE_KIND, calibrator.contents()
     elif isinstance(calibrator, MultilabelCalibrator):
         kind, contents = multilabel.KIND, multilabel.contents_of_multilabel(calibrator)
+    elif hasattr(calibrator, "to_contents"):
+        kind, contents = MONITOR_KIND, calibrator.to_contents()
     else:
         from calib.detection import files
 
@@ -102,7 +112,7 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read a calibrator that `save` wrote.
+    """Read a calibrator or a monitor that `save` wrote.
 
     Parameters
     ----------
@@ -111,8 +121,9 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
-        Of the class that was saved, fitted; transforms bit for bit like the saved one.
+    calibrator : object
+        Of the class that was saved, fitted; transforms, or goes on, bit for bit like the saved
+        one.
 
     Raises
     ------
@@ -156,6 +167,10 @@ def _decode_document(document: Any) -> Any:
         restored = DenseCalibrator.restored
     elif kind == multilabel.KIND:
         restored = multilabel.restored_multilabel
+    elif kind == MONITOR_KIND:
+        from calib.evaluation.stream.monitor import CalibrationMonitor
+
+        restored = CalibrationMonitor.from_contents
     else:
         from calib.detection import files
 

@@ -89,6 +89,12 @@ CALIBRATORS: dict[str, Entry] = {
         "Platt 1999; Lin et al. 2007, doi 10.1007/s10994-007-5018-6",
         collections=True,
     ),
+    "online_platt": Entry(
+        "calib.calibrators.online:OnlinePlattCalibrator",
+        "Platt scaling that goes on learning from labels, and never does much worse than at rest",
+        "Gupta and Ramdas 2023, arXiv 2305.00070; Herbster and Warmuth 1998",
+        collections=True,
+    ),
     "quadratic": Entry(
         "calib.calibrators.quadratic:QuadraticCalibrator",
         "parabola on the log-odds, cut at its vertex; one-vs-rest beyond two classes",

@@ -26,6 +26,9 @@ EXPECTED = dict.fromkeys(
     "check_classifiers_train": "features are no scores: the accuracy is that of the scores",
 }
 
+#: The same of those that learn on.
+EXPECTED_ONLINE = {"check_estimators_partial_fit_n_features": REASON}
+
 CALIBRATOR_INSTANCES = [make_calibrator(name, input="logits") for name in CALIBRATORS]
 WRAPPERS = [
     CalibratedClassifier(LogisticRegression()),
@@ -40,7 +43,12 @@ def _run(estimator: object, check: object) -> None:
         check(estimator)  # type: ignore[operator]
 
 
-@parametrize_with_checks(CALIBRATOR_INSTANCES, expected_failed_checks=lambda _: EXPECTED)
+@parametrize_with_checks(
+    CALIBRATOR_INSTANCES,
+    expected_failed_checks=lambda one: (
+        EXPECTED | (EXPECTED_ONLINE if hasattr(one, "partial_fit") else {})
+    ),
+)
 def test_calibrators(estimator: object, check: object) -> None:
     _run(estimator, check)
 

@@ -202,10 +202,11 @@ def check_both_predictions(
     labels: ArrayLike,
     pos_label: object,
     sample_weight: ArrayLike,
+    names: tuple[str, str] = ("y_prob_before", "y_prob_after"),
 ) -> list[tuple[IntArray, FloatArray, Float64Array | None, LabelArray]]:
     """Check two predictions of the same samples, with the same positive class of two."""
     checked = []
-    for name, y_prob in (("y_prob_before", before), ("y_prob_after", after)):
+    for name, y_prob in zip(names, (before, after), strict=True):
         checked.append(
             check_predictions(
                 y_true,
@@ -217,7 +218,7 @@ def check_both_predictions(
             )
         )
         classes = checked[0][3]
-        if len(classes) == 2 and read_array(eager(after), "y_prob_after").shape[1:] in (
+        if len(classes) == 2 and read_array(eager(after), names[1]).shape[1:] in (
             (),
             (1,),
             (2,),

@@ -6,7 +6,7 @@
     calib.evaluation.proper        `log_loss`, `brier_score`, decompositions
     calib.evaluation.segments      who is off: `segment_report`, `multicalibration_error`
     calib.evaluation.significance  `calibration_tests`
-    calib.evaluation.stream        `CalibrationAccumulator`: reports from sums over batches
+    calib.evaluation.stream        `CalibrationAccumulator`, `CalibrationMonitor`: sums, alarms
     calib.evaluation.display       `ReliabilityDisplay`, `CumulativeDisplay`, ...
     calib.evaluation.detection     detectors: `detection_report`, D-ECE, LaECE, LRP, precision
     calib.evaluation.dense         pixels and tokens: `dense_report`, intervals by image
@@ -207,7 +207,14 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.significance.tests import calibration_tests
     from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report
+    from calib.evaluation.stream.monitor import CalibrationMonitor
+    from calib.evaluation.stream.monitor_results import MonitorReport as MonitorReport
+    from calib.evaluation.stream.monitor_results import WatchedBin as WatchedBin
     from calib.evaluation.stream.results import AccumulatedReport as AccumulatedReport
+    from calib.evaluation.stream.score_sequence import (
+        ScoreDifferenceSequence as ScoreDifferenceSequence,
+    )
+    from calib.evaluation.stream.score_sequence import score_difference_sequence
     from calib.evaluation.unbinned.cumulative import (
         CumulativeTest as CumulativeTest,
     )
@@ -264,6 +271,7 @@ _MODULE_OF = {
     "BrierDecomposition": "calib.evaluation.proper.scores",
     "CalibrationAccumulator": "calib.evaluation.stream.accumulator",
     "CalibrationCurveSummary": "calib.evaluation.unbinned.loess",
+    "CalibrationMonitor": "calib.evaluation.stream.monitor",
     "CalibrationReport": "calib.evaluation.report.results",
     "CalibrationTest": "calib.evaluation.significance.results",
     "CalibrationTests": "calib.evaluation.significance.results",
@@ -292,6 +300,7 @@ _MODULE_OF = {
     "Measurement": "calib.evaluation.report.measurements",
     "MeasurementTable": "calib.evaluation.report.measurements",
     "ModelReport": "calib.evaluation.report.records",
+    "MonitorReport": "calib.evaluation.stream.monitor_results",
     "MultilabelModel": "calib.evaluation.multilabel.report",
     "MultilabelReport": "calib.evaluation.multilabel.report",
     "NothingToMeasureWarning": "calib.warnings",
@@ -303,11 +312,13 @@ _MODULE_OF = {
     "ReliabilityBins": "calib.evaluation.detection.report.records",
     "ReliabilityDisplay": "calib.evaluation.display.reliability",
     "ScoreDecomposition": "calib.evaluation.proper.corp",
+    "ScoreDifferenceSequence": "calib.evaluation.stream.score_sequence",
     "SegmentReport": "calib.evaluation.segments.results",
     "SegmentResult": "calib.evaluation.segments.results",
     "SignedCalibrationError": "calib.evaluation.binned.signed",
     "SignedCumulativeError": "calib.evaluation.unbinned.cumulative",
     "SquaredCalibrationError": "calib.evaluation.binned.squared",
+    "WatchedBin": "calib.evaluation.stream.monitor_results",
     "accumulated_report": "calib.evaluation.stream.accumulator",
     "adaptive_calibration_error": "calib.evaluation.binned.errors",
     "average_calibration_error": "calib.evaluation.binned.errors",
@@ -363,6 +374,7 @@ _MODULE_OF = {
     "refinement_decomposition": "calib.evaluation.proper.refinement",
     "save_figure": "calib.evaluation.display.axes",
     "score_decomposition": "calib.evaluation.proper.corp",
+    "score_difference_sequence": "calib.evaluation.stream.score_sequence",
     "score_iou_squared_error": "calib.evaluation.detection.localization",
     "segment_report": "calib.evaluation.segments.report",
     "signed_calibration_error": "calib.evaluation.binned.signed",
@@ -375,6 +387,7 @@ _MODULE_OF = {
 
 __all__ = [
     "CalibrationAccumulator",
+    "CalibrationMonitor",
     "ClasswiseReliabilityDisplay",
     "CumulativeDisplay",
     "DetectionHeatmapDisplay",
@@ -434,6 +447,7 @@ __all__ = [
     "refinement_decomposition",
     "save_figure",
     "score_decomposition",
+    "score_difference_sequence",
     "score_iou_squared_error",
     "segment_report",
     "signed_calibration_error",

@@ -72,6 +72,7 @@ def test_one_and_two_columns_agree(method: str) -> None:
 #: Parameters that switch off what reads probabilities differently, or draws folds by their bits.
 SAME_FOR_BOTH = {
     "platt": {"smooth_input": False},
+    "online_platt": {"smooth_input": False},
     "quadratic": {"smooth_input": False},
     "beta": {"smooth_input": False},
     "dirichlet": {"penalty": 1e-2},

@@ -34,8 +34,14 @@ def test_a_file_of_an_earlier_version_maps_as_it_did(path: Path) -> None:
 
 #: Maps that came after a format.
 LATER = {
-    "format_1": {"correctness_aware", "empirical_bayes", "multicalibration", "group"},
-    "format_2": {"multicalibration", "group"},
+    "format_1": {
+        "correctness_aware",
+        "empirical_bayes",
+        "multicalibration",
+        "group",
+        "online_platt",
+    },
+    "format_2": {"multicalibration", "group", "online_platt"},
 }
 
 

@@ -34,6 +34,7 @@ OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
         (evaluation.expected_calibration_error, P),
         {"random_state": 0, "n_resamples": 20},
     ),
+    "score_difference_sequence": ((Y, P, P), {}),
     "multicalibration_error": ((Y, P, np.arange(len(Y)) % 2), {}),
     "multilabel_calibration_error": ((np.eye(P.shape[1])[Y], P), {}),
     "multilabel_report": ((np.eye(P.shape[1])[Y], P), {"n_resamples": 20, "n_redraws": 20}),
