@@ -313,7 +313,7 @@ def column_files(args: argparse.Namespace) -> list[Path]:
     args : Namespace
         With `label`, `weight` and, where the command has one, `group`.
     """
-    names = (args.label, args.weight, getattr(args, "group", None))
+    names = (getattr(args, name, None) for name in ("label", "weight", "group"))
     return [Path(name) for name in names if name and _is_file(name)]
 
 

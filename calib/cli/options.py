@@ -353,6 +353,33 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
         ],
         _COLUMNS,
     ),
+    "monitor": (
+        "watch a stream of labelled predictions: an alarm with a bounded chance of being false",
+        [
+            _file("file FILE", f"the next rows, in the order in which labels came: {_TABLE}"),
+            _option(
+                "--label", "column of true labels, or a file that holds them alone", required=True
+            ),
+            *_scores(),
+            _option("--time", "column of times, which must not descend"),
+            _file("--state MONITOR.JSON", "the monitor: goes on if the file exists, and is kept"),
+            _option(
+                "--alpha SHARE",
+                "chance of a false alarm, ever, of a new monitor (0.05)",
+                type=float,
+            ),
+            _option(
+                "--tolerance SHARE",
+                "error of the probabilities that does not matter, of a new monitor (0.02)",
+                type=float,
+            ),
+            _option(
+                "--window ROWS", "latest rows that are told of, of a new monitor (5000)", type=int
+            ),
+            *OUTPUTS,
+        ],
+        _COLUMNS,
+    ),
     "export": (
         "write a calibrator as an ONNX model",
         [

@@ -34,6 +34,7 @@ examples:
   calib fit preds.csv --label y --proba p --method multicalibration --features age,sex \
       --out cal.json
   calib fit tags.csv --multilabel --label 'y_*' --proba 'p_*' --out cal.json
+  calib monitor today.csv --label y --proba p --state monitor.json --html monitor.html
   calib export cal.json --out cal.onnx
   calib correctness fit answers.csv --questions questions.csv --out judge.skops
   calib study patients.csv --label outcome --html study.html
@@ -116,6 +117,7 @@ def _run(args: argparse.Namespace) -> None:
     from calib.cli import (  # NumPy and all else are imported only now
         commands,
         detect,
+        monitor,
         multilabel,
         report,
     )
@@ -127,6 +129,7 @@ def _run(args: argparse.Namespace) -> None:
         "adapt": commands.adapt_file,
         "apply": commands.apply_to_file,
         "export": commands.export_file,
+        "monitor": monitor.watch,
         "detect fit": detect.fit_detections,
         "detect apply": detect.apply_to_detections,
         "detect report": detect.report_on_detections,

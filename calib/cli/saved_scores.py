@@ -104,6 +104,7 @@ def labelled_scores(
     kept: LabelArray | None = None,
     rows: IntArray | None = None,
     called: str | None = None,
+    known: LabelArray | None = None,
 ) -> SavedScores:
     """Read scores, in the order of the classes where the names of their columns tell it.
 
@@ -125,6 +126,8 @@ def labelled_scores(
         Row of the table that belongs to each label; None means that they are in order.
     called : str, default=None
         What messages call the scores; None means `columns`.
+    known : ndarray of shape (n_classes,), default=None
+        Classes that are there even if no row has them.
     """
     called = called or columns
     names = table.select(columns, exclude=other)
@@ -133,6 +136,8 @@ def labelled_scores(
         raise ValueError(f"{called} has {len(matrix)} rows, the label column {len(y)}")
     matrix = matrix if rows is None else matrix[rows]
     seen = y if kept is None else y[kept]
+    if known is not None:
+        seen = np.concatenate([seen, known])
     names, classes, order, told = settle(names, matrix.shape[1], seen, called, positive)
     if order is not None:
         matrix = np.take(matrix, order, axis=1)
