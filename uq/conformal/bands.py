@@ -211,20 +211,25 @@ def held_out_predictions(
     Folds count among the selected rows.
     """
     labels, restricted = y[rows], parameters.restricted(rows)
-    groups = restricted.groups
-    n_units = len(rows) if groups is None else len(np.unique(groups))
+    folds = scale_folds(labels, restricted)
+    inputs = take_rows(X, rows)
+    answers = predict_out_of_fold(estimator, inputs, labels, folds, restricted, predictions, n_jobs)
+    return answers, folds
+
+
+def scale_folds(y: LabelArray, parameters: FitParameters) -> list[Fold]:
+    """Return the folds of the residuals that a scale model learns from."""
+    groups = parameters.groups
+    n_units = len(y) if groups is None else len(np.unique(groups))
     if n_units < 2:
         unit = "samples" if groups is None else "groups"
         raise ValueError(
             f"conformity_score='normalised' needs at least 2 training {unit}; got {n_units}"
         )
-    n_folds, split = min(SCALE_FOLDS, n_units), restricted.split
-    folds = folds_of(n_folds, rows, labels, classifier=False, split=split, partition=True)
-    inputs = take_rows(X, rows)
-    answers = predict_out_of_fold(
-        estimator, inputs, labels, folds, restricted, predictions, n_jobs
+    n_folds, rows = min(SCALE_FOLDS, n_units), np.arange(len(y))
+    return folds_of(
+        n_folds, rows, y, classifier=False, split=parameters.split, partition=True
     )
-    return answers, folds
 
 
 def quantile_members(estimator: Any, quantiles: tuple[float, float]) -> list[tuple[Any, int]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from calib._border.arrays import read_array, row_blocks, to_numpy
 from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_same_length
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, RandomState
+from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import as_numbers, number_vector
 from calib._core.distributions.law import Law
 
@@ -50,21 +51,12 @@ class PredictiveDistribution:
         text = f"{n:,} predictive distribution{'' if n == 1 else 's'} ({self.law.kind})"
         if not n:
             return text
-        width = float(np.median(np.diff(self.interval(0.9), axis=1)))
+        ends = PredictiveDistribution.quantile(self, [0.05, 0.95])  # whatever kinds have to say
+        width = float(np.median(np.diff(ends, axis=1)))
         return f"{text}, median width of 90 %: {width:.4g}"
 
-    def __getitem__(self, rows: int | slice | ArrayLike) -> PredictiveDistribution:
-        n = len(self)
-        if isinstance(rows, slice):
-            return PredictiveDistribution(self.law.take(np.arange(n)[rows]))
-        index = np.asarray(rows)
-        if index.dtype == bool and index.shape != (n,):
-            raise IndexError(f"a mask must have shape ({n},); got {index.shape}")
-        if index.dtype.kind not in "bi" or index.ndim > 1:
-            raise IndexError(
-                f"rows are chosen by an integer, a slice, a mask or integers; got {describe(rows)}"
-            )
-        return PredictiveDistribution(self.law.take(np.atleast_1d(np.arange(n)[index])))
+    def __getitem__(self, rows: int | slice | ArrayLike) -> Self:
+        return replace(self, law=self.law.take(self._places(rows)))
 
     def cdf(self, t: ArrayLike) -> Float64Array:
         """Return P(Y <= t).
@@ -242,6 +234,20 @@ class PredictiveDistribution:
         return self._by_block(lambda law, y, u: law.pit(y, u), labels, uniform)
 
     # ------------------------------------------------------------------ parts
+
+    def _places(self, rows: int | slice | ArrayLike) -> IntArray:
+        """Return the positions of chosen rows."""
+        n = len(self)
+        if isinstance(rows, slice):
+            return np.arange(n)[rows]
+        index = np.asarray(rows)
+        if index.dtype == bool and index.shape != (n,):
+            raise IndexError(f"a mask must have shape ({n},); got {index.shape}")
+        if index.dtype.kind not in "bi" or index.ndim > 1:
+            raise IndexError(
+                f"rows are chosen by an integer, a slice, a mask or integers; got {describe(rows)}"
+            )
+        return np.atleast_1d(np.arange(n)[index])
 
     def _labels(self, y: ArrayLike) -> Float64Array:
         labels = number_vector(y, "y")

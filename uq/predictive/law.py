@@ -1,0 +1,290 @@
+"""Conformal predictive distributions: scaled residuals of every fold around a row's predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from calib._border.arrays import row_blocks
+from calib._border.typing import Float64Array, IntArray
+from calib._core.distributions.scores import points_crps
+from uq.conformal.categories import Side
+from uq.conformal.ends import ScoreLists, kth_smallest
+from uq.conformal.quantiles import conformal_ranks
+
+#: Support points that are looked at together: 16 MB of them.
+BLOCK_POINTS = 1 << 21
+#: Residuals this close, in units of the last place, are equal where a threshold was rounded.
+ROUNDING = 4 * float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualLists:
+    """Scaled calibration residuals of one category, by fold.
+
+    Attributes
+    ----------
+    lists : ScoreLists
+        Distinct residuals of every fold, ascending, with their counts.
+    sums : ndarray of shape (n_distinct + n_folds,)
+        Per fold, the sum of the residuals before each distinct one; one more entry for all.
+    sizes : ndarray of shape (n_folds,)
+        Residuals of every fold.
+    means, variances : ndarray of shape (n_folds,)
+        Of every fold; 0 of an empty one.
+    """
+
+    lists: ScoreLists
+    sums: Float64Array
+    sizes: IntArray
+    means: Float64Array
+    variances: Float64Array
+
+    @classmethod
+    def of(cls, residuals: Float64Array, fold: IntArray, n_folds: int) -> ResidualLists:
+        """Sort residuals by fold."""
+        lists = ScoreLists.of(residuals, fold, n_folds)
+        sums, sizes, means, variances = [], [], [], []
+        for k, distinct in enumerate(lists.by_fold()):
+            first = lists.start[k] + k
+            counts = np.diff(lists.below[first : first + len(distinct) + 1])
+            sums.append(np.concatenate([[0.0], np.cumsum(counts * distinct)]))
+            size = max(int(counts.sum()), 1)
+            mean = float(sums[-1][-1]) / size
+            sizes.append(int(counts.sum()))
+            means.append(mean)
+            variances.append(float(counts @ (distinct - mean) ** 2) / size)
+        return cls(
+            lists,
+            np.concatenate(sums),
+            np.array(sizes, dtype=np.intp),
+            np.array(means),
+            np.array(variances),
+        )
+
+    @property
+    def n(self) -> int:
+        return self.lists.n_scores
+
+    def places(self, fold: int, values: Float64Array, side: Side) -> IntArray:
+        """Return where values stand in the cumulative arrays of a fold.
+
+        ``"right"`` is behind equal residuals, ``"left"`` before them.
+        """
+        start, stop = self.lists.start[fold], self.lists.start[fold + 1]
+        found = np.searchsorted(self.lists.values[start:stop], values, side=side)
+        return found + (start + fold)
+
+    def count(self, standardised: list[Float64Array], side: Side) -> IntArray:
+        """Return how many residuals lie before values that were standardised for every fold."""
+        counts = [self.lists.below[self.places(k, z, side)] for k, z in enumerate(standardised)]
+        return np.asarray(np.sum(counts, axis=0))
+
+    def distances(self, fold: int, values: Float64Array) -> Float64Array:
+        """Return the sum of ``|residual - value|`` over a fold."""
+        place = self.places(fold, values, "right")
+        end = self.lists.start[fold + 1] + fold
+        before, total = self.sums[place], self.sums[end]
+        return np.asarray(values * (2 * self.lists.below[place] - self.sizes[fold])) + (
+            total - 2 * before
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ConformalLaw:
+    """Support points ``centre[i, k] + scale[i, k] r`` of every residual r of every fold k.
+
+    Nothing here grows with rows times calibration rows, except blocks of them.
+
+    Attributes
+    ----------
+    residuals : tuple of ResidualLists
+        One for each category.
+    code : ndarray of int, shape (n_rows,)
+        Category of each row; -1 for one without residuals, of which nothing is known.
+    centre, scale : ndarray of shape (n_rows, n_folds)
+        Predictions and scales (> 0) of the models of every fold.
+    """
+
+    residuals: tuple[ResidualLists, ...]
+    code: IntArray
+    centre: Float64Array
+    scale: Float64Array
+    kind = "points"
+    has_density = False
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.centre)
+
+    @property
+    def row_size(self) -> int:
+        return self.centre.shape[1]
+
+    @property
+    def n_calibration(self) -> IntArray:
+        """Calibration rows behind every distribution, shape (n_rows,)."""
+        sizes = np.array([*(lists.n for lists in self.residuals), 0])
+        return sizes[self.code]  # the last stands at -1
+
+    def take(self, rows: slice | IntArray) -> Self:
+        return replace(
+            self, code=self.code[rows], centre=self.centre[rows], scale=self.scale[rows]
+        )
+
+    def cdf(self, t: Float64Array) -> Float64Array:
+        """Return the middle of the conformal P(Y <= t), which is known up to 1 / (n + 1).
+
+        Thresholds that were rounded count as the points that they come from.
+        """
+
+        def of_category(part: _Category) -> Float64Array:
+            z = part.standardised(part.own(t))
+            for values, centre in zip(z, (part.centre / part.scale).T, strict=True):
+                values += ROUNDING * (np.abs(values) + np.abs(centre)[:, None])
+            return (part.residuals.count(z, "right") + 0.5) / (part.residuals.n + 1)
+
+        return self._answers((self.n_rows, t.shape[1]), 0.5, of_category)
+
+    def quantile(self, levels: Float64Array) -> Float64Array:
+        """Return the order statistics that conformal ranks ask for."""
+
+        def of_category(part: _Category) -> Float64Array:
+            ranks = conformal_ranks(part.residuals.n, part.own(levels))
+            return np.stack([part.selected(rank) for rank in ranks.T], axis=1)
+
+        unknown = np.where(levels < 0.5, -np.inf, np.inf)
+        return self._answers((self.n_rows, levels.shape[1]), unknown, of_category)
+
+    def sample(self, uniform: Float64Array) -> Float64Array:
+        if (self.code < 0).any():
+            raise ValueError(
+                f"{int((self.code < 0).sum())} of the distributions belong to categories that were "
+                f"not seen at fit: nothing can be drawn from them; choose the others"
+            )
+
+        def of_category(part: _Category) -> Float64Array:
+            lists = part.residuals.lists
+            point = (part.own(uniform) * part.residuals.n).astype(np.intp)
+            fold = np.searchsorted(np.cumsum(part.residuals.sizes), point, side="right")
+            # entries of `below` are counts within folds, so distinct residuals are found by them
+            everything = np.repeat(lists.values, _counts(lists))
+            row = np.arange(len(point))[:, None]
+            return part.centre[row, fold] + part.scale[row, fold] * everything[point]
+
+        return self._answers(uniform.shape, np.nan, of_category)
+
+    def mean(self) -> Float64Array:
+        return self._answers((self.n_rows,), np.nan, lambda part: part.moments()[0])
+
+    def std(self) -> Float64Array:
+        return self._answers((self.n_rows,), np.inf, lambda part: part.moments()[1])
+
+    def crps(self, y: Float64Array) -> Float64Array:
+        """Return the score of the distribution that is the points, 1 / n each."""
+
+        def of_category(part: _Category) -> Float64Array:
+            lists = part.residuals
+            if self.centre.shape[1] == 1:
+                z = part.standardised(part.own(y)[:, None])[0][:, 0]
+                apart = lists.distances(0, z) / lists.n
+                return part.scale[:, 0] * (apart - _half_spread(lists))
+            out = np.empty(len(part.rows))
+            for rows in row_blocks(len(out), lists.n, n_elements=BLOCK_POINTS):
+                out[rows] = points_crps(np.sort(part.points(rows), axis=1), part.own(y)[rows])
+            return out
+
+        return self._answers((self.n_rows,), np.inf, of_category)
+
+    def pit(self, y: Float64Array, uniform: Float64Array) -> Float64Array:
+        """Return ``(#{C < y} + u (#{C = y} + 1)) / (n + 1)``, exactly uniform if exchangeable."""
+
+        def of_category(part: _Category) -> Float64Array:
+            z = part.standardised(part.own(y)[:, None])
+            below = part.residuals.count(z, "left")[:, 0]
+            equal = part.residuals.count(z, "right")[:, 0] - below
+            return (below + part.own(uniform) * (equal + 1)) / (part.residuals.n + 1)
+
+        return self._answers((self.n_rows,), uniform, of_category)
+
+    def log_density(self, y: Float64Array) -> Float64Array:
+        raise AssertionError("points have no density")
+
+    def _answers(
+        self,
+        shape: tuple[int, ...],
+        unknown: Float64Array | float,
+        answer: Callable[[_Category], Float64Array],
+    ) -> Float64Array:
+        """Return the answers of every category, and `unknown` for rows without one."""
+        out = np.array(np.broadcast_to(unknown, shape), dtype=np.float64)
+        for code in np.unique(self.code[self.code >= 0]):
+            rows = np.flatnonzero(self.code == code)
+            part = _Category(self.residuals[code], rows, self.centre[rows], self.scale[rows])
+            out[rows] = answer(part)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Category:
+    """Rows of one category."""
+
+    residuals: ResidualLists
+    rows: IntArray
+    centre: Float64Array
+    scale: Float64Array
+
+    def own(self, values: Float64Array) -> Float64Array:
+        """Return the rows of an argument, or what is asked of all rows."""
+        return values if values.ndim == 2 and len(values) == 1 else values[self.rows]
+
+    def standardised(self, values: Float64Array) -> list[Float64Array]:
+        """Return values in residuals of every fold, each of shape (n_rows, k)."""
+        return [
+            (values - self.centre[:, k, None]) / self.scale[:, k, None]
+            for k in range(self.centre.shape[1])
+        ]
+
+    def selected(self, rank: IntArray) -> Float64Array:
+        """Return the rank-th smallest point of every row; infinite beyond the last."""
+        lists = self.residuals.lists
+        if self.centre.shape[1] > 1:
+            return kth_smallest(lists, self.centre, self.scale, rank)
+        margin = np.append(lists.pooled, np.inf)[np.minimum(rank, lists.n_scores + 1) - 1]
+        return np.asarray(self.centre[:, 0] + self.scale[:, 0] * margin)
+
+    def moments(self) -> tuple[Float64Array, Float64Array]:
+        """Return mean and standard deviation of the points of every row."""
+        share = self.residuals.sizes / self.residuals.n
+        means = self.centre + self.scale * self.residuals.means
+        mean = means @ share
+        variance = (self.scale**2 * self.residuals.variances + (means - mean[:, None]) ** 2) @ share
+        return mean, np.sqrt(variance)
+
+    def points(self, rows: slice) -> Float64Array:
+        """Return all points of some rows, shape (n_rows, n_calibration)."""
+        lists = self.residuals.lists
+        fold = np.repeat(np.arange(len(self.residuals.sizes)), self.residuals.sizes)
+        everything = np.repeat(lists.values, _counts(lists))
+        return self.centre[rows][:, fold] + self.scale[rows][:, fold] * everything
+
+
+def _counts(lists: ScoreLists) -> IntArray:
+    """Return how often each distinct residual occurs."""
+    return np.concatenate(
+        [
+            np.diff(lists.below[a + k : b + k + 1])
+            for k, (a, b) in enumerate(zip(lists.start[:-1], lists.start[1:], strict=True))
+        ]
+    )
+
+
+def _half_spread(residuals: ResidualLists) -> float:
+    """Return half the mean distance of two residuals of a single fold."""
+    points = residuals.lists.pooled
+    middle = points[[len(points) // 2]]
+    apart = residuals.distances(0, middle) / residuals.n
+    return float((apart - points_crps(points[None], middle))[0])
