@@ -2,6 +2,7 @@
 
     uq.conformal    prediction sets and intervals with coverage: `ConformalClassifier`,
                     `ConformalRegressor`, `ConformalBoxes`, `AdaptiveConformal`, p-values
+    uq.predictive   whole distributions around a regressor: `ConformalPredictiveSystem`
     uq.split_point  intervals from residuals on both sides: `SplitPointRegressor`
     uq.selective    abstention: `SelectiveClassifier`, `control_selective_risk`, risk curves
     uq.correctness  was this answer right: `CorrectnessModel`, `HiddenStateProbe`, stopping, shift
@@ -83,6 +84,7 @@ from uq.ood.scores import (
     negative_mutual_information_score,
     ood_score,
 )
+from uq.predictive.system import ConformalPredictiveSystem
 from uq.selective.certainty import (
     conformal_confidence,
     conformal_credibility,
@@ -151,6 +153,7 @@ __all__ = [
     "BiasedSplitPointWarning",
     "ConformalBoxes",
     "ConformalClassifier",
+    "ConformalPredictiveSystem",
     "ConformalRegressor",
     "ConformalWarning",
     "CorrectnessModel",

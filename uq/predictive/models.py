@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.model_selection import GroupKFold, KFold
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
 from calib._border.checks import check_integer, is_integer
@@ -136,25 +138,25 @@ class SystemModels:
 def fit_models(system: Any, X: Any, y: Float64Array, parameters: FitParameters) -> SystemModels:
     """Fit what the options of a ConformalPredictiveSystem ask for."""
     frozen = is_frozen(system.estimator)
+    splitter = _splitter(system, len(y), parameters.groups)
     options = ConformalRegressor(
         system.estimator,
         method="split" if frozen else system.method,
         calibration_size=system.calibration_size,
-        cv=system.cv,
+        cv=splitter,
         n_jobs=system.n_jobs,
         random_state=system.random_state,
     )
     calibration = calibrate(options, X, y, parameters, None)
     rows, held = calibration.rows, calibration.seen[:, 1]
     plain = SystemModels(calibration.bands, None, 0.0, rows, calibration.fold, y[rows] - held)
-    if system.conformity_score == "absolute":
+    if system.conformity_score == "absolute" or len(y) < 2:
         return plain
     model = _ScaleModel.of(system, X)
     if system.method == "split":
         return _split_scaled(system, model, plain, X, y, parameters)
-    folds = _folds(system, X, y, parameters)
-    if len(folds) < 2:
-        return plain
+    split = parameters.split
+    folds = folds_of(splitter, X, y, classifier=False, split=split, partition=True)
     points = [band.point for band in plain.bands]
     points = points * len(folds) if frozen else points
     bands, scale = model.held_out(points, X, held, plain.residuals, folds, system.n_jobs)
@@ -282,12 +284,14 @@ def mean_crps(residuals: Float64Array, unit: Float64Array) -> float:
     return float(law.crps(residuals).mean())
 
 
-def _folds(system: Any, X: Any, y: Float64Array, parameters: FitParameters) -> list[Fold]:
-    """Return the folds of a cross system; of a frozen model those that its scale is learnt in."""
-    cv = system.cv
-    if is_frozen(system.estimator) and is_integer(cv):
-        n_units = len(y) if parameters.groups is None else len(np.unique(parameters.groups))
-        if n_units < 2:
-            return []
-        cv = min(check_integer("cv", cv, low=2), n_units)
-    return folds_of(cv, X, y, classifier=False, split=parameters.split, partition=True)
+def _splitter(system: Any, n_samples: int, groups: Any) -> Any:
+    """Return the splitter of a cross system: of integers, folds of shuffled rows or groups."""
+    if not is_integer(system.cv):
+        return system.cv
+    n_folds = check_integer("cv", system.cv, low=2)
+    if is_frozen(system.estimator):  # folds of the scale alone, which few rows have as well
+        n_units = n_samples if groups is None else len(np.unique(groups))
+        n_folds = max(2, min(n_folds, n_units))
+    seed = int(check_random_state(system.random_state).randint(2**31 - 1))
+    make = KFold if groups is None else GroupKFold
+    return make(n_folds, shuffle=True, random_state=seed)

@@ -59,8 +59,9 @@ class ConformalPredictiveSystem(ModelWrapper, RegressorMixin, BaseEstimator):  #
         frozen model that predicts a scale > 0 itself. None means histogram gradient boosting on the
         numbers in `X` (missing ones allowed) and the prediction.
     cv : int >= 2 or splitter, default=10
-        Folds of ``"cross"``; every sample has to be held out once. Integers mean unshuffled folds,
-        of whole groups where groups are passed to `fit`.
+        Folds of ``"cross"``; every sample has to be held out once. Integers mean shuffled folds (so
+        that the order of the samples does not count), of whole groups where groups are passed to
+        `fit`.
     calibration_size : float in (0, 1) or int >= 1, default=0.25
         Share or number of samples set aside by ``"split"``, in whole groups where groups are passed
         to `fit`.
@@ -78,7 +79,7 @@ class ConformalPredictiveSystem(ModelWrapper, RegressorMixin, BaseEstimator):  #
     n_jobs : int, default=None
         Models fitted at once, as in joblib; None means 1.
     random_state : int, RandomState or None, default=None
-        Seed of the split.
+        Seed of the folds and of the split.
 
     Attributes
     ----------
