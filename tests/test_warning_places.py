@@ -167,6 +167,14 @@ def few_samples() -> None:
     model.predict_set(X, 0.999)
 
 
+@case(uq.SmallCalibrationSetWarning)
+def few_samples_of_a_distribution() -> None:
+    X, _ = table(20)
+    frozen = FrozenEstimator(LinearRegression().fit(X, X[:, 0]))
+    system = uq.ConformalPredictiveSystem(frozen, random_state=0).fit(X, X[:, 0] + X[:, 0] ** 2)
+    system.predict_distribution(X).quantile(0.999)
+
+
 @case(uq.EffectiveSampleSizeWarning)
 def uneven_ratios() -> None:
     X, y = table()

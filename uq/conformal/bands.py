@@ -227,9 +227,7 @@ def scale_folds(y: LabelArray, parameters: FitParameters) -> list[Fold]:
             f"conformity_score='normalised' needs at least 2 training {unit}; got {n_units}"
         )
     n_folds, rows = min(SCALE_FOLDS, n_units), np.arange(len(y))
-    return folds_of(
-        n_folds, rows, y, classifier=False, split=parameters.split, partition=True
-    )
+    return folds_of(n_folds, rows, y, classifier=False, split=parameters.split, partition=True)
 
 
 def quantile_members(estimator: Any, quantiles: tuple[float, float]) -> list[tuple[Any, int]]:

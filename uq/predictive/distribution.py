@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 
 from calib._border.checks import check_fraction
-from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._core.distributions.predictive import PredictiveDistribution
 from uq.conformal.quantiles import conformal_ranks, report_small
 
@@ -97,7 +97,7 @@ class ConformalDistribution(PredictiveDistribution):
 
     def _reported(self, quantiles: Float64Array, what: str) -> Float64Array:
         """Warn of (or refuse) infinite quantiles."""
-        rows = np.isinf(quantiles).any(axis=1)
+        rows: LabelArray = np.asarray(np.isinf(quantiles).any(axis=1))
         if rows.any():
             n = self.n_calibration[rows]
             few = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"

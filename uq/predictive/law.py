@@ -67,6 +67,7 @@ class ResidualLists:
 
     @property
     def n(self) -> int:
+        """Number of residuals."""
         return self.lists.n_scores
 
     def places(self, fold: int, values: Float64Array, side: Side) -> IntArray:
@@ -76,7 +77,7 @@ class ResidualLists:
         """
         start, stop = self.lists.start[fold], self.lists.start[fold + 1]
         found = np.searchsorted(self.lists.values[start:stop], values, side=side)
-        return found + (start + fold)
+        return np.asarray(found + (start + fold))
 
     def count(self, standardised: list[Float64Array], side: Side) -> IntArray:
         """Return how many residuals lie before values that were standardised for every fold."""
@@ -88,9 +89,8 @@ class ResidualLists:
         place = self.places(fold, values, "right")
         end = self.lists.start[fold + 1] + fold
         before, total = self.sums[place], self.sums[end]
-        return np.asarray(values * (2 * self.lists.below[place] - self.sizes[fold])) + (
-            total - 2 * before
-        )
+        more_below = 2 * self.lists.below[place] - self.sizes[fold]
+        return np.asarray(values * more_below + (total - 2 * before))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +118,13 @@ class ConformalLaw:
 
     @property
     def n_rows(self) -> int:
+        """Number of distributions."""
         return len(self.centre)
 
     @property
     def row_size(self) -> int:
-        return self.centre.shape[1]
+        """Numbers that one argument of one row takes: one for each fold."""
+        return int(self.centre.shape[1])
 
     @property
     def n_calibration(self) -> IntArray:
@@ -131,9 +133,8 @@ class ConformalLaw:
         return sizes[self.code]  # the last stands at -1
 
     def take(self, rows: slice | IntArray) -> Self:
-        return replace(
-            self, code=self.code[rows], centre=self.centre[rows], scale=self.scale[rows]
-        )
+        """Return the law of some rows."""
+        return replace(self, code=self.code[rows], centre=self.centre[rows], scale=self.scale[rows])
 
     def cdf(self, t: Float64Array) -> Float64Array:
         """Return the middle of the conformal P(Y <= t), which is known up to 1 / (n + 1).
@@ -160,6 +161,7 @@ class ConformalLaw:
         return self._answers((self.n_rows, levels.shape[1]), unknown, of_category)
 
     def sample(self, uniform: Float64Array) -> Float64Array:
+        """Return points that are drawn with repetition."""
         if (self.code < 0).any():
             raise ValueError(
                 f"{int((self.code < 0).sum())} of the distributions belong to categories that were "
@@ -170,7 +172,6 @@ class ConformalLaw:
             lists = part.residuals.lists
             point = (part.own(uniform) * part.residuals.n).astype(np.intp)
             fold = np.searchsorted(np.cumsum(part.residuals.sizes), point, side="right")
-            # entries of `below` are counts within folds, so distinct residuals are found by them
             everything = np.repeat(lists.values, _counts(lists))
             row = np.arange(len(point))[:, None]
             return part.centre[row, fold] + part.scale[row, fold] * everything[point]
@@ -178,9 +179,11 @@ class ConformalLaw:
         return self._answers(uniform.shape, np.nan, of_category)
 
     def mean(self) -> Float64Array:
+        """Return means of the points; nan where nothing is known."""
         return self._answers((self.n_rows,), np.nan, lambda part: part.moments()[0])
 
     def std(self) -> Float64Array:
+        """Return standard deviations of the points; infinite where nothing is known."""
         return self._answers((self.n_rows,), np.inf, lambda part: part.moments()[1])
 
     def crps(self, y: Float64Array) -> Float64Array:
@@ -211,7 +214,8 @@ class ConformalLaw:
         return self._answers((self.n_rows,), uniform, of_category)
 
     def log_density(self, y: Float64Array) -> Float64Array:
-        raise AssertionError("points have no density")
+        """Return log densities, which there are none."""
+        raise NotImplementedError
 
     def _answers(
         self,

@@ -15,6 +15,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import number_vector
 from calib._core.distributions.lattice import Lattice
 from calib._core.distributions.law import Law
+from calib._core.distributions.predictive import PredictiveDistribution
 from calib._core.estimators.out_of_fold import check_estimator, check_rows
 from calib._core.estimators.renamed import renamed
 from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
@@ -158,9 +159,18 @@ class ConformalPredictiveSystem(ModelWrapper, RegressorMixin, BaseEstimator):  #
     >>> from sklearn.linear_model import Ridge
     >>> from uq import ConformalPredictiveSystem
     >>> X, y = load_diabetes(return_X_y=True)
-    >>> system = ConformalPredictiveSystem(Ridge()).fit(X[:300], y[:300])
+    >>> system = ConformalPredictiveSystem(Ridge(), random_state=0).fit(X[:300], y[:300])
     >>> predicted = system.predict_distribution(X[300:])
-    >>> predicted
+    >>> len(predicted)
+    142
+    >>> predicted.cdf([100, 200])[:2].round(1)
+    array([[0.1, 0.6],
+           [0.3, 0.8]])
+    >>> predicted.quantile([0.1, 0.5, 0.9])[:2].round(-1)
+    array([[100., 170., 280.],
+           [ 70., 140., 240.]])
+    >>> print(f"{predicted.crps(y[300:]).mean():.0f}")
+    33
     """
 
     bands_: list[Band]
@@ -273,7 +283,7 @@ class ConformalPredictiveSystem(ModelWrapper, RegressorMixin, BaseEstimator):  #
 
     def predict_distribution(
         self, X: ArrayLike, *, categories: ArrayLike = None
-    ) -> ConformalDistribution:
+    ) -> PredictiveDistribution:
         """Return the distribution of every label.
 
         Parameters

@@ -51,6 +51,8 @@ def points(system: ConformalPredictiveSystem, X: np.ndarray) -> np.ndarray:
 
 
 def expected_failures(estimator: Any) -> dict[str, str]:
+    if estimator.method == "cross" and estimator.y_support == "auto":
+        return {}  # its medians are whole labels, which a few repetitions leave as they are
     return {
         "check_sample_weight_equivalence_on_dense_data": REASON,
         "check_sample_weight_equivalence_on_sparse_data": REASON,
@@ -214,9 +216,8 @@ def test_answers_are_those_of_all_points(method: str, score: str) -> None:
     t = np.linspace(-3, 3, 7)
     share = (dense[:, :, None] <= t).sum(axis=1)
     np.testing.assert_allclose(d.cdf(t), (share + 0.5) / (n + 1), atol=1e-12)
-    np.testing.assert_allclose(d.quantile([0.1, 0.5]), dense[:, [
-        int(np.ceil((n + 1) * 0.1 - 1e-9)) - 1, int(np.ceil((n + 1) * 0.5 - 1e-9)) - 1
-    ]])  # fmt: skip
+    ranks = np.ceil((n + 1) * np.array([0.1, 0.5]) - 1e-9).astype(int)
+    np.testing.assert_allclose(d.quantile([0.1, 0.5]), dense[:, ranks - 1])
     per_row = np.linspace(0.05, 0.9, 40)
     rank = np.ceil((n + 1) * per_row - 1e-9).astype(int)
     np.testing.assert_allclose(d.quantile(per_row[:, None])[:, 0], dense[np.arange(40), rank - 1])
