@@ -11,6 +11,8 @@ from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
 from calib.base import BaseCalibrator
+from calib.calibrators import distribution
+from calib.calibrators.distribution import DistributionCalibrator
 from calib.dense import KIND as DENSE_KIND
 from calib.dense import DenseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
@@ -30,16 +32,21 @@ ADAPTER_KIND = "calib prior shift adapter"
 
 
 def save(
-    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator | MultilabelCalibrator,
+    calibrator: BaseCalibrator
+    | DenseCalibrator
+    | DetectionCalibrator
+    | DistributionCalibrator
+    | MultilabelCalibrator,
     path: str | os.PathLike[str],
 ) -> Path:
     """Write a fitted calibrator to a JSON file.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
+    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator, DistributionCalibrator or \
+MultilabelCalibrator
         A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or that of images, of
-        a detector or of many labels.
+        a detector, of predicted distributions or of many labels.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -87,6 +94,8 @@ def save(
         kind, contents = KIND, contents_of_map(calibrator)
     elif isinstance(calibrator, DenseCalibrator):
         kind, contents = DENSE_KIND, calibrator.contents()
+    elif isinstance(calibrator, DistributionCalibrator):
+        kind, contents = distribution.KIND, calibrator.to_contents()
     elif isinstance(calibrator, MultilabelCalibrator):
         kind, contents = multilabel.KIND, multilabel.contents_of_multilabel(calibrator)
     else:
@@ -111,7 +120,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
+    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator, DistributionCalibrator or \
+MultilabelCalibrator
         Of the class that was saved, fitted; transforms bit for bit like the saved one.
 
     Raises
@@ -154,6 +164,8 @@ def _decode_document(document: Any) -> Any:
         restored = PriorShiftAdapter.from_contents
     elif kind == DENSE_KIND:
         restored = DenseCalibrator.restored
+    elif kind == distribution.KIND:
+        restored = DistributionCalibrator.from_contents
     elif kind == multilabel.KIND:
         restored = multilabel.restored_multilabel
     else:

@@ -194,6 +194,17 @@ def crossing_quantiles() -> None:
     uq.ConformalRegressor(models, conformity_score="quantile").fit(X, X[:, 0])
 
 
+@case(calib.CrossingQuantilesWarning)
+def crossing_columns() -> None:
+    evaluation.predictive_distribution(quantiles=[[1.0, 0.0, 2.0]], levels=[0.1, 0.5, 0.9])
+
+
+@case(calib.SmallCalibrationSetWarning)
+def few_distributions() -> None:
+    X = np.column_stack([np.arange(9.0), np.ones(9)])
+    calib.DistributionCalibrator().fit(X, np.arange(9.0))
+
+
 @case(uq.EmptyIntervalWarning)
 def empty_intervals() -> None:
     x = np.arange(3.0)[:, None]

@@ -63,9 +63,18 @@ class ScoreLaw:
         """Numbers that one argument of one row takes."""
         return int(self.values.shape[1]) + 2
 
+    @property
+    def has_plateaus(self) -> bool:
+        """Whether values of a row are equal."""
+        return bool((self._slopes[:, 1:-1] == 0).any())
+
     def take(self, rows: slice | IntArray) -> Self:
         """Return the law of some rows."""
         return replace(self, values=self.values[rows], left=self.left[rows], right=self.right[rows])
+
+    def with_shape(self, shape: Shape) -> ScoreLaw:
+        """Return the same maps of a score that has another law."""
+        return replace(self, shape=shape, kind=f"recalibrated {self.kind}")
 
     # ------------------------------------------------------------------ the law
 

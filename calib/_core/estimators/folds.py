@@ -100,7 +100,7 @@ def stratified_folds(
     key, place = _hashes(scores, codes, seed)
     strata, more = codes, None
     if features is not None:
-        more = _hash_of_features(features, seed)
+        more = hashes_of_rows(features, seed)
         key, place = _mixed(key ^ more, seed), _mixed(place ^ more, seed)
     if soft:
         strata = _largest_class(key, codes, weight)
@@ -176,8 +176,11 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
     return key, place
 
 
-def _hash_of_features(features: Float64Array, seed: int) -> _Integers:
-    """Return an integer per row of features; all nan are one."""
+def hashes_of_rows(features: Float64Array, seed: int) -> _Integers:
+    """Return an integer per row of features, as good as random, the same for copies.
+
+    All nan are one.
+    """
     n_columns = features.shape[1]
     factors = fixed(0xFEA7).integers(1, 2**63, size=n_columns, dtype=np.uint64) | np.uint64(1)
     out = np.empty(len(features), dtype=np.uint64)
