@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -41,6 +40,8 @@ EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 def default_scale_estimator() -> Any:
     """Return the regressor of logarithms of absolute residuals."""
+    from sklearn.ensemble import HistGradientBoostingRegressor  # takes long to load
+
     return HistGradientBoostingRegressor(
         max_leaf_nodes=8,
         min_samples_leaf=20,
@@ -131,7 +132,7 @@ class SystemModels:
             read = X
             if self.exponent and self.inputs is not None:
                 read = self.inputs.matrix(X, centre[:, k])
-            scales.append(unit_of(band, read, len(centre), self.exponent))
+            scales.append(residual_units(band, read, len(centre), self.exponent))
         return centre, np.stack(scales, axis=1)
 
 
@@ -197,7 +198,7 @@ def _split_scaled(
         exponent = best_exponent(of_learning, scale)
         band = model.fitted(point, model.read(there, held), of_learning)
     here = take_rows(X, rows)
-    unit = unit_of(band, model.read(here, y[rows] - residuals), len(rows), exponent)
+    unit = residual_units(band, model.read(here, y[rows] - residuals), len(rows), exponent)
     return SystemModels(
         [band], model.inputs, exponent, rows, np.zeros(len(rows), dtype=np.intp), residuals / unit
     )
@@ -248,7 +249,7 @@ class _ScaleModel:
 
         def of_fold(point: Any, train: IntArray, test: IntArray) -> tuple[Band, Float64Array]:
             band = self.fitted(point, take_rows(inputs, train), residuals[train])
-            return band, unit_of(band, take_rows(inputs, test), len(test), 1.0)
+            return band, residual_units(band, take_rows(inputs, test), len(test), 1.0)
 
         made = Parallel(n_jobs=n_jobs)(
             delayed(of_fold)(point, *fold) for point, fold in zip(points, folds, strict=True)
@@ -259,7 +260,7 @@ class _ScaleModel:
         return [band for band, _ in made], scale
 
 
-def unit_of(band: Band, inputs: Any, n_rows: int, exponent: float) -> Float64Array:
+def residual_units(band: Band, inputs: Any, n_rows: int, exponent: float) -> Float64Array:
     """Return the unit of residuals: the scale to the power of the exponent, 1 without."""
     scale = band.scale_at(inputs) if exponent else None
     return np.ones(n_rows) if scale is None else scale**exponent

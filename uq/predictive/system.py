@@ -10,21 +10,19 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_option, describe
-from calib._border.labels import check_weight
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import number_vector
 from calib._core.distributions.lattice import Lattice
 from calib._core.distributions.law import Law
 from calib._core.distributions.predictive import PredictiveDistribution
-from calib._core.estimators.out_of_fold import check_estimator, check_rows
+from calib._core.estimators.out_of_fold import check_estimator
 from calib._core.estimators.renamed import renamed
-from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
+from calib._core.estimators.wrapper import ModelWrapper
 from uq.conformal.bands import Band
 from uq.conformal.categories import codes_of_known, known_categories, read_categories
-from uq.conformal.interval_fitting import check_target
+from uq.conformal.interval_fitting import read_regression_data
 from uq.conformal.quantiles import check_level
-from uq.predictive.distribution import ConformalDistribution
-from uq.predictive.law import ConformalLaw, ResidualLists
+from uq.predictive.law import ConformalDistribution, ConformalLaw, ResidualLists
 from uq.predictive.models import fit_models
 
 #: Most distinct labels that ``y_support="auto"`` takes for all there are.
@@ -250,20 +248,9 @@ class ConformalPredictiveSystem(ModelWrapper, RegressorMixin, BaseEstimator):  #
         self : object
         """
         self._check_options()
-        X, labels = check_rows(X, y)
-        labels = check_target(labels)
-        support = _support_of(self.y_support, labels)
-        weight = check_weight(sample_weight, len(labels))
-        names = read_categories(self.mondrian, categories, X, len(labels))
-        parameters = read_fit_parameters(
-            self,
-            len(labels),
-            sample_weight=weight,
-            groups=groups,
-            fit_params=fit_params,
-            weights_serve=None,
-        )
-        models = fit_models(self, X, labels, parameters)
+        given = read_regression_data(self, X, y, sample_weight, groups, categories, fit_params)
+        support = _support_of(self.y_support, given.y)
+        models, names = fit_models(self, given.X, given.y, given.parameters), given.categories
         n_bands, codes = len(models.bands), np.zeros(len(models.rows), dtype=np.intp)
         self.categories_ = None
         if names is not None:
