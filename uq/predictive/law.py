@@ -38,7 +38,7 @@ class ResidualLists:
         Per fold, the sum of the residuals before each distinct one; one more entry for all.
     sizes : ndarray of shape (n_folds,)
         Residuals of every fold.
-    means, variances : ndarray of shape (n_folds,)
+    means, stds : ndarray of shape (n_folds,)
         Of every fold; 0 of an empty one.
     """
 
@@ -46,13 +46,13 @@ class ResidualLists:
     sums: Float64Array
     sizes: IntArray
     means: Float64Array
-    variances: Float64Array
+    stds: Float64Array
 
     @classmethod
     def of(cls, residuals: Float64Array, fold: IntArray, n_folds: int) -> ResidualLists:
         """Sort residuals by fold."""
         lists = ScoreLists.of(residuals, fold, n_folds)
-        sums, sizes, means, variances = [], [], [], []
+        sums, sizes, means, stds = [], [], [], []
         for k, distinct in enumerate(lists.by_fold()):
             first = lists.start[k] + k
             counts = np.diff(lists.below[first : first + len(distinct) + 1])
@@ -61,13 +61,13 @@ class ResidualLists:
             mean = float(sums[-1][-1]) / size
             sizes.append(int(counts.sum()))
             means.append(mean)
-            variances.append(float(counts @ (distinct - mean) ** 2) / size)
+            stds.append(float(_root_mean_square((distinct - mean)[None], counts / size)[0]))
         return cls(
             lists,
             np.concatenate(sums),
             np.array(sizes, dtype=np.intp),
             np.array(means),
-            np.array(variances),
+            np.array(stds),
         )
 
     @property
@@ -270,8 +270,8 @@ class _Category:
         share = self.residuals.sizes / self.residuals.n
         means = self.centre + self.scale * self.residuals.means
         mean = means @ share
-        variance = (self.scale**2 * self.residuals.variances + (means - mean[:, None]) ** 2) @ share
-        return mean, np.sqrt(variance)
+        spread = np.concatenate([self.scale * self.residuals.stds, means - mean[:, None]], axis=1)
+        return mean, _root_mean_square(spread, np.concatenate([share, share]))
 
     def points(self, rows: slice) -> Float64Array:
         """Return all points of some rows, shape (n_rows, n_calibration)."""
@@ -289,6 +289,12 @@ def _counts(lists: ScoreLists) -> IntArray:
             for k, (a, b) in enumerate(zip(lists.start[:-1], lists.start[1:], strict=True))
         ]
     )
+
+
+def _root_mean_square(values: Float64Array, share: Float64Array) -> Float64Array:
+    """Return the root of the weighted sum of squares of every row, for any size of values."""
+    top = np.abs(values).max(axis=1, initial=np.finfo(np.float64).tiny)
+    return np.asarray(top * np.sqrt((values / top[:, None]) ** 2 @ share))
 
 
 def _half_spread(residuals: ResidualLists) -> float:

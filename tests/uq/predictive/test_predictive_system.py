@@ -120,16 +120,17 @@ def test_pit_is_the_formula() -> None:
     np.testing.assert_allclose(law.pit(label, tau), [(1 + 0.25 * 4) / 6, 0.5 / 6, 4.75 / 6, 4 / 6])
 
 
-@pytest.mark.parametrize("n", [1, 19, 50])
+@pytest.mark.parametrize("n", [1, 19, 50, 99])
 def test_quantiles_are_order_statistics(n: int) -> None:
     y = np.random.default_rng(0).exponential(size=n)
     distribution = plain(y).predict_distribution([[0.0]])
     ordered = np.append(np.sort(y), np.inf)
-    for k in range(1, 20):
-        rank = -(-(n + 1) * k // 20)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SmallCalibrationSetWarning)
-            assert distribution.quantile(k / 20)[0, 0] == ordered[rank - 1], (k, rank)
+    percent = np.arange(1, 100)  # 100 times .29, .57 and .58 is no integer in floats
+    rank = -(-(n + 1) * percent // 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallCalibrationSetWarning)
+        quantiles = distribution.quantile(percent / 100)[0]
+    np.testing.assert_array_equal(quantiles, ordered[rank - 1])
 
 
 def test_ends_of_intervals_cover_as_the_regressors_do() -> None:
@@ -413,6 +414,16 @@ def test_what_is_no_regressor_and_asking_too_early() -> None:
     bad = FrozenEstimator(DummyRegressor(strategy="constant", constant=-1.0).fit(X, y))
     with pytest.raises(ValueError, match="scales > 0"):
         ConformalPredictiveSystem(Ridge(), scale_estimator=bad).fit(X, y)
+
+
+def test_labels_of_any_size() -> None:
+    y = data(60)[1]
+    d = plain(y).predict_distribution([[0.0]])
+    for unit in (1e-300, 1e300):
+        scaled = plain(unit * y).predict_distribution([[0.0]])
+        for ask in (lambda d: d.mean(), lambda d: d.std(), lambda d: d.quantile([0.1, 0.9])):
+            np.testing.assert_allclose(ask(scaled) / unit, ask(d), rtol=1e-9)
+        np.testing.assert_allclose(scaled.crps([0.3 * unit]) / unit, d.crps([0.3]), rtol=1e-9)
 
 
 def test_constant_labels() -> None:
