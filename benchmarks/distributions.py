@@ -72,7 +72,9 @@ def networks(X: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     centre, unit = y.mean(), y.std()
     members = []
     for seed in range(5):
-        network = MLPRegressor((50,), alpha=1e-3, max_iter=200, random_state=seed)
+        network = MLPRegressor(
+            hidden_layer_sizes=(50,), alpha=1e-3, max_iter=200, random_state=seed
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # 200 epochs are what is asked for
             model = make_pipeline(StandardScaler(), network).fit(X, (y - centre) / unit)

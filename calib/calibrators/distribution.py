@@ -21,6 +21,7 @@ from calib._core.distributions.given import GIVEN, Given, given_law, read_given
 from calib._core.distributions.pool import Pool
 from calib._core.distributions.predictive import PredictiveDistribution
 from calib._core.distributions.recalibration import (
+    POOL_KNOTS,
     around_median,
     drawn_scores,
     fitted_scale,
@@ -313,7 +314,8 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
                 self.scale_, self.df_ = student.scale, student.df
         if with_residual:
             residual = y - law.at(np.zeros((1, 1)))[:, 0]
-            self.residual_ = rank_table(residual, weight)
+            n_knots = POOL_KNOTS if self.method_ == "auto" else None
+            self.residual_ = rank_table(residual, weight, n_knots)
 
     def _fit_auto(
         self, law: ScoreLaw, y: Float64Array, weight: Float64Array, keys: Keys, total: float
