@@ -15,12 +15,14 @@ from calib._border.labels import check_same_length, check_weight, read_labels
 from calib._border.random import generator
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._border.validation import check_levels, number_vector
+from calib._border.validation import check_quantile_levels, number_vector
 from calib._border.warn import warn
 from calib._core.distributions.given import GIVEN, Given, given_law, read_given
-from calib._core.distributions.pool import Pool
+from calib._core.distributions.pool import QuantileAverage
 from calib._core.distributions.predictive import PredictiveDistribution
 from calib._core.distributions.recalibration import (
+    FEWEST_SPREAD,
+    POOL_KNOTS,
     around_median,
     drawn_scores,
     fitted_scale,
@@ -30,7 +32,7 @@ from calib._core.distributions.recalibration import (
     pooled,
     rank_table,
 )
-from calib._core.distributions.score_law import ScoreLaw
+from calib._core.distributions.score_law import ScoreLaw, normal_law
 from calib._core.distributions.shapes import STANDARD_NORMAL, NormalShape, Shape, StudentShape
 from calib._core.estimators.folds import hashes_of_rows
 from calib.warnings import SmallCalibrationSetWarning
@@ -119,7 +121,9 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
     have a mean z^2 of 2.4 (`ddof` 1), or of 3 (`ddof` 0), that ``"scale"`` corrects on average and
     ``"t"`` in the tails as well.
 
-    A weight of k equals k rows. O(n log n); at most 5,000 distinct rows choose the weights.
+    Rows whose quantiles or samples are all equal have no spread, and take no part in ``"scale"``,
+    ``"t"`` and ``"isotonic"``. A weight of k equals k rows. O(n log n); at most 5,000 distinct rows
+    choose the weights.
 
     References
     ----------
@@ -256,22 +260,40 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         """Return medians of the recalibrated distributions, shape (n_samples,)."""
         return self.predict_distribution(X).median()
 
-    def standardised_quantiles(self, levels: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Return a and b of the quantiles ``mean + a std + b`` of normal distributions.
+    def lines(self, levels: ArrayLike) -> Float64Array:
+        """Return what quantiles of normal distributions are: lines in mean and deviation.
 
         Parameters
         ----------
-        levels : ndarray of shape (n_levels,)
-            In (0, 1), checked.
+        levels : array-like of shape (n_levels,) or None
+            In (0, 1); None for mean and standard deviation, which the methods have that know one
+            law of ``(y - mean) / std``.
 
         Returns
         -------
-        a, b : ndarray of shape (n_levels,)
+        lines : ndarray of shape (3, n_outputs)
+            Output k is ``a[k] mean + b[k] std + c[k]``.
         """
-        two = np.array([[0.0, 1.0], [0.0, 2.0]])
-        quantiles = self.predict_distribution(two).quantile(levels)
-        slope = quantiles[1] - quantiles[0]
-        return slope, quantiles[0] - slope
+        check_is_fitted(self)
+        if self.input != "normal":
+            raise TypeError(
+                f"a calibrator of input={self.input!r} cannot become a torch module; only "
+                f"input='normal' is exported"
+            )
+        probe = PredictiveDistribution(
+            self._recalibrated(normal_law(np.zeros(2), np.array([1.0, 2.0])))
+        )
+        if levels is not None:
+            quantiles = probe.quantile(levels)
+            slope = quantiles[1] - quantiles[0]
+            return np.stack([np.ones(len(slope)), slope, quantiles[0] - slope])
+        if self.method_ in ("auto", "residual"):
+            raise TypeError(
+                f"method {self.method_!r} has a standard deviation that is no multiple of the "
+                f"given one; pass levels=[...] for its quantiles"
+            )
+        mean, std = float(probe.mean()[0]), float(probe.std()[0])
+        return np.array([[1.0, 0.0], [mean, std], [0.0, 0.0]])
 
     # ------------------------------------------------------------------ parts
 
@@ -304,35 +326,44 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         _, with_t, with_residual = self.weights_ > 0
         if with_t or self.method_ in ("scale", "isotonic"):
             scores = drawn_scores(law, y, lambda: _uniform(keys()))
+            told = law.has_spread
+            scores, mass = scores[told], weight[told]
+            if self.method_ != "auto" and mass.sum() < FEWEST_SPREAD:
+                raise ValueError(
+                    f"{self.input} of X are all equal in {len(told) - int(told.sum())} of "
+                    f"{len(told)} rows: these are points without a spread to be corrected; use "
+                    f"method='residual'"
+                )
             if self.method_ == "scale":
-                self.scale_ = fitted_scale(scores, weight)
+                self.scale_ = fitted_scale(scores, mass)
             elif self.method_ == "isotonic":
-                self.table_ = rank_table(scores, weight)
+                self.table_ = rank_table(scores, mass)
             else:
-                student = fitted_student(scores, weight)
+                student = fitted_student(scores, mass)
                 self.scale_, self.df_ = student.scale, student.df
         if with_residual:
             residual = y - law.at(np.zeros((1, 1)))[:, 0]
-            self.residual_ = rank_table(residual, weight)
+            n_knots = POOL_KNOTS if self.method_ == "auto" else None
+            self.residual_ = rank_table(residual, weight, n_knots)
 
     def _fit_auto(
         self, law: ScoreLaw, y: Float64Array, weight: Float64Array, keys: Keys, total: float
     ) -> None:
         row_keys = keys()
-        _, place = np.unique(row_keys, return_inverse=True)
-        n_distinct = int(place.max()) + 1
-        if total < FEWEST_ROWS or n_distinct < 2 * self.cv:
+        _, first, place = np.unique(row_keys, return_index=True, return_inverse=True)
+        if total < FEWEST_ROWS or len(first) < 2 * self.cv:
             warn(
-                f"{total:g} calibration rows ({n_distinct} distinct) are too few to find out "
+                f"{total:g} calibration rows ({len(first)} distinct) are too few to find out "
                 f"whether the given distributions can be improved: they are kept; pass "
                 f"{FEWEST_ROWS} or more, or method='scale'",
                 SmallCalibrationSetWarning,
             )
             self._reset("identity")
             return
-        rows = np.flatnonzero(place < MOST_ROWS)  # places are in the order of random integers
-        chosen, chosen_y, chosen_weight = law.take(rows), y[rows], weight[rows]
-        fold: IntArray = place[rows] % self.cv
+        rows = first[:MOST_ROWS]  # distinct rows, in the order of random integers
+        chosen, chosen_y = law.take(rows), y[rows]
+        chosen_weight = np.bincount(place, weight)[: len(rows)].astype(np.float64)
+        fold: IntArray = np.arange(len(rows)) % self.cv
         scores = drawn_scores(chosen, chosen_y, lambda: _uniform(row_keys[rows]))
         quantiles = held_out_quantiles(chosen, scores, chosen_y, chosen_weight, fold, self.cv)
         weights, given, pool = pool_weights(quantiles, chosen_y, chosen_weight)
@@ -346,7 +377,7 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         self.weights_ = weights
         self._fit_members(law, y, weight, lambda: row_keys)
 
-    def _recalibrated(self, law: ScoreLaw) -> ScoreLaw | Pool:
+    def _recalibrated(self, law: ScoreLaw) -> ScoreLaw | QuantileAverage:
         if self.method_ == "identity":
             return law
         if self.method_ == "scale":
@@ -405,7 +436,7 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         if new.input == "normal" and count != 2:
             raise ValueError(f"input='normal' has 2 columns; got {count}")
         if new.input == "quantiles":
-            check_levels(new.levels, np.empty((1, count)), "X")
+            check_quantile_levels(new.levels, np.empty((1, count)), "X")
         columns = document["columns"]
         if not isinstance(columns, list) or len(columns) not in (0, count):
             raise ValueError(f"columns must name {count} columns; got {describe(columns)}")

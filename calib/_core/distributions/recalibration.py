@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from calib._border.typing import Float64Array, IntArray
-from calib._core.distributions.pool import Pool
+from calib._core.distributions.pool import QuantileAverage
 from calib._core.distributions.score_law import ScoreLaw, tail_slopes
 from calib._core.distributions.scores import t_log_density
 from calib._core.distributions.shapes import LARGEST_SCORE, STANDARD_NORMAL, Shape, StudentShape
@@ -19,10 +19,14 @@ DEGREES = (2.1, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0, 200.0)
 LEAST_SCALE, STEADY, MOST_STEPS = 1e-100, 1e-7, 200
 #: Median of the absolute value of a standard normal number.
 NORMAL_MEDIAN = 0.6744897501960817
+#: Rows with a spread that say something about it.
+FEWEST_SPREAD = 2
 #: Levels at which weights of a pool are judged.
 POOL_LEVELS = (np.arange(39) + 0.5) / 39
 #: One of so many ranks, at least one, gives the slope of the tails of a table.
 TAIL_SHARE = 20
+#: Ranks of residuals that a pool keeps.
+POOL_KNOTS = 101
 #: Weights of a pool that are as good as nothing.
 LEAST_WEIGHT = 1e-6
 #: Where the search for weights begins: the share of the best member.
@@ -59,6 +63,8 @@ def fitted_student(z: Float64Array, weight: Float64Array) -> StudentShape:
     For each of them the scale is a fixed point, ``s^2 = mean w z^2`` with
     ``w = (df + 1) / (df + (z / s)^2)``.
     """
+    if weight.sum() < FEWEST_SPREAD:
+        return StudentShape(1.0, DEGREES[-1])
     share = weight / weight.sum()
     square = z * z
     scale = max(weighted_median(np.abs(z), weight) / NORMAL_MEDIAN, LEAST_SCALE)
@@ -85,11 +91,12 @@ def weighted_median(values: Float64Array, weight: Float64Array) -> float:
     return float(values[order[min(place, len(order) - 1)]])
 
 
-def rank_table(values: Float64Array, weight: Float64Array) -> ScoreLaw:
+def rank_table(values: Float64Array, weight: Float64Array, n_knots: int | None = None) -> ScoreLaw:
     """Return the law whose levels at sorted values are ranks over ``n + 1``.
 
     A weight of k stands for k equal values. Between ranks it is linear in normal scores; a tail
-    goes on as the outer twentieth of the ranks, or the outermost two.
+    goes on as the outer twentieth of the ranks, or the outermost two. At most `n_knots` ranks, as
+    far from each other as they can be, make a density that is no list of gaps between neighbours.
     """
     total = float(weight.sum())
     if (weight == 1).all():
@@ -106,6 +113,9 @@ def rank_table(values: Float64Array, weight: Float64Array) -> ScoreLaw:
     overall = (v[-1] - v[0]) / (scores[-1] - scores[0])
     size = np.abs(v[[0, -1]]).max()
     ends = tail_slopes(*(np.array([x]) for x in (left, right, overall, size)))
+    if n_knots is not None and total > n_knots:
+        at = np.asarray(ndtri(np.linspace(ranks[0], ranks[-1], n_knots) / (total + 1)))
+        v, scores = np.interp(at, scores, v), at
     return ScoreLaw(v[None], scores, *ends, STANDARD_NORMAL, "ranks")
 
 
@@ -131,12 +141,12 @@ def around_median(law: ScoreLaw, residuals: Shape) -> ScoreLaw:
     return ScoreLaw(median, np.zeros(1), ones, ones, residuals, "residuals around the median")
 
 
-def pooled(laws: list[ScoreLaw], weights: Float64Array) -> ScoreLaw | Pool:
+def pooled(laws: list[ScoreLaw], weights: Float64Array) -> ScoreLaw | QuantileAverage:
     """Return the average of quantile functions, without members that have no weight."""
     kept = np.flatnonzero(weights > 0).tolist()
     if len(kept) == 1:
         return laws[kept[0]]
-    return Pool(tuple(laws[j] for j in kept), tuple(float(weights[j]) for j in kept))
+    return QuantileAverage(tuple(laws[j] for j in kept), tuple(float(weights[j]) for j in kept))
 
 
 def pool_weights(
@@ -218,11 +228,13 @@ def held_out_quantiles(
     median = law.at(np.zeros((1, 1)))
     out = np.empty((3, len(y), len(POOL_LEVELS)))
     out[0] = law.at(at)
+    spread = law.has_spread
     for number in range(n_folds):
         test = np.flatnonzero(fold == number)
         rest = fold != number
-        student = fitted_student(scores[rest], weight[rest])
-        table = rank_table((y - median[:, 0])[rest], weight[rest])
+        told = rest & spread
+        student = fitted_student(scores[told], weight[told])
+        table = rank_table((y - median[:, 0])[rest], weight[rest], POOL_KNOTS)
         out[1, test] = law.take(test).value_at(student.at(at))
         out[2, test] = median[test] + table.at(at)
     return out

@@ -15,8 +15,8 @@ from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import (
     RANGE_TOLERANCE,
     as_numbers,
-    check_levels,
     check_matrix,
+    check_quantile_levels,
     number_vector,
     percent_hint,
 )
@@ -365,6 +365,6 @@ def _checked(
     y = number_vector(y_true, "y_true")
     given = as_numbers(to_numpy(read_array(y_quantiles, "y_quantiles")), "y_quantiles")
     quantiles = np.asarray(to_numpy(check_matrix(given, "y_quantiles")), dtype=np.float64)
-    tau = check_levels(levels, quantiles, "y_quantiles")
+    tau = check_quantile_levels(levels, quantiles, "y_quantiles")
     check_same_length(len(quantiles), len(y), "y_quantiles", "y_true")
     return y, quantiles, tau
