@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from calib.calibrators.beta import BetaCalibrator
     from calib.calibrators.correctness_aware.calibrator import CorrectnessAwareCalibrator
     from calib.calibrators.dirichlet import DirichletCalibrator
+    from calib.calibrators.distribution import DistributionCalibrator
     from calib.calibrators.empirical_bayes import EmpiricalBayesCalibrator
     from calib.calibrators.ensemble import EnsembleTemperatureCalibrator
     from calib.calibrators.external import ExternalCalibrator
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
         CalibWarning,
         CorrespondenceWarning,
         CostWarning,
+        CrossingQuantilesWarning,
         DegenerateScoresWarning,
         FallbackWarning,
         FitImagesWarning,
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
         RefitWarning,
         ScarceLabelsWarning,
         ScoreRangeWarning,
+        SmallCalibrationSetWarning,
         UnknownImagesWarning,
     )
 
@@ -98,9 +101,11 @@ _MODULE_OF = {
     "CorrectnessAwareCalibrator": "calib.calibrators.correctness_aware.calibrator",
     "CorrespondenceWarning": "calib.warnings",
     "CostWarning": "calib.warnings",
+    "CrossingQuantilesWarning": "calib.warnings",
     "DegenerateScoresWarning": "calib.warnings",
     "DenseCalibrator": "calib.dense",
     "DirichletCalibrator": "calib.calibrators.dirichlet",
+    "DistributionCalibrator": "calib.calibrators.distribution",
     "EmpiricalBayesCalibrator": "calib.calibrators.empirical_bayes",
     "EnsembleTemperatureCalibrator": "calib.calibrators.ensemble",
     "ExternalCalibrator": "calib.calibrators.external",
@@ -125,6 +130,7 @@ _MODULE_OF = {
     "RefitWarning": "calib.warnings",
     "ScarceLabelsWarning": "calib.warnings",
     "ScoreRangeWarning": "calib.warnings",
+    "SmallCalibrationSetWarning": "calib.warnings",
     "SplineCalibrator": "calib.calibrators.spline",
     "SplitPointCalibrator": "calib.calibrators.split_point",
     "TemperatureCalibrator": "calib.calibrators.temperature",
@@ -152,9 +158,11 @@ __all__ = [
     "CorrectnessAwareCalibrator",
     "CorrespondenceWarning",
     "CostWarning",
+    "CrossingQuantilesWarning",
     "DegenerateScoresWarning",
     "DenseCalibrator",
     "DirichletCalibrator",
+    "DistributionCalibrator",
     "EmpiricalBayesCalibrator",
     "EnsembleTemperatureCalibrator",
     "ExternalCalibrator",
@@ -179,6 +187,7 @@ __all__ = [
     "RefitWarning",
     "ScarceLabelsWarning",
     "ScoreRangeWarning",
+    "SmallCalibrationSetWarning",
     "SplineCalibrator",
     "SplitPointCalibrator",
     "TemperatureCalibrator",

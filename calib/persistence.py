@@ -11,6 +11,8 @@ from calib._border.checks import describe
 from calib._border.files import atomic_write
 from calib._version import __version__
 from calib.base import BaseCalibrator
+from calib.calibrators import distribution
+from calib.calibrators.distribution import DistributionCalibrator
 from calib.dense import KIND as DENSE_KIND
 from calib.dense import DenseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
@@ -36,6 +38,7 @@ def save(
     calibrator: BaseCalibrator
     | DenseCalibrator
     | DetectionCalibrator
+    | DistributionCalibrator
     | MultilabelCalibrator
     | CalibrationMonitor,
     path: str | os.PathLike[str],
@@ -46,8 +49,8 @@ def save(
     ----------
     calibrator : object
         A fitted calibrator of the registry, a `PriorShiftAdapter` around one, a `DenseCalibrator`,
-        `DetectionCalibrator` or `MultilabelCalibrator`; or a `CalibrationMonitor`, which goes on
-        from the file as if it had not stopped.
+        `DetectionCalibrator`, `DistributionCalibrator` or `MultilabelCalibrator`; or a
+        `CalibrationMonitor`, which goes on from the file as if it had not stopped.
     path : str or path-like
         File to write; an existing one is replaced once the new one is whole.
 
@@ -95,6 +98,8 @@ def save(
         kind, contents = KIND, contents_of_map(calibrator)
     elif isinstance(calibrator, DenseCalibrator):
         kind, contents = DENSE_KIND, calibrator.contents()
+    elif isinstance(calibrator, DistributionCalibrator):
+        kind, contents = distribution.KIND, calibrator.to_contents()
     elif isinstance(calibrator, MultilabelCalibrator):
         kind, contents = multilabel.KIND, multilabel.contents_of_multilabel(calibrator)
     elif hasattr(calibrator, "to_contents"):
@@ -165,6 +170,8 @@ def _decode_document(document: Any) -> Any:
         restored = PriorShiftAdapter.from_contents
     elif kind == DENSE_KIND:
         restored = DenseCalibrator.restored
+    elif kind == distribution.KIND:
+        restored = DistributionCalibrator.from_contents
     elif kind == multilabel.KIND:
         restored = multilabel.restored_multilabel
     elif kind == MONITOR_KIND:

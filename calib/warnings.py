@@ -74,3 +74,11 @@ class FitImagesWarning(CalibrationWarning):
 
 class PriorShiftWarning(CalibrationWarning):
     """Class frequencies could not be adapted to as asked, or a class takes no part."""
+
+
+class CrossingQuantilesWarning(CalibrationWarning):
+    """A lower quantile was predicted above a higher one; they were put in order."""
+
+
+class SmallCalibrationSetWarning(CalibWarning):
+    """Too few calibration samples for what is asked: the answer is valid and says nothing."""

@@ -167,6 +167,14 @@ def few_samples() -> None:
     model.predict_set(X, 0.999)
 
 
+@case(uq.SmallCalibrationSetWarning)
+def few_samples_of_a_distribution() -> None:
+    X, _ = table(20)
+    frozen = FrozenEstimator(LinearRegression().fit(X, X[:, 0]))
+    system = uq.ConformalPredictiveSystem(frozen, random_state=0).fit(X, X[:, 0] + X[:, 0] ** 2)
+    system.predict_distribution(X).quantile(0.999)
+
+
 @case(uq.EffectiveSampleSizeWarning)
 def uneven_ratios() -> None:
     X, y = table()
@@ -189,6 +197,17 @@ def crossing_quantiles() -> None:
     low, mid, high = (LinearRegression().fit(X, X[:, 0] + k) for k in (-1, 0, 1))
     models = tuple(FrozenEstimator(model) for model in (high, mid, low))
     uq.ConformalRegressor(models, conformity_score="quantile").fit(X, X[:, 0])
+
+
+@case(calib.CrossingQuantilesWarning)
+def crossing_columns() -> None:
+    evaluation.predictive_distribution(quantiles=[[1.0, 0.0, 2.0]], levels=[0.1, 0.5, 0.9])
+
+
+@case(calib.SmallCalibrationSetWarning)
+def few_distributions() -> None:
+    X = np.column_stack([np.arange(9.0), np.ones(9)])
+    calib.DistributionCalibrator().fit(X, np.arange(9.0))
 
 
 @case(uq.EmptyIntervalWarning)

@@ -27,6 +27,7 @@ OTHERS = {
     "CALIBRATORS": "calib.registry",
     "CalibratedClassifier": "calib.classifier",
     "DenseCalibrator": "calib.dense",
+    "DistributionCalibrator": "calib.calibrators.distribution",
     "ExternalCalibrator": "calib.calibrators.external",
     "PriorShiftAdapter": "calib.prior_shift",
     "MultilabelCalibrator": "calib.multilabel.calibrator",

@@ -2,6 +2,7 @@
 
     uq.conformal    prediction sets and intervals with coverage: `ConformalClassifier`,
                     `ConformalRegressor`, `ConformalBoxes`, `AdaptiveConformal`, p-values
+    uq.predictive   whole distributions around a regressor: `ConformalPredictiveSystem`
     uq.split_point  intervals from residuals on both sides: `SplitPointRegressor`
     uq.selective    abstention: `SelectiveClassifier`, `control_selective_risk`, risk curves
     uq.correctness  was this answer right: `CorrectnessModel`, `HiddenStateProbe`, stopping, shift
@@ -89,6 +90,7 @@ from uq.ood.scores import (
     ood_score,
 )
 from uq.performance import estimate_performance
+from uq.predictive.system import ConformalPredictiveSystem
 from uq.selective.certainty import (
     conformal_confidence,
     conformal_credibility,
@@ -158,6 +160,7 @@ __all__ = [
     "BiasedSplitPointWarning",
     "ConformalBoxes",
     "ConformalClassifier",
+    "ConformalPredictiveSystem",
     "ConformalRegressor",
     "ConformalWarning",
     "CorrectnessModel",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from calib.warnings import CalibWarning
+from calib.warnings import (
+    CalibWarning,
+)
+from calib.warnings import (
+    CrossingQuantilesWarning as CrossingQuantilesWarning,
+)
+from calib.warnings import (
+    SmallCalibrationSetWarning as SmallCalibrationSetWarning,
+)
 
 
 class ConformalWarning(CalibWarning):
@@ -17,16 +25,8 @@ class PooledCategoryWarning(ConformalWarning):
     """A category uses the scores of all samples, so its own coverage is not guaranteed."""
 
 
-class CrossingQuantilesWarning(ConformalWarning):
-    """A lower quantile was predicted above the upper one; the two were exchanged."""
-
-
 class EmptyIntervalWarning(ConformalWarning):
     """Lower ends passed upper ends; both were put in the middle."""
-
-
-class SmallCalibrationSetWarning(CalibWarning):
-    """Too few calibration samples for the level: the answer is valid and says nothing."""
 
 
 class UnmatchedBoxesWarning(CalibWarning):

@@ -498,3 +498,33 @@ def check_score_vector(x: ArrayLike, name: str) -> Float64Array:
             f"{name} contains NaN or inf: {values[row]} in row {row}; remove or repair such rows"
         )
     return values
+
+
+def check_quantile_levels(levels: ArrayLike, quantiles: FloatArray, name: str) -> Float64Array:
+    """Return the levels of the columns of a matrix of quantiles, called `name`.
+
+    Raises
+    ------
+    ValueError
+        Unless there is one per column and they ascend in (0, 1) without repetition.
+    """
+    rule = "levels must ascend in (0, 1) without repetition"
+    if levels is None:
+        raise ValueError(f"{rule}; got None: pass the level of each column of {name}")
+    tau = to_numpy(read_array(levels, "levels"))
+    if tau.ndim != 1 or not len(tau) or tau.dtype.kind not in "fiu" or not np.isfinite(tau).all():
+        raise ValueError(f"{rule}; got {describe(levels)}")
+    if not (tau.min() > 0 and tau.max() < 1):
+        raise ValueError(f"{rule}; got {describe(levels)}{percent_hint(tau)}")
+    if not (np.diff(tau) > 0).all():
+        raise ValueError(
+            f"{rule}; got {describe(levels)}; sort them together with the columns of {name}, and "
+            f"drop repeated ones"
+        )
+    n_rows, n_columns = quantiles.shape
+    if len(tau) != n_columns:
+        turned = "; it looks transposed" if len(tau) == n_rows else ""
+        raise ValueError(
+            f"levels has {len(tau)} entries but {name} has {n_columns} columns{turned}"
+        )
+    return tau.astype(np.float64)

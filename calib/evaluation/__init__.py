@@ -156,6 +156,7 @@ if TYPE_CHECKING:
         brier_score,
         log_loss,
     )
+    from calib.evaluation.regression.distributions import predictive_distribution
     from calib.evaluation.regression.intervals import (
         IntervalQuality as IntervalQuality,
     )
@@ -369,6 +370,7 @@ _MODULE_OF = {
     "optimal_localization_recall_precision": "calib.evaluation.detection.lrp",
     "pit_uniformity": "calib.evaluation.regression.quantiles",
     "post_hoc_improvement": "calib.evaluation.proper.improvement",
+    "predictive_distribution": "calib.evaluation.regression.distributions",
     "quantile_crps": "calib.evaluation.regression.quantiles",
     "quantile_pit": "calib.evaluation.regression.quantiles",
     "refinement_decomposition": "calib.evaluation.proper.refinement",
@@ -442,6 +444,7 @@ __all__ = [
     "optimal_localization_recall_precision",
     "pit_uniformity",
     "post_hoc_improvement",
+    "predictive_distribution",
     "quantile_crps",
     "quantile_pit",
     "refinement_decomposition",

@@ -74,3 +74,17 @@ def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> Non
     assert np.isposinf(
         cross_intervals.select_by_block(lambda rows: matrix[rows], 100, 500, 501)
     ).all()
+
+
+def test_every_row_may_have_a_rank_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    for n in (20, 3000):
+        scores, fold = np.round(rng.normal(size=n), 2), np.arange(n) % 10
+        centre = rng.normal(size=(60, 1)) + 0.1 * rng.normal(size=(60, 10))
+        scale = np.exp(0.3 * rng.normal(size=centre.shape))
+        rank = rng.integers(1, n + 2, 60)
+        rank[:2] = n + 1
+        lists = cross_intervals.ScoreLists.of(scores, fold, 10)
+        want = np.append(full(scores, fold, centre, scale), np.full((60, 1), np.inf), axis=1)
+        found = cross_intervals.kth_smallest(lists, centre, scale, rank)
+        np.testing.assert_array_equal(found, want[np.arange(60), rank - 1])

@@ -17,7 +17,13 @@ from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
-from calib._core.estimators.out_of_fold import fit_on_rows, folds_of, is_frozen, predict_out_of_fold
+from calib._core.estimators.out_of_fold import (
+    Fold,
+    fit_on_rows,
+    folds_of,
+    is_frozen,
+    predict_out_of_fold,
+)
 from uq.warnings import CrossingQuantilesWarning
 
 Score: TypeAlias = Literal["absolute", "normalised", "quantile"]
@@ -86,7 +92,7 @@ class Band:
         """Return both ends and the scale; crossing quantiles are exchanged, with a warning."""
         if self.quantiles is None:
             point = self.predict(X)
-            return Ends(point, point, self._scale(X))
+            return Ends(point, point, self.scale_at(X))
         low, high = (predictions(model, X) for model in self.quantiles)
         crossing = int((low > high).sum())
         if crossing and not quiet:
@@ -119,7 +125,8 @@ class Band:
                 f"samples; put it in the middle"
             )
 
-    def _scale(self, X: Any) -> Float64Array | None:
+    def scale_at(self, X: Any) -> Float64Array | None:
+        """Return the scale of each row, > 0, from what the scale model reads; None without one."""
         if self.scale is None:
             return None
         raw = predictions(self.scale, X)
@@ -175,7 +182,8 @@ def fit_band(
     if is_frozen(scale_estimator):
         return Band(point, scale=scale_estimator)
     rows = np.arange(len(y)) if rows is None else rows
-    return with_scale(point, scale_estimator, X, rows, _held_out(estimator, X, y, parameters, rows))
+    held, _ = held_out_predictions(estimator, X, y, parameters, rows)
+    return with_scale(point, scale_estimator, X, rows, y[rows] - held)
 
 
 def with_scale(
@@ -190,23 +198,36 @@ def with_scale(
     return Band(point, scale=model, log_scale=(floor, max(float(size.max()), floor)))
 
 
-def _held_out(
-    estimator: Any, X: Any, y: LabelArray, parameters: FitParameters, rows: IntArray
-) -> Float64Array:
-    """Return residuals of models that have not seen the samples."""
+def held_out_predictions(
+    estimator: Any,
+    X: Any,
+    y: LabelArray,
+    parameters: FitParameters,
+    rows: IntArray,
+    n_jobs: int | None = None,
+) -> tuple[Float64Array, list[Fold]]:
+    """Return predictions of models that have not seen the selected rows, and their folds.
+
+    Folds count among the selected rows.
+    """
     labels, restricted = y[rows], parameters.restricted(rows)
-    groups = restricted.groups
-    n_units = len(rows) if groups is None else len(np.unique(groups))
+    folds = scale_folds(labels, restricted)
+    inputs = take_rows(X, rows)
+    answers = predict_out_of_fold(estimator, inputs, labels, folds, restricted, predictions, n_jobs)
+    return answers, folds
+
+
+def scale_folds(y: LabelArray, parameters: FitParameters) -> list[Fold]:
+    """Return the folds of the residuals that a scale model learns from."""
+    groups = parameters.groups
+    n_units = len(y) if groups is None else len(np.unique(groups))
     if n_units < 2:
         unit = "samples" if groups is None else "groups"
         raise ValueError(
             f"conformity_score='normalised' needs at least 2 training {unit}; got {n_units}"
         )
-    n_folds, split = min(SCALE_FOLDS, n_units), restricted.split
-    folds = folds_of(n_folds, rows, labels, classifier=False, split=split, partition=True)
-    inputs = take_rows(X, rows)
-    answers = predict_out_of_fold(estimator, inputs, labels, folds, restricted, predictions)
-    return np.asarray(labels - answers)
+    n_folds, rows = min(SCALE_FOLDS, n_units), np.arange(len(y))
+    return folds_of(n_folds, rows, y, classifier=False, split=parameters.split, partition=True)
 
 
 def quantile_members(estimator: Any, quantiles: tuple[float, float]) -> list[tuple[Any, int]]:

@@ -80,7 +80,7 @@ class ScoreLists:
 
 
 def kth_smallest(
-    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: int
+    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: int | IntArray
 ) -> Float64Array:
     """Return the rank-th smallest of ``centre[i, k] + scale[i, k] * score`` for every row i.
 
@@ -92,8 +92,8 @@ def kth_smallest(
         Shift of every list.
     scale : ndarray of shape (n_rows, n_folds) or None
         Positive factor of every list; None means 1.
-    rank : int
-        From 1; beyond the number of scores the answer is infinite.
+    rank : int or ndarray of shape (n_rows,)
+        From 1, of all rows or of each; beyond the number of scores the answer is infinite.
 
     Returns
     -------
@@ -101,18 +101,19 @@ def kth_smallest(
         Identical to a selection in the full matrix, at a memory that does not grow with it.
     """
     n_rows, n_folds = centre.shape
-    if rank > lists.n_scores:
-        return np.full(n_rows, np.inf)
-    out = np.empty(n_rows)
+    ranks = np.broadcast_to(rank, n_rows)
+    out = np.full(n_rows, np.inf)
     step = max(1, BLOCK_NUMBERS // (64 * n_folds))
     for first in range(0, n_rows, step):
-        rows = slice(first, first + step)
-        out[rows] = _select(lists, centre[rows], None if scale is None else scale[rows], rank)
+        rows = first + np.flatnonzero(ranks[first : first + step] <= lists.n_scores)
+        if len(rows):
+            row_scale = None if scale is None else scale[rows]
+            out[rows] = _select(lists, centre[rows], row_scale, ranks[rows])
     return out
 
 
 def _select(
-    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: int
+    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: IntArray
 ) -> Float64Array:
     if len(lists.values) <= 4 * centre.shape[1]:  # lists so short that there is nothing to search
         return _by_sorting(lists, centre, scale, rank)
@@ -121,17 +122,17 @@ def _select(
     if not certain.all():
         left = ~certain
         left_scale = None if scale is None else scale[left]
-        selected[left] = _by_sorting(lists, centre[left], left_scale, rank)
+        selected[left] = _by_sorting(lists, centre[left], left_scale, rank[left])
     return selected
 
 
 def _bracket(
-    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: int
+    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: IntArray
 ) -> tuple[IntArray, IntArray]:
     """Return, per row and list, the positions between which the wanted value stands."""
     n_rows, n_folds = centre.shape
     fold_lists = lists.by_fold()
-    pivot = lists.pooled[rank - 1]
+    pivot = lists.pooled[rank - 1][:, None]
     around = centre + pivot if scale is None else centre + scale * pivot
     bottom, top = around.min(axis=1), around.max(axis=1)
 
@@ -159,7 +160,7 @@ def _bracket(
         if not len(active):
             break
         place, count = positions(middle, active)
-        enough = count >= rank
+        enough = count >= rank[active]
         top[active[enough]], high[active[enough]] = middle[enough], place[enough]
         bottom[active[~enough]], low[active[~enough]] = middle[~enough], place[~enough]
     return low, high
@@ -169,7 +170,7 @@ def _among_candidates(
     lists: ScoreLists,
     centre: Float64Array,
     scale: Float64Array | None,
-    rank: int,
+    rank: IntArray,
     low: IntArray,
     high: IntArray,
 ) -> tuple[Float64Array, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
@@ -190,7 +191,7 @@ def _among_candidates(
                 lists,
                 centre[rows],
                 None if scale is None else scale[rows],
-                rank,
+                rank[rows],
                 low[rows],
                 high[rows],
             )
@@ -210,7 +211,7 @@ def _among_candidates(
     before = lists.below[shifted + low].sum(axis=1)
     order = np.argsort(values, axis=1)
     reached = np.cumsum(np.take_along_axis(counts, order, axis=1), axis=1) + before[:, None]
-    first = np.minimum((reached < rank).sum(axis=1), values.shape[1] - 1)
+    first = np.minimum((reached < rank[:, None]).sum(axis=1), values.shape[1] - 1)
     row = np.arange(n_rows)
     selected = values[row, order[row, first]]
     certain = (before < rank) & (reached[:, -1] >= rank)
@@ -222,7 +223,7 @@ def _among_candidates(
 
 
 def _by_sorting(
-    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: int
+    lists: ScoreLists, centre: Float64Array, scale: Float64Array | None, rank: IntArray
 ) -> Float64Array:
     """Select in the full matrix, block by block."""
     fold = np.repeat(np.arange(centre.shape[1]), np.diff(lists.start))
@@ -238,16 +239,23 @@ def _by_sorting(
 
 
 def select_by_block(
-    block: Callable[[slice], Float64Array], n_rows: int, n_columns: int, rank: int
+    block: Callable[[slice], Float64Array], n_rows: int, n_columns: int, rank: int | IntArray
 ) -> Float64Array:
-    """Return the rank-th smallest of every row of a matrix that is made in blocks."""
+    """Return the rank-th smallest of every row of a matrix that is made in blocks.
+
+    Ranks, of all rows or of each, beyond the number of columns give infinity.
+    """
+    ranks = np.broadcast_to(rank, n_rows)
     out = np.full(n_rows, np.inf)
-    if rank > n_columns:
-        return out
     step = max(1, BLOCK_NUMBERS // n_columns)
     for first in range(0, n_rows, step):
         rows = slice(first, first + step)
-        out[rows] = np.partition(block(rows), rank - 1, axis=1)[:, rank - 1]
+        finite = ranks[rows] <= n_columns
+        if finite.any():
+            places = np.where(finite, ranks[rows], 1) - 1
+            ordered = np.partition(block(rows), np.unique(places), axis=1)
+            selected = np.take_along_axis(ordered, places[:, None], axis=1)[:, 0]
+            out[rows] = np.where(finite, selected, np.inf)
     return out
 
 

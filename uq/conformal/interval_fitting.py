@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,21 +10,23 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
-from calib._border.labels import check_vector
+from calib._border.labels import check_vector, check_weight
 from calib._border.sklearn_compat import take_rows
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import as_numbers
 from calib._border.warn import warn
 from calib._core.estimators.fit_parameters import FitParameters
 from calib._core.estimators.out_of_fold import (
+    check_rows,
     draw_rows,
     fold_of_rows,
     folds_of,
     is_frozen,
     split_rows,
 )
+from calib._core.estimators.wrapper import read_fit_parameters
 from uq.conformal.bands import Band, fit_band, predictions, with_scale
-from uq.conformal.categories import known_categories, read_ratios
+from uq.conformal.categories import known_categories, read_categories, read_ratios
 from uq.conformal.quantiles import scaled_calibration_ratio
 
 
@@ -94,12 +97,56 @@ def calibrate(
     return _bootstrap(est, X, y, parameters)
 
 
-def check_target(y: ArrayLike) -> Float64Array:
+@dataclass(frozen=True)
+class RegressionData:
+    """Checked data of a conformal predictor of numbers.
+
+    Attributes
+    ----------
+    X : array, table or mapping with n_samples rows
+        As it was given.
+    y : ndarray of shape (n_samples,)
+        Labels.
+    categories : ndarray of shape (n_samples,) or None
+    parameters : FitParameters
+    """
+
+    X: Any
+    y: Float64Array
+    categories: LabelArray | None
+    parameters: FitParameters
+
+
+def read_regression_data(
+    est: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike,
+    groups: ArrayLike,
+    categories: ArrayLike,
+    fit_params: Mapping[str, Any],
+) -> RegressionData:
+    """Check the data of `fit`; weights serve the estimator alone."""
+    X, labels = check_rows(X, y)
+    labels = _check_target(labels, type(est).__name__)
+    weight = check_weight(sample_weight, len(labels))
+    names = read_categories(est.mondrian, categories, X, len(labels))
+    parameters = read_fit_parameters(
+        est,
+        len(labels),
+        sample_weight=weight,
+        groups=groups,
+        fit_params=fit_params,
+        weights_serve=None,
+    )
+    return RegressionData(X, labels, names, parameters)
+
+
+def _check_target(y: ArrayLike, name: str) -> Float64Array:
     """Return labels as one finite number per sample."""
     if np.ndim(y) == 2 and np.shape(y)[1] != 1:
         raise ValueError(
-            f"y has shape {np.shape(y)}, several outputs per sample; fit one ConformalRegressor "
-            f"for each column"
+            f"y has shape {np.shape(y)}, several outputs per sample; fit one {name} for each column"
         )
     return as_numbers(check_vector(y, "y"), "y")
 

@@ -10,7 +10,7 @@ import numpy as np
 from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe
 from calib._border.labels import check_same_length
-from calib._border.typing import ArrayLike, Float64Array, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
 from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
 from calib._border.warn import warn
 from uq.warnings import SmallCalibrationSetWarning
@@ -46,11 +46,15 @@ def conformal_rank(n_samples: int, level: float) -> int:
     Levels are decimal fractions in binary: 0.9 times 10 has to be 9, 0.1 + 0.2 times 10 has to be
     3, whatever the last bit says.
     """
-    product = (n_samples + 1) * level
-    nearest = round(product)
-    if abs(product - nearest) <= RANK_TOLERANCE * (n_samples + 1):
-        return max(nearest, 1)
-    return math.ceil(product)
+    return int(conformal_ranks(n_samples, np.asarray(level, dtype=np.float64)))
+
+
+def conformal_ranks(n_samples: int | IntArray, levels: Float64Array) -> IntArray:
+    """Return the `conformal_rank` of many levels, numbers of samples broadcasting against them."""
+    product = (n_samples + 1) * levels
+    nearest = np.rint(product)
+    near = np.abs(product - nearest) <= RANK_TOLERANCE * (n_samples + 1)
+    return np.where(near, np.maximum(nearest, 1), np.ceil(product)).astype(np.intp)
 
 
 def samples_needed(level: float) -> int:

@@ -10,16 +10,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from calib._border.checks import check_fraction, check_integer, check_option, describe
-from calib._border.labels import check_weight
 from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._core.estimators.out_of_fold import check_estimator, check_rows, is_frozen, members_of
+from calib._core.estimators.out_of_fold import check_estimator, is_frozen, members_of
 from calib._core.estimators.renamed import renamed
-from calib._core.estimators.wrapper import ModelWrapper, read_fit_parameters
+from calib._core.estimators.wrapper import ModelWrapper
 from uq.conformal.bands import Band, Score
-from uq.conformal.categories import read_categories
 from uq.conformal.ends import Tails, interval_ends
-from uq.conformal.interval_fitting import Calibration, calibrate, check_target
+from uq.conformal.interval_fitting import Calibration, calibrate, read_regression_data
 from uq.conformal.quantiles import check_level, check_levels, effective_size
 from uq.mapie import check_supported
 
@@ -305,21 +303,11 @@ class ConformalRegressor(ModelWrapper, RegressorMixin, BaseEstimator):  # type: 
         self : object
         """
         check_interval_options(self, likelihood_ratio is not None)
-        X, labels = check_rows(X, y)
-        labels = check_target(labels)
-        weight = check_weight(sample_weight, len(labels))
-        names = read_categories(self.mondrian, categories, X, len(labels))
+        data = read_regression_data(self, X, y, sample_weight, groups, categories, fit_params)
+        names = data.categories
         if names is not None and self.backend == "mapie":
             raise ValueError("backend='mapie' takes no categories; pass backend='native'")
-        parameters = read_fit_parameters(
-            self,
-            len(labels),
-            sample_weight=weight,
-            groups=groups,
-            fit_params=fit_params,
-            weights_serve=None,
-        )
-        calibration = calibrate(self, X, labels, parameters, likelihood_ratio)
+        calibration = calibrate(self, data.X, data.y, data.parameters, likelihood_ratio)
         self._calibration: Calibration = calibration.classified(
             None if names is None else names[calibration.rows]
         )

@@ -14,10 +14,13 @@ class Law(Protocol):
     (n_rows, k) each its own. Results have shape (n_rows, k), or (n_rows,) where there is no k.
     """
 
-    #: Word that names the family, such as ``"normal"`` or ``"points"``.
-    kind: str
-    #: Whether `log_density` answers.
-    has_density: bool
+    @property
+    def kind(self) -> str:
+        """Word that names the family, such as ``"normal"`` or ``"points"``."""
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `log_density` answers."""
 
     @property
     def n_rows(self) -> int:

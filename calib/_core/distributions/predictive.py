@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -11,12 +12,17 @@ from calib._border.arrays import read_array, row_blocks, to_numpy
 from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_same_length
 from calib._border.random import generator
-from calib._border.typing import ArrayLike, Float64Array, RandomState
+from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import as_numbers, number_vector
+from calib._border.warn import warn
+from calib._core.distributions.lattice import Lattice, lattice_of
 from calib._core.distributions.law import Law
+from calib.warnings import DegenerateScoresWarning
 
 #: Numbers that a block of rows is worked out with: 16 MB of them.
 BLOCK_NUMBERS = 1 << 21
+#: Labels of which few distinct values mean something.
+FEWEST_LABELS = 20
 #: Most draws of a row.
 MOST_DRAWS = 1_000_000
 
@@ -50,21 +56,12 @@ class PredictiveDistribution:
         text = f"{n:,} predictive distribution{'' if n == 1 else 's'} ({self.law.kind})"
         if not n:
             return text
-        width = float(np.median(np.diff(self.interval(0.9), axis=1)))
+        ends = PredictiveDistribution.quantile(self, [0.05, 0.95])  # whatever kinds have to say
+        width = float(np.median(np.diff(ends, axis=1)))
         return f"{text}, median width of 90 %: {width:.4g}"
 
-    def __getitem__(self, rows: int | slice | ArrayLike) -> PredictiveDistribution:
-        n = len(self)
-        if isinstance(rows, slice):
-            return PredictiveDistribution(self.law.take(np.arange(n)[rows]))
-        index = np.asarray(rows)
-        if index.dtype == bool and index.shape != (n,):
-            raise IndexError(f"a mask must have shape ({n},); got {index.shape}")
-        if index.dtype.kind not in "bi" or index.ndim > 1:
-            raise IndexError(
-                f"rows are chosen by an integer, a slice, a mask or integers; got {describe(rows)}"
-            )
-        return PredictiveDistribution(self.law.take(np.atleast_1d(np.arange(n)[index])))
+    def __getitem__(self, rows: int | slice | ArrayLike) -> Self:
+        return replace(self, law=self.law.take(self._places(rows)))
 
     def cdf(self, t: ArrayLike) -> Float64Array:
         """Return P(Y <= t).
@@ -205,12 +202,28 @@ class PredictiveDistribution:
         ------
         ValueError
             If the distributions have no density, or as in `crps`.
+
+        Warns
+        -----
+        DegenerateScoresWarning
+            If labels take few values (at most 50, twice each on average), because any spike on them
+            is rewarded without limit; on a lattice the scores are minus log probabilities.
         """
         if not self.law.has_density:
             raise ValueError(
                 f"distributions of {self.law.kind} have no density and no log score; use crps"
             )
-        return self._by_block(lambda law, y: -law.log_density(y), self._labels(y))
+        labels = self._labels(y)
+        on_lattice = isinstance(self.law, Lattice)
+        if on_lattice or (len(labels) >= FEWEST_LABELS and lattice_of(labels) is not None):
+            what = (
+                "log scores of distributions on a lattice are minus log probabilities, and are "
+                "not to be compared with those of densities"
+                if on_lattice
+                else "y repeats few values: log scores reward densities with spikes on them"
+            )
+            warn(f"{what}; crps compares all of them", DegenerateScoresWarning)
+        return self._by_block(lambda law, y: -law.log_density(y), labels)
 
     def pit(self, y: ArrayLike, random_state: RandomState = None) -> Float64Array:
         """Return the probability integral transform of every label, randomised over jumps.
@@ -242,6 +255,20 @@ class PredictiveDistribution:
         return self._by_block(lambda law, y, u: law.pit(y, u), labels, uniform)
 
     # ------------------------------------------------------------------ parts
+
+    def _places(self, rows: int | slice | ArrayLike) -> IntArray:
+        """Return the positions of chosen rows."""
+        n = len(self)
+        if isinstance(rows, slice):
+            return np.arange(n)[rows]
+        index = np.asarray(rows)
+        if index.dtype == bool and index.shape != (n,):
+            raise IndexError(f"a mask must have shape ({n},); got {index.shape}")
+        if index.dtype.kind not in "bi" or index.ndim > 1:
+            raise IndexError(
+                f"rows are chosen by an integer, a slice, a mask or integers; got {describe(rows)}"
+            )
+        return np.atleast_1d(np.arange(n)[index])
 
     def _labels(self, y: ArrayLike) -> Float64Array:
         labels = number_vector(y, "y")

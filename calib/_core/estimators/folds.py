@@ -102,7 +102,7 @@ def stratified_folds(
         if isinstance(random_state, np.random.Generator)
         else int(check_random_state(random_state).randint(2**31))
     )
-    more = None if features is None else _hash_of_features(features, seed)
+    more = None if features is None else hashes_of_rows(features, seed)
     shares, strata = None, codes
     if soft or holds_shares(codes):
         key, _ = _hashes(scores, np.zeros(len(codes), dtype=np.intp), seed)
@@ -193,8 +193,11 @@ def _hashes(scores: Scores, codes: IntArray, seed: int) -> tuple[_Integers, _Int
     return key, place
 
 
-def _hash_of_features(features: Float64Array, seed: int) -> _Integers:
-    """Return an integer per row of features; all nan are one."""
+def hashes_of_rows(features: Float64Array, seed: int) -> _Integers:
+    """Return an integer per row of features, as good as random, the same for copies.
+
+    All nan are one.
+    """
     n_columns = features.shape[1]
     factors = fixed(0xFEA7).integers(1, 2**63, size=n_columns, dtype=np.uint64) | np.uint64(1)
     out = np.empty(len(features), dtype=np.uint64)

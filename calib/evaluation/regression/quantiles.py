@@ -16,6 +16,7 @@ from calib._border.validation import (
     RANGE_TOLERANCE,
     as_numbers,
     check_matrix,
+    check_quantile_levels,
     number_vector,
     percent_hint,
 )
@@ -364,24 +365,6 @@ def _checked(
     y = number_vector(y_true, "y_true")
     given = as_numbers(to_numpy(read_array(y_quantiles, "y_quantiles")), "y_quantiles")
     quantiles = np.asarray(to_numpy(check_matrix(given, "y_quantiles")), dtype=np.float64)
-    tau = to_numpy(read_array(levels, "levels"))
-    if tau.ndim != 1 or not len(tau) or tau.dtype.kind not in "fiu" or not np.isfinite(tau).all():
-        raise ValueError(f"levels must ascend in (0, 1) without repetition; got {describe(levels)}")
-    if not (tau.min() > 0 and tau.max() < 1):
-        raise ValueError(
-            f"levels must ascend in (0, 1) without repetition; got {describe(levels)}"
-            f"{percent_hint(tau)}"
-        )
-    if not (np.diff(tau) > 0).all():
-        raise ValueError(
-            f"levels must ascend in (0, 1) without repetition; got {describe(levels)}; sort them "
-            f"together with the columns of y_quantiles, and drop repeated ones"
-        )
-    if len(tau) != quantiles.shape[1]:
-        turned = "; it looks transposed" if quantiles.shape == (len(tau), len(y)) else ""
-        raise ValueError(
-            f"levels has {len(tau)} entries but y_quantiles has {quantiles.shape[1]} columns"
-            f"{turned}"
-        )
+    tau = check_quantile_levels(levels, quantiles, "y_quantiles")
     check_same_length(len(quantiles), len(y), "y_quantiles", "y_true")
-    return y, quantiles, tau.astype(np.float64)
+    return y, quantiles, tau
