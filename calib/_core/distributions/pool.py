@@ -136,7 +136,7 @@ class QuantileAverage:
             # a small step may stop at a knot whose other side is flat: go a little beyond the root
             move = np.where(under, 1.0, -1.0) * (move + 2 * size * (move <= size))
             new = score + move
-            inside = (new > low) & (new < high) & (step % 4 < 3)
+            inside = (new > low) & (new < high) & ((step < 8) | (step % 4 < 3))
             middle = np.sinh(0.5 * (np.arcsinh(low) + np.arcsinh(high)))  # brackets may be huge
             new = np.where(inside, new, np.clip(middle, low, high))
             open_ = open_ & (high - low > 5 * size)

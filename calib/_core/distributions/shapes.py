@@ -7,6 +7,7 @@ closed form. `ScoreLaw` of one row answers the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -23,8 +24,8 @@ from calib._core.distributions.scores import (
 )
 
 Moments: TypeAlias = tuple[Float64Array, Float64Array, Float64Array]
-#: Normal scores beyond which Student's t is not followed: levels of 1e-268.
-SCORE_LIMIT = 35.0
+#: Normal scores beyond which quantiles of Student's t go on as a line: levels of 1e-138.
+SCORE_LIMIT = 25.0
 #: Scores that can be squared.
 LARGEST_SCORE = 1e150
 
@@ -114,14 +115,29 @@ class StudentShape:
         return np.asarray(stdtr(self.df, z / self.scale))
 
     def scores(self, z: Float64Array, *, lower: bool = False) -> Float64Array:
-        """Return normal scores, at most `SCORE_LIMIT`."""
-        size = ndtri(stdtr(self.df, -np.abs(z / self.scale)))
-        return np.asarray(np.copysign(np.minimum(-size, SCORE_LIMIT), z))
+        """Return normal scores."""
+        last, slope = self._edge
+        size = np.abs(z)
+        inner = np.minimum(
+            -ndtri(stdtr(self.df, -np.minimum(size, last) / self.scale)), SCORE_LIMIT
+        )
+        return np.asarray(np.copysign(inner + np.maximum(size - last, 0.0) / slope, z))
 
     def at(self, scores: Float64Array) -> Float64Array:
         """Return quantiles at normal scores."""
-        size = np.minimum(np.abs(scores), SCORE_LIMIT)
-        return np.asarray(np.copysign(-self.scale * stdtrit(self.df, ndtr(-size)), scores))
+        last, slope = self._edge
+        size = np.abs(scores)
+        inner = np.minimum(
+            -self.scale * stdtrit(self.df, ndtr(-np.minimum(size, SCORE_LIMIT))), last
+        )
+        return np.asarray(np.copysign(inner + np.maximum(size - SCORE_LIMIT, 0.0) * slope, scores))
+
+    @cached_property
+    def _edge(self) -> tuple[float, float]:
+        """The quantile at `SCORE_LIMIT`, and the slope of the line that goes on from there."""
+        last = -self.scale * float(stdtrit(self.df, ndtr(-SCORE_LIMIT)))
+        log_density = float(self.log_density_at(np.array(last)))
+        return last, float(np.exp(-0.5 * SCORE_LIMIT**2 - LOG_ROOT - log_density))
 
     def slope(self, scores: Float64Array) -> Float64Array:
         """Return the derivative of `at`."""
