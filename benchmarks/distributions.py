@@ -42,7 +42,7 @@ TABLES = ("concrete", "wine_red", "power_plant", "protein")
 MOST_ROWS = 4000
 METHODS = ("scale", "t", "isotonic", "residual", "auto")
 BOOSTED_LEVELS = (0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.975)
-FOREST_LEVELS = tuple(np.arange(1, 50) / 50)
+FOREST_LEVELS = tuple((np.arange(49) + 0.5) / 49)
 #: A model of the distribution: what it predicts and the options that read it.
 Predictions = tuple[np.ndarray, dict[str, Any]]
 #: Training rows and labels, then rows to predict for.
@@ -72,7 +72,9 @@ def networks(X: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     centre, unit = y.mean(), y.std()
     members = []
     for seed in range(5):
-        network = MLPRegressor((50,), alpha=1e-3, max_iter=200, random_state=seed)
+        network = MLPRegressor(
+            hidden_layer_sizes=(50,), alpha=1e-3, max_iter=200, random_state=seed
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # 200 epochs are what is asked for
             model = make_pipeline(StandardScaler(), network).fit(X, (y - centre) / unit)
@@ -99,7 +101,8 @@ def forest(X: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 def quantile_forest(X: np.ndarray, y: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return quantiles of the training labels with the weights of the leaves."""
-    model = RandomForestRegressor(100, min_samples_leaf=5, random_state=0).fit(X, y)
+    model = RandomForestRegressor(100, min_samples_leaf=5, max_features=0.5, random_state=0)
+    model.fit(X, y)
     order = np.argsort(y)
     seen, unseen = model.apply(X[order]), model.apply(new)
     out = np.empty((len(new), len(FOREST_LEVELS)))

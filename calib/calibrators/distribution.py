@@ -21,6 +21,7 @@ from calib._core.distributions.given import GIVEN, Given, given_law, read_given
 from calib._core.distributions.pool import Pool
 from calib._core.distributions.predictive import PredictiveDistribution
 from calib._core.distributions.recalibration import (
+    POOL_KNOTS,
     around_median,
     drawn_scores,
     fitted_scale,
@@ -30,7 +31,7 @@ from calib._core.distributions.recalibration import (
     pooled,
     rank_table,
 )
-from calib._core.distributions.score_law import ScoreLaw
+from calib._core.distributions.score_law import ScoreLaw, normal_law
 from calib._core.distributions.shapes import STANDARD_NORMAL, NormalShape, Shape, StudentShape
 from calib._core.estimators.folds import hashes_of_rows
 from calib.warnings import SmallCalibrationSetWarning
@@ -256,22 +257,40 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         """Return medians of the recalibrated distributions, shape (n_samples,)."""
         return self.predict_distribution(X).median()
 
-    def standardised_quantiles(self, levels: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Return a and b of the quantiles ``mean + a std + b`` of normal distributions.
+    def lines(self, levels: ArrayLike) -> Float64Array:
+        """Return what quantiles of normal distributions are: lines in mean and deviation.
 
         Parameters
         ----------
-        levels : ndarray of shape (n_levels,)
-            In (0, 1), checked.
+        levels : array-like of shape (n_levels,) or None
+            In (0, 1); None for mean and standard deviation, which the methods have that know one
+            law of ``(y - mean) / std``.
 
         Returns
         -------
-        a, b : ndarray of shape (n_levels,)
+        lines : ndarray of shape (3, n_outputs)
+            Output k is ``a[k] mean + b[k] std + c[k]``.
         """
-        two = np.array([[0.0, 1.0], [0.0, 2.0]])
-        quantiles = self.predict_distribution(two).quantile(levels)
-        slope = quantiles[1] - quantiles[0]
-        return slope, quantiles[0] - slope
+        check_is_fitted(self)
+        if self.input != "normal":
+            raise TypeError(
+                f"a calibrator of input={self.input!r} cannot become a torch module; only "
+                f"input='normal' is exported"
+            )
+        probe = PredictiveDistribution(
+            self._recalibrated(normal_law(np.zeros(2), np.array([1.0, 2.0])))
+        )
+        if levels is not None:
+            quantiles = probe.quantile(levels)
+            slope = quantiles[1] - quantiles[0]
+            return np.stack([np.ones(len(slope)), slope, quantiles[0] - slope])
+        if self.method_ in ("auto", "residual"):
+            raise TypeError(
+                f"method {self.method_!r} has a standard deviation that is no multiple of the "
+                f"given one; pass levels=[...] for its quantiles"
+            )
+        mean, std = float(probe.mean()[0]), float(probe.std()[0])
+        return np.array([[1.0, 0.0], [mean, std], [0.0, 0.0]])
 
     # ------------------------------------------------------------------ parts
 
@@ -313,7 +332,8 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
                 self.scale_, self.df_ = student.scale, student.df
         if with_residual:
             residual = y - law.at(np.zeros((1, 1)))[:, 0]
-            self.residual_ = rank_table(residual, weight)
+            n_knots = POOL_KNOTS if self.method_ == "auto" else None
+            self.residual_ = rank_table(residual, weight, n_knots)
 
     def _fit_auto(
         self, law: ScoreLaw, y: Float64Array, weight: Float64Array, keys: Keys, total: float

@@ -17,8 +17,9 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from sklearn.utils.validation import check_is_fitted  # noqa: E402
 
-from calib._border.typing import InputKind  # noqa: E402
+from calib._border.typing import ArrayLike, InputKind  # noqa: E402
 from calib.base import BaseCalibrator  # noqa: E402
+from calib.calibrators.distribution import DistributionCalibrator  # noqa: E402
 from calib.dense import DenseCalibrator, axis_of  # noqa: E402
 from calib.detection.calibrator import DetectionCalibrator  # noqa: E402
 from calib.grouped.map_table import stored_class, stored_name  # noqa: E402
@@ -36,6 +37,7 @@ __all__ = [
     "CalibratorModule",
     "DenseCalibratorModule",
     "DetectionCalibratorModule",
+    "DistributionCalibratorModule",
     "MultilabelCalibratorModule",
     "PriorShiftModule",
     "to_torch",
@@ -276,25 +278,35 @@ class MultilabelCalibratorModule(torch.nn.Module):
 
 
 def to_torch(
-    calibrator: BaseCalibrator | DenseCalibrator | DetectionCalibrator | MultilabelCalibrator,
+    calibrator: BaseCalibrator
+    | DenseCalibrator
+    | DetectionCalibrator
+    | DistributionCalibrator
+    | MultilabelCalibrator,
     class_dim: int | None = None,
+    *,
+    levels: ArrayLike = None,
 ) -> torch.nn.Module:
     """Turn a fitted calibrator into a torch module.
 
     Parameters
     ----------
-    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator or MultilabelCalibrator
+    calibrator : BaseCalibrator, DenseCalibrator, DetectionCalibrator, DistributionCalibrator or \
+MultilabelCalibrator
         A fitted calibrator of the registry, a `PriorShiftAdapter` around one, or that of images, of
-        a detector or of many labels.
+        a detector, of normal distributions or of many labels.
     class_dim : int, default=None
         Axis of the classes in what the module receives, such as 1 for the output (n_images,
         n_classes, height, width) of a segmentation network; negative ones count from the end. None
         takes rows of scores, and for a `DenseCalibrator` its own axis.
+    levels : array-like of shape (n_levels,), default=None
+        Levels of the quantiles that the module of a `DistributionCalibrator` gives. None gives mean
+        and standard deviation, but for ``"residual"`` and a pool.
 
     Returns
     -------
-    module : CalibratorModule, PriorShiftModule, DenseCalibratorModule, DetectionCalibratorModule \
-or MultilabelCalibratorModule
+    module : CalibratorModule, PriorShiftModule, DenseCalibratorModule, DetectionCalibratorModule, \
+DistributionCalibratorModule or MultilabelCalibratorModule
         ``module(scores)`` equals ``calibrator.transform(scores)``; traceable by ``torch.export``.
         With an axis of classes the shape of the scores is kept. For a detector,
         ``module(scores, labels)`` equals the scores that ``transform`` gives.
@@ -305,7 +317,8 @@ or MultilabelCalibratorModule
         If the calibrator is not fitted.
     TypeError
         If its map is not a pure function of fitted arrays (an adapter or an inner model), or if
-        `class_dim` is given for a detector.
+        `class_dim` is given for a detector or for distributions, or `levels` for anything but
+        distributions; if a `DistributionCalibrator` has another input than normal distributions.
     ValueError
         If `class_dim` is no integer, or 0, the axis of images.
 
@@ -328,6 +341,15 @@ or MultilabelCalibratorModule
             f"class_dim must be an integer other than 0, which is the axis of images, or None; "
             f"got {describe(class_dim)}"
         )
+    if isinstance(calibrator, DistributionCalibrator):
+        if class_dim is not None:
+            raise TypeError("class_dim is an axis of classes, which distributions do not have")
+        return DistributionCalibratorModule(calibrator.lines(levels)).eval()
+    if levels is not None:
+        raise TypeError(
+            f"levels are those of a DistributionCalibrator; {type(calibrator).__name__} gives "
+            f"probabilities"
+        )
     if isinstance(calibrator, DetectionCalibrator):
         if class_dim is not None:
             raise TypeError("class_dim is an axis of classes, which tables of boxes do not have")
@@ -348,6 +370,38 @@ or MultilabelCalibratorModule
     axis = calibrator.class_axis if class_dim is None else class_dim
     single = calibrator.calibrator_.n_features_in_ == 1
     return DenseCalibratorModule(cells, None if axis is None else int(axis), single=single).eval()
+
+
+class DistributionCalibratorModule(torch.nn.Module):
+    """Recalibrated normal distributions as a torch module; made by `to_torch`.
+
+    Parameters
+    ----------
+    lines : ndarray of shape (3, n_outputs)
+        Output k is ``lines[0, k] mean + lines[1, k] std + lines[2, k]``.
+    """
+
+    lines: torch.Tensor
+
+    def __init__(self, lines: np.ndarray[Any, Any]) -> None:
+        super().__init__()
+        self.register_buffer("lines", torch.as_tensor(lines))
+
+    def forward(self, pairs: torch.Tensor) -> torch.Tensor:
+        """Map means and standard deviations.
+
+        Parameters
+        ----------
+        pairs : tensor of shape (n_samples, 2)
+            Mean and standard deviation, not checked.
+
+        Returns
+        -------
+        outputs : tensor of shape (n_samples, n_outputs)
+            Quantiles, or mean and standard deviation; same dtype and device.
+        """
+        lines = self.lines.to(pairs.dtype)
+        return pairs @ lines[:2] + lines[2]
 
 
 class PriorShiftModule(torch.nn.Module):

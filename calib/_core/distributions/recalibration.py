@@ -23,6 +23,8 @@ NORMAL_MEDIAN = 0.6744897501960817
 POOL_LEVELS = (np.arange(39) + 0.5) / 39
 #: One of so many ranks, at least one, gives the slope of the tails of a table.
 TAIL_SHARE = 20
+#: Ranks of residuals that a pool keeps.
+POOL_KNOTS = 101
 #: Weights of a pool that are as good as nothing.
 LEAST_WEIGHT = 1e-6
 #: Where the search for weights begins: the share of the best member.
@@ -85,11 +87,12 @@ def weighted_median(values: Float64Array, weight: Float64Array) -> float:
     return float(values[order[min(place, len(order) - 1)]])
 
 
-def rank_table(values: Float64Array, weight: Float64Array) -> ScoreLaw:
+def rank_table(values: Float64Array, weight: Float64Array, n_knots: int | None = None) -> ScoreLaw:
     """Return the law whose levels at sorted values are ranks over ``n + 1``.
 
     A weight of k stands for k equal values. Between ranks it is linear in normal scores; a tail
-    goes on as the outer twentieth of the ranks, or the outermost two.
+    goes on as the outer twentieth of the ranks, or the outermost two. At most `n_knots` ranks, as
+    far from each other as they can be, make a density that is no list of gaps between neighbours.
     """
     total = float(weight.sum())
     if (weight == 1).all():
@@ -106,6 +109,9 @@ def rank_table(values: Float64Array, weight: Float64Array) -> ScoreLaw:
     overall = (v[-1] - v[0]) / (scores[-1] - scores[0])
     size = np.abs(v[[0, -1]]).max()
     ends = tail_slopes(*(np.array([x]) for x in (left, right, overall, size)))
+    if n_knots is not None and total > n_knots:
+        at = np.asarray(ndtri(np.linspace(ranks[0], ranks[-1], n_knots) / (total + 1)))
+        v, scores = np.interp(at, scores, v), at
     return ScoreLaw(v[None], scores, *ends, STANDARD_NORMAL, "ranks")
 
 
@@ -222,7 +228,7 @@ def held_out_quantiles(
         test = np.flatnonzero(fold == number)
         rest = fold != number
         student = fitted_student(scores[rest], weight[rest])
-        table = rank_table((y - median[:, 0])[rest], weight[rest])
+        table = rank_table((y - median[:, 0])[rest], weight[rest], POOL_KNOTS)
         out[1, test] = law.take(test).value_at(student.at(at))
         out[2, test] = median[test] + table.at(at)
     return out
