@@ -37,7 +37,6 @@ check_neighbour(__file__)
 
 # <generated> by tools/generate_exports.py from the registry; edit neither by hand
 if TYPE_CHECKING:
-    from calib._core.distributions.predictive import PredictiveDistribution
     from calib.base import BaseCalibrator
     from calib.calibrators.auto.calibrator import AutoCalibrator
     from calib.calibrators.beta import BetaCalibrator
@@ -122,7 +121,6 @@ _MODULE_OF = {
     "NoOptimalThresholdWarning": "calib.warnings",
     "NothingToMeasureWarning": "calib.warnings",
     "PlattCalibrator": "calib.calibrators.platt",
-    "PredictiveDistribution": "calib._core.distributions.predictive",
     "PriorShiftAdapter": "calib.prior_shift",
     "PriorShiftWarning": "calib.warnings",
     "ProbabilitiesAsLogitsWarning": "calib.warnings",
@@ -179,7 +177,6 @@ __all__ = [
     "NoOptimalThresholdWarning",
     "NothingToMeasureWarning",
     "PlattCalibrator",
-    "PredictiveDistribution",
     "PriorShiftAdapter",
     "PriorShiftWarning",
     "ProbabilitiesAsLogitsWarning",

@@ -47,13 +47,13 @@ from calib._core.estimators.fit_record import (
     joined_ends,
     warn_if_far,
 )
-from calib._core.estimators.soft_targets import expanded, read_distributions
+from calib._core.estimators.soft_targets import read_distributions
 from calib._core.fitted_map import FittedMap, MapTraits
 from calib._core.predictions import check_classes_occur, check_columns_against_labels
-from calib._core.rows import Rows, in_memory, rescored
+from calib._core.rows import Rows, copied, in_memory, rescored
 from calib._core.scores import Scores
 from calib._core.suspicion import looked_at, warn_of_few_per_class, warn_of_missed_rates
-from calib._core.tempering import is_possible, masked_level, unit_of
+from calib._core.tempering import is_possible, masked_level, unit_of, without_masked_shares
 from calib._documents.learnt import MOST_CURVES, Learnt, ShowsWhatItLearnt, number_text
 from calib.warnings import DegenerateScoresWarning
 
@@ -87,9 +87,9 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         rows sum to 1, or one column with the probability of the positive class. ``"logits"``:
         unnormalised log-probabilities (inputs of a softmax), or one column with the log-odds of
         the positive class. Minus infinity is the logarithm of 0: a class that a row excludes
-        keeps probability 0 in every map. Most maps are best fitted before classes are excluded;
-        a Dirichlet map where they are. Probabilities of 0 are scores like others: maps that take
-        logarithms read them as 1.2e-38, and smoothing raises them.
+        keeps probability 0 in every map. Maps are best fitted before classes are excluded, if
+        there is a choice. Probabilities of 0 are scores like others: maps that take logarithms read
+        them as 1.2e-38, and smoothing raises them.
 
     Attributes
     ----------
@@ -103,6 +103,9 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
     traits: ClassVar[MapTraits] = MapTraits()
     #: Whether `y` may hold fractions in [0, 1] (two classes only).
     soft_targets: ClassVar[bool] = False
+    #: Whether `_fit` takes the shares of all classes, (n_samples, n_classes), as the target of rows
+    #: with soft targets; others get a copy of the row for every class that has one.
+    _reads_shares: ClassVar[bool] = False
     #: Whether the method is for features beside scores.
     needs_features: ClassVar[bool] = False
     #: Whether only the order of the scores counts, so that no score is too small to be real.
@@ -131,7 +134,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         scores : Scores
             Checked scores; iterating yields float64 blocks in the domain of the class.
         target : ndarray of shape (n_samples,)
-            Column indices (integers), or fractions in [0, 1] where `soft_targets` is set.
+            Column indices (integers), or fractions in [0, 1] where `soft_targets` is set; shares of
+            all classes, (n_samples, n_classes), where `_reads_shares` is.
         weight : ndarray of shape (n_samples,) or None
             Positive weights.
         """
@@ -315,27 +319,16 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             shares = shares[:, ::-1]  # a single column of scores belongs to the other class
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
-        copies, codes, share = expanded(shares)
-        target: Any = codes
-        n_rows, soft = len(array), len(copies) > len(array)  # else labels
-        if soft and n_classes == 2 and self.soft_targets:
+        target: Any = shares
+        soft = bool(np.count_nonzero(shares) > len(shares))
+        if not soft:  # labels
+            target = shares.argmax(axis=1)
+        elif n_classes == 2 and self.soft_targets:
             target, soft = shares[:, 1], False
-        elif soft:
-            by_class = np.argsort(codes, kind="stable")  # each n-th row is not always of one class
-            copies, target, share = copies[by_class], codes[by_class], share[by_class]
-            array = array[copies]
-            weight = share if weight is None else share * weight[copies]
         scores = Scores(array, self.input, self.traits.domain)
-        return self.fit_rows(in_memory(scores, target, weight, soft=soft), settled, n_rows=n_rows)
+        return self.fit_rows(in_memory(scores, target, weight, soft=soft), settled)
 
-    def fit_rows(
-        self,
-        rows: Rows,
-        classes: LabelArray,
-        *,
-        labels_of: str = "y",
-        n_rows: int | None = None,
-    ) -> Self:
+    def fit_rows(self, rows: Rows, classes: LabelArray, *, labels_of: str = "y") -> Self:
         """Fit on checked rows wherever they are: what `fit` and `calib.distributed.fit` share.
 
         Parameters
@@ -346,8 +339,6 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             Class of each column, to become ``classes_``.
         labels_of : str, default="y"
             What the labels are called in errors.
-        n_rows : int, default=None
-            How many rows the record names; None counts `rows`, which may be copies of fewer.
 
         Returns
         -------
@@ -366,11 +357,14 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if self.input == "logits":
             level = masked_level(plain, by_rank=self._by_rank)
             if level < np.inf:
-                rows = rows.kept(is_possible, level, n_scores)
+                if rows.soft:
+                    rows = rows.mapped(without_masked_shares, level, n_scores)
+                else:
+                    rows = rows.kept(is_possible, level, n_scores)
                 plain = rows.mapped(rescored, Scores.first_columns, n_scores)
         check_classes_occur(plain, classes, labels_of)
         (ends,) = plain.reduce(ends_of_part, by=joined_ends)
-        record = FitRecord.of(self.input, len(classes), n_rows or rows.n_samples, ends)
+        record = FitRecord.of(self.input, len(classes), rows.n_samples, ends)
         doubt = check_columns_against_labels(plain, classes)
         if 0 < self.traits.rescales_from <= len(classes):
             self.unit_ = unit_of(plain)
@@ -378,7 +372,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         elif self.traits.rescales_from:
             self.unit_ = 1.0
         with np.errstate(over="ignore"):  # what is infinite is certain
-            self._fit_rows(rows)
+            self._fit_rows(self._as_read(rows))
             sample = looked_at(rows).part
             fitted = self._suspicion(sample.scores, sample.target, sample.weight)
             doubt = "; ".join(filter(None, [doubt, fitted]))
@@ -569,8 +563,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if not hasattr(self, "feature_names_in_"):
             plain = validation.plain_matrix(X, self.n_features_in_)
             if plain is not None:
-                self._check_columns(plain)
-                self._check_range(plain)
+                self._check_range(plain, self._check_columns(plain))
                 return plain
         if self.n_features_in_ > 1 and getattr(X, "ndim", 2) == 1:
             raise ValueError(
@@ -587,8 +580,7 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
             check_features(self, table if hasattr(table, "columns") else array, reset=False)
         if order is not None:
             array = take_columns(array, self._columns_in_order(order, array.shape[1]))
-        self._check_columns(array)
-        self._check_range(array)
+        self._check_range(array, self._check_columns(array))
         return array
 
     def fit_scores(
@@ -643,7 +635,8 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
         if classes is not None:
             self.classes_ = classes
         self._known_smoothing = input_smoothing
-        self._fit_rows(rows.mapped(rescored, Scores.in_domain, self.traits.domain))
+        rows = rows.mapped(rescored, Scores.in_domain, self.traits.domain)
+        self._fit_rows(self._as_read(rows))
         return self
 
     def n_score_columns(self, n_columns: int) -> int:
@@ -721,20 +714,26 @@ class BaseCalibrator(ShowsWhatItLearnt, ClassifierMixin, TransformerMixin, BaseE
 
     # ------------------------------------------------------------------ shared machinery
 
+    def _as_read(self, rows: Rows) -> Rows:
+        """Return rows with soft targets as the fit reads them: as they are, or copied."""
+        return rows.mapped(copied) if rows.soft and not self._reads_shares else rows
+
     def _check_columns(
         self, array: Array, kept: IntArray | None = None, tolerance: float | None = None
-    ) -> None:
+    ) -> tuple[float, float] | None:
         """Raise unless the columns of a matrix are what `input` declares; see `check_scores`."""
         n_scores = self.n_score_columns(array.shape[1])
-        validation.check_scores(array, self.input, "X", n_scores, kept=kept, tolerance=tolerance)
+        return validation.check_scores(
+            array, self.input, "X", n_scores, kept=kept, tolerance=tolerance
+        )
 
-    def _check_range(self, array: Array) -> None:
-        """Say once if checked scores are far outside the range of the fit."""
+    def _check_range(self, array: Array, ends: tuple[float, float] | None) -> None:
+        """Say once if checked scores are far outside the range of the fit; `ends` if known."""
         limits = self.__dict__.get("_limits")
         if limits is None or not array.shape[0]:
             return
         scores = array[:, : self.n_score_columns(array.shape[1])]
-        record = None if are_near(scores, self.input, limits) else self.fit_record_
+        record = None if are_near(scores, self.input, limits, ends) else self.fit_record_
         if record is not None:
             warn_if_far(self, record, scores)
 

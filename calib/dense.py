@@ -17,10 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from calib._border.arrays import (
     BLOCK_ELEMENTS,
-    TENSOR_ELEMENTS,
     array_namespace,
+    blocks_of,
     read_array,
-    row_blocks,
     to_numpy,
 )
 from calib._border.checks import check_integer, check_option, describe, is_integer
@@ -361,11 +360,10 @@ class DenseCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Write the probabilities of images that lie in the host's memory."""
         xp = array_namespace(images)
         rows, places = _rows(images, axis, xp), _rows(target, axis, xp)
-        n_elements = BLOCK_ELEMENTS if xp is np else TENSOR_ELEMENTS
         direct = _is_view(places, target)
         proba = places if direct else xp.empty_like(rows)
         at_least = self.calibrator_.traits.block_rows
-        for block in row_blocks(*rows.shape, at_least=at_least, n_elements=n_elements):
+        for block in blocks_of(rows, max(2, rows.shape[1]), at_least=at_least):
             proba[block] = self._mapped(rows[block])
         if not direct:
             moved = _moved(target, axis, xp)
@@ -540,21 +538,35 @@ class _Cells:
                 f"{' and soft targets' if self.soft else ''}"
             )
         self.n_columns, self.soft = batch.n_columns, soft
-        whole = most is None or batch.n_cells <= most
-        chunks = image_chunks(batch.scores, batch.n_columns, single=not whole)
+        most = None if most is None or batch.n_cells <= most else most
+        chunks = [*image_chunks(batch.scores, batch.n_columns, single=most is not None)]
+        n_rows = sum(self._n_drawn(batch, images, most) for images in chunks)
+        space = np.empty((n_rows, batch.n_columns), dtype=to_numpy(batch.scores[:0]).dtype)
+        self.scores.append(space)  # is filled at once: no score is held twice
         for images in chunks:
-            self._add_images(batch, images, None if whole else most)
+            space = space[self._add_images(batch, images, most, space) :]
         self.n_batches += 1
         self.n_images += int(batch.scores.shape[0])
 
-    def _add_images(self, batch: DenseBatch, images: slice, most: int | None) -> None:
+    def _n_drawn(self, batch: DenseBatch, images: slice, most: int | None) -> int:
+        """Return how many cells of images are taken."""
+        n_cells = (images.stop - images.start) * batch.n_cells
+        if self.ignore_index is not None or batch.weight is not None:
+            kept = batch.labelled(batch.targets(images), batch.weights(images), self.ignore_index)
+            n_cells = n_cells if kept is None else int(np.count_nonzero(kept))
+        return int(n_cells if most is None else min(n_cells, most))
+
+    def _add_images(
+        self, batch: DenseBatch, images: slice, most: int | None, space: LabelArray
+    ) -> int:
+        """Write the scores of drawn cells into the first rows of `space`; return how many."""
         targets, weight = batch.targets(images), batch.weights(images)
         kept = batch.labelled(targets, weight, self.ignore_index)
         n_cells = len(targets)
         n_kept = n_cells if kept is None else int(np.count_nonzero(kept))
         self.n_ignored += n_cells - n_kept
         if not n_kept:
-            return
+            return 0
         chosen: IntArray | None = None if kept is None else np.flatnonzero(kept)
         if most is not None and n_kept > most:
             rng = stream(self.seed, self.n_images + images.start)
@@ -564,12 +576,13 @@ class _Cells:
         n_taken = n_cells if chosen is None else len(chosen)
         # columns of a class-first image lie one behind the other: each is read on its own
         taken = rows if chosen is None else np.take(rows.T, chosen, axis=1).T
-        self.scores.append(taken)
+        space[:n_taken] = taken
         self.targets.append(targets if chosen is None else targets[chosen])
         if weight is not None and chosen is not None:
             weight = weight[chosen]
         self.weights.append(weight)
         self.factors.append(n_kept / n_taken)
+        return n_taken
 
     def joined(self) -> tuple[LabelArray, LabelArray, Float64Array | None]:
         """Return scores, targets and weights of all cells; what was gathered is given up."""
@@ -601,6 +614,8 @@ class _Cells:
 
 def _joined(parts: list[LabelArray], n_cells: int) -> LabelArray:
     """Return parts one below the other, row by row in memory; the parts are given up one by one."""
+    if len(parts) == 1:
+        return parts[0]
     dtype = np.result_type(*{part.dtype for part in parts})
     out = np.empty((n_cells, *parts[0].shape[1:]), dtype=dtype)
     start = 0

@@ -139,7 +139,7 @@ ASKS_FOR_NUMBERS = "calib/_border/checks.py"
 #: The only file that opens others for writing.
 WRITER = "calib/_border/files.py"
 #: The only folder that holds tags, the file that knows pages by theirs, and what a tag is.
-TEMPLATES, RECOGNISES_PAGES = "calib/_documents/templates", "calib/cli/targets.py"
+TEMPLATES, RECOGNISES_PAGES = "calib/_documents/templates", "calib/cli/files/targets.py"
 TAG = re.compile(
     r"<!doctype|</?(?:a|b|body|circle|code|desc|details|div|em|figcaption|figure|h[1-6]|head|html"
     r"|i|li|line|meta|ol|p|path|polygon|polyline|pre|rect|small|span|strong|style|summary|svg"

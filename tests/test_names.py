@@ -63,7 +63,8 @@ UNLISTED = {
         DetectionMetricInterval DetectionModelReport DetectionReport DetectionTable
         FitImagesWarning Interval IntervalQuality KernelTest LocalizationRecallPrecision
         MeasureResult Measurement MeasurementTable ModelReport NothingToMeasureWarning
-        PitUniformity PositionMap PostHocImprovement RefinementDecomposition ReliabilityBins
+        PitUniformity PositionMap PostHocImprovement PredictiveDistribution
+        RefinementDecomposition ReliabilityBins
         ScoreDecomposition SignedCalibrationError SignedCumulativeError SquaredCalibrationError
     """.split(),
     "calib.detection": """

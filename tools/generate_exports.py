@@ -29,7 +29,6 @@ OTHERS = {
     "DenseCalibrator": "calib.dense",
     "DistributionCalibrator": "calib.calibrators.distribution",
     "ExternalCalibrator": "calib.calibrators.external",
-    "PredictiveDistribution": "calib._core.distributions.predictive",
     "PriorShiftAdapter": "calib.prior_shift",
     "MultilabelCalibrator": "calib.multilabel.calibrator",
     "all_calibrators": "calib.registry",

@@ -36,7 +36,7 @@ def blocks_of(x: Array, n_columns: int, *, at_least: int = 1) -> list[slice]:
     gradients go through, nor an array that cannot be written to.
     """
     if isinstance(x, np.ndarray):
-        n_elements = BLOCK_ELEMENTS
+        n_elements = BLOCK_ELEMENTS if x.dtype.itemsize > 4 else 2 * BLOCK_ELEMENTS
     elif getattr(getattr(x, "device", None), "type", "") == "cpu" and not x.requires_grad:
         n_elements = TENSOR_ELEMENTS
     else:

@@ -173,6 +173,22 @@ def same_ends(names: Sequence[str], others: Sequence[str]) -> IntArray | None:
     return np.array([place[end] for end in wanted], dtype=np.intp)
 
 
+def places_of(labels: Sequence[str], names: Sequence[str]) -> IntArray | None:
+    """Return the place in `names` of the column of each label, None where names do not tell.
+
+    Names tell by `told_classes` (``p_cat`` of ``cat``) or, where both have something of their own
+    before or behind (``p_cat`` of ``y_cat``), by `same_ends`.
+    """
+    known = np.array(labels, dtype=object)
+    if len(names) != len(labels):
+        return None
+    told = told_classes(names, known) if len(names) > 1 else None
+    if told is None:
+        return same_ends(names, labels)
+    order = order_of(told, known)
+    return np.arange(len(names)) if order is None else order
+
+
 def _middles(names: Sequence[str]) -> list[str]:
     for _ in range(2):  # beginning, then end, and turned again
         first, last = min(names), max(names)

@@ -316,37 +316,46 @@ def check_scores(
     *,
     kept: IntArray | None = None,
     tolerance: float | None = None,
-) -> None:
+) -> tuple[float, float] | None:
     """Raise if numbers are not finite or scores contradict what they were declared to be.
 
     Minus infinity is the logarithm of 0, a logit like any other; columns after the first `n_scores`
     are features. `kept` holds the numbers of the rows where some were left out, `tolerance` that of
-    the row sums of the type that the scores came in.
+    the row sums of the type that the scores came in. Returned are the least and the largest score
+    where the checks had to find them.
     """
     scores = array if n_scores is None else array[:, :n_scores]
     if scores.shape[1] < array.shape[1]:
         check_finite(array[:, scores.shape[1] :], name, kept, first_column=scores.shape[1])
     if isinstance(scores, np.ndarray) and _are_plain(scores, source):
-        return
+        return None
     if source == "proba":
         masked = "input='logits' takes minus infinity, the logit of an excluded class"
         check_finite(scores, name, kept, logits=masked)
         hint = "but input='proba'; pass input='logits' if these are logits"
         check_probabilities(scores, name, hint=hint, tolerance=tolerance)
-        return
-    check_logits(scores, name, kept)
+        return None
+    return check_logits(scores, name, kept)
 
 
 def check_logits(
     array: Array, name: str, kept: IntArray | None = None, *, limit: float = LOGIT_LIMIT
-) -> None:
-    """Raise unless all values are numbers, at most `limit`, or minus infinity beside one."""
+) -> tuple[float, float]:
+    """Raise unless all values are numbers, at most `limit`, or minus infinity beside one.
+
+    Returns
+    -------
+    least, most : float
+        Ends of the values; infinity and its negative of none.
+    """
     array = without_gradient(array)
     xp = array_namespace(array)
     single = array.shape[1] == 1
+    least, most = np.inf, -np.inf
     for rows in blocks_of(array, array.shape[1]):
         block = _plain(array[rows], xp)
         low, high = float(xp.min(block)), float(xp.max(block))
+        least, most = min(least, low), max(most, high)
         if low >= -limit and high <= limit:
             continue
         values = to_numpy(block).astype(np.float64)
@@ -376,6 +385,7 @@ def check_logits(
                     f"{name} excludes every class in row {place if kept is None else kept[place]} "
                     f"(all logits are minus infinity); at least one logit of a row must be finite"
                 )
+    return least, most
 
 
 def looks_like_probabilities(array: FloatArray) -> bool:

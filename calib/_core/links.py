@@ -68,12 +68,23 @@ def softmax(logits: Array, xp: Namespace) -> Array:
     return softmax_of_shifted(logits - row_max(logits, xp), xp)
 
 
+def tempered_softmax(logits: Array, temperature: Array, xp: Namespace) -> Array:
+    """Return ``softmax(z / T)``, in which no quotient overflows."""
+    shifted = logits - row_max(logits, xp)
+    if xp is not np:
+        return softmax_of_shifted(shifted / temperature, xp)
+    return softmax_of_shifted(np.divide(shifted, temperature, out=shifted), xp)
+
+
 def softmax_of_shifted(shifted: Array, xp: Namespace) -> Array:
-    """Return `softmax` of logits whose largest is 0 in every row."""
+    """Return `softmax` of logits whose largest is 0 in every row; they may be overwritten."""
     if xp is not np and hasattr(xp, "softmax"):
         return xp.softmax(shifted, 1)
-    odds = xp.exp(shifted)
-    return odds / row_sum(odds, xp)
+    if xp is not np:
+        odds = xp.exp(shifted)
+        return odds / row_sum(odds, xp)
+    odds = np.exp(shifted, out=shifted)  # one array, which stays in the cache
+    return np.divide(odds, row_sum(odds, xp), out=odds)
 
 
 def row_max(x: Array, xp: Namespace) -> Array:

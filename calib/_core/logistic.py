@@ -19,6 +19,7 @@ from calib._border.arrays import row_blocks
 from calib._border.checks import check_option
 from calib._border.typing import Float64Array, InputKind, LabelArray
 from calib._border.warn import warn
+from calib._core.estimators.targets import against_rest, second_share
 from calib._core.links import bounded_log_odds
 from calib._core.newton import Minimum, Objective, minimize
 from calib._core.rows import LocalRows, Part, Rows, ScoredPart, Sums, largest_entries
@@ -105,7 +106,7 @@ def one_vs_rest(rows: Rows) -> Iterator[tuple[slice, Rows]]:
 
 
 def _binary_odds(part: ScoredPart) -> Odds:
-    return Odds(part.scores.log_odds()[:, None], part.target[:, None], part.weight)
+    return Odds(part.scores.log_odds()[:, None], second_share(part.target)[:, None], part.weight)
 
 
 def _ranked(part: ScoredPart) -> _Ranked:
@@ -133,7 +134,7 @@ def _odds_of_classes(part: _Ranked, columns: slice) -> Odds:
     share[is_top] = 0.0  # any number: replaced below
     rest = part.peak[:, None] + np.log(part.sum_of_exp[:, None] - share)
     z -= np.where(is_top, part.rest_of_top[:, None], rest)
-    return Odds(z, part.target[:, None] == index, part.weight)
+    return Odds(z, against_rest(part.target, columns), part.weight)
 
 
 class Regressions:

@@ -14,8 +14,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from calib._border.arrays import row_blocks
-from calib._border.typing import Array, Float64Array, IntArray, LabelArray, Namespace
+from calib._border.typing import Array, Float64Array, LabelArray, Namespace
 from calib._core import links
+from calib._core.estimators.targets import at_target, class_target, subtract_truth
 from calib._core.newton import LargeMinimum, minimize_large
 from calib._core.rows import Part, Rows, ScoredPart, Sums
 from calib._core.scores import Scores
@@ -30,6 +31,10 @@ PASSES_PER_TURN, MAX_TURNS = 25, 16
 START_ELEMENTS = 1_000_000
 #: Elements of logits that are kept in memory (128 MB).
 KEPT_ELEMENTS = 1 << 24
+#: Logits so far below the largest of their row are those of masks, minus infinity among them.
+MASK_GAP = 1000.0
+#: What masked classes lose against the others, so that they have next to no probability.
+MASK_LOSS = 100.0
 #: Keeps Hessians of flat directions invertible.
 RIDGE = 1e-9
 
@@ -79,11 +84,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Tempered:
-    """Logarithms of smoothed probabilities at a temperature, made from scores block by block."""
+    """Logarithms of smoothed probabilities at a temperature, made from scores block by block.
+
+    `masked` stands for those of masked classes, if it is not None.
+    """
 
     scores: Scores
     temperature: float
     share: float
+    masked: float | None = None
 
     @property
     def n_samples(self) -> int:
@@ -95,7 +104,11 @@ class Tempered:
 
     def block(self, rows: slice) -> Float64Array:
         z = self.scores.block(rows)
-        return np.asarray(tempered_logits(z, self.temperature, self.share, np))
+        out = np.asarray(tempered_logits(z, self.temperature, self.share, np))
+        if self.masked is None:
+            return out
+        hidden = masks(z, np)
+        return out if hidden is None else np.where(hidden, self.masked, out)
 
     def take(self, rows: slice | LabelArray) -> Tempered:
         return replace(self, scores=self.scores.take(rows))
@@ -112,26 +125,26 @@ class Logits(Part):
     ----------
     source : LogitSource
         Logits; any constant may be added to a row.
-    target : ndarray of int, shape (n_samples,)
-        Column of the true class.
+    target : ndarray of int, shape (n_samples,), or of shape (n_samples, n_classes)
+        Column of the true class, or the share of every class.
     weight : ndarray of shape (n_samples,) or None
     """
 
     source: LogitSource
-    target: IntArray
+    target: LabelArray
     weight: Float64Array | None
 
 
-def tempered(rows: Rows, temperature: float, share: float) -> Rows:
+def tempered(rows: Rows, temperature: float, share: float, masked: float | None = None) -> Rows:
     """Return rows of tempered `Logits`, made once if they are few enough."""
-    out = rows.mapped(_tempered, temperature, share)
+    out = rows.mapped(_tempered, temperature, share, masked)
     few = rows.n_samples * rows.n_classes <= KEPT_ELEMENTS
     return out.mapped(_made) if few else out
 
 
-def _tempered(part: ScoredPart, temperature: float, share: float) -> Logits:
-    source = Tempered(part.scores, temperature, share)
-    return Logits(source, part.target.astype(np.intp, copy=False), part.weight)
+def _tempered(part: ScoredPart, temperature: float, share: float, masked: float | None) -> Logits:
+    source = Tempered(part.scores, temperature, share, masked)
+    return Logits(source, class_target(part.target), part.weight)
 
 
 def _made(part: Logits) -> Logits:
@@ -146,8 +159,14 @@ def _made(part: Logits) -> Logits:
 
 def tempered_logits(z: Array, temperature: Array, share: Array, xp: Namespace) -> Array:
     """Return the floored ``log(smooth(softmax(z / temperature), share))``."""
-    shifted = (z - links.row_max(z, xp)) / temperature
-    return links.logits_from_proba(links.smooth(links.softmax_of_shifted(shifted, xp), share), xp)
+    proba = links.tempered_softmax(z, temperature, xp)
+    return links.logits_from_proba(links.smooth(proba, share), xp)
+
+
+def masks(z: Array, xp: Namespace) -> Array | None:
+    """Return which logits are those of masked classes; None, in NumPy, where there are none."""
+    hidden: Array = z - links.row_max(z, xp) < -MASK_GAP
+    return None if xp is np and not hidden.any() else hidden
 
 
 @dataclass(frozen=True)
@@ -160,10 +179,13 @@ class LinearForm:
         Whether the matrix is full.
     basis : ndarray of shape (n_classes, n_directions) or None
         Shared directions of a thin matrix.
+    masked : float or None
+        What stands for logits of masked classes, which get no probability; None without such.
     """
 
     full: bool
     basis: Float64Array | None = None
+    masked: float | None = None
 
     def linear(self, x: Float64Array, z: Float64Array) -> Float64Array:
         """Return the mapped logits of a block, a new array."""
@@ -175,6 +197,8 @@ class LinearForm:
             if self.basis is not None:
                 out += (z @ self.basis) @ x[:, 2:].T
         out += x[:, 0]
+        if self.masked is not None:
+            out[z == self.masked] -= MASK_LOSS
         return np.asarray(out)
 
     def add_gradient(self, gradient: Float64Array, slope: Float64Array, z: Float64Array) -> None:
@@ -199,9 +223,9 @@ class LinearForm:
 def _loss_and_gradient(part: Logits, form: LinearForm, x: Float64Array) -> Sums:
     value, gradient = 0.0, np.zeros_like(x)
     for rows in row_blocks(part.n_samples, part.source.n_classes):
-        z, codes = part.source.block(rows), part.target[rows]
-        slope, loss = softmax_loss(form.linear(x, z), codes)
-        slope[np.arange(len(codes)), codes] -= 1.0
+        z, target = part.source.block(rows), part.target[rows]
+        slope, loss = softmax_loss(form.linear(x, z), target)
+        subtract_truth(slope, target)
         if part.weight is not None:
             slope *= part.weight[rows, None]
             loss *= part.weight[rows]
@@ -363,10 +387,10 @@ class MultinomialProblem:
         return np.asarray(out.reshape(n_classes * m, n_classes * m))
 
 
-def softmax_loss(eta: Float64Array, codes: IntArray) -> tuple[Float64Array, Float64Array]:
+def softmax_loss(eta: Float64Array, target: LabelArray) -> tuple[Float64Array, Float64Array]:
     """Return probabilities (overwriting `eta`) and the log loss of each row."""
     eta -= eta.max(axis=1, keepdims=True)
-    picked = eta[np.arange(len(eta)), codes]
+    picked = at_target(eta, target)
     np.exp(eta, out=eta)
     total = eta.sum(axis=1)
     eta /= total[:, None]

@@ -31,6 +31,7 @@ from calib._border.validation import (
     zero_columns,
 )
 from calib._border.warn import warn
+from calib._core.estimators.targets import holds_shares
 from calib._core.rows import Rows, ScoredPart, Sums, largest_entries, listed
 from calib._core.suspicion import looked_at, suspicion
 from calib.warnings import DegenerateScoresWarning, ProbabilitiesAsLogitsWarning
@@ -47,7 +48,10 @@ def check_classes_occur(rows: Rows, classes: LabelArray, labels_of: str) -> None
 
 
 def _range_of_targets(part: ScoredPart) -> Sums:
-    return part.target.max(), -part.target.min()
+    target = part.target
+    if holds_shares(target):  # of the classes that have one
+        target = np.flatnonzero((target > 0).any(axis=0))
+    return target.max(), -target.min()
 
 
 def check_columns_against_labels(rows: Rows, classes: LabelArray) -> str | None:
@@ -95,9 +99,15 @@ def _first_look(part: ScoredPart, n_classes: int) -> Sums:
     empty, counts = np.zeros(array.shape[1], dtype=bool), None
     if source == "proba" and array.shape[1] > 1:
         empty[zero_columns(array)] = True
-        counts = np.bincount(part.target.astype(np.intp), minlength=n_classes)
+        counts = _class_counts(part.target, n_classes)
     alike = source == "logits" and looks_like_probabilities(array)
     return [alike], [array[0] if is_constant(array) else None], [empty], [counts]
+
+
+def _class_counts(target: LabelArray, n_classes: int) -> IntArray:
+    if holds_shares(target):
+        return np.asarray((target > 0).sum(axis=0))
+    return np.bincount(target.astype(np.intp), minlength=n_classes)
 
 
 def in_class_order(

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, TypeAlias
 import numpy as np
 
 from calib._border.typing import Float64Array, InputKind, LabelArray
+from calib._core.estimators.targets import against_rest, expanded, holds_shares, second_share
 from calib._core.scores import Scores
 
 #: Numbers (or arrays) that add up over parts.
@@ -71,11 +72,11 @@ class ScoredPart(Part):
     ----------
     scores : Scores
     target : ndarray of shape (n_samples,)
-        Column of the true class, or fractions in [0, 1] of the second of two.
+        Column of the true class, or fractions in [0, 1] of the second of two; or, of shape
+        (n_samples, n_classes), the share of every class.
     weight : ndarray of shape (n_samples,) or None
     soft : bool, default=False
-        Whether samples are copies of rows with soft targets, one for each class that has a share
-        of the row, which is its weight.
+        Whether targets are shares of all classes, or samples are copies of such rows (`copied`).
     """
 
     scores: Scores
@@ -139,7 +140,7 @@ class Rows(Protocol):
 
     @property
     def soft(self) -> bool:
-        """Whether samples are copies of rows with soft targets."""
+        """Whether targets are shares of all classes, or samples are copies of such rows."""
 
     def reduce(self, function: Callable[..., Sums], *arguments: Any, by: Combination = ...) -> Sums:
         """Combine ``function(part, *arguments)`` of all parts, entry by entry; None adds up."""
@@ -241,13 +242,36 @@ def rescored(part: ScoredPart, change: Callable[..., Scores], *arguments: Any) -
     return replace(part, scores=change(part.scores, *arguments))
 
 
+def copied(part: ScoredPart, most: int | None = None) -> ScoredPart:
+    """Return a copy of each row for every class that has a share of it, which is its weight.
+
+    Rows that have labels, or are copies, come back as they are. Copies stand class by class: were
+    those of a row neighbours, each n-th might always be of one class.
+
+    Parameters
+    ----------
+    part : ScoredPart
+    most : int, default=None
+        Number of copies beyond which only each n-th is made; None makes all.
+    """
+    if not holds_shares(part.target):
+        return part
+    codes, rows, share = expanded(part.target.T)
+    if most is not None:
+        each = slice(None, None, -(-len(codes) // most))
+        codes, rows, share = codes[each], rows[each], share[each]
+    weight = share if part.weight is None else share * part.weight[rows]
+    return ScoredPart(part.scores.take(rows), codes, weight, soft=True)
+
+
 def classes_against_rest(part: ScoredPart) -> Iterator[RankedScores]:
     """Yield probabilities and complements of each class; of two classes only of the second."""
     scores, target = part.scores, part.target
     if scores.n_classes == 2:
         yield RankedScores(
-            lambda rows: next(scores.take(rows).pairs()), "proba", target, part.weight
+            lambda rows: next(scores.take(rows).pairs()), "proba", second_share(target), part.weight
         )
         return
     for k, pair in enumerate(scores.pairs()):
-        yield RankedScores.of(pair, "proba", target == k, part.weight)
+        happens = against_rest(target, slice(k, k + 1))[:, 0]
+        yield RankedScores.of(pair, "proba", happens, part.weight)

@@ -11,7 +11,8 @@ import numpy as np
 from calib._border.advice import N_LISTED, current_door, shown
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
-from calib._core.rows import LocalRows, Rows, ScoredPart, Sums
+from calib._core.estimators.targets import holds_shares
+from calib._core.rows import LocalRows, Rows, ScoredPart, Sums, copied
 from calib._core.scores import Scores
 from calib.warnings import ScarceLabelsWarning
 
@@ -73,12 +74,17 @@ def _systematic(
 
 
 def _step(n_samples: int, n_columns: int) -> int:
-    rows = max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
-    return -(-n_samples // rows)
+    return -(-n_samples // _n_looked_at(n_columns))
+
+
+def _n_looked_at(n_columns: int) -> int:
+    return max(1, min(MOST_ROWS, max(2000, MOST_NUMBERS // n_columns)))
 
 
 def looked_at(rows: Rows) -> LocalRows:
-    """Return the rows that are looked at."""
+    """Return the rows that are looked at; copies of those with soft targets."""
+    if rows.soft:
+        rows = rows.mapped(copied, _n_looked_at(rows.n_classes))
     return rows.every(_step(rows.n_samples, rows.n_classes))
 
 
@@ -374,6 +380,8 @@ def warn_of_missed_rates(
 def _class_weights(part: ScoredPart, n_classes: int) -> Sums:
     """Return the weight of every class."""
     target, weight = part.target, part.weight
+    if holds_shares(target):
+        return (target.sum(axis=0) if weight is None else weight @ target,)
     if target.dtype.kind == "f":
         positive = float(target.sum() if weight is None else target @ weight)
         return (np.array([part.total - positive, positive]),)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -19,6 +19,13 @@ from calib._border.arrays import BLOCK_ELEMENTS, row_blocks
 from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import (
+    at_target,
+    class_target,
+    holds_shares,
+    second_share,
+    shares_of,
+)
 from calib._core.newton import find_root
 from calib._core.rows import Part, Rows, ScoredPart, Sums, in_memory, listed
 from calib._core.scores import Scores
@@ -230,6 +237,7 @@ def huge_unit(typical: float) -> float:
 def _measured(part: ScoredPart, unit: float) -> _Tempering:
     scores, target, weight = part.scores.in_units(unit), part.target, part.weight
     if scores.n_classes == 2:
+        target = second_share(target)
         inner = part.scores.log_odds()
         if unit != 1.0:
             inner /= unit
@@ -240,11 +248,11 @@ def _measured(part: ScoredPart, unit: float) -> _Tempering:
         inner = inner if largest < LARGEST else np.clip(inner, -LARGEST, LARGEST)
         return _Tempering(scores, target, weight, inner, (sums, largest))
     inner, sums, largest = np.empty(part.n_samples), np.zeros(2), 0.0
-    codes = target.astype(np.intp, copy=False)
+    target = class_target(target)
     for rows, z in scores.in_domain("logits"):
         inner[rows] = z.max(axis=1)
         gaps = np.minimum(inner[rows, None] - z, LARGEST)
-        parts = np.stack([gaps[np.arange(len(z)), codes[rows]], gaps.mean(axis=1)])
+        parts = np.stack([at_target(gaps, target[rows]), gaps.mean(axis=1)])
         sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]
         largest = max(largest, float(gaps.max()))
     return _Tempering(scores, target, weight, inner, (sums, largest))
@@ -267,7 +275,6 @@ def _slopes(part: _Tempering, inverse: float) -> Sums:
     in ``1 / T``; expectations are over ``softmax(z / T)``.
     """
     scores, top, weight = part.scores, part.inner, part.weight
-    codes = part.target.astype(np.intp, copy=False)
     n_rows = min(part.n_samples, max(1, BLOCK_ELEMENTS // scores.n_classes))
     shifted_space, power_space = np.empty((2, n_rows, scores.n_classes))
     sums = np.zeros(3)
@@ -282,7 +289,7 @@ def _slopes(part: _Tempering, inverse: float) -> Sums:
         second = np.einsum("ij,ij->i", power, z) / mass
         np.multiply(power, z, out=power)
         third = np.einsum("ij,ij->i", power, z) / mass
-        picked = z[np.arange(len(z)), codes[rows]]
+        picked = at_target(z, part.target[rows])
         variance = np.maximum(second - mean * mean, 0.0)
         skew = third - mean * (3.0 * second - 2.0 * mean * mean)
         parts = np.stack([mean - picked, variance, skew])
@@ -353,18 +360,16 @@ def _spread(problem: TemperatureProblem) -> float:
 def label_gaps(scores: Scores, target: LabelArray) -> Float64Array:
     """Return how far the label's logit is below the largest of its row, shape (n_samples,).
 
-    For fractions (two classes) it is the distance of the class that is not certain to be wrong.
+    Of fractions and shares it is the largest distance of a class that is not certain to be wrong.
     """
     out = np.empty(scores.n_samples)
-    fractions = target.dtype.kind == "f"
+    soft = holds_shares(target) or target.dtype.kind == "f"
     for rows, z in scores.in_domain("logits"):
-        if fractions:
-            worst = np.where(target[rows, None] > [1.0, 0.0], [0.0, 1.0], [0.0, 0.0])
-            worst[:, 0] = target[rows] < 1.0
-            out[rows] = z.max(axis=1) - np.where(worst > 0.0, z, np.inf).min(axis=1)
+        if soft:
+            possible = shares_of(target[rows], scores.n_classes) > 0.0
+            out[rows] = z.max(axis=1) - np.where(possible, z, np.inf).min(axis=1)
         else:
-            codes = target[rows].astype(np.intp, copy=False)
-            out[rows] = z.max(axis=1) - z[np.arange(len(z)), codes]
+            out[rows] = z.max(axis=1) - at_target(z, class_target(target[rows]))
     return out
 
 
@@ -432,6 +437,17 @@ def masked_level(rows: Rows, *, by_rank: bool) -> float:
 def is_possible(part: ScoredPart, level: float, n_scores: int) -> LabelArray:
     """Return which rows have a label that is not masked, (n_samples,)."""
     return np.asarray(label_gaps(part.scores.first_columns(n_scores), part.target) < level)
+
+
+def without_masked_shares(part: ScoredPart, level: float, n_scores: int) -> ScoredPart:
+    """Return rows of shares without those of masked classes, weighted by what is left of them."""
+    shares = np.array(part.target)
+    for rows, z in part.scores.first_columns(n_scores).in_domain("logits"):
+        shares[rows][z.max(axis=1, keepdims=True) - z >= level] = 0.0
+    left = shares.sum(axis=1)
+    weight = left if part.weight is None else left * part.weight
+    rest = replace(part, target=shares / np.where(left > 0.0, left, 1.0)[:, None], weight=weight)
+    return rest.take(left > 0.0)
 
 
 def _label_gaps(part: ScoredPart) -> Sums:

@@ -116,6 +116,7 @@ class BetaCalibrator(BaseCalibrator):
     )
     _least_per_class: ClassVar[int] = 5
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     coef_: Float64Array
     intercept_: Float64Array

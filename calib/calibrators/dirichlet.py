@@ -8,10 +8,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from calib._border.arrays import PROBA_FLOOR
 from calib._border.checks import check_integer, describe
-from calib._border.typing import Float64Array, IntArray, RandomState
+from calib._border.typing import Float64Array, LabelArray, RandomState
 from calib._core.estimators.folds import stratified_folds
-from calib._core.fitted_map import MapTraits
+from calib._core.estimators.targets import class_target
+from calib._core.fitted_map import FittedArray, MapTraits
 from calib._core.multinomial import Kept, LinearForm, Logits, MultinomialProblem, softmax_loss
 from calib._core.rows import LocalRows, Rows, rescored
 from calib._core.scores import Scores
@@ -25,6 +27,8 @@ MIDDLE = 1e-3
 SEARCH_ELEMENTS = 400_000
 #: Standard errors by which weaker penalties have to fit worse before none weaker are tried.
 BEYOND_NOISE = 3.0
+#: Masked classes count as probabilities of ``n_classes ** -MASKED_POWER`` at the best temperature.
+MASKED_POWER = 2.0
 #: Predicted decrease of the loss at which a fit of the search ends.
 SEARCH_TOLERANCE = 1e-9
 
@@ -61,6 +65,9 @@ class DirichletCalibrator(LinearMapCalibrator):
         1 and 0: there is no temperature.
     input_smoothing_ : float
         Share of the uniform distribution mixed into the input.
+    masked_log_proba_ : float
+        What the map reads as log-probability of a masked class, < 0; its output is 0 where the
+        logit is minus infinity.
     coef_ : ndarray of shape (n_classes, n_classes)
         Matrix of the map.
     intercept_ : ndarray of shape (n_classes,)
@@ -99,6 +106,11 @@ class DirichletCalibrator(LinearMapCalibrator):
     worse than the best so far by three standard errors of the (paired) difference. The
     cost of a search grows as ``n K^3``.
 
+    A masked class (its logit is minus infinity, or a thousand and more below the largest) has no
+    probability in the fit. What the others read of it, through the columns of W, is the logarithm
+    of ``K^-2`` at the best temperature: of an unlikely class, not of one that lies far outside the
+    range of all others.
+
     References
     ----------
     M. Kull, M. Perello-Nieto, M. Kängsepp, T. Silva Filho, H. Song, P. Flach. Beyond temperature
@@ -115,10 +127,19 @@ class DirichletCalibrator(LinearMapCalibrator):
     (0.01, 0.01)
     """
 
-    traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP, rescales_from=2)
+    traits: ClassVar[MapTraits] = MapTraits(
+        arrays={
+            **LINEAR_MAP,
+            "masked_log_proba_": FittedArray(
+                high=0.0, absent=lambda fitted: float(np.log(PROBA_FLOOR))
+            ),
+        },
+        rescales_from=2,
+    )
     structured: ClassVar[bool] = False  # type: ignore[misc]
 
     penalty_: tuple[float, float]
+    masked_log_proba_: float
 
     def __init__(
         self,
@@ -151,22 +172,25 @@ class DirichletCalibrator(LinearMapCalibrator):
         x = fit.x
         self.intercept_, self.coef_ = x[:, 0].copy(), np.eye(len(x)) + x[:, 1:]
 
+    def _of_masked_classes(self, temperature: float, n_classes: int) -> float:
+        self.masked_log_proba_ = -MASKED_POWER * temperature * float(np.log(n_classes))
+        return self.masked_log_proba_
+
     def _problem(self, rows: Rows, n_classes: int, total: float) -> MultinomialProblem:
-        return _problem(rows, n_classes, self.penalty_)
+        return _problem(rows, n_classes, self.penalty_, self.masked_log_proba_)
 
     def _search(self, start: LinearStart, rows: Rows) -> tuple[float, float]:
         """Return the pair of penalties with the smallest cross-validated log loss."""
         step = max(1, rows.n_samples * rows.n_classes // SEARCH_ELEMENTS)
         part, source = rows.every(step).part, start.problem.rows.every(step).part.source
-        codes = part.target.astype(np.intp)
-        folds = stratified_folds(
-            part.scores, codes, part.weight, self.n_folds, self.random_state, soft=part.soft
-        )
-        z, codes = source.block(slice(0, part.n_samples))[folds.rows], codes[folds.rows]
+        target = class_target(part.target)
+        folds = stratified_folds(part.scores, target, part.weight, self.n_folds, self.random_state)
+        z = source.block(slice(0, part.n_samples))[folds.rows]
+        target = target[folds.rows] if folds.shares is None else folds.shares
         shared = [(folds.train(fold), folds.weight[:, fold]) for fold in range(self.n_folds)]
         x = start.problem.scaled(start.scale)
         paths = [
-            _Path(z, codes, inside, held, x)
+            _Path(z, target, inside, held, self.masked_log_proba_, x)
             for inside, held in shared
             if inside.any() and held.any()
         ]
@@ -180,30 +204,34 @@ class _Path:
     Attributes
     ----------
     z : ndarray of shape (n_cells, n_classes)
-    codes : ndarray of shape (n_cells,)
+    target : ndarray of int, shape (n_cells,), or of shape (n_cells, n_classes)
+        Class of each cell, or the share of every class.
     inside, held : ndarray of shape (n_cells,)
         Weight of each row outside and inside the fold.
+    masked : float
+        What stands for the logits of masked classes.
     x : ndarray of shape (n_classes, 1 + n_classes)
     """
 
     z: Float64Array
-    codes: IntArray
+    target: LabelArray
     inside: Float64Array
     held: Float64Array
+    masked: float
     x: Float64Array
 
     def losses(self, a: float, intercepts: Sequence[float]) -> Float64Array:
         """Return log losses of the rows of the fold, shape (n_intercepts, n_held)."""
         train, test = self.inside > 0, self.held > 0
-        seen = LocalRows(Logits(Kept(self.z[train]), self.codes[train], self.inside[train]))
-        z, codes, curvature = self.z[test], self.codes[test], None
+        seen = LocalRows(Logits(Kept(self.z[train]), self.target[train], self.inside[train]))
+        z, target, curvature = self.z[test], self.target[test], None
         out = np.empty((len(intercepts), len(z)))
         for number, b in enumerate(intercepts):
-            problem = _problem(seen, z.shape[1], (a, b))
+            problem = _problem(seen, z.shape[1], (a, b), self.masked)
             curvature = problem.curvature(self.x) if curvature is None else curvature
             minimum = problem.solve(self.x, tolerance=SEARCH_TOLERANCE, curvature=curvature)
             self.x = minimum.x.reshape(self.x.shape)
-            _, out[number] = softmax_loss(problem.form.linear(self.x, z), codes)
+            _, out[number] = softmax_loss(problem.form.linear(self.x, z), target)
         return out
 
 
@@ -223,9 +251,11 @@ def _least_loss(paths: list[_Path]) -> tuple[float, float]:
     return chosen
 
 
-def _problem(rows: Rows, n_classes: int, pair: tuple[float, float]) -> MultinomialProblem:
+def _problem(
+    rows: Rows, n_classes: int, pair: tuple[float, float], masked: float
+) -> MultinomialProblem:
     penalty = np.full((n_classes, n_classes + 1), max(pair[0], NO_PENALTY))
     penalty[:, 0] = max(pair[1], NO_PENALTY)
     own = np.arange(n_classes)
     penalty[own, 1 + own] = NO_PENALTY
-    return MultinomialProblem(rows, penalty, LinearForm(full=True))
+    return MultinomialProblem(rows, penalty, LinearForm(full=True, masked=masked))

@@ -202,6 +202,7 @@ class EmpiricalBayesCalibrator(BaseCalibrator):
         rescales_from=2,
     )
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     coef_: Float64Array
     intercept_: Float64Array

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import shares_of
 from calib._core.fitted_map import POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.newton import find_root
 from calib._core.rows import Rows, ScoredPart, Sums
@@ -97,6 +98,7 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
     )
     _may_miss_rates: ClassVar[bool] = True
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     temperature_: float
     weights_: Float64Array
@@ -129,15 +131,6 @@ class EnsembleTemperatureCalibrator(BaseCalibrator):
         return links.smooth(proba, fitted["smoothing_"])
 
 
-def _truth(target: Float64Array, n_classes: int) -> Float64Array:
-    """Return the labels of a block as rows of probabilities."""
-    if target.dtype.kind == "f":  # fractions, two classes
-        return np.stack([1.0 - target, target], axis=1)
-    out = np.zeros((len(target), n_classes))
-    out[np.arange(len(target)), target] = 1.0
-    return out
-
-
 def _derivatives(rows: Rows) -> Callable[[float], tuple[float, float, float]]:
     """Slope of the squared error in ``v = log(1 / T)``, and the slope of that."""
     total = rows.total
@@ -160,7 +153,7 @@ def _slopes(part: ScoredPart, inverse: float) -> Sums:
         z = block - block.max(axis=1, keepdims=True)
         p = np.exp(z * inverse)
         p /= p.sum(axis=1, keepdims=True)
-        gap = p - _truth(target[rows], scores.n_classes)
+        gap = p - shares_of(target[rows], scores.n_classes)
         z -= np.einsum("ij,ij->i", p, z)[:, None]  # centred at the mean under p
         moved = p * z
         variance = np.einsum("ij,ij->i", moved, z)
@@ -189,7 +182,7 @@ def _products(part: ScoredPart, temperature: float) -> Sums:
     for rows, block in scores:
         z = block - block.max(axis=1, keepdims=True)
         tempered, raw = links.softmax(z / temperature, np), links.softmax(z, np)
-        truth = _truth(target[rows], scores.n_classes)
+        truth = shares_of(target[rows], scores.n_classes)
         pairs = ((tempered, tempered), (tempered, raw), (raw, raw), (tempered, truth), (raw, truth))
         parts = np.stack([np.einsum("ij,ij->i", a, b) for a, b in pairs])
         sums += parts.sum(axis=1) if weight is None else parts @ weight[rows]

@@ -133,6 +133,7 @@ class HistogramCalibrator(BaseCalibrator):
     _least_per_class: ClassVar[int] = 10
     _by_rank: ClassVar[bool] = True
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     edges_: Float64Array
     values_: Float64Array

@@ -111,6 +111,7 @@ class IsotonicCalibrator(BaseCalibrator):
     _by_rank: ClassVar[bool] = True
     _least_per_class: ClassVar[int] = 10
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     knots_: Float64Array
     complements_: Float64Array

@@ -16,7 +16,13 @@ from calib._border.warn import warn
 from calib._core import links
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, MapTraits
 from calib._core.logistic import smooths_input
-from calib._core.multinomial import MultinomialProblem, tempered, tempered_logits
+from calib._core.multinomial import (
+    MASK_LOSS,
+    MultinomialProblem,
+    masks,
+    tempered,
+    tempered_logits,
+)
 from calib._core.newton import LargeMinimum
 from calib._core.rows import Rows, rescored
 from calib._core.scores import Scores
@@ -83,6 +89,7 @@ class LinearMapCalibrator(BaseCalibrator):
     """What the linear maps of log-probabilities share; `coef_` is (K,) or (K, K)."""
 
     traits: ClassVar[MapTraits] = MapTraits(arrays=LINEAR_MAP, cancels=True)
+    _reads_shares: ClassVar[bool] = True
 
     temperature_: float
     input_smoothing_: float
@@ -151,15 +158,27 @@ class LinearMapCalibrator(BaseCalibrator):
         if self.structured:
             source, scale, smoothing = tempered(rows, temperature, level), 1.0, 0.0
         else:
-            source, scale, smoothing = tempered(rows, 1.0, 0.0), 1.0 / temperature, level
+            masked = self._of_masked_classes(temperature, rows.n_classes)
+            source, scale, smoothing = tempered(rows, 1.0, 0.0, masked), 1.0 / temperature, level
             temperature, level = 1.0, 0.0
         problem = self._problem(source, rows.n_classes, total)
         return LinearStart(share, temperature, level, smoothing, scale, problem)
+
+    def _of_masked_classes(self, temperature: float, n_classes: int) -> float | None:
+        """Return the log-probability that stands for masked classes; None for their own."""
+        return None
 
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         scores = links.smoothed_logits(scores, fitted["input_smoothing_"], xp)
         z = tempered_logits(scores, fitted["temperature_"], fitted["tempered_smoothing_"], xp)
+        masked = fitted.get("masked_log_proba_")
+        hidden = None if masked is None else masks(scores, xp)
+        if hidden is not None:
+            z = xp.where(hidden, masked, z)
         coef = fitted["coef_"]
         moved = z * coef if coef.ndim == 1 else xp.matmul(z, xp.matrix_transpose(coef))
-        return links.smooth(links.softmax(moved + fitted["intercept_"], xp), fitted["smoothing_"])
+        moved = moved + fitted["intercept_"]
+        if hidden is not None:
+            moved = xp.where(hidden, moved - MASK_LOSS, moved)
+        return links.smooth(links.softmax(moved, xp), fitted["smoothing_"])

@@ -117,6 +117,7 @@ class PlattCalibrator(BaseCalibrator):
     )
     _least_per_class: ClassVar[int] = 5
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     intercept_: Float64Array
     slope_: Float64Array

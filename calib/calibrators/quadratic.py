@@ -120,6 +120,7 @@ class QuadraticCalibrator(BaseCalibrator):
         cancels=True,
         rescales_from=2,
     )
+    _reads_shares: ClassVar[bool] = True
     _least_per_class: ClassVar[int] = 5
     soft_targets: ClassVar[bool] = True
 

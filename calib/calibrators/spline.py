@@ -131,6 +131,7 @@ class SplineCalibrator(BaseCalibrator):
     )
     _least_per_class: ClassVar[int] = 5
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     knots_: Float64Array
     values_: Float64Array

@@ -13,6 +13,7 @@ from calib._border.arrays import PROBA_FLOOR, array_namespace, like, row_blocks,
 from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace, RandomState
 from calib._core import links
+from calib._core.estimators.targets import class_target, expanded, shares_of
 from calib._core.fitted_map import MapTraits
 from calib._core.heads import HEAD_KINDS, HeadKind, Heads, fit_heads, fit_with_held_out
 from calib._core.scores import Scores
@@ -143,6 +144,7 @@ class SplitPointCalibrator(BaseCalibrator):
     """
 
     traits: ClassVar[MapTraits] = MapTraits(pure=False)
+    _reads_shares: ClassVar[bool] = True
 
     heads_: Heads
     shrinkage_: float
@@ -194,25 +196,25 @@ class SplitPointCalibrator(BaseCalibrator):
         n_scores = self.n_score_columns(scores.array.shape[1])
         features = scores.array[:, n_scores:].astype(np.float64)
         scores = replace(scores, array=scores.array[:, :n_scores])
-        codes = target.astype(np.intp)
+        truth = shares_of(class_target(target), scores.n_classes)
         self.temperature_, self.smoothing_ = 1.0, 0.0
         if self.split_point == "tempered" and self.mode == "mean":
             tempered = TemperatureCalibrator(input=self.input, smooth_input=False)
             tempered.fit_scores(scores, target, weight)
             self.temperature_, self.smoothing_ = tempered.temperature_, tempered.smoothing_
         p = self._split(scores.dense(), np)
-        self.present_ = np.bincount(codes, minlength=scores.n_classes) > 0
-        hit = codes[:, None] == np.arange(scores.n_classes)
-        up, down = np.where(hit, 1.0 - p, 0.0), np.where(hit, 0.0, p)
+        self.present_ = np.asarray((truth > 0).any(axis=0))
+        up, down = truth * (1.0 - p), (1.0 - truth) * p
         parts = np.concatenate([up + down, up, down], axis=1)
         inputs = _inputs(p, features, np)
         if share is None and self.mode == "mean":
             self.heads_, left_out = fit_with_held_out(
                 self.heads, inputs, parts, weight, random_state=self.random_state
             )
-            row = np.arange(len(codes))
-            corrected = self._corrected(p, left_out, np)[row, codes]
-            self.shrinkage_ = 1.0 - _trusted_share(p[row, codes], corrected, weight)
+            rows, codes, shares = expanded(truth)
+            corrected = self._corrected(p, left_out, np)[rows, codes]
+            mass = shares if weight is None else shares * weight[rows]
+            self.shrinkage_ = 1.0 - _trusted_share(p[rows, codes], corrected, mass)
         else:
             self.heads_ = fit_heads(
                 self.heads, inputs, parts, weight, random_state=self.random_state
@@ -372,9 +374,9 @@ def _trusted_share(before: Float64Array, after: Float64Array, weight: Float64Arr
 
     Parameters
     ----------
-    before, after : ndarray of shape (n_samples,)
+    before, after : ndarray of shape (n_labels,)
         Probability of the true label without and with the correction, > 0.
-    weight : ndarray of shape (n_samples,) or None
+    weight : ndarray of shape (n_labels,) or None
     """
     before = np.append(np.maximum(before, PROBA_FLOOR), 1.0)
     after = np.append(after, PROBA_FLOOR)

@@ -16,6 +16,7 @@ from calib._border.typing import Array, Float64Array, Namespace
 from calib._border.validation import is_constant
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import at_target, class_target, second_share
 from calib._core.fitted_map import POSITIVE, SHARE, MapTraits
 from calib._core.logistic import BOUNDS, smoothing_share, smooths_input
 from calib._core.newton import find_root
@@ -125,6 +126,7 @@ class TemperatureCalibrator(BaseCalibrator):
         },
     )
     soft_targets: ClassVar[bool] = True
+    _reads_shares: ClassVar[bool] = True
 
     temperature_: float
     smoothing_: float
@@ -158,8 +160,7 @@ class TemperatureCalibrator(BaseCalibrator):
     @staticmethod
     def _map(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
         scores = links.smoothed_logits(scores, fitted["input_smoothing_"], xp)
-        shifted = scores - links.row_max(scores, xp)
-        proba = links.softmax_of_shifted(shifted / fitted["temperature_"], xp)
+        proba = links.tempered_softmax(scores, fitted["temperature_"], xp)
         return links.smooth(proba, fitted["smoothing_"])
 
     def _suspicion(
@@ -246,9 +247,9 @@ def _least_loss(scores: Scores, target: Float64Array, weight: Float64Array | Non
         bracket = problem.gaps.bracket()
         inverse = math.exp(find_root(problem.slopes(), *bracket, tolerance=1e-3).x) / problem.unit
     if binary:
-        z = z[:, 0] * inverse
+        z, target = z[:, 0] * inverse, second_share(target)
         return mean(np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - target * z, weight)
     z = z - problem.rows.every(1).part.inner[:, None] * problem.unit
     z *= inverse
-    picked = z[np.arange(len(z)), target.astype(np.intp)]
-    return mean(np.log(np.exp(z).sum(axis=1)) - picked, weight)
+    losses = np.log(np.exp(z).sum(axis=1)) - at_target(z, class_target(target))
+    return mean(losses, weight)

@@ -1,7 +1,7 @@
 """The command line: `main` runs the command `calib`.
 
-`program` names the commands; `data`, `targets` and the others read tables and write results. The
-commands of `uq` live in `uq.cli`.
+`program` names the commands, `files` reads tables and writes results. The commands of `uq` live in
+`uq.cli`.
 """
 
 from calib._names import check_package

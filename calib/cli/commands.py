@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,39 @@ from calib._border.advice import coming_through
 from calib._border.typing import Float64Array, FloatArray, InputKind, IntArray, LabelArray
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.cli.columns import shorten
-from calib.cli.readers import read_table, single_column
+from calib.cli.features import (
+    check_takes_features,
+    features_at_fit,
+    features_of,
+    named_alone,
+    taken_rows,
+    with_features,
+)
+from calib.cli.files.columns import shorten
+from calib.cli.files.readers import read_table, single_column
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import beside, check_files, check_source
+from calib.cli.files.writers import writable_format, write_calibrator, write_table
 from calib.cli.saved_scores import (
     ADDED,
     DOOR,
+    SavedScores,
+    calibrated_labels,
     calibrated_scores,
     class_names,
+    label_scores,
     labelled_scores,
     unlabelled_scores,
 )
-from calib.cli.tables import FileTable
-from calib.cli.targets import beside, check_files, check_source
 from calib.cli.terminal import print_table, say
-from calib.cli.writers import writable_format, write_calibrator, write_table
+from calib.multilabel.calibrator import MultilabelCalibrator
 from calib.progress import Progress
 from calib.registry import CALIBRATORS, get_entry, make_calibrator, parameter_names
 
 #: Folds of the summary that `fit` prints, and samples below which it makes none.
 N_FOLDS, MIN_SAMPLES = 5, 50
+#: How the probabilities of that summary are made.
+CROSS_FITTED, IN_SAMPLE = f"cross-fitted ({N_FOLDS} folds)", "in-sample (optimistic)"
 
 
 # ---------------------------------------------------------------------- commands
@@ -82,7 +97,8 @@ def fit_file(args: argparse.Namespace) -> None:
         raise ValueError("name the columns of scores once, with --proba or with --logits")
     check_files({"--out": (args.out, "calibrator")}, [args.file, *column_files(args)])
     kind, columns = args.scores[0]
-    calibrator = _new(args.method, args.param, kind)
+    calibrator = unfitted_method(args.method, args.param, kind, args.features)
+    check_takes_features(args.method, args.features, adaptable=args.adaptable)
     if args.adaptable:
         from calib.prior_shift import PriorShiftAdapter
 
@@ -92,19 +108,30 @@ def fit_file(args: argparse.Namespace) -> None:
         table = read_table(args.file)
         y, weight = read_target(args, table)
         roles = {args.label, args.weight} - {None}
+        roles |= named_alone(table, args.features)
         kept = weighted_rows(weight)
         scored = labelled_scores(table, kind, columns, y, roles, positive=args.positive, kept=kept)
+        features = _features(args, table, scored, len(y)) if args.features else None
         classes, matrix = scored.classes, scored.matrix
         if kept is not None and weight is not None:  # rows of weight 0 are not there
             y, weight, matrix = y[kept], weight[kept], matrix[kept]
             scored = replace(scored, matrix=matrix)
+            features = None if features is None else taken_rows(features, np.flatnonzero(kept))
+        n_scores = matrix.shape[1]
+        names = scored.names if len(scored.names) == n_scores else None
+        X: Any = matrix
+        if features is not None and classes is not None:
+            calibrator.set_params(n_scores=n_scores)
+            X = with_features(matrix, classes, features)
+            names = names or [f"{scored.names[0]}_{k}" for k in range(n_scores)]
+            names = [*names, *features.column_names]
         progress.step(f"fitting {args.method}")
         with coming_through(DOOR):
-            calibrator.fit(matrix, y, sample_weight=weight, labels=classes)
-        if len(scored.names) == scored.matrix.shape[1]:
-            calibrator.feature_names_in_ = np.array(scored.names, dtype=object)
+            calibrator.fit(X, y, sample_weight=weight, labels=classes)
+        if names is not None:
+            calibrator.feature_names_in_ = np.array(names, dtype=object)
         codes = labels.encode_labels(y, calibrator.classes_, args.label)
-        after, how = _held_out(calibrator, scored.matrix, codes, weight, progress)
+        after, how = _held_out(calibrator, X, codes, weight, progress)
         progress.step("writing")
         write_calibrator(calibrator, args.out)
     print(f"{args.method} on {len(y)} samples, {len(calibrator.classes_)} classes")
@@ -113,13 +140,43 @@ def fit_file(args: argparse.Namespace) -> None:
     if not scored.told and len(scored.names) > 1:
         pairs = zip(scored.names, class_names(calibrator.classes_), strict=True)
         print(f"columns: {shorten([f'{name} = class {label}' for name, label in pairs])}")
-    before = _measures(scored.probabilities(), codes, weight)
-    rows = [("before", before), (f"after, {how}", _measures(after, codes, weight))]
+    print_summary(scored.probabilities(), after, how, codes, weight)
+    print(f"wrote {args.out}")
+
+
+def print_summary(
+    before: FloatArray,
+    after: FloatArray,
+    how: str,
+    codes: IntArray,
+    weight: Float64Array | None,
+) -> None:
+    """Print measures of probabilities as they were and calibrated.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (n_samples, n_columns)
+    how : str
+        How the calibrated ones were made.
+    codes : ndarray of shape (n_samples,)
+        Class of each row.
+    weight : ndarray of shape (n_samples,) or None
+    """
+    rows = [("before", before), (f"after, {how}", after)]
     print_table(
         ["", "log loss", "Brier score", "ECE (15 bins)", "accuracy"],
-        [[name, *(f"{value:.5f}" for value in values)] for name, values in rows],
+        [
+            [name, *(f"{value:.5f}" for value in _measures(proba, codes, weight))]
+            for name, proba in rows
+        ],
     )
-    print(f"wrote {args.out}")
+
+
+def _features(args: argparse.Namespace, table: FileTable, scored: SavedScores, n_rows: int) -> Any:
+    """Return the columns that are named as features, none of which has another role."""
+    roles = dict.fromkeys(scored.names, "a column of scores")
+    roles |= {} if args.weight is None else {args.weight: "the weight column"}
+    return features_at_fit(table, args.features, roles | {args.label: "the label column"}, n_rows)
 
 
 def apply_to_file(args: argparse.Namespace) -> None:
@@ -131,11 +188,20 @@ def apply_to_file(args: argparse.Namespace) -> None:
     check_files({"--out": (out, "table")}, [args.calibrator, args.file], replaced=args.file)
     with Progress(3) as progress:
         progress.step(f"reading {args.file.name}")
-        calibrator = load_calibrator(args.calibrator)
+        calibrator = load_calibrator(args.calibrator, multilabel=True)
         table = read_table(args.file)
-        scored = unlabelled_scores(table, calibrator, next(iter(args.scores), None), args.positive)
-        progress.step("calibrating")
-        proba = calibrated_scores(calibrator, scored)
+        columns = next(iter(args.scores), None)
+        if isinstance(calibrator, MultilabelCalibrator):
+            if args.positive is not None:
+                raise ValueError("--positive is for two classes, not for many labels; leave it out")
+            matrix = label_scores(table, calibrator, columns)
+            progress.step("calibrating")
+            proba = calibrated_labels(calibrator, matrix)
+        else:
+            scored = unlabelled_scores(table, calibrator, columns, args.positive)
+            features = features_of(calibrator, table, len(scored.matrix))
+            progress.step("calibrating")
+            proba = calibrated_scores(calibrator, scored, features)
         progress.step(f"writing {out.name}")
         texts = class_names(calibrator.classes_)
         if out.name.lower().endswith(".npz"):
@@ -287,26 +353,63 @@ def weighted_rows(weight: Float64Array | None) -> LabelArray | None:
 # ---------------------------------------------------------------------- calibrating
 
 
-def load_calibrator(path: Path) -> BaseCalibrator:
-    """Return the calibrator of a file, or say that it is one of a detector."""
+def load_calibrator(path: Path, *, multilabel: bool = False) -> Any:
+    """Return the calibrator of a file, or say of what kind it is.
+
+    Parameters
+    ----------
+    path : Path
+    multilabel : bool, default=False
+        Whether it may be one of many labels.
+
+    Returns
+    -------
+    calibrator : BaseCalibrator or MultilabelCalibrator
+    """
     from calib.persistence import load
 
     check_source(path)
     calibrator = load(path)
-    if not isinstance(calibrator, BaseCalibrator):
+    if isinstance(calibrator, MultilabelCalibrator):
+        if not multilabel:
+            raise ValueError(
+                f"{path.name} calibrates many labels; calib apply and calib report --multilabel "
+                f"take it"
+            )
+    elif not isinstance(calibrator, BaseCalibrator):
         raise ValueError(f"{path.name} calibrates a detector; use calib detect instead")
     return calibrator
 
 
-def _new(method: str, params: list[str], kind: InputKind) -> BaseCalibrator:
-    """Return an unfitted calibrator with the parameters of the command line."""
+def unfitted_method(
+    method: str, params: list[str], kind: InputKind, features: list[str], more: Iterable[str] = ()
+) -> BaseCalibrator:
+    """Return an unfitted calibrator with the parameters of the command line.
+
+    Parameters
+    ----------
+    method : str
+        Registry name.
+    params : list of str
+        Written as KEY=VALUE.
+    kind : {"logits", "proba"}
+    features : list of str
+        Columns beside the scores, which say how many columns are scores.
+    more : iterable of str
+        Parameters that are known beside those of the method, for errors.
+    """
     entry = get_entry(method)
     if not entry.available:
         raise ValueError(f"{method} needs {', '.join(entry.needs)}, which is not installed")
     if any(text.partition("=")[:2] == ("input", "=") for text in params):
         raise ValueError("--param input: --logits and --proba say what the scores are")
-    known = sorted(set(parameter_names(entry.load())) - {"input"})
-    return make_calibrator(method, input=kind, **read_parameters(params, known, method))
+    if features and any(text.partition("=")[:2] == ("n_scores", "=") for text in params):
+        raise ValueError("--param n_scores: --features says which columns follow the scores")
+    known = sorted({*parameter_names(entry.load()), *more} - {"input"})
+    values = read_parameters(params, known, method)
+    return make_calibrator(
+        method, input=kind, **{key: value for key, value in values.items() if key not in more}
+    )
 
 
 def read_parameters(params: list[str], known: list[str], method: str) -> dict[str, Any]:
@@ -335,7 +438,7 @@ def _value(text: str) -> Any:
 
 def _held_out(
     calibrator: BaseCalibrator,
-    matrix: FloatArray,
+    X: Any,
     codes: IntArray,
     weight: Float64Array | None,
     progress: Progress,
@@ -350,8 +453,8 @@ def _held_out(
     if len(used) < MIN_SAMPLES or counts[-2] < N_FOLDS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the same fit has warned before
-            fitted = clone(calibrator).fit(matrix, codes, sample_weight=weight, labels=classes)
-        return fitted.transform(matrix), "in-sample (optimistic)"
+            fitted = clone(calibrator).fit(X, codes, sample_weight=weight, labels=classes)
+        return fitted.transform(X), IN_SAMPLE
     n_classes = len(calibrator.classes_)  # samples without weight count nowhere: uniform
     proba = np.full((len(codes), n_classes), 1.0 / n_classes)
     with warnings.catch_warnings():
@@ -362,10 +465,10 @@ def _held_out(
             rows, out = used[train], used[test]
             part = None if weight is None else weight[rows]
             fitted = clone(calibrator).fit(
-                matrix[rows], codes[rows], sample_weight=part, labels=classes
+                taken_rows(X, rows), codes[rows], sample_weight=part, labels=classes
             )
-            proba[out] = fitted.transform(matrix[out])
-    return proba, f"cross-fitted ({N_FOLDS} folds)"
+            proba[out] = fitted.transform(taken_rows(X, out))
+    return proba, CROSS_FITTED
 
 
 def _measures(proba: FloatArray, codes: IntArray, weight: Float64Array | None) -> list[float]:

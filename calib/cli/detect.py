@@ -15,10 +15,10 @@ import numpy as np
 from sklearn.base import clone
 
 from calib._border.random import fixed
+from calib.cli.files.targets import beside, check_files, check_source
+from calib.cli.files.writers import report_outputs, write_calibrator, write_report
 from calib.cli.options import PER_CLASS
-from calib.cli.targets import beside, check_files, check_source
 from calib.cli.terminal import print_table, say
-from calib.cli.writers import report_outputs, write_calibrator, write_report
 from calib.detection import (
     DetectionCalibrator,
     Detections,

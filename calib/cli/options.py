@@ -23,6 +23,11 @@ Several networks, a file for each: --scores NAME=FILE, once per network, with --
 one of these per network in the same order. Labels are those of FILE or, without it, those of
 the first network's file that has them.
 """
+_MANY_LABELS = """
+With --multilabel, columns whose names end alike (y_cat, p_cat) belong together in any order,
+others in the order given; each has a line of its own, drawn to one curve (spline). calib apply
+knows such calibrators by their file.
+"""
 _DETECT_EXAMPLES = """\
 examples:
   calib detect fit --truth minival.json --detections found.json --out cal.json
@@ -177,6 +182,12 @@ _TARGET = [
     _option("--label", "column of true labels, or a file that holds them alone", required=True),
     _option("--weight", "column (or file) of sample weights"),
 ]
+_MULTILABEL = _option(
+    "--multilabel",
+    "many labels a row: --label names a column of 0 and 1 for each (empty where unknown), --proba "
+    "or --logits as many columns of scores",
+    action="store_true",
+)
 _OUT = _file("--out CAL.JSON", "file to write", required=True)
 _RESAMPLES = {"type": _at_most(MOST_RESAMPLES), "default": 200}
 RESAMPLING = [
@@ -254,6 +265,7 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
                 action="append",
                 default=[],
             ),
+            _MULTILABEL,
             _option("--pairs", "take products of two columns of --by as well", action="store_true"),
             _option(
                 "--tolerance SHARE",
@@ -282,7 +294,7 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
             *RESAMPLING,
             *OUTPUTS,
         ],
-        _COLUMNS + _NETWORKS,
+        _COLUMNS + _NETWORKS + _MANY_LABELS,
     ),
     "fit": (
         "fit a calibrator on saved scores of samples the model has not seen",
@@ -291,6 +303,14 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
             *_TARGET,
             *_scores(),
             _option("--method", "see calib methods (%(default)s)", default="auto"),
+            _option(
+                "--features COLUMNS",
+                "columns that multicalibration and group read beside the scores, numbers or text; "
+                "again, or with commas between, for several; '*' takes all other columns",
+                action="append",
+                default=[],
+            ),
+            _MULTILABEL,
             _option(
                 "--adaptable",
                 "remember the class frequencies, so that calib adapt can correct for others",
@@ -304,7 +324,7 @@ _COMMANDS: dict[str, tuple[str, list[_Option], str]] = {
             ),
             _OUT,
         ],
-        _COLUMNS,
+        _COLUMNS + _MANY_LABELS,
     ),
     "apply": (
         "add calibrated probabilities to a file of scores",

@@ -31,6 +31,9 @@ examples:
   calib report preds.parquet --label y --proba 'p_*' --html report.html
   calib fit preds.csv --label y --logits 'z_*' --out cal.json
   calib apply cal.json new.csv --out calibrated.csv
+  calib fit preds.csv --label y --proba p --method multicalibration --features age,sex \
+      --out cal.json
+  calib fit tags.csv --multilabel --label 'y_*' --proba 'p_*' --out cal.json
   calib export cal.json --out cal.onnx
   calib correctness fit answers.csv --questions questions.csv --out judge.skops
   calib study patients.csv --label outcome --html study.html
@@ -110,7 +113,12 @@ def _run(args: argparse.Namespace) -> None:
     if args.command == "methods":
         _list_methods()
         return
-    from calib.cli import commands, detect, report  # NumPy and all else are imported only now
+    from calib.cli import (  # NumPy and all else are imported only now
+        commands,
+        detect,
+        multilabel,
+        report,
+    )
 
     run: dict[str, Callable[[argparse.Namespace], None]] = {
         "demo": commands.demo,
@@ -123,6 +131,8 @@ def _run(args: argparse.Namespace) -> None:
         "detect apply": detect.apply_to_detections,
         "detect report": detect.report_on_detections,
     }
+    if getattr(args, "multilabel", False):
+        run |= {"fit": multilabel.fit_labels, "report": multilabel.report_labels}
     run[args.command](args)
 
 

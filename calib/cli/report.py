@@ -15,9 +15,6 @@ from calib._border.columns import class_name
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.words import did_you_mean
 from calib.base import BaseCalibrator
-from calib.cli import batches
-from calib.cli.batches import LargeFile, open_batches
-from calib.cli.columns import row_text, shorten
 from calib.cli.commands import (
     column_files,
     column_of,
@@ -25,8 +22,15 @@ from calib.cli.commands import (
     read_target,
     weighted_rows,
 )
-from calib.cli.contents import kind_of
-from calib.cli.readers import read_table
+from calib.cli.features import features_of, reads_features
+from calib.cli.files import batches
+from calib.cli.files.batches import LargeFile, open_batches
+from calib.cli.files.columns import row_text, shorten
+from calib.cli.files.contents import kind_of
+from calib.cli.files.readers import read_table
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import check_files
+from calib.cli.files.writers import report_outputs, write_report
 from calib.cli.saved_scores import (
     DOOR,
     SavedScores,
@@ -35,10 +39,7 @@ from calib.cli.saved_scores import (
     labelled_scores,
     settle,
 )
-from calib.cli.tables import FileTable
-from calib.cli.targets import check_files
 from calib.cli.terminal import say
-from calib.cli.writers import report_outputs, write_report
 from calib.progress import Progress
 
 #: Rows from which a parquet file is read in batches without being told to.
@@ -51,7 +52,7 @@ def report(args: argparse.Namespace) -> None:
     if not args.scores:
         hint = " ('*' takes all columns of every file of --scores)" if args.networks else ""
         raise ValueError(f"name the columns of scores with --proba or --logits{hint}")
-    names = _names_of_networks(args) if args.networks else _names_of_columns(args)
+    names = _names_of_networks(args) if args.networks else names_of_scores(args)
     if in_batches and not isinstance(args.bins, int):
         raise ValueError(
             f"--stream adds up equal-width bins: pass --bins {len(args.bins) - 1}, or the edges "
@@ -63,8 +64,14 @@ def report(args: argparse.Namespace) -> None:
     write_report((_report_in_batches if in_batches else _report_at_once)(args, names), args)
 
 
-def _names_of_columns(args: argparse.Namespace) -> list[str]:
-    """Return the names of the scores of one file in the report."""
+def names_of_scores(args: argparse.Namespace) -> list[str]:
+    """Return the names of the scores of one file in the report.
+
+    Parameters
+    ----------
+    args : Namespace
+        With `file`, `scores`, `name`, `calibrator` and `id`.
+    """
     if args.file is None:
         raise ValueError("the following arguments are required: FILE (see calib report --help)")
     if args.id is not None:
@@ -155,7 +162,8 @@ def _report_at_once(args: argparse.Namespace, names: list[str]) -> Any:
         progress.step("calibrating")
         kinds = [one.kind for one in scored]
         for name, calibrator, place in _calibrators(args, names, kinds, classes):
-            probas[name] = calibrated_scores(calibrator, scored[place])
+            features = features_of(calibrator, table, len(y))
+            probas[name] = calibrated_scores(calibrator, scored[place], features)
         if args.reference is not None and args.reference not in probas:
             raise ValueError(
                 f"--reference {args.reference!r} is no model of the report; it has "
@@ -453,5 +461,10 @@ def _models(
         models.append(_Model(name, kind, columns, classes))
     kinds = [model.kind for model in models]
     for name, calibrator, place in _calibrators(args, names, kinds, classes):
+        if reads_features(calibrator):
+            raise ValueError(
+                f"{name} reads features beside the scores, which --stream does not; run calib "
+                f"apply, and report what it writes"
+            )
         models.append(replace(models[place], name=name, calibrator=calibrator))
     return models, classes

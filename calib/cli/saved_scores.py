@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +15,18 @@ from calib._border.columns import (
     class_name,
     named_positive,
     order_of,
+    places_of,
     told_classes,
 )
 from calib._border.typing import FloatArray, InputKind, IntArray, LabelArray
 from calib._border.warn import warn
 from calib._core import links
 from calib.base import BaseCalibrator
-from calib.cli.columns import shorten
-from calib.cli.tables import FileTable
+from calib.cli.features import matrix_of, with_features
+from calib.cli.files.columns import shorten
+from calib.cli.files.tables import FileTable
 from calib.cli.terminal import say
+from calib.multilabel.calibrator import MultilabelCalibrator
 from calib.warnings import ProbabilitiesAsLogitsWarning
 
 #: Beginning of the names of the columns that hold calibrated probabilities.
@@ -208,24 +212,7 @@ def unlabelled_scores(
         other.
     """
     kind = calibrator.input
-    recorded = getattr(calibrator, "feature_names_in_", None)
-    if columns is not None:
-        given, patterns = columns
-        if given != kind:
-            raise ValueError(
-                f"the calibrator was fitted with --{kind}; pass --{kind} instead of --{given}"
-            )
-        names = table.select(patterns)
-    elif recorded is not None and (not table.holds_arrays or set(recorded) <= set(table.columns)):
-        lost = [name for name in recorded if name not in table.columns]
-        if lost:
-            raise ValueError(
-                f"{table.path.name} lacks the column {lost[0]!r} of the fit; name the columns with "
-                f"--{kind}"
-            )
-        names = list(recorded)
-    else:
-        names = _obvious(table, calibrator)
+    names = _score_names(table, calibrator, columns)
     if len(names) > 1:
         told = told_classes(names, calibrator.classes_)
         order = None if told is None else order_of(told, calibrator.classes_)
@@ -253,6 +240,82 @@ def unlabelled_scores(
     return scored
 
 
+def label_scores(
+    table: FileTable, calibrator: MultilabelCalibrator, columns: tuple[InputKind, str] | None
+) -> FloatArray:
+    """Read the scores of many labels that a calibrator is to be applied to, in its order.
+
+    Parameters
+    ----------
+    table : FileTable
+    calibrator : MultilabelCalibrator
+    columns : tuple of (kind, names and globs) or None
+        What the user said; None means the columns of the fit, or else the only ones that can be
+        meant.
+    """
+    names = _score_names(table, calibrator, columns)
+    places = places_of(class_names(calibrator.classes_), names)
+    names = names if places is None else [names[k] for k in places]
+    matrix = table.scores(names)
+    if matrix.shape[1] != calibrator.n_features_in_:
+        raise ValueError(
+            f"the calibrator reads {calibrator.n_features_in_} columns of scores, one per label; "
+            f"{shorten(names)} has {matrix.shape[1]}"
+        )
+    check_cells(matrix, calibrator.input, shorten(names))
+    return matrix
+
+
+def check_cells(matrix: FloatArray, kind: InputKind, columns: str) -> None:
+    """Raise unless scores of many labels, whose rows need not sum to 1, are what was said."""
+    if kind == "proba":
+        hint = "but --proba was given; pass --logits if these are logits"
+        validation.check_probabilities(matrix.reshape(-1, 1), columns, hint=hint)
+
+
+def _score_names(
+    table: FileTable,
+    calibrator: BaseCalibrator | MultilabelCalibrator,
+    columns: tuple[InputKind, str] | None,
+) -> list[str]:
+    """Return the columns that a calibrator reads as scores."""
+    kind = calibrator.input
+    n_scores = _n_scores(calibrator)
+    if columns is not None:
+        given, patterns = columns
+        if given != kind:
+            raise ValueError(
+                f"the calibrator was fitted with --{kind}; pass --{kind} instead of --{given}"
+            )
+        return table.select(patterns)
+    recorded = getattr(calibrator, "feature_names_in_", None)
+    if recorded is None:
+        return _obvious(table, calibrator)
+    recorded = [str(name) for name in recorded[:n_scores]]
+    lost = [name for name in recorded if name not in table.columns]
+    if not lost:
+        return recorded
+    matrices = {matrix_of(table, name) for name in recorded}
+    (matrix,) = matrices if len(matrices) == 1 else (None,)
+    if matrix is not None and table.widths()[matrix] == n_scores:
+        return [matrix]
+    if not table.holds_arrays:
+        raise ValueError(
+            f"{table.path.name} lacks the column {lost[0]!r} of the fit; name the columns with "
+            f"--{kind}"
+        )
+    return _obvious(table, calibrator)
+
+
+def _n_scores(calibrator: BaseCalibrator | MultilabelCalibrator) -> int:
+    n_columns = calibrator.n_features_in_
+    return (
+        calibrator.n_score_columns(n_columns)
+        if isinstance(calibrator, BaseCalibrator)
+        else n_columns
+    )
+
+
 #: Values of one column, all in [0, 1], from which they are no log-odds of a fit that went beyond.
 ENOUGH = 20
 
@@ -266,17 +329,17 @@ def _contradicts(matrix: FloatArray, calibrator: BaseCalibrator) -> bool:
     return matrix.shape[1] > 1 or (len(matrix) >= ENOUGH and beyond)
 
 
-def _obvious(table: FileTable, calibrator: BaseCalibrator) -> list[str]:
+def _obvious(table: FileTable, calibrator: BaseCalibrator | MultilabelCalibrator) -> list[str]:
     """Return the only columns that can be meant: one per class, or the only fitting matrix."""
     texts = class_names(calibrator.classes_)
-    ends = texts if calibrator.n_features_in_ == len(texts) else [""]
+    width = _n_scores(calibrator)
+    ends = texts if width == len(texts) else [""]
     prefixes = {name.removesuffix(ends[0]) for name in table.columns if name.endswith(ends[0])}
     choices = [
         [prefix + end for end in ends]
         for prefix in sorted(prefixes - {ADDED})
         if all(prefix + end in table.columns for end in ends)  # ends at the first that lacks
     ]
-    width = calibrator.n_features_in_
     matrices = table.widths()
     if table.holds_arrays or (not choices and matrices):
         choices = [[name] for name, size in matrices.items() if size == width]
@@ -288,10 +351,13 @@ def _obvious(table: FileTable, calibrator: BaseCalibrator) -> list[str]:
     return choices[0]
 
 
-def calibrated_scores(calibrator: BaseCalibrator, scored: SavedScores) -> FloatArray:
+def calibrated_scores(
+    calibrator: BaseCalibrator, scored: SavedScores, features: Any = None
+) -> FloatArray:
     """Calibrate a matrix, with its columns in the order of the classes where these are known.
 
     Probabilities are in the order of ``scored.classes`` or, where it is None, of the calibrator.
+    `features` are those of `features_of`.
     """
     matrix = scored.matrix
     theirs = np.array(class_names(calibrator.classes_))
@@ -302,6 +368,7 @@ def calibrated_scores(calibrator: BaseCalibrator, scored: SavedScores) -> FloatA
         matrix = scored.turned() if len(theirs) == 2 else np.take(matrix, back, axis=1)
     recorded = getattr(calibrator, "feature_names_in_", None)
     if recorded is not None:
+        recorded = recorded[: _n_scores(calibrator)]
         if ours is None and len(recorded) > 1 and set(recorded) == set(scored.names):
             told = told_classes(list(recorded), theirs)
             by_class = None if told is None else order_of(told, theirs)
@@ -309,8 +376,18 @@ def calibrated_scores(calibrator: BaseCalibrator, scored: SavedScores) -> FloatA
             place = {name: k for k, name in enumerate(scored.names)}
             matrix = np.take(matrix, [place[name] for name in wanted], axis=1)
         del calibrator.feature_names_in_  # the matrix has no names to compare
+    if features is not None:
+        matrix = with_features(matrix, calibrator.classes_, features)
+        calibrator.feature_names_in_ = np.array(matrix.column_names, dtype=object)
     proba: FloatArray = calibrator.transform(matrix)
     return proba if order is None else np.take(proba, order, axis=1)
+
+
+def calibrated_labels(calibrator: MultilabelCalibrator, matrix: FloatArray) -> FloatArray:
+    """Calibrate scores of many labels in the order of the calibrator."""
+    calibrator.__dict__.pop("feature_names_in_", None)  # the matrix has no names to compare
+    proba: FloatArray = calibrator.transform(matrix)
+    return proba
 
 
 def class_names(classes: LabelArray) -> list[str]:

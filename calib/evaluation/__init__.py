@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING
 from calib._lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from calib._core.distributions.predictive import (
+        PredictiveDistribution as PredictiveDistribution,
+    )
     from calib.evaluation.binned.errors import (
         adaptive_calibration_error,
         average_calibration_error,
@@ -51,8 +54,9 @@ if TYPE_CHECKING:
     from calib.evaluation.binned.tables import (
         binned_calibration_table,
     )
-    from calib.evaluation.dense.report import DenseReport as DenseReport
     from calib.evaluation.dense.report import dense_report
+    from calib.evaluation.dense.results import DenseModel as DenseModel
+    from calib.evaluation.dense.results import DenseReport as DenseReport
     from calib.evaluation.detection.average_precision_coco import (
         AveragePrecision as AveragePrecision,
     )
@@ -305,7 +309,8 @@ _MODULE_OF = {
     "CumulativeCurve": "calib.evaluation.display.cumulative",
     "CumulativeDisplay": "calib.evaluation.display.cumulative",
     "CumulativeTest": "calib.evaluation.unbinned.cumulative",
-    "DenseReport": "calib.evaluation.dense.report",
+    "DenseModel": "calib.evaluation.dense.results",
+    "DenseReport": "calib.evaluation.dense.results",
     "DetectionHeatmapDisplay": "calib.evaluation.display.detection",
     "DetectionMeasure": "calib.evaluation.detection.report.records",
     "DetectionMetricInterval": "calib.evaluation.detection.report.records",
@@ -332,6 +337,7 @@ _MODULE_OF = {
     "PitUniformity": "calib.evaluation.regression.quantiles",
     "PositionMap": "calib.evaluation.detection.report.records",
     "PostHocImprovement": "calib.evaluation.proper.improvement",
+    "PredictiveDistribution": "calib._core.distributions.predictive",
     "PredictiveDistributionDisplay": "calib.evaluation.display.distributions",
     "RefinementDecomposition": "calib.evaluation.proper.refinement",
     "RegressionReport": "calib.evaluation.regression.report.results",

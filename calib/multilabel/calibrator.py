@@ -21,7 +21,7 @@ from calib._border.arrays import (
     to_numpy,
 )
 from calib._border.checks import check_number, check_option, describe
-from calib._border.columns import check_overlap, column_names, order_of, told_classes
+from calib._border.columns import check_overlap, column_names, places_of
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import Array, ArrayLike, Float64Array, IntArray, LabelArray, Namespace
 from calib._border.warn import warn
@@ -409,11 +409,11 @@ class MultilabelCalibrator(TransformerMixin, BaseEstimator):  # type: ignore[mis
         """Return the places of the columns of the labels, None where they stand in order."""
         if self.classes_.dtype != object or len(names) != len(self.classes_):
             return None
-        told = told_classes(names, self.classes_) if len(names) > 1 else None
-        if told is None:
+        places = places_of(self.classes_.tolist(), names)
+        if places is None:
             check_overlap(list(names), self.classes_, "Y", "X")
             return None
-        return order_of(told, self.classes_)
+        return None if np.array_equal(places, np.arange(len(places))) else places
 
     def get_feature_names_out(self, input_features: ArrayLike = None) -> LabelArray:
         """Return the labels as column names, for ``set_output``.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,22 @@ def test_draws_are_of_the_image_and_repeat() -> None:
     assert cal.fit_batches(iter(batches)).calibrator_.temperature_ == first
     assert (cal.n_images_, cal.n_sampled_) == (6, 600)
     assert cal.set_params(random_state=1).fit(x, y).calibrator_.temperature_ != first
+
+
+@pytest.mark.parametrize("ignore_index", [None, 255])
+@pytest.mark.parametrize("samples", [None, 2000])
+def test_a_fit_holds_drawn_scores_once(samples: int | None, ignore_index: int | None) -> None:
+    x, y = images(12, 19, (64, 64))
+    if ignore_index is not None:
+        y[:, 1::2] = ignore_index
+    cal = DenseCalibrator("temperature", samples_per_image=samples, ignore_index=ignore_index)
+    cal.fit(x[:2], y[:2])  # imports
+    tracemalloc.start()
+    cal.fit(x, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    drawn = cal.n_sampled_ * 19 * 8
+    assert peak < 1.3 * drawn + 2e6
 
 
 def test_batches_of_different_sizes() -> None:

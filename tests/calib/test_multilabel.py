@@ -116,6 +116,17 @@ def test_columns_of_tables_are_paired_by_name() -> None:
     assert list(out.columns) == ["cat", "dog", "ant"]
 
 
+def test_columns_are_paired_where_both_tables_have_a_beginning_of_their_own() -> None:
+    pd = pytest.importorskip("pandas")
+    X, Y = sample(n_labels=3)
+    labels = pd.DataFrame(Y, columns=["y_cat", "y_dog", "y_ant"])
+    scores = pd.DataFrame(X, columns=["p_cat", "p_dog", "p_ant"])
+    expected = MultilabelCalibrator().fit(X, Y).transform(X)
+    cal = MultilabelCalibrator().fit(scores[["p_ant", "p_cat", "p_dog"]], labels)
+    for order in (["p_ant", "p_cat", "p_dog"], ["p_dog", "p_cat", "p_ant"]):
+        np.testing.assert_allclose(cal.transform(scores[order]), expected, atol=1e-12)
+
+
 def test_a_label_without_a_positive_takes_the_prior_and_is_pulled_down() -> None:
     X, Y = sample()
     Y[:, 4] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,76 @@ def test_one_hot_equals_labels(method: str) -> None:
     np.testing.assert_allclose(hot.transform(z), hard.transform(z), atol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["temperature", "platt", "matrix_scaling", "isotonic"])
-def test_equal_split_weights(method: str) -> None:
+def copies_of(shares: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return rows, labels and weights of a copy for every class that has a share."""
+    rows, codes = np.nonzero(shares > 0)
+    return rows, codes, weight[rows] * shares[rows, codes]
+
+
+#: Maps whose fit sees a sum over copies: copies that the user makes are the same.
+SUMS = (
+    "temperature",
+    "platt",
+    "quadratic",
+    "beta",
+    "empirical_bayes",
+    "spline",
+    "histogram",
+    "ensemble_temperature",
+    "isotonic",
+    "vector_scaling",
+    "matrix_scaling",
+)
+
+
+@pytest.mark.parametrize("kind", ["logits", "proba"])
+@pytest.mark.parametrize("method", SUMS)
+def test_equal_weighted_copies(method: str, kind: str) -> None:
+    z, t = scores_and_shares(k=4)
+    t[::3, 1] = 0.0
+    t[::5] = np.eye(4)[t[::5].argmax(axis=1)]
+    t /= t.sum(axis=1, keepdims=True)
+    weight = np.random.default_rng(1).uniform(0.2, 3.0, len(z))
+    weight[:7] = 0.0
+    rows, codes, share = copies_of(t, weight)
+    x = softmax(z, axis=1) if kind == "proba" else z
+    soft = make_calibrator(method, input=kind).fit(x, t, sample_weight=weight)
+    hard = make_calibrator(method, input=kind).fit(x[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft.transform(x), hard.transform(x), atol=1e-7)
+
+
+def test_equal_weighted_copies_where_a_penalty_is_known() -> None:
     z, t = scores_and_shares()
-    soft = make_calibrator(method, input="logits").fit(z, t)
-    hard = make_calibrator(method, input="logits").fit(
-        np.repeat(z, 3, axis=0), np.tile(np.arange(3), len(z)), sample_weight=t.ravel()
-    )
-    np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-8)
+    rows, codes, share = copies_of(t, np.ones(len(z)))
+    soft = make_calibrator("dirichlet", input="logits", penalty=1e-3).fit(z, t)
+    hard = make_calibrator("dirichlet", input="logits", penalty=1e-3)
+    hard.fit(z[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-7)
+
+
+@pytest.mark.parametrize("method", SUMS)
+def test_equal_weighted_copies_where_classes_are_excluded(method: str) -> None:
+    z, t = scores_and_shares(k=4)
+    hidden = np.random.default_rng(2).random(z.shape) < 0.3
+    hidden[np.arange(len(z)), t.argmax(axis=1)] = False
+    z[hidden], t[hidden] = -np.inf, 0.0
+    t /= t.sum(axis=1, keepdims=True)
+    rows, codes, share = copies_of(t, np.ones(len(z)))
+    soft = make_calibrator(method, input="logits").fit(z, t).transform(z)
+    hard = make_calibrator(method, input="logits").fit(z[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft, hard.transform(z), atol=1e-7)
+    assert (soft[hidden] == 0.0).all()
+
+
+@pytest.mark.parametrize("method", ["temperature", "vector_scaling", "matrix_scaling", "platt"])
+def test_a_fit_makes_no_copies(method: str) -> None:
+    """They would take 64 MB here, and as many times longer as there are classes."""
+    z, t = scores_and_shares(n=20_000, k=20)
+    tracemalloc.start()
+    make_calibrator(method, input="logits").fit(z, t)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32e6
 
 
 @pytest.mark.parametrize("method", ["auto", "dirichlet", "h_calibration"])
@@ -59,6 +122,18 @@ def test_folds_do_not_tell_copies_of_rows_from_weights(method: str) -> None:
     twice = make_calibrator(method, input="logits").fit(np.tile(z, (2, 1)), np.tile(t, (2, 1)))
     weighted = make_calibrator(method, input="logits").fit(z, t, sample_weight=np.full(60, 2.0))
     np.testing.assert_allclose(twice.transform(z), weighted.transform(z), atol=1e-8)
+
+
+def test_a_split_point_equals_its_fit_to_as_many_labels() -> None:
+    z, t = scores_and_shares()
+    t = np.round(4 * t) / 4
+    t[:, 0] += 1.0 - t.sum(axis=1)
+    t = np.abs(t) / np.abs(t).sum(axis=1, keepdims=True)
+    rows, codes, share = copies_of(t, np.ones(len(z)))
+    options = {"input": "logits", "shrinkage": 0.2}
+    soft = make_calibrator("split_point", **options).fit(z, t)
+    hard = make_calibrator("split_point", **options).fit(z[rows], codes, sample_weight=share)
+    np.testing.assert_allclose(soft.transform(z), hard.transform(z), atol=1e-3)
 
 
 def test_each_nth_row_is_of_every_class() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from calib.cli import batches, main
+from calib.cli import main
 from calib.cli.detect import _print_fit
+from calib.cli.files import batches
 from calib.datasets import make_detection_scenes
 from calib.detection import DetectionCalibrator
 from tests.support.texts import TEXTS, check_stream

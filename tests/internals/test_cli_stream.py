@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 
 from calib import TemperatureCalibrator, save
-from calib.cli import batches, main, report
+from calib.cli import main, report
 from calib.evaluation import calibration_report
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -42,8 +42,8 @@ def columns() -> dict[str, np.ndarray]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches, so that there are several per row group."""
-    monkeypatch.setattr(batches, "BATCH_NUMBERS", 1 << 10)
-    monkeypatch.setattr(batches, "BATCH_ROWS", 100)
+    monkeypatch.setattr(report.batches, "BATCH_NUMBERS", 1 << 10)
+    monkeypatch.setattr(report.batches, "BATCH_ROWS", 100)
 
 
 def write(path: Path, columns: dict[str, object], rows: int = 1500) -> Path:

@@ -48,3 +48,22 @@ def test_equal_logits_have_no_gradient() -> None:
     value, slope = network.loss_and_slopes(sample, np.full(3, 2.0), "correctness")
     assert value == pytest.approx((2 * 0.75**2 + 0.25**2) / 3)
     np.testing.assert_array_equal(slope, 0)
+
+
+def test_no_row_is_on_both_sides_of_a_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that has seen a row knows its other labels."""
+    seen, train = [], network.train
+
+    def watched(sample: network.NetworkSample, held_out: network.NetworkSample, *rest, **options):
+        seen.append((sample.logits, held_out.logits))
+        return train(sample, held_out, *rest, **options)
+
+    monkeypatch.setattr(network, "train", watched)
+    rng = np.random.default_rng(0)
+    z = 2.0 * rng.normal(size=(400, 3))
+    t = np.exp(z / 1.5 + rng.normal(size=z.shape))
+    t /= t.sum(axis=1, keepdims=True)
+    CorrectnessAwareCalibrator(input="logits", max_epochs=2).fit(z, t)
+    ((fitted, held_out),) = seen
+    assert len(fitted) + len(held_out) == len(z)
+    assert not {row.tobytes() for row in fitted} & {row.tobytes() for row in held_out}

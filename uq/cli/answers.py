@@ -13,9 +13,9 @@ import numpy as np
 from calib._border.columns import class_name
 from calib._border.typing import IntArray
 from calib._border.words import did_you_mean
-from calib.cli.columns import ColumnError, shorten, to_list, to_numbers
-from calib.cli.readers import read_table
-from calib.cli.tables import FileTable
+from calib.cli.files.columns import ColumnError, shorten, to_list, to_numbers
+from calib.cli.files.readers import read_table
+from calib.cli.files.tables import FileTable
 from uq.correctness.model.model import CorrectnessModel
 from uq.correctness.model.records import names_of
 

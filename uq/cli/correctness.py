@@ -13,10 +13,10 @@ from calib._border.random import generator
 from calib._border.typing import Float64Array, IntArray
 from calib._core.estimators.out_of_fold import draw_held_out
 from calib.cli.commands import read_parameters
+from calib.cli.files.targets import beside, check_files
+from calib.cli.files.writers import report_outputs, writable_format, write_report, write_table
 from calib.cli.options import OUTPUTS, RESAMPLING
-from calib.cli.targets import beside, check_files
 from calib.cli.terminal import print_table, say
-from calib.cli.writers import report_outputs, writable_format, write_report, write_table
 from calib.progress import Progress
 from uq.cli.answers import FINAL_ANSWERS, AnswerLog, Roles, marks_of
 from uq.cli.correctness_report import correctness_report

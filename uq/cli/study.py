@@ -12,9 +12,9 @@ from calib._border.limits import MOST_RESAMPLES
 from calib._border.typing import Float64Array
 from calib._border.words import did_you_mean
 from calib.cli.commands import column_files, column_of
-from calib.cli.readers import read_table
-from calib.cli.tables import FileTable
-from calib.cli.targets import check_files
+from calib.cli.files.readers import read_table
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import check_files
 from uq.study.models import study_models
 from uq.study.study import CALIBRATORS, leave_one_out_study
 

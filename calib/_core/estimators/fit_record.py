@@ -181,7 +181,12 @@ def joined_ends(parts: list[Sums]) -> Sums:
     return (np.array([ends[:, 0].min(), ends[:, 1].max()]),)
 
 
-def are_near(scores: Array, source: InputKind, limits: tuple[float, float]) -> bool:
+def are_near(
+    scores: Array,
+    source: InputKind,
+    limits: tuple[float, float],
+    ends: tuple[float, float] | None = None,
+) -> bool:
     """Return whether no score can be beyond the limits; False if in doubt.
 
     Parameters
@@ -191,12 +196,16 @@ def are_near(scores: Array, source: InputKind, limits: tuple[float, float]) -> b
     source : {"logits", "proba"}
     limits : (low, high)
         See `FitRecord.limits`.
+    ends : (least, most), default=None
+        Least and largest score where they are known.
     """
     low, high = limits
     if source == "proba" and low <= 0.0 and high >= 1.0:
         return True
     n, n_columns = scores.shape
-    if n * n_columns <= FEW and type(scores) is np.ndarray:
+    if ends is not None:
+        least, most = ends
+    elif n * n_columns <= FEW and type(scores) is np.ndarray:
         numbers = scores.ravel().tolist()
         least, most = min(numbers), max(numbers)
     else:

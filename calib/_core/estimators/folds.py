@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from calib._border.arrays import row_blocks
 from calib._border.random import fixed
 from calib._border.typing import Float64Array, IntArray, LabelArray, RandomState
+from calib._core.estimators.targets import holds_shares
 from calib._core.scores import Scores
 
 #: Keeps sign, exponent and 28 bits of a float64.
@@ -37,10 +38,13 @@ class Folds:
         A sample of each cell.
     weight : ndarray of shape (n_cells, n_folds)
         Weight of the cell in each fold.
+    shares : ndarray of shape (n_cells, n_classes) or None
+        Share of every class in the cell where soft targets are shared out, None for labels.
     """
 
     rows: IntArray
     weight: Float64Array
+    shares: Float64Array | None = None
 
     @property
     def total(self) -> Float64Array:
@@ -59,7 +63,7 @@ class Folds:
 
 def stratified_folds(
     scores: Scores,
-    codes: IntArray,
+    codes: LabelArray,
     weight: Float64Array | None,
     n_folds: int,
     random_state: RandomState,
@@ -75,8 +79,9 @@ def stratified_folds(
         Rows are compared to eight digits: of two classes by their log-odds, so that one column and
         two mean the same, of more by how far their logits are below the largest, whether they come
         as logits or not. So the last bits of a model, which depend on the machine, change nothing.
-    codes : ndarray of int, shape (n_samples,)
-        Class of every sample.
+    codes : ndarray of int, shape (n_samples,), or of shape (n_samples, n_classes)
+        Class of every sample; or shares of all classes, of which cells hold those of equal scores,
+        stratified by the class of the largest share.
     weight : ndarray of shape (n_samples,) or None
         Positive weights.
     n_folds : int >= 2
@@ -97,15 +102,19 @@ def stratified_folds(
         if isinstance(random_state, np.random.Generator)
         else int(check_random_state(random_state).randint(2**31))
     )
-    key, place = _hashes(scores, codes, seed)
-    strata, more = codes, None
-    if features is not None:
-        more = hashes_of_rows(features, seed)
+    more = None if features is None else hashes_of_rows(features, seed)
+    shares, strata = None, codes
+    if soft or holds_shares(codes):
+        key, _ = _hashes(scores, np.zeros(len(codes), dtype=np.intp), seed)
+        key = key if more is None else _mixed(key ^ more, seed)
+        if soft:
+            strata = _largest_class(key, codes, weight)
+        else:
+            shares = _merged(key, codes, weight)
+            codes = strata = shares.argmax(axis=1)
+    key, place = _hashes(scores, strata, seed)
+    if more is not None:
         key, place = _mixed(key ^ more, seed), _mixed(place ^ more, seed)
-    if soft:
-        strata = _largest_class(key, codes, weight)
-        _, place = _hashes(scores, strata, seed)
-        place = place if more is None else _mixed(place ^ more, seed)
     order = np.lexsort((codes, key, place, strata) if soft else (key, place, codes))
     fresh = _changes(key[order], strata[order])
     unit = np.cumsum(fresh) - 1
@@ -123,7 +132,7 @@ def stratified_folds(
     rest[rest < (1e-9 if soft else 0.0) * total] = 0.0  # shares sum to 1 up to rounding
     out += np.where(turn == units[:, None], rest[:, None], 0.0)
     if not soft:
-        return Folds(rows, out)
+        return Folds(rows, out, None if shares is None else shares[rows])
     fresh |= _changes(codes[order])
     mass = np.bincount(np.cumsum(fresh) - 1, None if weight is None else weight[order])
     unit = unit[fresh]
@@ -135,6 +144,14 @@ def _changes(*keys: LabelArray) -> LabelArray:
     out = np.ones(len(keys[0]), dtype=bool)
     out[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     return out
+
+
+def _merged(key: _Integers, shares: LabelArray, weight: Float64Array | None) -> Float64Array:
+    """Return for every sample the mean shares of those of its key."""
+    _, unit = np.unique(key, return_inverse=True)
+    mass = shares if weight is None else shares * weight[:, None]
+    merged = np.stack([np.bincount(unit, column) for column in mass.T], axis=1)
+    return np.asarray((merged / merged.sum(axis=1, keepdims=True))[unit])
 
 
 def _largest_class(key: _Integers, codes: IntArray, weight: Float64Array | None) -> IntArray:

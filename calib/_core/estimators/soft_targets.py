@@ -1,4 +1,4 @@
-"""Soft targets: a distribution of the classes of every row, checked and expanded."""
+"""Soft targets: a distribution of the classes of every row, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from calib._border.checks import describe
 from calib._border.labels import list_shape, read_labels
-from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
+from calib._border.typing import ArrayLike, Float64Array, LabelArray
 
 #: How far the sum of a row of soft targets may be from 1.
 SOFT_SUM_TOLERANCE = 1e-3
@@ -59,9 +59,3 @@ def read_distributions(
     columns = getattr(y, "columns", None)
     names = None if columns is None else np.asarray(list(columns))
     return array / np.where(seen, total, 1.0)[:, None], names
-
-
-def expanded(shares: Float64Array) -> tuple[IntArray, IntArray, Float64Array]:
-    """Return row, class and share of every positive entry, row by row."""
-    rows, codes = np.nonzero(shares > 0)
-    return rows, codes, shares[rows, codes]

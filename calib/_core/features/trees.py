@@ -129,7 +129,7 @@ class _Growing:
         self.judged_eta += leaf.take(judged_node)
         return columns, cuts, leaf
 
-    def _bins_by_row(self, codes: IntArray, n_bins: int) -> Any:
+    def _bins_by_row(self, codes: Any, n_bins: int) -> Any:
         """Return the sparse matrix (n_bins, n_rows) of ones in the bins of rows."""
         n_rows, n_columns = codes.shape
         ends = np.arange(0, codes.size + 1, n_columns, dtype=codes.dtype)

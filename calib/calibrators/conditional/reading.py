@@ -183,10 +183,10 @@ class ConditionalCalibrator(BaseCalibrator):
 
     def _check_columns(
         self, array: Array, kept: IntArray | None = None, tolerance: float | None = None
-    ) -> None:
+    ) -> tuple[float, float] | None:
         n_scores = self.n_score_columns(array.shape[1])
         scores = array[:, :n_scores]
-        validation.check_scores(scores, self.input, "X", kept=kept, tolerance=tolerance)
+        ends = validation.check_scores(scores, self.input, "X", kept=kept, tolerance=tolerance)
         if n_scores < array.shape[1]:
             validation.check_missing_only(
                 array[:, n_scores:],
@@ -195,6 +195,7 @@ class ConditionalCalibrator(BaseCalibrator):
                 first_column=n_scores,
                 names=getattr(self, "feature_names_in_", None),
             )
+        return ends
 
     # ------------------------------------------------------------------ texts
 

@@ -31,6 +31,7 @@ from calib._border.typing import (
 )
 from calib._border.warn import warn
 from calib._core import links
+from calib._core.estimators.targets import at_target, class_target, holds_shares
 from calib._core.fitted_map import NUMBER, POSITIVE, SHARE, FittedArray, FittedMap, MapTraits
 from calib._core.scores import Scores
 from calib.base import BaseCalibrator
@@ -222,6 +223,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         options=("features", "include_original"),
         rescales_from=2,
     )
+    _reads_shares: ClassVar[bool] = True
 
     #: Whether the shape of X or n_views said how many views there are.
     _told: bool = True
@@ -527,29 +529,29 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         weight: Float64Array | None,
     ) -> network.NetworkSample:
         """Return what the network is fitted on; look at how views and original agree."""
-        codes = target.astype(np.intp)
+        target = class_target(target)
         n_classes, n_views = original.n_classes, self.n_views_
         top_k = min(int(self.top_k), n_classes)
         n_inputs = top_k * network.n_blocks(n_views, self.include_original)
-        features = np.empty((len(codes), n_inputs))
-        agrees = np.empty((len(codes), n_views), dtype=bool)
-        logits = np.empty((len(codes), n_classes))
-        true = np.empty(len(codes))
-        right = np.empty(len(codes))
+        features = np.empty((len(target), n_inputs))
+        agrees = np.empty((len(target), n_views), dtype=bool)
+        logits = np.empty((len(target), n_classes))
+        true = np.empty(len(target))
+        right = np.empty(len(target))
         for rows, block in scores:
             features[rows] = network.behaviour(block, n_views, top_k, vars(self), np)
             tops = block.reshape(len(block), 1 + n_views, n_classes).argmax(axis=2)
             on_top = block[:, :n_classes] == block[:, :n_classes].max(axis=1, keepdims=True)
-            hits = on_top[np.arange(len(block)), codes[rows]]
+            hits = at_target(on_top, target[rows])
             right[rows] = hits / on_top.sum(axis=1)  # guesses among ties, whatever their order
             agrees[rows] = tops[:, 1:] == tops[:, :1]
             z = links.smoothed_logits(block[:, :n_classes], np.asarray(self.input_smoothing_), np)
             z = z - z.max(axis=1, keepdims=True)
-            true[rows] = z[np.arange(len(z)), codes[rows]]
+            true[rows] = at_target(z, target[rows])
             logits[rows] = -np.sort(-z, axis=1)
-        weight = np.ones(len(codes)) if weight is None else weight
+        weight = np.ones(len(target)) if weight is None else weight
         self.accuracy_ = float(np.average(right, weights=weight))
-        self._compare(agrees, right, weight, codes, n_classes)
+        self._compare(agrees, right, weight, target)
         return network.NetworkSample(features, logits, true, right, weight).canonical()
 
     def _compare(
@@ -557,12 +559,13 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         agrees: LabelArray,
         right: Float64Array,
         weight: Float64Array,
-        codes: IntArray,
-        n_classes: int,
+        target: LabelArray,
     ) -> None:
         """Keep how often views agree with the original, and warn where that says nothing."""
-        n_present = len(np.unique(codes))
-        if not self._told and n_present > 1 and codes.max() < n_present < n_classes:
+        n_classes = len(self.classes_)
+        present = np.flatnonzero(target.any(axis=0)) if holds_shares(target) else np.unique(target)
+        n_present = len(present)
+        if not self._told and n_present > 1 and present[-1] < n_present < n_classes:
             n_versions, rest = divmod(n_classes, n_present)
             if rest == 0:
                 warn(
@@ -572,10 +575,10 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
                     DegenerateScoresWarning,
                 )
         rates = [
-            np.average(agrees[rows], axis=0, weights=weight[rows])
-            if rows.any()
+            np.average(agrees, axis=0, weights=mass)
+            if mass.any()
             else np.full(agrees.shape[1], np.nan)
-            for rows in (right > 0, right == 0)
+            for mass in (weight * right, weight * (1.0 - right))
         ]
         self.view_agreement_ = np.stack(rates, axis=1)
         if not self.n_views_ or self._n_of_rarer(right, weight) < FEWEST:
@@ -608,7 +611,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         """Return whether there is enough to fit a network to; say if views were made in vain."""
         category: type[Warning] = FallbackWarning
         n_rarer = self._n_of_rarer(sample.right, sample.weight)
-        n_right = np.count_nonzero(sample.right)
+        n_right, n_wrong = np.count_nonzero(sample.right), np.count_nonzero(sample.right < 1.0)
         if self.accuracy_ in (0.0, 1.0):
             every = "right" if self.accuracy_ == 1.0 else "wrong"
             reason = f"all calibration samples are {every}, which says nothing of single samples"
@@ -617,7 +620,7 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
                 f"the best temperature {self.temperature_:.3g} lies outside temperature_range="
                 f"{describe(self.temperature_range)}"
             )
-        elif n_rarer < FEWEST or min(n_right, len(sample.right) - n_right) < 2:
+        elif n_rarer < FEWEST or min(n_right, n_wrong) < 2:
             rarer = "wrong" if self.accuracy_ > 0.5 else "right"
             reason, category = (
                 f"{n_rarer:.6g} of the calibration samples are {rarer}, and a network of "
@@ -636,13 +639,11 @@ class CorrectnessAwareCalibrator(BaseCalibrator):
         centre = np.average(sample.features, axis=0, weights=sample.weight)
         scale = np.sqrt(np.average((sample.features - centre) ** 2, axis=0, weights=sample.weight))
         scale[scale < 1e-9] = 1.0
-        share = sample.weight
-        if self.balanced:
-            share = share * (
-                sample.right * (1.0 - self.accuracy_) + (1.0 - sample.right) * self.accuracy_
-            )
+        ready = sample.balanced(self.accuracy_) if self.balanced else sample
         ready = replace(
-            sample, features=(sample.features - centre) / scale, weight=share / share.mean()
+            ready,
+            features=(sample.features - centre) / scale,
+            weight=ready.weight / ready.weight.mean(),
         )
         rows, held_out = network.split(sample, self.validation_fraction, rng)
         trained = network.train(

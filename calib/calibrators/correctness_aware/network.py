@@ -117,10 +117,10 @@ class NetworkSample:
     logits : ndarray of shape (n, n_classes)
         Of the original, minus the largest of the row, falling.
     true : ndarray of shape (n,)
-        That of the true class.
+        That of the true class, the mean over shares of the classes.
     right : ndarray of shape (n,)
-        1 where the predicted class is the true one, else 0; the share of right guesses where
-        several classes are on top.
+        1 where the predicted class is the true one, else 0; its share of soft targets, and the
+        share of right guesses where several classes are on top.
     weight : ndarray of shape (n,)
         Positive weights.
     """
@@ -134,6 +134,13 @@ class NetworkSample:
     def take(self, rows: LabelArray) -> NetworkSample:
         """Return some of the rows."""
         return replace(self, **{name: value[rows] for name, value in vars(self).items()})
+
+    def balanced(self, accuracy: float) -> NetworkSample:
+        """Return the rows with as much weight on what is right as on what is wrong."""
+        right = self.right * (1.0 - accuracy)
+        total = right + (1.0 - self.right) * accuracy
+        true = self.true * (accuracy / total)  # it is 0 of the class on top
+        return replace(self, true=true, right=right / total, weight=self.weight * total)
 
     def canonical(self) -> NetworkSample:
         """Return the rows in the order of a hash of them, equal ones with the sum of their weights.
@@ -291,10 +298,15 @@ def train(
 def split(
     sample: NetworkSample, share: float, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Return rows to fit on and rows held out: a share of the weight of right and of wrong ones."""
+    """Return rows to fit on and rows held out: a share of the weight of right and of wrong ones.
+
+    Rows that are mostly right count as right.
+    """
     held_out = np.zeros(len(sample.right), dtype=bool)
     for value in (False, True):
-        rows = rng.permutation(np.flatnonzero((sample.right > 0) == value))
+        rows = rng.permutation(np.flatnonzero((sample.right >= 0.5) == value))
+        if not len(rows):
+            continue
         mass = np.cumsum(sample.weight[rows])
         n_held_out = int(np.searchsorted(mass, share * mass[-1]))
         held_out[rows[: min(max(1, n_held_out), len(rows) - 1)]] = True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from calib._border.typing import ArrayLike, Float64Array, IntArray
-from calib._core.estimators.soft_targets import expanded, read_distributions
+from calib._core.estimators.soft_targets import read_distributions
+from calib._core.estimators.targets import expanded
 
 
 class ExpandedTargets(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,82 @@ def test_the_report_is_a_page_and_a_table(tmp_path: Path) -> None:
     report.to_html(tmp_path / "report.html")
     assert "by image" in (tmp_path / "report.html").read_text()
     assert "tabular" in report.to_latex()
+
+
+def flattened(p: Any) -> Any:
+    return 0.7 * p + 0.1
+
+
+def test_models_stand_side_by_side(tmp_path: Path) -> None:
+    y, p = images(30)
+    report = dense_report(y, {"raw": p, "flat": flattened(p)})
+    assert report.reference == "raw"
+    for name, proba in {"raw": p, "flat": flattened(p)}.items():  # as alone
+        alone = dense_report(y, proba).models["model"]
+        assert report.models[name].measures == alone.measures
+        assert report.models[name].is_beyond_chance == alone.is_beyond_chance
+    off, _, apart = report.findings
+    assert off == report.headline
+    assert off.startswith("raw is off: ECE")
+    assert apart.startswith("flat has a lower log loss than raw: -0.0")
+    assert str(report).startswith(off)
+    assert "Changes against raw" in report.details()
+    report.to_html(tmp_path / "report.html")
+    assert "Changes against raw" in (tmp_path / "report.html").read_text()
+    assert "tabular" in report.to_latex()
+    assert json.loads(json.dumps(report.to_dict()))["models"].keys() == {"raw", "flat"}
+    with pytest.raises(AttributeError, match=r"read report.models\['raw'\].measures"):
+        _ = report.measures
+
+
+def test_differences_are_paired_by_image() -> None:
+    y, p = images(30)
+    models = {"raw": p, "flat": flattened(p)}
+    apart = dense_report(y, models).differences["flat"]
+    by_image = [dense_report(y, proba).models["model"].sums for proba in models.values()]
+    loss = (by_image[1][:, 1] - by_image[0][:, 1]) / by_image[0][:, 0]
+    assert apart["log_loss"].value == pytest.approx(loss.mean(), abs=1e-12)
+    expected = loss.std() / np.sqrt(len(loss))
+    assert apart["log_loss"].standard_deviation == pytest.approx(expected, rel=0.15)
+    whole = dense_report(y, models, reference="flat")
+    assert whole.differences["raw"]["accuracy"].value == -apart["accuracy"].value == 0
+    same = dense_report(y, {"one": p, "two": p}).compare("one", "two")
+    assert all((found.low, found.high) == (0, 0) for found in same.values())
+    with pytest.raises(ValueError, match="model must be"):
+        whole.compare("other", "raw")
+
+
+def test_models_have_a_frame_and_their_images() -> None:
+    pytest.importorskip("pandas")
+    y, p = images(12)
+    report = dense_report(y, {"raw": p, "flat": flattened(p)})
+    frame = report.to_frame().set_index(["model", "measure"])
+    assert len(frame) == 10
+    apart = report.differences["flat"]["brier_score"]
+    assert frame.loc[("flat", "brier_score"), "difference_low"] == apart.low
+    assert np.isnan(frame.loc[("raw", "brier_score"), "difference"])
+    assert len(report.models["flat"].per_image) == 12
+    assert len(dense_report(y, p).to_frame()) == 5
+
+
+def test_batches_hold_models() -> None:
+    y, p = images()
+    models = {"raw": p, "flat": flattened(p)}
+    parts = (
+        (y[i : i + 5], {name: proba[i : i + 5] for name, proba in models.items()})
+        for i in range(0, 12, 5)
+    )
+    assert dense_report(parts).to_dict() == dense_report(y, models).to_dict()
+    with pytest.raises(ValueError, match=r"batch 1 has the models \['raw'\], those before have"):
+        dense_report([(y, models), (y, {"raw": p})])
+    with pytest.raises(ValueError, match="empty dict"):
+        dense_report(y, {})
+    with pytest.raises(ValueError, match="non-empty strings; got 3"):
+        dense_report(y, {3: p})
+    with pytest.raises(ValueError, match="reference must be"):
+        dense_report(y, models, reference="best")
+    with pytest.raises(ValueError, match=r"y_true must have the shape of y_prob\['flat'\]"):
+        dense_report(y, {"raw": p, "flat": p[:, :, :4]})
 
 
 def test_bad_input_is_refused() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from calib._border.optional import require
 from calib._border.typing import Float64Array, FloatArray, LabelArray
-from calib.cli.columns import (
+from calib.cli.files.columns import (
     ColumnError,
     check_column_labels,
     check_column_numbers,
@@ -23,10 +23,10 @@ from calib.cli.columns import (
     to_numbers,
     to_values,
 )
-from calib.cli.contents import check_header, kind_of, open_binary, open_for_arrow
-from calib.cli.readers import arrow_errors, csv_options, damage_named, read_header
-from calib.cli.tables import FileTable
-from calib.cli.targets import check_source
+from calib.cli.files.contents import check_header, kind_of, open_binary, open_for_arrow
+from calib.cli.files.readers import arrow_errors, csv_options, damage_named, read_header
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import check_source
 
 #: Numbers of a batch (8 MB in float64), and the fewest rows of one.
 BATCH_NUMBERS, BATCH_ROWS = 1 << 20, 256

@@ -18,9 +18,9 @@ import numpy as np
 from calib._border.files import atomic_write
 from calib._border.optional import require
 from calib._border.typing import LabelArray
-from calib.cli.columns import DECIMAL_COMMA, to_list
-from calib.cli.contents import FORMATS, format_of
-from calib.cli.tables import FileTable
+from calib.cli.files.columns import DECIMAL_COMMA, to_list
+from calib.cli.files.contents import FORMATS, format_of
+from calib.cli.files.tables import FileTable
 
 #: Further columns of a table by name.
 Added = Mapping[str, LabelArray]

@@ -17,8 +17,8 @@ import numpy as np
 
 from calib._border.optional import is_installed, require
 from calib._border.typing import LabelArray
-from calib.cli.columns import one_line
-from calib.cli.contents import (
+from calib.cli.files.columns import one_line
+from calib.cli.files.contents import (
     Dialect,
     check_header,
     dialect_of,
@@ -27,8 +27,8 @@ from calib.cli.contents import (
     open_for_arrow,
     open_text,
 )
-from calib.cli.tables import FileTable
-from calib.cli.targets import check_source
+from calib.cli.files.tables import FileTable
+from calib.cli.files.targets import check_source
 
 
 def read_table(path: Path) -> FileTable:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from calib._border.optional import DISTRIBUTION
-from calib.cli.contents import FORMATS, format_of, kind_of, open_binary
+from calib.cli.files.contents import FORMATS, format_of, kind_of, open_binary
 
 #: What the outputs of the command line are called in errors.
 _MEANING = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from calib._border.typing import FloatArray, LabelArray
+from calib._border.typing import Float64Array, FloatArray, LabelArray
 from calib._border.words import nearest
-from calib.cli.columns import (
+from calib.cli.files.columns import (
     ColumnError,
     check_column_labels,
     check_column_numbers,
@@ -25,7 +25,7 @@ from calib.cli.columns import (
     to_numbers,
     to_values,
 )
-from calib.cli.contents import Dialect, separator_hint
+from calib.cli.files.contents import Dialect, separator_hint
 
 #: Kinds whose columns are arrays, of any length and number of dimensions.
 ARRAYS = ("npz", "npy", "pt")
@@ -133,6 +133,28 @@ class FileTable:
             )
         self._check_rows(name, array.size)
         return check_column_numbers(array, self._called(name), row_text, masked=masked)
+
+    def numbers_or_none(self, name: str) -> Float64Array:
+        """Return a column of finite numbers and truth values, nan where one is missing."""
+        array = self.values(name)
+        if self.kind == "csv" and array.dtype.kind in "UO":
+            truth = {"true": 1.0, "false": 0.0}
+            known = [value for value in array if value is not None]
+            if all(str(value).lower() in truth for value in known):
+                array = np.array([truth.get(str(value).lower(), np.nan) for value in array])
+        try:
+            numbers = to_numbers(array).astype(np.float64)
+        except ColumnError as error:
+            raise ValueError(f"{self._called(name)} {error}") from None
+        if array.ndim not in (1, 2):
+            raise ValueError(
+                f"array {name!r} of {self.path.name} has shape {array.shape}; columns of labels "
+                f"have one or two dimensions"
+            )
+        self._check_rows(name, array.size)
+        known_numbers = np.where(np.isnan(numbers), 0.0, numbers)
+        check_column_numbers(known_numbers, self._called(name), row_text, masked=False)
+        return numbers
 
     def labels(self, name: str) -> LabelArray:
         """Return a column of labels: integers, floats, booleans or text, none of them missing."""
