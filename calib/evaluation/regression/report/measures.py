@@ -28,8 +28,8 @@ from calib.evaluation.report.measures import MeasureInfo
 CONFIDENCE = (0.5, 0.8, 0.9)
 #: Bins of the standard deviation.
 N_BINS = 10
-#: Numbers that a block of rows is redrawn with.
-BLOCK_NUMBERS = 1 << 21
+#: Numbers that rows and draws are worked out with at once: few enough for a core's cache.
+BLOCK_NUMBERS = 1 << 16
 #: Correlation inside groups beyond which redraws would all be alike.
 MOST_CORRELATED = 0.99
 
@@ -175,20 +175,24 @@ class ScoredRows:
         n_draws, n = levels.shape
         sums = {key: np.zeros(n_draws) for key in self.means}
         square = np.zeros((n_draws, N_BINS))
-        for rows in self._blocks():
-            part = self.distribution[rows]
-            for draw, level in enumerate(levels[:, rows]):
-                label = part.law.sample(level[:, None])[:, 0]
-                sums["crps"][draw] += part.law.crps(label).sum()
-                if "log_score" in sums:
-                    sums["log_score"][draw] -= part.law.log_density(label).sum()
-                hits = _inside(label, self.ends[rows]).sum(axis=0)
-                for key, count in zip(MEANS[2:5], hits, strict=True):
-                    sums[key][draw] += count
-                if self.cells is not None:
-                    square[draw] += np.bincount(
-                        self.cells[rows], (label - self.mean[rows]) ** 2, N_BINS
-                    )
+        for rows, draws in self._blocks(n_draws):
+            size = rows.stop - rows.start
+            part = self.distribution[
+                np.tile(np.arange(rows.start, rows.stop), draws.stop - draws.start)
+            ]
+            label = part.law.sample(levels[draws, rows].reshape(-1, 1))[:, 0]
+            sums["crps"][draws] += part.law.crps(label).reshape(-1, size).sum(axis=1)
+            if "log_score" in sums:
+                density = part.law.log_density(label).reshape(-1, size)
+                sums["log_score"][draws] -= density.sum(axis=1)
+            label = label.reshape(-1, size)
+            ends = self.ends[rows]
+            for place, key in enumerate(MEANS[2:5]):
+                inside = (ends[:, 0, place] <= label) & (label <= ends[:, 1, place])
+                sums[key][draws] += inside.sum(axis=1)
+            if self.cells is not None:
+                away = (label - self.mean[rows]) ** 2
+                square[draws] += [np.bincount(self.cells[rows], row, N_BINS) for row in away]
         out = {key: total / n for key, total in sums.items()}
         out["mean_pit"] = levels.mean(axis=1)
         spread = self._spread(self.square[None])
@@ -199,9 +203,13 @@ class ScoredRows:
         out |= _errors_of(below, *((spread[0], square, spread[2]) if spread else ()))
         return np.stack([out[key] for key in self.names], axis=1)
 
-    def _blocks(self) -> Iterator[slice]:
-        size = max(1, self.distribution.law.row_size)
-        return iter(row_blocks(len(self.pit), size, n_elements=BLOCK_NUMBERS))
+    def _blocks(self, n_draws: int) -> Iterator[tuple[slice, slice]]:
+        """Yield rows and draws that are worked out together."""
+        row_size = max(1, self.distribution.law.row_size)
+        for rows in row_blocks(len(self.pit), row_size, n_elements=BLOCK_NUMBERS):
+            numbers = row_size * (rows.stop - rows.start)
+            for draws in row_blocks(n_draws, numbers, n_elements=BLOCK_NUMBERS):
+                yield rows, draws
 
 
 def _inside(y: Float64Array, ends: Float64Array) -> Float64Array:

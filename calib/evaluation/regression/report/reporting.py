@@ -122,7 +122,7 @@ def regression_report(
     >>> y = mean + rng.normal(size=400)
     >>> report = regression_report(y, predictive_distribution(mean=mean, std=np.full(400, 0.5)))
     >>> print(report.headline)
-    Too sharp: the 90 % intervals hold 58 % of 400 labels; PIT not uniform (p < 0.001). \
+    Too sharp: the 90 % intervals hold 59 % of 400 labels; PIT not uniform (p < 0.001). \
 Recalibrate with DistributionCalibrator.
     """
     check_fraction("confidence_level", confidence_level)

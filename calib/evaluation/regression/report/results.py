@@ -98,8 +98,9 @@ class RegressionReport(Documented):
         for key in MEASURES:
             results = [m.measures[key] for m in self.models.values() if key in m.measures]
             if results:
+                widths = sorted((m.high - m.low) / 2 for m in results if m.high > m.low)
                 out[key] = digits_of(
-                    ((m.high - m.low) / 2 for m in results),
+                    widths[: max(1, len(widths) - 1)],  # a wild model does not coarsen the others
                     error=key in ERRORS,
                     percent=key in COVERAGES,
                     largest=max((abs(m.value) for m in results), default=0.0),
@@ -144,9 +145,11 @@ class RegressionReport(Documented):
             side = "above" if model.pit.mean > 0.5 else "below"
             parts.append(f"labels lie {side} what was predicted (mean PIT {model.pit.mean:.2f})")
         if not biased or told in model.starred:
-            parts.append(
-                f"the {level} % intervals hold {self._share(model, told)} % of {self._n} labels"
-            )
+            measure = model.measures[told]
+            steps = not measure.floor_low <= float(level) / 100 <= measure.floor_high
+            right = f", where {100 * measure.floor:.0f} % would be right" if steps else ""
+            share = self._share(model, told)
+            parts.append(f"the {level} % intervals hold {share} % of {self._n} labels{right}")
         if "pit_distance" in model.starred:
             parts.append(f"PIT not uniform (p {p_of(model.p_value)})")
         if not any(key in model.starred for key in (*COVERAGES, "mean_pit", "pit_distance")):
