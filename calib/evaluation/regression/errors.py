@@ -81,7 +81,7 @@ def quantile_calibration_error(
     >>> from calib.evaluation import predictive_distribution, quantile_calibration_error
     >>> distribution = predictive_distribution(mean=[0, 0, 0, 0], std=[1, 1, 1, 1])
     >>> round(quantile_calibration_error([-2, -1, 1, 2], distribution), 4)
-    0.0947
+    0.1579
     """
     check_option("kind", kind, ("one-sided", "central"))
     tau = LEVELS if levels is None else asked_levels(levels)
@@ -249,7 +249,9 @@ def spread_cells(
 ) -> IntArray:
     """Return the bin of every standard deviation or variance."""
     if strategy == "quantile":
-        return cells_between(spread, quantile_edges(spread, n_bins, weight))
+        rank = np.unique(spread, return_inverse=True)[1]  # edges lie in [0, 1]
+        place = rank / max(1, int(rank.max()))
+        return cells_between(place, quantile_edges(place, n_bins, weight))
     kept = spread if weight is None else spread[weight > 0]
     edges = np.linspace(kept.min(), kept.max(), n_bins + 1)
     return cells_between(spread, edges)

@@ -125,6 +125,28 @@ def test_an_integer_weight_is_repetition(seed: int) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["quantile", "uniform"])
+@pytest.mark.parametrize("unit", [1e-6, 40.0, 1e6])
+def test_the_unit_of_y_does_not_matter(strategy: str, unit: float) -> None:
+    options = {"strategy": strategy}
+    given, scaled = (Y, MEAN, STD), (unit * Y, unit * MEAN, unit * STD)
+    ence = expected_normalized_calibration_error
+    assert ence(*scaled, **options) == pytest.approx(ence(*given, **options), rel=1e-9)
+    uce = uncertainty_calibration_error
+    expected = unit**2 * uce(*given, **options)
+    assert uce(*scaled, **options) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_floor_of_bins_of_equal_mass(rng: np.random.Generator) -> None:
+    for n, expected in ((200, 0.127), (1000, 0.061), (10_000, 0.019)):
+        found = []
+        for _ in range(40):
+            std = np.exp(0.7 * rng.normal(size=n))
+            y = std * rng.normal(size=n)
+            found.append(expected_normalized_calibration_error(y, np.zeros(n), std))
+        assert np.mean(found) == pytest.approx(expected, rel=0.25)
+
+
+@pytest.mark.parametrize("strategy", ["quantile", "uniform"])
 def test_equal_spreads_stand_in_one_bin(strategy: str) -> None:
     y = np.tile([1.0, -1.0, 2.0, -2.0], 25)
     for metric, expected in (
