@@ -171,7 +171,7 @@ def test_a_density_between_calibration_points_is_not_judged(rng: np.random.Gener
     measure = report.models["model"].measures["log_score"]
     assert not measure.is_judged
     assert not measure.surprises("log_score")
-    assert "inf" not in report.details().lower().replace("infinit", "")
+    assert "inf" not in report.details().lower().replace("infinite", "")
     json.dumps(report.to_dict(), allow_nan=False)
 
 
