@@ -8,9 +8,10 @@
 forests as samples, quantile forests) on four tables, at most 4,000 rows of each; 30 % of the rows
 test, of the rest 30 % calibrate. It prints the ranked probability score (CRPS) of every method
 over that of the distributions as given, log scores, and how many splits have a transform that is
-not uniform at 5 %. netcal and uncertainty-toolbox stand beside it where they are installed and the
-distributions are normal. ``--keep FOLDER`` keeps the predictions of the models for another run
-(about ten minutes on one core). ``never_harm`` recalibrates what is calibrated already.
+not uniform at 5 % (with `n_calibration`, but for what was given). netcal and uncertainty-toolbox
+stand beside it where they are installed and the distributions are normal. ``--keep FOLDER`` keeps
+the predictions of the models for another run (about ten minutes on one core). ``never_harm``
+recalibrates what is calibrated already.
 """
 
 from __future__ import annotations
@@ -217,8 +218,7 @@ def given(options: argparse.Namespace) -> None:
                     seconds[method] = seconds.get(method, 0.0) + time.process_time() - start
                     rows.setdefault(method, []).append(float(d.crps(y_test).mean()))
                     ratios[method].append(rows[method][-1] / score)
-                    n_cal = None if fitted.kept_identity_ else fitted.n_calibration_
-                    rejected[method] += _rejected(d, y_test, n_cal)
+                    rejected[method] += _rejected(d, y_test, fitted.n_calibration_)
                     if method == "auto":
                         logs[seed] = before.log_score(y_test).mean(), d.log_score(y_test).mean()
                 if base == "nets":

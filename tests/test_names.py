@@ -52,7 +52,10 @@ result = [kinds, [name for name, found in ids.items() if len(found) > 1]]
 """
 
 #: Records that users make, though no class method of theirs makes one.
-MADE_BY_USERS = {"ImageBoxes": "what the functions return that `CalibratedDetector` is given"}
+MADE_BY_USERS = {
+    "ImageBoxes": "what the functions return that `CalibratedDetector` is given",
+    "PredictiveDistribution": "what `predictive_distribution` returns that reports are given",
+}
 #: Names that are importable and stand in no list: records that the library alone makes, and
 #: warning classes, which `calib` and `uq` list. Annotations and filters use them.
 UNLISTED = {

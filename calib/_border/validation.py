@@ -506,7 +506,7 @@ def check_score_vector(x: ArrayLike, name: str) -> Float64Array:
     return values
 
 
-def check_levels(levels: ArrayLike, quantiles: FloatArray, name: str) -> Float64Array:
+def check_quantile_levels(levels: ArrayLike, quantiles: FloatArray, name: str) -> Float64Array:
     """Return the levels of the columns of a matrix of quantiles, called `name`.
 
     Raises

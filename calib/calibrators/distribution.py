@@ -15,12 +15,13 @@ from calib._border.labels import check_same_length, check_weight, read_labels
 from calib._border.random import generator
 from calib._border.sklearn_compat import check_features
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._border.validation import check_levels, number_vector
+from calib._border.validation import check_quantile_levels, number_vector
 from calib._border.warn import warn
 from calib._core.distributions.given import GIVEN, Given, given_law, read_given
-from calib._core.distributions.pool import Pool
+from calib._core.distributions.pool import QuantileAverage
 from calib._core.distributions.predictive import PredictiveDistribution
 from calib._core.distributions.recalibration import (
+    FEWEST_SPREAD,
     POOL_KNOTS,
     around_median,
     drawn_scores,
@@ -120,7 +121,9 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
     have a mean z^2 of 2.4 (`ddof` 1), or of 3 (`ddof` 0), that ``"scale"`` corrects on average and
     ``"t"`` in the tails as well.
 
-    A weight of k equals k rows. O(n log n); at most 5,000 distinct rows choose the weights.
+    Rows whose quantiles or samples are all equal have no spread, and take no part in ``"scale"``,
+    ``"t"`` and ``"isotonic"``. A weight of k equals k rows. O(n log n); at most 5,000 distinct rows
+    choose the weights.
 
     References
     ----------
@@ -323,12 +326,20 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         _, with_t, with_residual = self.weights_ > 0
         if with_t or self.method_ in ("scale", "isotonic"):
             scores = drawn_scores(law, y, lambda: _uniform(keys()))
+            told = law.has_spread
+            scores, mass = scores[told], weight[told]
+            if self.method_ != "auto" and mass.sum() < FEWEST_SPREAD:
+                raise ValueError(
+                    f"{self.input} of X are all equal in {len(told) - int(told.sum())} of "
+                    f"{len(told)} rows: these are points without a spread to be corrected; use "
+                    f"method='residual'"
+                )
             if self.method_ == "scale":
-                self.scale_ = fitted_scale(scores, weight)
+                self.scale_ = fitted_scale(scores, mass)
             elif self.method_ == "isotonic":
-                self.table_ = rank_table(scores, weight)
+                self.table_ = rank_table(scores, mass)
             else:
-                student = fitted_student(scores, weight)
+                student = fitted_student(scores, mass)
                 self.scale_, self.df_ = student.scale, student.df
         if with_residual:
             residual = y - law.at(np.zeros((1, 1)))[:, 0]
@@ -339,20 +350,20 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         self, law: ScoreLaw, y: Float64Array, weight: Float64Array, keys: Keys, total: float
     ) -> None:
         row_keys = keys()
-        _, place = np.unique(row_keys, return_inverse=True)
-        n_distinct = int(place.max()) + 1
-        if total < FEWEST_ROWS or n_distinct < 2 * self.cv:
+        _, first, place = np.unique(row_keys, return_index=True, return_inverse=True)
+        if total < FEWEST_ROWS or len(first) < 2 * self.cv:
             warn(
-                f"{total:g} calibration rows ({n_distinct} distinct) are too few to find out "
+                f"{total:g} calibration rows ({len(first)} distinct) are too few to find out "
                 f"whether the given distributions can be improved: they are kept; pass "
                 f"{FEWEST_ROWS} or more, or method='scale'",
                 SmallCalibrationSetWarning,
             )
             self._reset("identity")
             return
-        rows = np.flatnonzero(place < MOST_ROWS)  # places are in the order of random integers
-        chosen, chosen_y, chosen_weight = law.take(rows), y[rows], weight[rows]
-        fold: IntArray = place[rows] % self.cv
+        rows = first[:MOST_ROWS]  # distinct rows, in the order of random integers
+        chosen, chosen_y = law.take(rows), y[rows]
+        chosen_weight = np.bincount(place, weight)[: len(rows)].astype(np.float64)
+        fold: IntArray = np.arange(len(rows)) % self.cv
         scores = drawn_scores(chosen, chosen_y, lambda: _uniform(row_keys[rows]))
         quantiles = held_out_quantiles(chosen, scores, chosen_y, chosen_weight, fold, self.cv)
         weights, given, pool = pool_weights(quantiles, chosen_y, chosen_weight)
@@ -366,7 +377,7 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         self.weights_ = weights
         self._fit_members(law, y, weight, lambda: row_keys)
 
-    def _recalibrated(self, law: ScoreLaw) -> ScoreLaw | Pool:
+    def _recalibrated(self, law: ScoreLaw) -> ScoreLaw | QuantileAverage:
         if self.method_ == "identity":
             return law
         if self.method_ == "scale":
@@ -425,7 +436,7 @@ class DistributionCalibrator(BaseEstimator):  # type: ignore[misc]
         if new.input == "normal" and count != 2:
             raise ValueError(f"input='normal' has 2 columns; got {count}")
         if new.input == "quantiles":
-            check_levels(new.levels, np.empty((1, count)), "X")
+            check_quantile_levels(new.levels, np.empty((1, count)), "X")
         columns = document["columns"]
         if not isinstance(columns, list) or len(columns) not in (0, count):
             raise ValueError(f"columns must name {count} columns; got {describe(columns)}")

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from calib import PredictiveDistribution
-from calib._core.distributions.lattice import Lattice
+from calib import DegenerateScoresWarning, PredictiveDistribution
+from calib._core.distributions.lattice import Lattice, PointLaw, lattice_of
 from calib._core.distributions.law import Law
-from calib._core.distributions.points import Points
-from calib._core.distributions.pool import Pool
+from calib._core.distributions.pool import QuantileAverage
 from calib._core.distributions.score_law import ScoreLaw, normal_law, score_law
 from calib._core.distributions.scores import crps_of_normal, points_crps, t_crps
 from calib._core.distributions.search import rank_in_rows
@@ -49,8 +48,8 @@ def laws() -> dict[str, Law]:
         "t of quantiles": student,
         "table of quantiles": given(shape=table),
         "residuals": residual,
-        "pool": Pool((given(), student, residual), (0.3, 0.5, 0.2)),
-        "pool with atoms": Pool((given(), student), (0.3, 0.7)),
+        "pool": QuantileAverage((given(), student, residual), (0.3, 0.5, 0.2)),
+        "pool with atoms": QuantileAverage((given(), student), (0.3, 0.7)),
     }
 
 
@@ -124,6 +123,20 @@ def test_rows_do_not_know_each_other(law: Law) -> None:
     np.testing.assert_array_equal(law.take(rows).std(), law.std()[rows])
 
 
+def test_blocks_of_rows_leave_no_trace(law: Law, monkeypatch: pytest.MonkeyPatch) -> None:
+    d, y = PredictiveDistribution(law), labels()
+
+    def answers() -> list[np.ndarray]:
+        each_own = np.arange(2.0 * N_ROWS).reshape(N_ROWS, 2)
+        same = d.cdf([-1.0, 0, 2.5]), d.quantile([0.1, 0.9]), d.sample(3, 0), d.mean(), d.std()
+        return [*same, d.cdf(each_own), d.crps(y), d.pit(y, 0), d.log_score(y)]
+
+    whole = answers()
+    monkeypatch.setattr("calib._core.distributions.predictive.BLOCK_NUMBERS", 2)
+    for a, b in zip(whole, answers(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-300)
+
+
 def test_a_lattice_has_the_score_of_its_steps(law: Law) -> None:
     lattice = Lattice(law, np.array([-3.0, -1, 0, 0.5, 2, 3]))
     t = np.linspace(-20, 20, 40 * 100 + 1)
@@ -180,7 +193,7 @@ def test_points_far_from_zero_keep_their_digits() -> None:
 
 
 def test_points() -> None:
-    d = PredictiveDistribution(Points(np.array([[1.0, 2, 2, 7], [0.0, 0, 0, 0]])))
+    d = PredictiveDistribution(PointLaw(np.array([[1.0, 2, 2, 7], [0.0, 0, 0, 0]])))
     np.testing.assert_array_equal(d.cdf([0, 2, 9]), [[0, 0.75, 1], [1, 1, 1]])
     np.testing.assert_array_equal(d.quantile([0.25, 0.26, 0.75, 0.99]), [[1, 2, 2, 7], [0] * 4])
     assert d.mean()[0] == 3
@@ -209,3 +222,22 @@ def test_laws_at_any_scale(size: float) -> None:
             for answer in (law.crps(y), law.pit(y, np.full(3, 0.5)), law.mean()):
                 assert np.isfinite(answer).all()
     assert np.isfinite(law.quantile(np.array([[1e-9, 0.5, 1 - 1e-9]]))).all()
+
+
+def test_log_scores_of_labels_that_take_few_values_warn() -> None:
+    n = 40
+    d = PredictiveDistribution(normal_law(np.zeros(n), np.ones(n)))
+    with pytest.warns(DegenerateScoresWarning, match="y repeats few values"):
+        d.log_score(np.arange(n) % 4)
+    d.log_score(np.arange(n))
+    lattice = PredictiveDistribution(Lattice(d.law, np.array([0.0, 1, 2, 3])))
+    with pytest.warns(DegenerateScoresWarning, match="minus log probabilities"):
+        score = lattice.log_score(np.arange(n) % 4)
+    np.testing.assert_allclose(
+        score[:2], -np.log([stats.norm.cdf(0.5), stats.norm.cdf(1.5) - stats.norm.cdf(0.5)])
+    )
+    with pytest.warns(DegenerateScoresWarning, match="minus log probabilities"):
+        assert np.isinf(lattice.log_score(np.full(n, 0.5))).all()
+    assert lattice_of(np.arange(40.0)) is None
+    assert lattice_of(np.ones(40)) is None
+    np.testing.assert_array_equal(lattice_of(np.arange(40) % 4.0), [0, 1, 2, 3])

@@ -9,7 +9,7 @@ from scipy.special import ndtri
 
 from calib._border.arrays import to_numpy
 from calib._border.typing import ArrayLike, Float64Array
-from calib._border.validation import check_finite, check_levels, check_numbers
+from calib._border.validation import check_finite, check_numbers, check_quantile_levels
 from calib._border.warn import warn
 from calib._core.distributions.score_law import ScoreLaw, normal_law, score_law
 from calib.warnings import CrossingQuantilesWarning
@@ -97,7 +97,7 @@ def given_law(
         tau = (np.arange(n_columns) + 0.5) / n_columns
         values = np.sort(array, axis=1)
     else:
-        tau = check_levels(levels, array, name)
+        tau = check_quantile_levels(levels, array, name)
         crossing = (np.diff(array, axis=1) < 0).any(axis=1)
         values = array
         if crossing.any():

@@ -19,7 +19,7 @@ EDGE, N_PANELS, N_NODES = 10.0, 24, 8
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
+class QuantileAverage:
     """``Q(u) = sum_j w_j Q_j(u)``: quantile functions averaged (Vincentisation).
 
     Parameters
@@ -84,7 +84,7 @@ class Pool:
         for i, weight in enumerate(self.weights):
             total += (weight * self.laws[i].std()) ** 2
             for j in range(i):
-                cross = (centred[i] * centred[j] * mass).sum(axis=1)
+                cross = np.ascontiguousarray(centred[i] * centred[j] * mass).sum(axis=1)
                 total += 2 * weight * self.weights[j] * cross
         return np.sqrt(np.maximum(total, 0.0))
 
@@ -130,15 +130,17 @@ class Pool:
             slope = self._summed(law.slope(score) for law in self.laws)
             under = gap < 0 if lower else gap <= 0
             low, high = np.where(open_ & under, score, low), np.where(open_ & ~under, score, high)
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                move = np.where(slope > 0, gap / slope, np.inf)
-                new = score - move
             size = CONVERGED * (1 + np.abs(score))
-            near = np.abs(move) <= size
-            outside = ~((new > low) & (new < high)) | (step % 8 == 7)
-            new = np.where(outside & ~near, low + (high - low) / 2, new)
-            score = np.where(open_ & ~near, new, score)
-            open_ = open_ & ~near & (high - low > size)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                move = np.where(slope > 0, np.abs(gap) / slope, np.inf)
+            # a small step may stop at a knot whose other side is flat: go a little beyond the root
+            move = np.where(under, 1.0, -1.0) * (move + 2 * size * (move <= size))
+            new = score + move
+            inside = (new > low) & (new < high) & (step % 4 < 3)
+            middle = np.sinh(0.5 * (np.arcsinh(low) + np.arcsinh(high)))  # brackets may be huge
+            new = np.where(inside, new, np.clip(middle, low, high))
+            open_ = open_ & (high - low > 5 * size)
+            score = np.where(open_, new, score)
         return score
 
     def _summed(self, parts: object) -> Float64Array:

@@ -13,10 +13,15 @@ from calib._border.labels import check_same_length
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import as_numbers, number_vector
+from calib._border.warn import warn
+from calib._core.distributions.lattice import Lattice, lattice_of
 from calib._core.distributions.law import Law
+from calib.warnings import DegenerateScoresWarning
 
 #: Numbers that a block of rows is worked out with: 16 MB of them.
 BLOCK_NUMBERS = 1 << 21
+#: Labels of which few distinct values mean something.
+FEWEST_LABELS = 20
 #: Most draws of a row.
 MOST_DRAWS = 1_000_000
 
@@ -205,12 +210,28 @@ class PredictiveDistribution:
         ------
         ValueError
             If the distributions have no density, or as in `crps`.
+
+        Warns
+        -----
+        DegenerateScoresWarning
+            If labels take few values (at most 50, twice each on average), because any spike on them
+            is rewarded without limit; on a lattice the scores are minus log probabilities.
         """
         if not self.law.has_density:
             raise ValueError(
                 f"distributions of {self.law.kind} have no density and no log score; use crps"
             )
-        return self._by_block(lambda law, y: -law.log_density(y), self._labels(y))
+        labels = self._labels(y)
+        on_lattice = isinstance(self.law, Lattice)
+        if on_lattice or (len(labels) >= FEWEST_LABELS and lattice_of(labels) is not None):
+            what = (
+                "log scores of distributions on a lattice are minus log probabilities, and are "
+                "not to be compared with those of densities"
+                if on_lattice
+                else "y repeats few values: log scores reward densities with spikes on them"
+            )
+            warn(f"{what}; crps compares all of them", DegenerateScoresWarning)
+        return self._by_block(lambda law, y: -law.log_density(y), labels)
 
     def pit(self, y: ArrayLike, random_state: RandomState = None) -> Float64Array:
         """Return the probability integral transform of every label, randomised over jumps.

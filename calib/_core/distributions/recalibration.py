@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from calib._border.typing import Float64Array, IntArray
-from calib._core.distributions.pool import Pool
+from calib._core.distributions.pool import QuantileAverage
 from calib._core.distributions.score_law import ScoreLaw, tail_slopes
 from calib._core.distributions.scores import t_log_density
 from calib._core.distributions.shapes import LARGEST_SCORE, STANDARD_NORMAL, Shape, StudentShape
@@ -19,6 +19,8 @@ DEGREES = (2.1, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0, 200.0)
 LEAST_SCALE, STEADY, MOST_STEPS = 1e-100, 1e-7, 200
 #: Median of the absolute value of a standard normal number.
 NORMAL_MEDIAN = 0.6744897501960817
+#: Rows with a spread that say something about it.
+FEWEST_SPREAD = 2
 #: Levels at which weights of a pool are judged.
 POOL_LEVELS = (np.arange(39) + 0.5) / 39
 #: One of so many ranks, at least one, gives the slope of the tails of a table.
@@ -61,6 +63,8 @@ def fitted_student(z: Float64Array, weight: Float64Array) -> StudentShape:
     For each of them the scale is a fixed point, ``s^2 = mean w z^2`` with
     ``w = (df + 1) / (df + (z / s)^2)``.
     """
+    if weight.sum() < FEWEST_SPREAD:
+        return StudentShape(1.0, DEGREES[-1])
     share = weight / weight.sum()
     square = z * z
     scale = max(weighted_median(np.abs(z), weight) / NORMAL_MEDIAN, LEAST_SCALE)
@@ -137,12 +141,12 @@ def around_median(law: ScoreLaw, residuals: Shape) -> ScoreLaw:
     return ScoreLaw(median, np.zeros(1), ones, ones, residuals, "residuals around the median")
 
 
-def pooled(laws: list[ScoreLaw], weights: Float64Array) -> ScoreLaw | Pool:
+def pooled(laws: list[ScoreLaw], weights: Float64Array) -> ScoreLaw | QuantileAverage:
     """Return the average of quantile functions, without members that have no weight."""
     kept = np.flatnonzero(weights > 0).tolist()
     if len(kept) == 1:
         return laws[kept[0]]
-    return Pool(tuple(laws[j] for j in kept), tuple(float(weights[j]) for j in kept))
+    return QuantileAverage(tuple(laws[j] for j in kept), tuple(float(weights[j]) for j in kept))
 
 
 def pool_weights(
@@ -224,10 +228,12 @@ def held_out_quantiles(
     median = law.at(np.zeros((1, 1)))
     out = np.empty((3, len(y), len(POOL_LEVELS)))
     out[0] = law.at(at)
+    spread = law.has_spread
     for number in range(n_folds):
         test = np.flatnonzero(fold == number)
         rest = fold != number
-        student = fitted_student(scores[rest], weight[rest])
+        told = rest & spread
+        student = fitted_student(scores[told], weight[told])
         table = rank_table((y - median[:, 0])[rest], weight[rest], POOL_KNOTS)
         out[1, test] = law.take(test).value_at(student.at(at))
         out[2, test] = median[test] + table.at(at)

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from scipy.special import ndtri
 
-from calib._border.typing import Float64Array, IntArray
+from calib._border.typing import Float64Array, IntArray, LabelArray
 from calib._core.distributions.search import picked, rank_in_rows
 from calib._core.distributions.shapes import STANDARD_NORMAL, Moments, Shape
 
@@ -67,6 +67,13 @@ class ScoreLaw:
     def has_plateaus(self) -> bool:
         """Whether values of a row are equal."""
         return bool((self._slopes[:, 1:-1] == 0).any())
+
+    @property
+    def has_spread(self) -> LabelArray:
+        """Whether the values of each row are more than one point."""
+        if self.values.shape[1] == 1:
+            return np.ones(self.n_rows, dtype=bool)
+        return np.asarray(self.values[:, 0] < self.values[:, -1])
 
     def take(self, rows: slice | IntArray) -> Self:
         """Return the law of some rows."""

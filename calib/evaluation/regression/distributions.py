@@ -9,7 +9,7 @@ from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike
 from calib._border.validation import number_vector
 from calib._core.distributions.given import given_law, read_given
-from calib._core.distributions.points import Points
+from calib._core.distributions.lattice import PointLaw
 from calib._core.distributions.predictive import PredictiveDistribution
 
 
@@ -95,7 +95,7 @@ def predictive_distribution(
         raise ValueError("fair is a way to score samples; leave it out")
     if samples is not None:
         return PredictiveDistribution(
-            Points(np.sort(read_given(samples, "samples", "samples")), fair)
+            PointLaw(np.sort(read_given(samples, "samples", "samples")), fair)
         )
     if quantiles is not None:
         array = read_given(quantiles, "quantiles", "quantiles")

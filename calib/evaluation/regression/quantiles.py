@@ -13,7 +13,7 @@ from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import (
     RANGE_TOLERANCE,
-    check_levels,
+    check_quantile_levels,
     number_matrix,
     number_vector,
     percent_hint,
@@ -429,6 +429,6 @@ def _checked(
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     y = number_vector(y_true, "y_true")
     quantiles = number_matrix(y_quantiles, "y_quantiles")
-    tau = check_levels(levels, quantiles, "y_quantiles")
+    tau = check_quantile_levels(levels, quantiles, "y_quantiles")
     check_same_length(len(quantiles), len(y), "y_quantiles", "y_true")
     return y, quantiles, tau

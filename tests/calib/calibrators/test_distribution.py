@@ -204,6 +204,17 @@ def test_members_that_are_all_equal(method: str, kind: str) -> None:
     assert np.isfinite(d.crps(y)).all()
 
 
+@pytest.mark.parametrize("method", ["scale", "t", "isotonic"])
+def test_rows_without_spread_tell_nothing_of_it(method: str) -> None:
+    X, y, options = sharp("quantiles")
+    points = np.zeros((50, X.shape[1]))
+    a = DistributionCalibrator(method, **options).fit(X, y)
+    b = DistributionCalibrator(method, **options).fit(np.vstack([X, points]), np.append(y, y[:50]))
+    np.testing.assert_array_equal(quantiles(a, X), quantiles(b, X))
+    with pytest.raises(ValueError, match=r"all equal in 50 of 50 rows.*method='residual'"):
+        DistributionCalibrator(method, **options).fit(points, y[:50])
+
+
 # ---------------------------------------------------------------------- weights, order, seeds
 
 

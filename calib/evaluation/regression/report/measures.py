@@ -8,7 +8,9 @@ they are right: the levels of a redraw are then ranks among m uniform numbers of
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,7 @@ from calib.evaluation.regression.errors import (
     spread_cells,
 )
 from calib.evaluation.report.measures import MeasureInfo
+from calib.warnings import DegenerateScoresWarning
 
 #: Central intervals whose coverage is told.
 CONFIDENCE = (0.5, 0.8, 0.9)
@@ -99,7 +102,9 @@ class ScoredRows:
         mean, std = distribution.mean(), distribution.std()
         means = {"crps": distribution.crps(y)}
         if distribution.law.has_density:
-            means["log_score"] = distribution.log_score(y)
+            with warnings.catch_warnings(), suppress(DegenerateScoresWarning):
+                warnings.simplefilter("error", DegenerateScoresWarning)
+                means["log_score"] = distribution.log_score(y)  # none for labels on a lattice
         means |= dict(zip(MEANS[2:5], _inside(y, ends).T, strict=True))
         means["mean_pit"] = pit
         known = bool(np.isfinite(std).all() and (std > 0).all() and np.isfinite(mean).all())

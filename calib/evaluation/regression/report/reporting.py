@@ -102,7 +102,8 @@ def regression_report(
     report; starred measures alone decide the sentence. With `n_calibration` the redrawn levels are
     ranks among as many calibration levels, which is exact for split conformal systems and a good
     approximation for others; the log score is not judged then, because the density between
-    calibration points is a guess. Chance alone keeps QCE, ENCE and UCE above 0: shown is what is
+    calibration points is a guess. Labels that take few values have no log score, which any spike on
+    these would win. Chance alone keeps QCE, ENCE and UCE above 0: shown is what is
     left without the part of chance, which the interval holds, and the value as usually computed
     under "All numbers".
 

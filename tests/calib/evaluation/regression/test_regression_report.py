@@ -175,6 +175,13 @@ def test_a_density_between_calibration_points_is_not_judged(rng: np.random.Gener
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+def test_labels_on_a_lattice_have_no_log_score(rng: np.random.Generator) -> None:
+    y = rng.integers(0, 5, 300).astype(float)
+    given = predictive_distribution(mean=np.full(300, 2.0), std=np.full(300, 1.5))
+    report = regression_report(y, given, n_resamples=40)
+    assert "log_score" not in report.models["model"].measures
+
+
 def test_too_few_draws_judge_nothing() -> None:
     report = regression_report(Y, normal(factor=1.0), n_resamples=20, confidence_level=0.99)
     assert report.headline.startswith("Too few draws to judge: 20 redraws")
