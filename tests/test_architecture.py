@@ -60,6 +60,15 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "calib.evaluation.views": (*BELOW, "calib._core"),
     "calib.evaluation.sampling": (*BELOW, "calib._core"),
+    "calib.evaluation.regression.report": (
+        *BELOW,
+        "calib._core",
+        "calib._documents",
+        "calib.evaluation.sampling",
+        "calib.evaluation.regression",
+        "calib.evaluation.display",
+        "calib.evaluation.report",
+    ),
     "calib.evaluation.regression": (*BELOW, "calib._core"),
     "calib.evaluation.binned": (*BELOW, "calib._core", "calib.evaluation.views"),
     "calib.evaluation.unbinned": (
@@ -289,6 +298,8 @@ def test_only_one_file_touches_internals_of_sklearn(source: Path) -> None:
 
 def test_files_are_short_and_named_for_what_they_hold(source: Path) -> None:
     assert not VAGUE_NAMES & set(source.relative_to(ROOT).with_suffix("").parts)
+    if module_of(source) in LISTS:
+        return  # as long as there are public names
     assert lines_of_code(source.read_text(encoding="utf-8")) <= LONGEST_FILE
 
 

@@ -465,6 +465,12 @@ def number_vector(values: ArrayLike, name: str) -> Float64Array:
     return as_numbers(array, name)
 
 
+def number_matrix(values: ArrayLike, name: str) -> Float64Array:
+    """Return finite numbers as a matrix; one dimension becomes one column."""
+    given = as_numbers(to_numpy(read_array(values, name)), name)
+    return np.asarray(to_numpy(check_matrix(given, name)), dtype=np.float64)
+
+
 def _first(values: LabelArray) -> Any:
     return values.ravel()[:1].tolist()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,5 +82,5 @@ def _begun(args: argparse.Namespace, classes: LabelArray | None) -> CalibrationM
     given: dict[str, Any] = {name: getattr(args, name) for name in SETTINGS}
     settings = {name: value for name, value in given.items() if value is not None}
     many = classes is not None and len(classes) > 2
-    average = "top_label" if many else "binary"
+    average: Literal["binary", "top_label"] = "top_label" if many else "binary"
     return CalibrationMonitor(average=average, labels=classes, **settings)

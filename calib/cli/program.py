@@ -18,10 +18,12 @@ from calib.cli.terminal import print_table, say, warnings_as_lines
 #: Exit codes: bad input, Ctrl-C, and a reader such as ``head`` that closed the pipe.
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 
-#: Commands of other packages: what the list of commands says, and the module that is imported when
-#: one is used. It has a function such as ``add_study(commands, summary)``, which sets ``run``.
+#: Commands with modules of their own, in `uq` too: the module that is imported when one is used,
+#: and what the list of commands says. It has a function such as ``add_study(commands, summary)``,
+#: which sets ``run``.
 FURTHER = {
     "correctness": ("uq.cli.correctness", "judge whether answers of language models are right"),
+    "regress": ("calib.cli.regress", "recalibrate and measure distributions of a regressor"),
     "study": ("uq.cli.study", "compare models and calibrators on one small table"),
 }
 
@@ -37,6 +39,7 @@ examples:
   calib monitor today.csv --label y --proba p --state monitor.json --html monitor.html
   calib export cal.json --out cal.onnx
   calib correctness fit answers.csv --questions questions.csv --out judge.skops
+  calib regress report preds.parquet --label y --mean mu --std s --html report.html
   calib study patients.csv --label outcome --html study.html
   calib detect fit --truth minival.json --detections found.json --out cal.json
 """

@@ -11,7 +11,7 @@
     calib.evaluation.detection     detectors: `detection_report`, D-ECE, LaECE, LRP, precision
     calib.evaluation.dense         pixels and tokens: `dense_report`, intervals by image
     calib.evaluation.multilabel    many labels a sample: `multilabel_report`
-    calib.evaluation.regression    intervals and quantiles: `interval_quality`, `quantile_crps`
+    calib.evaluation.regression    numbers: `regression_report`, `crps`, `interval_quality`, ...
     calib.evaluation.sampling      bootstrap and floors behind every interval
     calib.evaluation.views         which classes and events a measure looks at
 
@@ -116,6 +116,11 @@ if TYPE_CHECKING:
         cumulative_calibration_curve,
     )
     from calib.evaluation.display.detection import DetectionHeatmapDisplay
+    from calib.evaluation.display.distributions import (
+        CoverageDisplay,
+        PITDisplay,
+        PredictiveDistributionDisplay,
+    )
     from calib.evaluation.display.reliability import ReliabilityDisplay
     from calib.evaluation.multilabel.errors import multilabel_calibration_error
     from calib.evaluation.multilabel.report import (
@@ -156,7 +161,22 @@ if TYPE_CHECKING:
         brier_score,
         log_loss,
     )
+    from calib.evaluation.regression.curves import (
+        CoverageCurve as CoverageCurve,
+    )
+    from calib.evaluation.regression.curves import (
+        PitHistogram as PitHistogram,
+    )
+    from calib.evaluation.regression.curves import (
+        coverage_curve,
+        pit_histogram,
+    )
     from calib.evaluation.regression.distributions import predictive_distribution
+    from calib.evaluation.regression.errors import (
+        expected_normalized_calibration_error,
+        quantile_calibration_error,
+        uncertainty_calibration_error,
+    )
     from calib.evaluation.regression.intervals import (
         IntervalQuality as IntervalQuality,
     )
@@ -170,9 +190,22 @@ if TYPE_CHECKING:
         PitUniformity as PitUniformity,
     )
     from calib.evaluation.regression.quantiles import (
+        pinball_loss,
         pit_uniformity,
         quantile_crps,
         quantile_pit,
+    )
+    from calib.evaluation.regression.report.records import (
+        DistributionReport as DistributionReport,
+    )
+    from calib.evaluation.regression.report.reporting import regression_report
+    from calib.evaluation.regression.report.results import (
+        RegressionReport as RegressionReport,
+    )
+    from calib.evaluation.regression.scores import (
+        crps,
+        normal_crps,
+        sample_crps,
     )
     from calib.evaluation.report.classification import calibration_report
     from calib.evaluation.report.measurements import (
@@ -279,6 +312,8 @@ _MODULE_OF = {
     "ClassTable": "calib.evaluation.detection.report.records",
     "ClasswiseReliabilityDisplay": "calib.evaluation.display.classwise",
     "CorrespondenceWarning": "calib.warnings",
+    "CoverageCurve": "calib.evaluation.regression.curves",
+    "CoverageDisplay": "calib.evaluation.display.distributions",
     "CumulativeCurve": "calib.evaluation.display.cumulative",
     "CumulativeDisplay": "calib.evaluation.display.cumulative",
     "CumulativeTest": "calib.evaluation.unbinned.cumulative",
@@ -290,6 +325,7 @@ _MODULE_OF = {
     "DetectionModelReport": "calib.evaluation.detection.report.records",
     "DetectionReport": "calib.evaluation.detection.report.results",
     "DetectionTable": "calib.evaluation.detection.tables",
+    "DistributionReport": "calib.evaluation.regression.report.records",
     "ExpandedTargets": "calib.evaluation.views.soft_targets",
     "FitImagesWarning": "calib.warnings",
     "Interval": "calib.evaluation.sampling.intervals",
@@ -305,11 +341,15 @@ _MODULE_OF = {
     "MultilabelModel": "calib.evaluation.multilabel.report",
     "MultilabelReport": "calib.evaluation.multilabel.report",
     "NothingToMeasureWarning": "calib.warnings",
+    "PITDisplay": "calib.evaluation.display.distributions",
+    "PitHistogram": "calib.evaluation.regression.curves",
     "PitUniformity": "calib.evaluation.regression.quantiles",
     "PositionMap": "calib.evaluation.detection.report.records",
     "PostHocImprovement": "calib.evaluation.proper.improvement",
     "PredictiveDistribution": "calib._core.distributions.predictive",
+    "PredictiveDistributionDisplay": "calib.evaluation.display.distributions",
     "RefinementDecomposition": "calib.evaluation.proper.refinement",
+    "RegressionReport": "calib.evaluation.regression.report.results",
     "ReliabilityBins": "calib.evaluation.detection.report.records",
     "ReliabilityDisplay": "calib.evaluation.display.reliability",
     "ScoreDecomposition": "calib.evaluation.proper.corp",
@@ -332,6 +372,8 @@ _MODULE_OF = {
     "classwise_calibration_error": "calib.evaluation.binned.errors",
     "classwise_ks_calibration_error": "calib.evaluation.unbinned.cumulative",
     "consistency_interval": "calib.evaluation.report.metric_intervals",
+    "coverage_curve": "calib.evaluation.regression.curves",
+    "crps": "calib.evaluation.regression.scores",
     "cumulative_calibration_curve": "calib.evaluation.display.cumulative",
     "cumulative_calibration_error": "calib.evaluation.unbinned.cumulative",
     "cumulative_calibration_test": "calib.evaluation.unbinned.cumulative",
@@ -345,6 +387,7 @@ _MODULE_OF = {
     "dirichlet_calibration_error": "calib.evaluation.unbinned.density",
     "expand_soft_targets": "calib.evaluation.views.soft_targets",
     "expected_calibration_error": "calib.evaluation.binned.errors",
+    "expected_normalized_calibration_error": "calib.evaluation.regression.errors",
     "integrated_calibration_index": "calib.evaluation.unbinned.loess",
     "interval_coverage": "calib.evaluation.regression.intervals",
     "interval_quality": "calib.evaluation.regression.intervals",
@@ -367,13 +410,19 @@ _MODULE_OF = {
     "multicalibration_error": "calib.evaluation.segments.report",
     "multilabel_calibration_error": "calib.evaluation.multilabel.errors",
     "multilabel_report": "calib.evaluation.multilabel.report",
+    "normal_crps": "calib.evaluation.regression.scores",
     "optimal_localization_recall_precision": "calib.evaluation.detection.lrp",
+    "pinball_loss": "calib.evaluation.regression.quantiles",
+    "pit_histogram": "calib.evaluation.regression.curves",
     "pit_uniformity": "calib.evaluation.regression.quantiles",
     "post_hoc_improvement": "calib.evaluation.proper.improvement",
     "predictive_distribution": "calib.evaluation.regression.distributions",
+    "quantile_calibration_error": "calib.evaluation.regression.errors",
     "quantile_crps": "calib.evaluation.regression.quantiles",
     "quantile_pit": "calib.evaluation.regression.quantiles",
     "refinement_decomposition": "calib.evaluation.proper.refinement",
+    "regression_report": "calib.evaluation.regression.report.reporting",
+    "sample_crps": "calib.evaluation.regression.scores",
     "save_figure": "calib.evaluation.display.axes",
     "score_decomposition": "calib.evaluation.proper.corp",
     "score_difference_sequence": "calib.evaluation.stream.score_sequence",
@@ -385,14 +434,18 @@ _MODULE_OF = {
     "squared_calibration_error": "calib.evaluation.binned.squared",
     "sweep_bin_count": "calib.evaluation.binned.sweep",
     "sweep_calibration_error": "calib.evaluation.binned.sweep",
+    "uncertainty_calibration_error": "calib.evaluation.regression.errors",
 }
 
 __all__ = [
     "CalibrationAccumulator",
     "CalibrationMonitor",
     "ClasswiseReliabilityDisplay",
+    "CoverageDisplay",
     "CumulativeDisplay",
     "DetectionHeatmapDisplay",
+    "PITDisplay",
+    "PredictiveDistributionDisplay",
     "ReliabilityDisplay",
     "accumulated_report",
     "adaptive_calibration_error",
@@ -406,6 +459,8 @@ __all__ = [
     "classwise_calibration_error",
     "classwise_ks_calibration_error",
     "consistency_interval",
+    "coverage_curve",
+    "crps",
     "cumulative_calibration_curve",
     "cumulative_calibration_error",
     "cumulative_calibration_test",
@@ -419,6 +474,7 @@ __all__ = [
     "dirichlet_calibration_error",
     "expand_soft_targets",
     "expected_calibration_error",
+    "expected_normalized_calibration_error",
     "integrated_calibration_index",
     "interval_coverage",
     "interval_quality",
@@ -441,13 +497,19 @@ __all__ = [
     "multicalibration_error",
     "multilabel_calibration_error",
     "multilabel_report",
+    "normal_crps",
     "optimal_localization_recall_precision",
+    "pinball_loss",
+    "pit_histogram",
     "pit_uniformity",
     "post_hoc_improvement",
     "predictive_distribution",
+    "quantile_calibration_error",
     "quantile_crps",
     "quantile_pit",
     "refinement_decomposition",
+    "regression_report",
+    "sample_crps",
     "save_figure",
     "score_decomposition",
     "score_difference_sequence",
@@ -459,6 +521,7 @@ __all__ = [
     "squared_calibration_error",
     "sweep_bin_count",
     "sweep_calibration_error",
+    "uncertainty_calibration_error",
 ]
 # </generated>
 

@@ -11,7 +11,7 @@ from calib._core.distributions.lattice import Lattice, PointLaw, lattice_of
 from calib._core.distributions.law import Law
 from calib._core.distributions.pool import QuantileAverage
 from calib._core.distributions.score_law import ScoreLaw, normal_law, score_law
-from calib._core.distributions.scores import normal_crps, points_crps, t_crps
+from calib._core.distributions.scores import crps_of_normal, points_crps, t_crps
 from calib._core.distributions.search import rank_in_rows
 from calib._core.distributions.shapes import NormalShape, StudentShape
 
@@ -153,9 +153,9 @@ def test_known_scores() -> None:
     def one(*values: float) -> list[np.ndarray]:
         return [np.array([value]) for value in values]
 
-    assert normal_crps(*one(0, 1, 0))[0] == pytest.approx(0.2336949773, abs=1e-10)
-    assert normal_crps(*one(0, 1, 1.5))[0] == pytest.approx(0.9944240040, abs=1e-10)
-    assert normal_crps(*one(2, 3, -1))[0] == pytest.approx(1.8073240729, abs=1e-10)
+    assert crps_of_normal(*one(0, 1, 0))[0] == pytest.approx(0.2336949773, abs=1e-10)
+    assert crps_of_normal(*one(0, 1, 1.5))[0] == pytest.approx(0.9944240040, abs=1e-10)
+    assert crps_of_normal(*one(2, 3, -1))[0] == pytest.approx(1.8073240729, abs=1e-10)
     loc, scale, y = one(1, 2, 4)
     assert t_crps(loc, scale, 5.0, y)[0] == pytest.approx(1.9370569846, abs=1e-10)
     assert t_crps(loc, scale, 1.0, y)[0] == np.inf
@@ -170,7 +170,7 @@ def test_scores_equal_those_of_scoringrules() -> None:
     rng = np.random.default_rng(1)
     y, loc, scale = rng.normal(size=50), rng.normal(size=50), np.exp(rng.normal(size=50))
     np.testing.assert_allclose(
-        normal_crps(loc, scale, y), peer.crps_normal(y, loc, scale), atol=1e-10
+        crps_of_normal(loc, scale, y), peer.crps_normal(y, loc, scale), atol=1e-10
     )
     np.testing.assert_allclose(
         t_crps(loc, scale, 3.5, y), peer.crps_t(y, 3.5, loc, scale), atol=1e-10

@@ -12,11 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 from calib._border.checks import check_option
 from calib._border.labels import check_same_length, unit_codes
 from calib._border.typing import ArrayLike, Float64Array, IntArray
+from calib._border.validation import number_matrix
 from calib._border.warn import warn
 from uq.conformal.quantiles import (
     check_level,
     join_passed,
-    number_matrix,
     quantile_of_sorted,
     report_small,
     samples_needed,

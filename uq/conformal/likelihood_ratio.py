@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from calib import BaseCalibrator, CalibratedClassifier
 from calib._border.checks import check_integer, describe, is_number
 from calib._border.typing import ArrayLike, Float64Array
+from calib._border.validation import number_matrix
 from calib._border.warn import warn
-from uq.conformal.quantiles import effective_sample_size, number_matrix
+from uq.conformal.quantiles import effective_sample_size
 from uq.conformal.state import seed_of
 from uq.warnings import EffectiveSampleSizeWarning
 

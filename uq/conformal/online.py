@@ -16,8 +16,8 @@ from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, check_integer, check_option, describe, is_number
 from calib._border.optional import require
 from calib._border.typing import ArrayLike, Float64Array, LabelArray
-from calib._border.validation import check_numbers
-from uq.conformal.quantiles import number_matrix, score_vector
+from calib._border.validation import check_numbers, number_matrix
+from uq.conformal.quantiles import score_vector
 
 #: Products of a level and a count this close to an integer are that integer.
 GUARD = 1e-9

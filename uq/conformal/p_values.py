@@ -12,12 +12,11 @@ from calib._border.columns import column_names, told_classes
 from calib._border.labels import check_same_length, check_vector
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray, RandomState
-from calib._border.validation import check_numbers
+from calib._border.validation import check_numbers, number_matrix
 from calib._border.warn import warn
 from uq.conformal.categories import CategoryTable, codes_of_known, known_categories
 from uq.conformal.quantiles import (
     check_unit_range,
-    number_matrix,
     scaled_calibration_ratio,
     scaled_test_ratio,
     score_vector,

@@ -11,7 +11,7 @@ from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_fraction, describe
 from calib._border.labels import check_same_length
 from calib._border.typing import ArrayLike, Float64Array, IntArray, LabelArray
-from calib._border.validation import RANGE_TOLERANCE, check_matrix, check_numbers, percent_hint
+from calib._border.validation import RANGE_TOLERANCE, number_matrix, percent_hint
 from calib._border.warn import warn
 from uq.warnings import SmallCalibrationSetWarning
 
@@ -259,11 +259,6 @@ def effective_sample_size(weight: ArrayLike) -> float:
 
 
 # ---------------------------------------------------------------------- checks
-
-
-def number_matrix(values: ArrayLike, name: str) -> Float64Array:
-    """Return finite numbers as a float64 matrix; a vector becomes one column."""
-    return np.asarray(to_numpy(check_matrix(check_numbers(values, name), name)), dtype=np.float64)
 
 
 def check_unit_range(values: Float64Array, name: str, hint: str = "") -> None:

@@ -17,7 +17,7 @@ def normal_density(z: Float64Array) -> Float64Array:
     return np.asarray(np.exp(-0.5 * z * z - LOG_ROOT))
 
 
-def normal_crps(mean: Float64Array, std: Float64Array, y: Float64Array) -> Float64Array:
+def crps_of_normal(mean: Float64Array, std: Float64Array, y: Float64Array) -> Float64Array:
     """Return the score of normal distributions.
 
     ``s (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi))`` with ``z = (y - mean) / s``.

@@ -7,16 +7,14 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from calib._border.arrays import read_array, to_numpy
 from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.labels import check_same_length, check_weight
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, RandomState
 from calib._border.validation import (
     RANGE_TOLERANCE,
-    as_numbers,
-    check_matrix,
     check_quantile_levels,
+    number_matrix,
     number_vector,
     percent_hint,
 )
@@ -146,9 +144,68 @@ def quantile_crps(
     y, quantiles, tau = _checked(y_true, y_quantiles, levels)
     weight = check_weight(sample_weight, len(y))
     with np.errstate(over="ignore"):
-        difference = y[:, None] - quantiles
-        loss = np.maximum(tau * difference, (tau - 1) * difference)
+        loss = _losses(y, quantiles, tau)
         return float(np.average(2 * loss @ _level_weights(tau, level_weights), weights=weight))
+
+
+def pinball_loss(
+    y_true: ArrayLike,
+    y_quantiles: ArrayLike,
+    *,
+    levels: ArrayLike,
+    sample_weight: ArrayLike = None,
+) -> float:
+    r"""Compute the mean pinball loss of predicted quantiles.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True values.
+    y_quantiles : array-like of shape (n_samples,) or (n_samples, n_levels)
+        Predicted quantiles, finite.
+    levels : float or array-like of shape (n_levels,)
+        Their levels, in (0, 1), ascending without repetition.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights.
+
+    Returns
+    -------
+    loss : float
+        In units of y, >= 0, lower is better.
+
+    Raises
+    ------
+    ValueError
+        As `quantile_crps`.
+
+    See Also
+    --------
+    quantile_crps : Twice the loss, with the share of [0, 1] that every level stands for.
+
+    Notes
+    -----
+    Mean of :math:`(\tau - 1[y < q]) (y - q)` over samples and levels, all levels alike. Of one
+    level it is the loss that its quantile minimises.
+
+    References
+    ----------
+    .. [1] R. Koenker, G. Bassett. Regression Quantiles. Econometrica 46, 1978. doi:10.2307/1913643
+
+    Examples
+    --------
+    >>> from calib.evaluation import pinball_loss
+    >>> pinball_loss([1, 2, 3], [2, 2, 2], levels=0.9)
+    0.3333333333333333
+    """
+    y, quantiles, tau = _checked(y_true, y_quantiles, np.atleast_1d(np.asarray(levels)))
+    weight = check_weight(sample_weight, len(y))
+    with np.errstate(over="ignore"):
+        return float(np.average(_losses(y, quantiles, tau).mean(axis=1), weights=weight))
+
+
+def _losses(y: Float64Array, quantiles: Float64Array, tau: Float64Array) -> Float64Array:
+    difference = y[:, None] - quantiles
+    return np.maximum(tau * difference, (tau - 1) * difference)
 
 
 def quantile_pit(
@@ -267,15 +324,13 @@ def pit_uniformity(pit: ArrayLike, n_calibration: object = None) -> PitUniformit
     >>> round(pit_uniformity(np.linspace(0.1, 0.9, 80), n_calibration=200).p_value, 3)
     0.584
     """
-    from scipy.stats import kstwo
-
     values = number_vector(pit, "pit")
     if values.min() < -RANGE_TOLERANCE or values.max() > 1 + RANGE_TOLERANCE:
         raise ValueError(
             f"pit has values outside [0, 1] (min={values.min():.6g}, max={values.max():.6g})"
             f"{percent_hint(values)}"
         )
-    count = _calibration_count(n_calibration)
+    count = calibration_count(n_calibration)
     steps = _lattice(values)
     if steps and count is None:
         raise ValueError(
@@ -290,16 +345,25 @@ def pit_uniformity(pit: ArrayLike, n_calibration: object = None) -> PitUniformit
             f"{steps - 1} calibration samples give; pass the number of samples these values were "
             f"computed from"
         )
-    n = len(values)
-    statistic = _distance(values, None if count is None or not steps else count + 1)
-    size = n if count is None else max(1, round(n * count / (n + count)))
+    return uniformity_of(values, count, None if count is None or not steps else count + 1)
+
+
+def uniformity_of(
+    values: Float64Array, n_calibration: int | None, steps: int | None = None
+) -> PitUniformity:
+    """Return the test of values in [0, 1], at the points of a lattice of so many steps if given."""
+    from scipy.stats import kstwo
+
+    n, m = len(values), n_calibration
+    statistic = _distance(values, steps)
+    size = n if m is None else max(1, round(n * m / (n + m)))
     return PitUniformity(
         statistic=statistic,
         p_value=float(np.clip(kstwo.sf(statistic, size), 0.0, 1.0)),
         mean=float(values.mean()),
         variance_ratio=float(12 * values.var()),
         n_samples=n,
-        n_calibration=count,
+        n_calibration=m,
     )
 
 
@@ -315,7 +379,8 @@ def _distance(values: Float64Array, steps: int | None) -> float:
     return float(max(((rank + 1) / n - ordered).max(), (ordered - rank / n).max()))
 
 
-def _calibration_count(n_calibration: object) -> int | None:
+def calibration_count(n_calibration: object) -> int | None:
+    """Return the number of calibration samples, of a fitted object its own."""
     if n_calibration is None:
         return None
     count = getattr(n_calibration, "n_calibration_", n_calibration)
@@ -363,8 +428,7 @@ def _checked(
     y_true: ArrayLike, y_quantiles: ArrayLike, levels: ArrayLike
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     y = number_vector(y_true, "y_true")
-    given = as_numbers(to_numpy(read_array(y_quantiles, "y_quantiles")), "y_quantiles")
-    quantiles = np.asarray(to_numpy(check_matrix(given, "y_quantiles")), dtype=np.float64)
+    quantiles = number_matrix(y_quantiles, "y_quantiles")
     tau = check_quantile_levels(levels, quantiles, "y_quantiles")
     check_same_length(len(quantiles), len(y), "y_quantiles", "y_true")
     return y, quantiles, tau

@@ -50,7 +50,6 @@ def measure_results(
                 else None
             )
             out[name][key] = measure_result(
-                key,
                 float(draws.value[column]),
                 draws.bootstrap[:, column],
                 draws.calibrated[:, column],
@@ -98,7 +97,6 @@ def joint_ranges(
 
 
 def measure_result(
-    key: str,
     usual: float,
     bootstrap: Float64Array,
     calibrated: Float64Array,
@@ -114,7 +112,7 @@ def measure_result(
     chance_low, chance_high = (float(np.clip(end, *info.bounds)) for end in chance)
     floor, limit = float(calibrated.mean()), chance_high
     if moments is not None:
-        low, high = mean_ends(moments, confidence_level, info.bounds, share=key == "accuracy")
+        low, high = mean_ends(moments, confidence_level, info.bounds, share=info.share)
         value, low, high = usual, min(low, usual), max(high, usual)  # sums in another order
     elif np.isnan(bootstrap).any():  # too many classes for the draws of a stream
         value = low = high = limit = np.nan

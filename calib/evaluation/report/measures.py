@@ -41,12 +41,16 @@ LINE_NUMBERS, PART_NUMBERS = 16, 1 << 22
 
 
 class MeasureInfo(NamedTuple):
-    """What a reader has to know about a measure; an `error` has a floor that chance makes."""
+    """What a reader has to know about a measure.
+
+    An `error` has a floor that chance makes; a `share` is a mean of values 0 and 1.
+    """
 
     title: str
     best: str
     bounds: tuple[float, float]
     error: bool
+    share: bool = False
 
 
 def describe_measures(
@@ -58,7 +62,7 @@ def describe_measures(
     return {
         "log_loss": MeasureInfo("Log loss (nats)", "lower", (0.0, np.inf), False),
         "brier": MeasureInfo("Brier score (sum over classes, 0 to 2)", "lower", (0.0, 2.0), False),
-        "accuracy": MeasureInfo("Accuracy", "higher", (0.0, 1.0), False),
+        "accuracy": MeasureInfo("Accuracy", "higher", (0.0, 1.0), False, True),
         "expected_calibration_error": MeasureInfo(
             f"Expected calibration error (ECE), {width}", "lower", (0.0, 1.0), True
         ),

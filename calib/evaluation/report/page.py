@@ -335,10 +335,13 @@ def _event(facts: Facts) -> list[tuple[str, str]]:
 
 
 def all_numbers(
-    facts: Facts, titles: Mapping[str, str], models: Mapping[str, ModelReport]
+    models: Mapping[str, Mapping[str, MeasureResult]],
+    titles: Mapping[str, str],
+    digits: Mapping[str, Digits],
+    confidence_level: float,
 ) -> doc.Table:
-    """Return every number of every model."""
-    level = f"{100 * facts.confidence_level:g} %"
+    """Return every number of every model, whose measures are given by name."""
+    level = f"{100 * confidence_level:g} %"
     columns = [
         doc.Column("Method", kind="text"),
         doc.Column("As usually computed", short="Usual value"),
@@ -350,10 +353,11 @@ def all_numbers(
     groups = [
         doc.Group(
             [
-                _number_row(name, key, result.measures[key], facts.digits[key])
-                for name, result in models.items()
+                _number_row(name, key, measures[key], digits[key])
+                for name, measures in models.items()
+                if key in measures
             ],
-            f"{title}, {facts.digits[key].scale}" if facts.digits[key].scale else title,
+            f"{title}, {digits[key].scale}" if digits[key].scale else title,
         )
         for key, title in titles.items()
     ]

@@ -35,6 +35,10 @@ ERRORS = (
     "adaptive_calibration_error",
     *PARTS_OF_ECE,
     *FURTHER,
+    "quantile_calibration_error",
+    "expected_normalized_calibration_error",
+    "uncertainty_calibration_error",
+    "pit_distance",
 )
 
 

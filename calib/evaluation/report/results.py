@@ -470,7 +470,14 @@ class CalibrationReport(Documented):
         blocks.append(
             doc.Fold(
                 "All numbers",
-                [page.all_numbers(facts, self.titles, self.models)],
+                [
+                    page.all_numbers(
+                        {name: result.measures for name, result in self.models.items()},
+                        self.titles,
+                        facts.digits,
+                        self.confidence_level,
+                    )
+                ],
                 "usual values, ranges, p-values",
             )
         )

@@ -101,7 +101,6 @@ def model_report(
     for column, (key, info) in enumerate(information.items()):
         moments = _moments(losses[key], weight, square, cube, n_samples) if key in losses else None
         results[key] = measure_result(
-            key,
             float(replicates.value[column]),
             replicates.bootstrap[:, column],
             replicates.calibrated[:, column],
