@@ -13,13 +13,12 @@
 # ---
 
 # %% [markdown]
-
-# %% [markdown]
 # # From a point to a whole distribution
 #
-# A regressor says 140. How likely is more than 200? What is the worst case in a hundred? Three ways to
-# an answer: a distribution around any regressor, the repair of an ensemble that is too sure of itself,
-# and a report that says which one to believe. Data that come with scikit-learn, less than a minute.
+# A regressor says 140. How likely is more than 200? What is the worst case in a hundred? Three
+# ways to an answer: a distribution around any regressor, the repair of an ensemble that is too
+# sure of itself, and a report that says which one to believe. Data that come with scikit-learn,
+# less than a minute.
 
 # %%
 import matplotlib.pyplot as plt
@@ -47,8 +46,8 @@ X_fit, X_new, y_fit, y_new = train_test_split(X, y, test_size=0.35, random_state
 # %% [markdown]
 # ## 1. Around any regressor
 #
-# `ConformalPredictiveSystem` trains on folds and takes the errors on rows that a fold has not seen. The
-# result is one object that is asked: probabilities, quantiles, intervals, draws.
+# `ConformalPredictiveSystem` trains on folds and takes the errors on rows that a fold has not
+# seen. The result is one object that is asked: probabilities, quantiles, intervals, draws.
 
 # %%
 system = ConformalPredictiveSystem(RidgeCV(), random_state=0).fit(X_fit, y_fit)
@@ -65,8 +64,8 @@ plt.show()
 # %% [markdown]
 # ## 2. An ensemble that is too sure
 #
-# Five networks differ by little, and their spread is taken for the error. It is far too small: networks
-# that make the same mistake agree.
+# Five networks differ by little, and their spread is taken for the error. It is far too small:
+# networks that make the same mistake agree.
 
 # %%
 X_train, X_cal, y_train, y_cal = train_test_split(X_fit, y_fit, test_size=0.5, random_state=0)

@@ -13,13 +13,12 @@
 # ---
 
 # %% [markdown]
-
-# %% [markdown]
 # # After deployment
 #
-# The model was calibrated in spring. It is autumn now. How good is it, before any label is in? Labels
-# trickle in: has it broken, where, and since when? What to do until it is trained again, and where to
-# cut when mistakes do not cost the same? A stream made on the spot, less than a minute.
+# The model was calibrated in spring. It is autumn now. How good is it, before any label is in?
+# Labels trickle in: has it broken, where, and since when? What to do until it is trained again,
+# and where to cut when mistakes do not cost the same? A stream made on the spot, less than a
+# minute.
 
 # %%
 import matplotlib.pyplot as plt
@@ -69,8 +68,8 @@ print("AUROC   ", estimate["roc_auc"], "realised", round(roc_auc_score(y_new, p)
 # %% [markdown]
 # ## 2. Labels trickle in
 #
-# From row 2,000 on the outcome is rarer than it was. The monitor may be asked after every row; under
-# right probabilities the chance that it ever alarms is at most 5 %.
+# From row 2,000 on the outcome is rarer than it was. The monitor may be asked after every row;
+# under right probabilities the chance that it ever alarms is at most 5 %.
 
 # %%
 blocks = [cases(250, offset=-0.7 if start >= 2000 else 0.0) for start in range(0, 5000, 250)]
@@ -94,8 +93,8 @@ plt.show()
 # %% [markdown]
 # ## 3. Until it is trained again
 #
-# `OnlinePlattCalibrator` learns with every block, and never loses more than a few nats in total against
-# the map it started with.
+# `OnlinePlattCalibrator` learns with every block, and never loses more than a few nats in total
+# against the map it started with.
 
 # %%
 online = OnlinePlattCalibrator().fit(served(X_ref)[:, None], y_ref)
@@ -105,8 +104,12 @@ for X_block, y_block in blocks:
     pairs.append((y_block, before, online.transform(before[:, None])[:, 1]))
     online.partial_fit(before[:, None], y_block)
 y_all, static, moving = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-print("log loss after the break: served", round(log_loss(y_all[2500:], static[2500:]), 4),
-      "online", round(log_loss(y_all[2500:], moving[2500:]), 4))
+print(
+    "log loss after the break: served",
+    round(log_loss(y_all[2500:], static[2500:]), 4),
+    "online",
+    round(log_loss(y_all[2500:], moving[2500:]), 4),
+)
 score_difference_sequence(y_all, static, moving)
 
 # %% [markdown]

@@ -66,7 +66,7 @@ UNLISTED = {
         DetectionMetricInterval DetectionModelReport DetectionReport DetectionTable
         FitImagesWarning Interval IntervalQuality KernelTest LocalizationRecallPrecision
         MeasureResult Measurement MeasurementTable ModelReport NothingToMeasureWarning
-        PitUniformity PositionMap PostHocImprovement PredictiveDistribution
+        PitUniformity PositionMap PostHocImprovement
         RefinementDecomposition ReliabilityBins
         ScoreDecomposition SignedCalibrationError SignedCumulativeError SquaredCalibrationError
     """.split(),

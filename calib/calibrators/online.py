@@ -193,7 +193,7 @@ class OnlinePlattCalibrator(PlattCalibrator):
         labels_.check_same_length(int(scores.shape[0]), len(target), "X", "y")
         codes = labels_.encode_labels(target, self.classes_, "y")
         array = np.asarray(to_numpy(without_gradient(scores)), dtype=np.float64)
-        served = replace(self.fitted_map, function=against_rest).map_rows(array, self.input)
+        served = replace(self.fitted_map, function=map_at_rest).map_rows(array, self.input)
         if not self.n_updates_:  # they were served by the fitted map: no other one gains on it
             served = np.clip(served, LEAST, 1.0 - LEAST)
         columns = [1] if len(self.classes_) == 2 else range(len(self.classes_))
@@ -249,7 +249,7 @@ def served_log_odds(s: Array, fitted: Mapping[str, Array]) -> Array:
     return fitted["intercept_"] + fitted["slope_"] * s
 
 
-def against_rest(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
+def map_at_rest(scores: Array, fitted: Mapping[str, Array], xp: Namespace) -> Array:
     """Return the probabilities of the map at rest; beyond two classes they need not sum to 1."""
     share = fitted["input_smoothing_"]
     if scores.shape[1] == 2:

@@ -26,7 +26,7 @@ from calib._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from calib._core.distributions.predictive import (
-        PredictiveDistribution as PredictiveDistribution,
+        PredictiveDistribution,
     )
     from calib.evaluation.binned.errors import (
         adaptive_calibration_error,
@@ -445,6 +445,7 @@ __all__ = [
     "CumulativeDisplay",
     "DetectionHeatmapDisplay",
     "PITDisplay",
+    "PredictiveDistribution",
     "PredictiveDistributionDisplay",
     "ReliabilityDisplay",
     "accumulated_report",
