@@ -385,6 +385,35 @@ class CalibratedClassifier(
             new.calibrator_ = new.pairs_[0][1]
         return new
 
+    @_calibrator_has("partial_fit")
+    def partial_fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Go on learning the map from labelled samples, where the calibrator can; not the model.
+
+        For instance ``CalibratedClassifier(model, "online_platt")``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Whatever the estimator accepts, in the order in which labels came.
+        y : array-like of shape (n_samples,)
+            Labels among ``classes_``.
+
+        Returns
+        -------
+        self : CalibratedClassifier
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`, which trains the model.
+        ValueError
+            As `OnlinePlattCalibrator.partial_fit`.
+        """
+        check_is_fitted(self)
+        for model, calibrator in self.pairs_:
+            cast(Any, calibrator).partial_fit(self._read_of(model, X), y)
+        return self
+
     @staticmethod
     def _adapted(calibrator: Any, scores: Any, prior: ArrayLike) -> BaseCalibrator:
         adapted: BaseCalibrator = calibrator.adapt(scores, prior=prior)

@@ -90,6 +90,15 @@ class Interval:
         """Return whether a number lies in the closed interval."""
         return self.low <= number <= self.high
 
+    def __str__(self) -> str:
+        """Return the number and its interval, with the digits that its width asks for."""
+        width = self.high - self.low
+        if not math.isfinite(width) or width <= 0:
+            return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g})"
+        digits = max(0, 1 - math.floor(math.log10(width)))
+        value, low, high = (f"{x:.{digits}f}" for x in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
+
 
 def interval_of(
     value: float,

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 
-from calib import OnlinePlattCalibrator, PlattCalibrator, load, save
+from calib import CalibratedClassifier, OnlinePlattCalibrator, PlattCalibrator, load, save
 
 
 def stream(n: int = 6000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -128,3 +130,26 @@ def test_forget(forget: Any) -> None:
     y, p = stream(300)
     with pytest.raises(ValueError, match="forget must"):
         OnlinePlattCalibrator(forget=forget).fit(p, y)
+
+
+def test_the_wrapper_goes_on_learning_the_map_alone() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 2))
+    y = np.where(rng.random(3000) < 1 / (1 + np.exp(-X[:, 0])), "yes", "no")
+    model = LogisticRegression().fit(X[:500], y[:500])
+    wrapped = CalibratedClassifier(FrozenEstimator(model), "online_platt").fit(X[:800], y[:800])
+    by_hand = OnlinePlattCalibrator(input="logits")
+    odds = model.decision_function(X)[:, None]
+    by_hand.fit(odds[:800], y[:800])
+    flipped = np.where(y == "yes", "no", "yes")
+    assert wrapped.partial_fit(X[800:2000], flipped[800:2000]) is wrapped
+    by_hand.partial_fit(odds[800:2000], flipped[800:2000])
+    np.testing.assert_allclose(
+        wrapped.predict_proba(X[2000:]), by_hand.transform(odds[2000:]), atol=1e-12
+    )
+    assert np.mean(wrapped.predict(X[2000:]) == flipped[2000:]) > 0.6
+    with pytest.raises(ValueError, match="maybe"):
+        wrapped.partial_fit(X[:2], ["maybe", "no"])
+    assert not hasattr(CalibratedClassifier(model, "platt"), "partial_fit")
+    with pytest.raises(NotFittedError):
+        CalibratedClassifier(model, "online_platt").partial_fit(X, y)

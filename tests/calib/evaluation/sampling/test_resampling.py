@@ -198,3 +198,18 @@ def test_double_bootstrap_corrects_a_bias(rng: np.random.Generator) -> None:
     mean = metric_interval(brier, y, p, **options)
     error = mean.standard_deviation  # of a mean nothing is to be corrected
     assert mean.high - mean.low == pytest.approx(2 * 1.96 * error, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((0.73839, 0.69933, 0.76768), "0.738 (0.699 to 0.768)"),
+        ((1234.5, 1100.0, 1400.0), "1234 (1100 to 1400)"),
+        ((0.5, 0.5, 0.5), "0.5 (0.5 to 0.5)"),
+        ((0.01234, 0.0119, 0.0127), "0.01234 (0.01190 to 0.01270)"),
+    ],
+)
+def test_intervals_print_the_digits_that_they_have(
+    numbers: tuple[float, float, float], text: str
+) -> None:
+    assert str(Interval(*numbers, 0.95, 0.0, 0.0, 0.0, 10)) == text
