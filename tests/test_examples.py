@@ -95,3 +95,25 @@ def test_bad_rows_are_refused_with_a_reason(service: Connection) -> None:
         assert reply["error"]
     unlike = {"scores": [[0.0] * 10]}
     assert asked(service, json.dumps(unlike))[1]["doubt"][0] > 0.9
+
+
+def test_labels_that_come_later_are_watched(
+    service: Connection, folder: Path, tmp_path: Path
+) -> None:
+    if not (tmp_path / "calibrator.json").exists():
+        pytest.skip("the same whatever serves")
+    rng = np.random.default_rng(0)
+    for day in range(2):
+        scores = 3 * rng.normal(size=(300, 10))
+        reply = asked(service, json.dumps({"scores": scores.tolist()}))[1]
+        wrong = np.argmin(scores, axis=1)  # the model has never been as wrong
+        lines = [f"{name},{label}" for name, label in zip(reply["ids"], wrong, strict=True)]
+        labels = tmp_path / "labels.csv"
+        labels.write_text("\n".join(lines[:200]), encoding="utf-8")
+        command = [sys.executable, str(SERVICE / "watch.py"), str(labels), str(tmp_path)]
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("Alarm at row ")
+        monitor = load(tmp_path / "monitor.json")
+        assert (monitor.n_rows_, monitor.n_waiting_) == (200 * (day + 1), 100 * (day + 1))
+    assert (tmp_path / "monitor.html").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,12 @@ def answer(body: bytes) -> dict[str, object]:
     proba = calibrate(scores)
     sets = proba >= FACTS["least_probability"]
     energy = np.logaddexp.reduce(scores, axis=1)  # high for inputs like those of the fit
+    ids = [uuid.uuid4().hex for _ in proba]
+    with (FOLDER / "served.jsonl").open("a", encoding="utf-8") as served:  # for watch.py
+        for name, row in zip(ids, proba.round(6).tolist(), strict=True):
+            served.write(json.dumps([name, row]) + "\n")
     return {
+        "ids": ids,
         "probabilities": proba.round(6).tolist(),
         "sets": [[CLASSES[k] for k in np.flatnonzero(row)] for row in sets],
         "doubt": (1 - np.searchsorted(FACTS["energy"], energy) / len(FACTS["energy"])).tolist(),
