@@ -1,9 +1,12 @@
 """Predicted distributions: recalibrated, beside peers, and what it costs.
 
+    python -m benchmarks.distributions                  # all parts
+    python -m benchmarks.distributions systems [--seeds 3]
     python -m benchmarks.distributions given [--tables concrete] [--bases nets] [--seeds 3]
     python -m benchmarks.distributions times
     python -m benchmarks.distributions never_harm [--runs 60]
 
+``systems`` are those of `benchmarks.predictive_system`.
 ``given`` takes distributions of four kinds of models (five networks, boosted quantiles, random
 forests as samples, quantile forests) on four tables, at most 4,000 rows of each; 30 % of the rows
 test, of the rest 30 % calibrate. It prints the ranked probability score (CRPS) of every method
@@ -34,9 +37,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
-from calib import CalibWarning, DistributionCalibrator, PredictiveDistribution
-from calib.evaluation import pit_uniformity, predictive_distribution
+from benchmarks import predictive_system
+from calib import CalibWarning, DistributionCalibrator
+from calib.evaluation import PredictiveDistribution, pit_uniformity, predictive_distribution
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "regression"
 TABLES = ("concrete", "wine_red", "power_plant", "protein")
@@ -334,22 +339,29 @@ def never_harm(options: argparse.Namespace) -> None:
         print(line, flush=True)
 
 
-PARTS = {"given": given, "times": times, "never_harm": never_harm}
+def systems(options: argparse.Namespace) -> None:
+    """Print distributions around a regressor beside crepes."""
+    for base in predictive_system.BASES:
+        predictive_system.quality_table(base, predictive_system.SETS, options.seeds)
+
+
+PARTS = {"systems": systems, "given": given, "times": times, "never_harm": never_harm}
 
 
 def main() -> None:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distributions", description=__doc__)
-    parser.add_argument("part", choices=sorted(PARTS))
+    parser.add_argument("part", nargs="?", choices=sorted(PARTS), help="one part (all)")
     parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--bases", nargs="+", default=tuple(BASES), choices=tuple(BASES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     options = parser.parse_args()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.filterwarnings("ignore", message="y repeats few values")
-        PARTS[options.part](options)
+        for part in PARTS if options.part is None else [options.part]:
+            PARTS[part](options)
 
 
 if __name__ == "__main__":

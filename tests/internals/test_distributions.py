@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from calib import DegenerateScoresWarning, PredictiveDistribution
+from calib import DegenerateScoresWarning
 from calib._core.distributions.lattice import Lattice, PointLaw, lattice_of
 from calib._core.distributions.law import Law
 from calib._core.distributions.pool import QuantileAverage
@@ -14,6 +14,7 @@ from calib._core.distributions.score_law import ScoreLaw, normal_law, score_law
 from calib._core.distributions.scores import crps_of_normal, points_crps, t_crps
 from calib._core.distributions.search import rank_in_rows
 from calib._core.distributions.shapes import NormalShape, StudentShape
+from calib.evaluation import PredictiveDistribution
 
 LEVELS = np.array([0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.975])
 N_ROWS = 5

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calib import CalibWarning, DistributionCalibrator, PredictiveDistribution
+from calib import CalibWarning, DistributionCalibrator
+from calib.evaluation import PredictiveDistribution
 
 METHODS = ("identity", "scale", "t", "isotonic", "residual", "auto")
 KINDS = ("normal", "quantiles", "samples")
