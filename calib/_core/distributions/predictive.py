@@ -13,7 +13,7 @@ from calib._border.checks import check_fraction, check_integer, describe
 from calib._border.labels import check_same_length
 from calib._border.random import generator
 from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
-from calib._border.validation import as_numbers, number_vector
+from calib._border.validation import as_numbers, number_vector, percent_hint
 from calib._border.warn import warn
 from calib._core.distributions.lattice import Lattice, lattice_of
 from calib._core.distributions.law import Law
@@ -106,7 +106,8 @@ class PredictiveDistribution:
         asked = self._arguments(levels, "levels")
         outside = ~((asked > 0) & (asked < 1))
         if outside.any():
-            raise ValueError(f"levels must lie in (0, 1); got {asked[outside][0]:g}")
+            hint = percent_hint(asked[outside])
+            raise ValueError(f"levels must lie in (0, 1); got {asked[outside][0]:g}{hint}")
         return self._by_block(lambda law, u: law.quantile(u), asked)
 
     def interval(self, confidence_level: float) -> Float64Array:
@@ -272,7 +273,7 @@ class PredictiveDistribution:
 
     def _labels(self, y: ArrayLike) -> Float64Array:
         labels = number_vector(y, "y")
-        check_same_length(len(labels), len(self), "y", "the distributions")
+        check_same_length(len(labels), len(self), "y", "distribution")
         return labels
 
     def _arguments(self, values: ArrayLike, name: str) -> Float64Array:

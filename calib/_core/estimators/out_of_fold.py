@@ -7,7 +7,7 @@ from inspect import isclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv, train_test_split
@@ -82,6 +82,11 @@ def check_estimator(estimator: Any, *, kind: str, answers: tuple[str, ...]) -> N
             f"estimator must be a scikit-learn {kind}; got {name}, a network without {wanted}. "
             f"Wrap it in a class that has fit and {wanted}{classes} or {cure}use a ready wrapper "
             f"such as skorch's"
+        )
+    if kind == "regressor" and is_classifier(model):
+        raise TypeError(
+            f"estimator must be a scikit-learn regressor; got {name}, a classifier: use "
+            f"calib.CalibratedClassifier or uq.ConformalClassifier for its classes"
         )
     if not frozen and not (hasattr(model, "fit") and hasattr(model, "get_params")):
         cure = f"FrozenEstimator({name})" if answered else "an estimator with fit and get_params"

@@ -13,7 +13,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LinearRegression, QuantileRegressor, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, QuantileRegressor, Ridge
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from calib import RefitWarning
 from uq import (
+    ConformalPredictiveSystem,
     ConformalRegressor,
     CrossingQuantilesWarning,
     EffectiveSampleSizeWarning,
@@ -542,3 +543,12 @@ def test_models_that_predict_nonsense() -> None:
         ConformalRegressor(Nonsense()).fit(X, y)
     with pytest.raises(ValueError, match=r"predicts arrays of shape \(10, 2\)"):
         ConformalRegressor(Nonsense(alpha=2)).fit(X, y)
+
+
+@pytest.mark.parametrize("make", [ConformalRegressor, ConformalPredictiveSystem])
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: FrozenEstimator(model)])
+def test_a_classifier_is_sent_to_where_classes_are(make, wrap) -> None:
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    model = wrap(LogisticRegression().fit(X, y))
+    with pytest.raises(TypeError, match="LogisticRegression, a classifier: use "):
+        make(model).fit(X, y.astype(float))
