@@ -83,16 +83,16 @@ def check_estimator(estimator: Any, *, kind: str, answers: tuple[str, ...]) -> N
             f"Wrap it in a class that has fit and {wanted}{classes} or {cure}use a ready wrapper "
             f"such as skorch's"
         )
-    if kind == "regressor" and is_classifier(model):
-        raise TypeError(
-            f"estimator must be a scikit-learn regressor; got {name}, a classifier: use "
-            f"calib.CalibratedClassifier or uq.ConformalClassifier for its classes"
-        )
     if not frozen and not (hasattr(model, "fit") and hasattr(model, "get_params")):
         cure = f"FrozenEstimator({name})" if answered else "an estimator with fit and get_params"
         raise TypeError(
             f"estimator must be a scikit-learn {kind}, which can be cloned and trained; got "
             f"{describe(model)}. Pass {cure}"
+        )
+    if kind == "regressor" and is_classifier(model):
+        raise TypeError(
+            f"estimator must be a scikit-learn regressor; got {name}, a classifier: use "
+            f"calib.CalibratedClassifier or uq.ConformalClassifier for its classes"
         )
 
 
