@@ -467,8 +467,7 @@ def number_vector(values: ArrayLike, name: str) -> Float64Array:
 
 def number_matrix(values: ArrayLike, name: str) -> Float64Array:
     """Return finite numbers as a matrix; one dimension becomes one column."""
-    given = as_numbers(to_numpy(read_array(values, name)), name)
-    return np.asarray(to_numpy(check_matrix(given, name)), dtype=np.float64)
+    return np.asarray(to_numpy(check_matrix(check_numbers(values, name), name)), dtype=np.float64)
 
 
 def _first(values: LabelArray) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -31,6 +31,11 @@ BEYOND_NOISE = 3.0
 MASKED_POWER = 2.0
 #: Predicted decrease of the loss at which a fit of the search ends.
 SEARCH_TOLERANCE = 1e-9
+
+
+def _earlier_fill(fitted: Mapping[str, Any]) -> float:
+    """Return the logarithm that files of earlier versions read a masked class as."""
+    return float(np.log(PROBA_FLOOR))
 
 
 class DirichletCalibrator(LinearMapCalibrator):
@@ -130,9 +135,7 @@ class DirichletCalibrator(LinearMapCalibrator):
     traits: ClassVar[MapTraits] = MapTraits(
         arrays={
             **LINEAR_MAP,
-            "masked_log_proba_": FittedArray(
-                high=0.0, absent=lambda fitted: float(np.log(PROBA_FLOOR))
-            ),
+            "masked_log_proba_": FittedArray(high=0.0, absent=_earlier_fill),
         },
         rescales_from=2,
     )

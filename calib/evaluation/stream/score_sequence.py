@@ -140,6 +140,7 @@ def score_difference_sequence(
     score: Score = "brier",
     confidence_level: float = 0.95,
     labels: ArrayLike = None,
+    pos_label: object = None,
 ) -> ScoreDifferenceSequence:
     """Compare the scores of two models on a stream, valid at every row at once.
 
@@ -159,6 +160,8 @@ def score_difference_sequence(
         Probability that the interval is right at *all* rows.
     labels : array-like of shape (n_classes,), default=None
         Class of every column, where `y_true` does not tell.
+    pos_label : int, float, bool or str, default=None
+        Class that a single column of probabilities belongs to; None means the second.
 
     Returns
     -------
@@ -202,7 +205,7 @@ def score_difference_sequence(
     check_option("score", score, SCORES)
     confidence_level = check_fraction("confidence_level", confidence_level)
     checked = check_both_predictions(
-        y_true, y_prob_a, y_prob_b, labels, None, None, names=("y_prob_a", "y_prob_b")
+        y_true, y_prob_a, y_prob_b, labels, pos_label, None, names=("y_prob_a", "y_prob_b")
     )
     losses = [_losses(proba, codes, score) for codes, proba, *_ in checked]
     bound = 2.0 if score == "brier" else math.log((1.0 - LEAST) / LEAST)

@@ -20,12 +20,11 @@ from sklearn.model_selection import GridSearchCV
 from calib import (
     CrossingQuantilesWarning,
     DistributionCalibrator,
-    PredictiveDistribution,
     SmallCalibrationSetWarning,
     load,
     save,
 )
-from calib.evaluation import predictive_distribution
+from calib.evaluation import PredictiveDistribution, predictive_distribution
 
 METHODS = ("scale", "t", "isotonic", "residual", "auto")
 LEVELS = np.array([0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.975])

@@ -21,6 +21,8 @@ W = rng.random(200)
 MEAN = rng.normal(size=200)
 LEVELS = np.array([0.1, 0.5, 0.9])
 QUANTILES = np.sort(rng.normal(size=(200, 3)), axis=1)
+STD = 0.5 + W
+DISTRIBUTION = evaluation.predictive_distribution(mean=MEAN, std=STD)
 
 #: Functions of labels and probabilities.
 PREDICTIONS = (
@@ -55,7 +57,18 @@ OTHERS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "measurement_table": ((Y, P, 0.8 * P + 0.2 / 3), {}),
     "post_hoc_improvement": ((Y, P, 0.8 * P + 0.2 / 3), {"random_state": 0, "n_resamples": 20}),
     "pit_uniformity": ((rng.random(100),), {}),
+    "pit_histogram": ((rng.random(100),), {}),
+    "pinball_loss": ((MEAN, QUANTILES), {"levels": LEVELS}),
+    "predictive_distribution": ((), {"mean": MEAN, "std": STD}),
     "quantile_crps": ((MEAN, QUANTILES), {"levels": LEVELS}),
+    "sample_crps": ((MEAN, QUANTILES), {"sample_weight": W}),
+    "normal_crps": ((MEAN, 0.9 * MEAN, STD), {"sample_weight": W}),
+    "crps": ((MEAN, DISTRIBUTION), {"sample_weight": W}),
+    "coverage_curve": ((MEAN, DISTRIBUTION), {"levels": LEVELS, "sample_weight": W}),
+    "quantile_calibration_error": ((MEAN, DISTRIBUTION), {"levels": LEVELS}),
+    "expected_normalized_calibration_error": ((MEAN, 0.9 * MEAN, STD), {}),
+    "uncertainty_calibration_error": ((MEAN, 0.9 * MEAN, STD), {}),
+    "regression_report": ((MEAN, DISTRIBUTION), {"n_resamples": 20}),
     "quantile_pit": ((MEAN, QUANTILES), {"levels": LEVELS, "random_state": 0}),
 }
 #: These take `Detections` and `GroundTruth`, whose constructors read tensors.
