@@ -68,7 +68,7 @@ def quantile_calibration_error(
     Notes
     -----
     :math:`\frac{1}{L} \sum_l | \sum_i w_i 1[u_i \le \tau_l] / \sum_i w_i - \tau_l |` with the
-    integral transforms u, or |2 u - 1| for ``"central"``. Chance alone keeps it above 0: about
+    integral transforms u, or ``|2 u - 1|`` for ``"central"``. Chance alone keeps it above 0: about
     :math:`0.31 / \sqrt{n}` where predictions are right; `regression_report` says what is more.
 
     References
