@@ -78,8 +78,7 @@ path = []
 for X_block, y_block in blocks:
     monitor.update(y_block, served(X_block))
     path.append(monitor.e_value_)
-print("alarm at row", monitor.alarm_at_)
-monitor
+monitor.report()
 
 # %%
 _, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
