@@ -11,6 +11,7 @@ the two-class experiments of the arena.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -90,6 +91,51 @@ def errors(old: Scores, new: Scores) -> None:
         print(f"          {seconds / len(gaps):.3f} CPU s a chunk, {len(s):,} reference rows")
 
 
+def nannyml_errors(old: Scores, new: Scores) -> None:
+    """Print the same errors of NannyML's CBPE, and how often its band holds the realised values."""
+    os.environ.setdefault("NML_DISABLE_USAGE_LOGGING", "1")
+    try:
+        import nannyml
+        import pandas as pd
+    except ImportError:
+        print("NannyML is not installed; it takes no part")
+        return
+    names = list(NAMES[:3])
+    tables = [pd.DataFrame({"p": p, "d": d.astype(int), "y": y}) for p, d, y in (old, new)]
+    n_rows = len(tables[1]) // 2000 * 2000
+    start = time.process_time()
+    method = nannyml.CBPE(
+        y_pred_proba="p",
+        y_pred="d",
+        y_true="y",
+        metrics=names,
+        problem_type="classification_binary",
+        chunk_size=2000,
+    ).fit(tables[0])
+    found = method.estimate(tables[1][:n_rows].drop(columns="y"))
+    frame = found.filter(period="analysis").to_df()
+    seconds = time.process_time() - start
+    shown = np.array(
+        [
+            realised(y, p, d)[:3]
+            for p, d, y in (
+                tuple(part[first : first + 2000] for part in new)
+                for first in range(0, n_rows, 2000)
+            )
+        ]
+    )
+    print(f"NannyML   {seconds:.1f} CPU s for {len(shown)} chunks", end="")
+    for k, name in enumerate(names):
+        value = frame[(name, "value")].to_numpy(float)
+        low, high = (
+            frame[(name, f"{side}_confidence_boundary")].to_numpy(float)
+            for side in ("lower", "upper")
+        )
+        held = ((shown[:, k] >= low) & (shown[:, k] <= high)).mean()
+        print(f"  {name} {np.abs(value - shown[:, k]).mean():.4f}, held {held:.3f}", end="")
+    print()
+
+
 def coverage(old: Scores, new: Scores, order: str, n_draws: int) -> None:
     """Print how often 95 % intervals hold the realised values, of new maps and chunks."""
     print(f"coverage, {order}: " + "  ".join(NAMES))
@@ -166,6 +212,7 @@ def main() -> None:
         return
     old, new = census(folder)
     errors(old, new)
+    nannyml_errors(old, new)
     for order in ("pooled", "shuffled", "in order"):
         coverage(old, new, order, n_draws)
 
