@@ -112,8 +112,7 @@ def _coco_peer(package: str, folder: Path) -> Any:
             from pycocotools.coco import COCO
             from pycocotools.cocoeval import COCOeval as Evaluation
         else:
-            from faster_coco_eval import COCO
-            from faster_coco_eval import COCOeval_faster as Evaluation
+            from faster_coco_eval import COCO, COCOeval_faster as Evaluation
         data = COCO()
         data.dataset = truth
         data.createIndex()

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import brier_score_loss
-from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import brier_score_loss, log_loss as sklearn_log_loss
 from threadpoolctl import threadpool_limits
 
 from benchmarks import streaming

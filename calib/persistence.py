@@ -13,8 +13,7 @@ from calib._version import __version__
 from calib.base import BaseCalibrator
 from calib.calibrators import distribution
 from calib.calibrators.distribution import DistributionCalibrator
-from calib.dense import KIND as DENSE_KIND
-from calib.dense import DenseCalibrator
+from calib.dense import KIND as DENSE_KIND, DenseCalibrator
 from calib.grouped.files import contents_of_map, restored_map
 from calib.multilabel import calibrator as multilabel
 from calib.multilabel.calibrator import MultilabelCalibrator

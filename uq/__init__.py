@@ -45,8 +45,6 @@ from uq.conformal.likelihood_ratio import LikelihoodRatio
 from uq.conformal.online import AdaptiveConformal
 from uq.conformal.p_values import (
     ForcedPrediction as ForcedPrediction,
-)
-from uq.conformal.p_values import (
     conformal_p_values,
     forced_prediction,
     mondrian_p_values,
@@ -57,29 +55,21 @@ from uq.conformal.quantiles import (
     weighted_conformal_quantile,
 )
 from uq.conformal.regressor import ConformalRegressor
-from uq.correctness.model.groups_table import GroupRow as GroupRow
-from uq.correctness.model.groups_table import GroupsTable as GroupsTable
+from uq.correctness.model.groups_table import GroupRow as GroupRow, GroupsTable as GroupsTable
 from uq.correctness.model.model import CorrectnessModel
 from uq.correctness.probe import HiddenStateProbe
 from uq.correctness.shift_test import (
     DistributionShift as DistributionShift,
-)
-from uq.correctness.shift_test import (
     SeparatingFeature as SeparatingFeature,
-)
-from uq.correctness.shift_test import (
     distribution_shift_test,
 )
-from uq.correctness.stopping import StoppingThreshold as StoppingThreshold
-from uq.correctness.stopping import control_stopping_risk
-from uq.costs import DecisionCurve as DecisionCurve
-from uq.costs import cost_decision, cost_threshold, decision_curve
+from uq.correctness.stopping import StoppingThreshold as StoppingThreshold, control_stopping_risk
+from uq.costs import DecisionCurve as DecisionCurve, cost_decision, cost_threshold, decision_curve
 from uq.mapie import RiskControlledClassifier
 from uq.multilabel import label_thresholds
 from uq.ood.concept_scores import concept_matching_score, negative_label_score, select_negatives
 from uq.ood.detectors import KNearestDetector, MahalanobisDetector
-from uq.ood.report import OODReport as OODReport
-from uq.ood.report import ood_report
+from uq.ood.report import OODReport as OODReport, ood_report
 from uq.ood.scores import (
     energy_score,
     margin_score,
@@ -98,31 +88,22 @@ from uq.selective.certainty import (
     interval_width_certainty,
     is_conformal_singleton,
 )
-from uq.selective.certainty_curves import CertaintyCurve as CertaintyCurve
-from uq.selective.certainty_curves import certainty_curve
+from uq.selective.certainty_curves import CertaintyCurve as CertaintyCurve, certainty_curve
 from uq.selective.classifier import SelectiveClassifier
 from uq.selective.risk_control import (
     SelectiveThreshold as SelectiveThreshold,
-)
-from uq.selective.risk_control import (
     abstention_utility,
     control_selective_risk,
 )
 from uq.selective.risk_coverage import (
     RiskCoverageCurve as RiskCoverageCurve,
-)
-from uq.selective.risk_coverage import (
     area_under_risk_coverage,
     excess_area_under_risk_coverage,
     risk_coverage_curve,
 )
 from uq.selective.selective_table import (
     SelectiveRow as SelectiveRow,
-)
-from uq.selective.selective_table import (
     SelectiveTable as SelectiveTable,
-)
-from uq.selective.selective_table import (
     selective_table,
 )
 from uq.split_point.heads import SideMeans as SideMeans

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from calib.warnings import (
     CalibWarning,
-)
-from calib.warnings import (
     CrossingQuantilesWarning as CrossingQuantilesWarning,
-)
-from calib.warnings import (
     SmallCalibrationSetWarning as SmallCalibrationSetWarning,
 )
 

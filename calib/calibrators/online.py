@@ -8,8 +8,7 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from calib._border import labels as labels_
-from calib._border import validation
+from calib._border import labels as labels_, validation
 from calib._border.arrays import eager, to_numpy, without_gradient
 from calib._border.checks import check_number
 from calib._border.typing import Array, ArrayLike, Float64Array, Namespace

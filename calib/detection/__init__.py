@@ -16,8 +16,6 @@ from calib.detection.calibrator import DetectionCalibrator
 from calib.detection.detector import CalibratedDetector, ImageBoxes
 from calib.detection.lrp import (
     LRPCurve as LRPCurve,
-)
-from calib.detection.lrp import (
     MatchedScores,
     apply_thresholds,
     lrp_curve,
@@ -40,20 +38,10 @@ from calib.grouped.maps import (
 from calib.grouped.score_map import ScoreMap
 from calib.warnings import (
     BoxFormatWarning as BoxFormatWarning,
-)
-from calib.warnings import (
     CorrespondenceWarning as CorrespondenceWarning,
-)
-from calib.warnings import (
     FallbackWarning as FallbackWarning,
-)
-from calib.warnings import (
     InvalidRowsWarning as InvalidRowsWarning,
-)
-from calib.warnings import (
     NoOptimalThresholdWarning as NoOptimalThresholdWarning,
-)
-from calib.warnings import (
     UnknownImagesWarning as UnknownImagesWarning,
 )
 

@@ -15,8 +15,8 @@ from calib._border.typing import IntArray
 from calib.base import BaseCalibrator
 from calib.detection.calibrator import DetectionCalibrator, check_detection_options
 from calib.detection.tables.ground_truth import Fingerprints
-from calib.grouped.files import contents_of_map as contents_of_map
 from calib.grouped.files import (
+    contents_of_map as contents_of_map,
     contents_of_record,
     is_plain,
     remembered,

@@ -37,30 +37,21 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.binned.signed import (
         SignedCalibrationError as SignedCalibrationError,
-    )
-    from calib.evaluation.binned.signed import (
         signed_calibration_error,
     )
     from calib.evaluation.binned.squared import (
         SquaredCalibrationError as SquaredCalibrationError,
-    )
-    from calib.evaluation.binned.squared import (
         squared_calibration_error,
     )
     from calib.evaluation.binned.sweep import sweep_bin_count, sweep_calibration_error
     from calib.evaluation.binned.tables import (
         BinnedCalibrationTable as BinnedCalibrationTable,
-    )
-    from calib.evaluation.binned.tables import (
         binned_calibration_table,
     )
     from calib.evaluation.dense.report import dense_report
-    from calib.evaluation.dense.results import DenseModel as DenseModel
-    from calib.evaluation.dense.results import DenseReport as DenseReport
+    from calib.evaluation.dense.results import DenseModel as DenseModel, DenseReport as DenseReport
     from calib.evaluation.detection.average_precision_coco import (
         AveragePrecision as AveragePrecision,
-    )
-    from calib.evaluation.detection.average_precision_coco import (
         average_precision,
     )
     from calib.evaluation.detection.errors import (
@@ -75,28 +66,16 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.detection.lrp import (
         LocalizationRecallPrecision as LocalizationRecallPrecision,
-    )
-    from calib.evaluation.detection.lrp import (
         localization_recall_precision,
         localization_recall_precision_of,
         optimal_localization_recall_precision,
     )
     from calib.evaluation.detection.report.records import (
         ClassTable as ClassTable,
-    )
-    from calib.evaluation.detection.report.records import (
         DetectionMeasure as DetectionMeasure,
-    )
-    from calib.evaluation.detection.report.records import (
         DetectionMetricInterval as DetectionMetricInterval,
-    )
-    from calib.evaluation.detection.report.records import (
         DetectionModelReport as DetectionModelReport,
-    )
-    from calib.evaluation.detection.report.records import (
         PositionMap as PositionMap,
-    )
-    from calib.evaluation.detection.report.records import (
         ReliabilityBins as ReliabilityBins,
     )
     from calib.evaluation.detection.report.reporting import detection_report
@@ -110,8 +89,6 @@ if TYPE_CHECKING:
     from calib.evaluation.display.classwise import ClasswiseReliabilityDisplay
     from calib.evaluation.display.cumulative import (
         CumulativeCurve as CumulativeCurve,
-    )
-    from calib.evaluation.display.cumulative import (
         CumulativeDisplay,
         cumulative_calibration_curve,
     )
@@ -125,49 +102,31 @@ if TYPE_CHECKING:
     from calib.evaluation.multilabel.errors import multilabel_calibration_error
     from calib.evaluation.multilabel.report import (
         LabelRow as LabelRow,
-    )
-    from calib.evaluation.multilabel.report import (
         MultilabelModel as MultilabelModel,
-    )
-    from calib.evaluation.multilabel.report import (
         MultilabelReport as MultilabelReport,
-    )
-    from calib.evaluation.multilabel.report import (
         multilabel_report,
     )
     from calib.evaluation.proper.corp import (
         ScoreDecomposition as ScoreDecomposition,
-    )
-    from calib.evaluation.proper.corp import (
         score_decomposition,
     )
     from calib.evaluation.proper.improvement import (
         PostHocImprovement as PostHocImprovement,
-    )
-    from calib.evaluation.proper.improvement import (
         post_hoc_improvement,
     )
     from calib.evaluation.proper.refinement import (
         RefinementDecomposition as RefinementDecomposition,
-    )
-    from calib.evaluation.proper.refinement import (
         refinement_decomposition,
     )
     from calib.evaluation.proper.scores import (
         BrierDecomposition as BrierDecomposition,
-    )
-    from calib.evaluation.proper.scores import (
         brier_decomposition,
         brier_score,
         log_loss,
     )
     from calib.evaluation.regression.curves import (
         CoverageCurve as CoverageCurve,
-    )
-    from calib.evaluation.regression.curves import (
         PitHistogram as PitHistogram,
-    )
-    from calib.evaluation.regression.curves import (
         coverage_curve,
         pit_histogram,
     )
@@ -179,8 +138,6 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.regression.intervals import (
         IntervalQuality as IntervalQuality,
-    )
-    from calib.evaluation.regression.intervals import (
         interval_coverage,
         interval_quality,
         interval_score,
@@ -188,8 +145,6 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.regression.quantiles import (
         PitUniformity as PitUniformity,
-    )
-    from calib.evaluation.regression.quantiles import (
         pinball_loss,
         pit_uniformity,
         quantile_crps,
@@ -210,11 +165,7 @@ if TYPE_CHECKING:
     from calib.evaluation.report.classification import calibration_report
     from calib.evaluation.report.measurements import (
         Measurement as Measurement,
-    )
-    from calib.evaluation.report.measurements import (
         MeasurementTable as MeasurementTable,
-    )
-    from calib.evaluation.report.measurements import (
         measurement_table,
     )
     from calib.evaluation.report.metric_intervals import (
@@ -224,38 +175,34 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.report.records import (
         MeasureResult as MeasureResult,
-    )
-    from calib.evaluation.report.records import (
         ModelReport as ModelReport,
     )
     from calib.evaluation.report.results import CalibrationReport as CalibrationReport
     from calib.evaluation.sampling.intervals import Interval as Interval
     from calib.evaluation.segments.report import multicalibration_error, segment_report
-    from calib.evaluation.segments.results import SegmentReport as SegmentReport
-    from calib.evaluation.segments.results import SegmentResult as SegmentResult
-    from calib.evaluation.significance.results import (
-        CalibrationTest as CalibrationTest,
+    from calib.evaluation.segments.results import (
+        SegmentReport as SegmentReport,
+        SegmentResult as SegmentResult,
     )
     from calib.evaluation.significance.results import (
+        CalibrationTest as CalibrationTest,
         CalibrationTests as CalibrationTests,
     )
     from calib.evaluation.significance.tests import calibration_tests
     from calib.evaluation.stream.accumulator import CalibrationAccumulator, accumulated_report
     from calib.evaluation.stream.monitor import CalibrationMonitor
-    from calib.evaluation.stream.monitor_results import MonitorReport as MonitorReport
-    from calib.evaluation.stream.monitor_results import WatchedBin as WatchedBin
+    from calib.evaluation.stream.monitor_results import (
+        MonitorReport as MonitorReport,
+        WatchedBin as WatchedBin,
+    )
     from calib.evaluation.stream.results import AccumulatedReport as AccumulatedReport
     from calib.evaluation.stream.score_sequence import (
         ScoreDifferenceSequence as ScoreDifferenceSequence,
+        score_difference_sequence,
     )
-    from calib.evaluation.stream.score_sequence import score_difference_sequence
     from calib.evaluation.unbinned.cumulative import (
         CumulativeTest as CumulativeTest,
-    )
-    from calib.evaluation.unbinned.cumulative import (
         SignedCumulativeError as SignedCumulativeError,
-    )
-    from calib.evaluation.unbinned.cumulative import (
         classwise_ks_calibration_error,
         cumulative_calibration_error,
         cumulative_calibration_test,
@@ -268,32 +215,22 @@ if TYPE_CHECKING:
     )
     from calib.evaluation.unbinned.kernel import (
         KernelTest as KernelTest,
-    )
-    from calib.evaluation.unbinned.kernel import (
         kernel_calibration_error,
         kernel_calibration_test,
         maximum_mean_calibration_error,
     )
     from calib.evaluation.unbinned.loess import (
         CalibrationCurveSummary as CalibrationCurveSummary,
-    )
-    from calib.evaluation.unbinned.loess import (
         integrated_calibration_index,
     )
     from calib.evaluation.unbinned.smooth import smooth_calibration_error
     from calib.evaluation.views.soft_targets import (
         ExpandedTargets as ExpandedTargets,
-    )
-    from calib.evaluation.views.soft_targets import (
         expand_soft_targets,
     )
     from calib.warnings import (
         CorrespondenceWarning as CorrespondenceWarning,
-    )
-    from calib.warnings import (
         FitImagesWarning as FitImagesWarning,
-    )
-    from calib.warnings import (
         NothingToMeasureWarning as NothingToMeasureWarning,
     )
 

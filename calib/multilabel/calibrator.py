@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from calib._border import labels as labels_
-from calib._border import validation
+from calib._border import labels as labels_, validation
 from calib._border.arrays import (
     array_namespace,
     blocks_of,

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib import CALIBRATORS as CALIBRATOR_ROWS
-from calib import load, save
+from calib import CALIBRATORS as CALIBRATOR_ROWS, load, save
 from calib.detection import DetectionCalibrator, Detections
 
 FILES = Path(__file__).parents[1] / "files"

@@ -7,8 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from uq import PooledCategoryWarning, SmallCalibrationSetWarning
 from uq.split_point.intervals import SideScores, scaled

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.support.internals.comparisons import COLUMNS, comparison, names
 from tests.support.internals.documents import Cell, Column, Document, Group, Table, latex

@@ -20,8 +20,7 @@ from calib.evaluation import (
     maximum_mean_calibration_error,
     smooth_calibration_error,
 )
-from tests.support.bin_free import Toy as Data
-from tests.support.bin_free import skewed
+from tests.support.bin_free import Toy as Data, skewed
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,6 @@ class ConformalLaw:
     centre: Float64Array
     scale: Float64Array
     kind = "points"
-    has_density = False
 
     @property
     def n_rows(self) -> int:
@@ -217,10 +216,6 @@ class ConformalLaw:
             return (below + part.own(uniform) * (equal + 1)) / (part.residuals.n + 1)
 
         return self._answers((self.n_rows,), uniform, of_category)
-
-    def log_density(self, y: Float64Array) -> Float64Array:
-        """Return log densities, which there are none."""
-        raise NotImplementedError
 
     def _answers(
         self,

@@ -38,7 +38,6 @@ class PointLaw:
     points: Float64Array
     fair: bool = False
     kind: str = "points"
-    has_density: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -89,10 +88,6 @@ class PointLaw:
             return np.asarray((below + uniform * (up_to - below + 1)) / (m + 1))
         return np.asarray((below + uniform * (up_to - below)) / m)
 
-    def log_density(self, y: Float64Array) -> Float64Array:
-        """Return log densities, which there are none."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
@@ -111,7 +106,6 @@ class Lattice:
 
     law: Law
     support: Float64Array
-    has_density: bool = True
 
     @property
     def kind(self) -> str:

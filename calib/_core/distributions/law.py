@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from calib._border.typing import Float64Array, IntArray
 
@@ -17,10 +17,6 @@ class Law(Protocol):
     @property
     def kind(self) -> str:
         """Word that names the family, such as ``"normal"`` or ``"points"``."""
-
-    @property
-    def has_density(self) -> bool:
-        """Whether `log_density` answers."""
 
     @property
     def n_rows(self) -> int:
@@ -57,5 +53,10 @@ class Law(Protocol):
         Where ties count otherwise, as in conformal systems, it is what is uniform under validity.
         """
 
+
+@runtime_checkable
+class DensityLaw(Law, Protocol):
+    """Distributions that have densities."""
+
     def log_density(self, y: Float64Array) -> Float64Array:
-        """Return log densities at a label (n_rows,) per row; not asked without `has_density`."""
+        """Return log densities at a label (n_rows,) per row."""

@@ -40,7 +40,6 @@ class QuantileAverage:
     laws: tuple[ScoreLaw, ...]
     weights: tuple[float, ...]
     kind: str = "averaged quantiles"
-    has_density: bool = True
 
     @property
     def n_rows(self) -> int:

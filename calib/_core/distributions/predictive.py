@@ -16,7 +16,7 @@ from calib._border.typing import ArrayLike, Float64Array, IntArray, RandomState
 from calib._border.validation import as_numbers, number_vector, percent_hint
 from calib._border.warn import warn
 from calib._core.distributions.lattice import Lattice, lattice_of
-from calib._core.distributions.law import Law
+from calib._core.distributions.law import DensityLaw, Law
 from calib.warnings import DegenerateScoresWarning
 
 #: Numbers that a block of rows is worked out with: 16 MB of them.
@@ -210,7 +210,7 @@ class PredictiveDistribution:
             If labels take few values (at most 50, twice each on average), because any spike on them
             is rewarded without limit; on a lattice the scores are minus log probabilities.
         """
-        if not self.law.has_density:
+        if not self.has_density:
             raise ValueError(
                 f"distributions of {self.law.kind} have no density and no log score; use crps"
             )
@@ -254,6 +254,11 @@ class PredictiveDistribution:
         labels = self._labels(y)
         uniform = _inside(generator(random_state).random(len(self)))
         return self._by_block(lambda law, y, u: law.pit(y, u), labels, uniform)
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `log_score` answers."""
+        return isinstance(self.law, DensityLaw)
 
     # ------------------------------------------------------------------ parts
 

@@ -51,7 +51,6 @@ class ScoreLaw:
     right: Float64Array
     shape: Shape = STANDARD_NORMAL
     kind: str = "quantiles"
-    has_density: bool = True
 
     @property
     def n_rows(self) -> int:

@@ -11,8 +11,14 @@ from weakref import WeakSet
 
 import numpy as np
 
-from calib._border.arrays import LOGIT_LIMIT, array_namespace, blocks_of, is_half, to_numpy
-from calib._border.arrays import without_gradient as detached
+from calib._border.arrays import (
+    LOGIT_LIMIT,
+    array_namespace,
+    blocks_of,
+    is_half,
+    to_numpy,
+    without_gradient as detached,
+)
 from calib._border.checks import describe
 from calib._border.typing import Array, Float64Array, InputKind
 from calib._border.warn import warn

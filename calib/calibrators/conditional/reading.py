@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from calib._border import labels as labels_
-from calib._border import validation
+from calib._border import labels as labels_, validation
 from calib._border.arrays import eager
 from calib._border.checks import check_integer, check_option, describe, is_integer
 from calib._border.sklearn_compat import check_features

@@ -246,20 +246,9 @@ class Folder(LargeFile):
 class _Sequential(LargeFile):
     """A file whose batches come one after the other, of a size that its reader chooses."""
 
-    def _open(self, file: Any) -> tuple[Any, Iterable[Any]]:
-        """Return the schema and the record batches of an open file."""
-        raise NotImplementedError
-
-    def _read_schema(self, path: Path, meaning: str) -> list[str]:
-        with arrow_errors(path, meaning), open_for_arrow(path) as file:
-            self.schema = self._open(file)[0]
-        return list(self.schema.names)
-
+    @abstractmethod
     def _reader(self, columns: list[str]) -> Iterator[Any]:
         """Yield record batches of the named columns."""
-        with open_for_arrow(self.path) as file:
-            for native in self._open(file)[1]:
-                yield native.select(columns)
 
     def n_batches(self, n_rows: int) -> int:
         return 1 + self.path.stat().st_size // max(BLOCK_BYTES, 8 * BATCH_NUMBERS)
@@ -304,7 +293,26 @@ class CsvFile(_Sequential):
                 yield native.rename_columns(columns)
 
 
-class JsonLines(_Sequential):
+class _WithSchema(_Sequential):
+    """A file whose columns have types."""
+
+    @abstractmethod
+    def _open(self, file: Any) -> tuple[Any, Iterable[Any]]:
+        """Return the schema and the record batches of an open file."""
+
+    def _read_schema(self, path: Path, meaning: str) -> list[str]:
+        with arrow_errors(path, meaning), open_for_arrow(path) as file:
+            self.schema = self._open(file)[0]
+        return list(self.schema.names)
+
+    def _reader(self, columns: list[str]) -> Iterator[Any]:
+        """Yield record batches of the named columns."""
+        with open_for_arrow(self.path) as file:
+            for native in self._open(file)[1]:
+                yield native.select(columns)
+
+
+class JsonLines(_WithSchema):
     """A file with one JSON object a line, block by block."""
 
     def __init__(self, path: Path) -> None:
@@ -323,7 +331,7 @@ class JsonLines(_Sequential):
         return reader.schema, reader
 
 
-class FeatherFile(_Sequential):
+class FeatherFile(_WithSchema):
     """An Arrow file, in the batches that it was written in."""
 
     def __init__(self, path: Path) -> None:

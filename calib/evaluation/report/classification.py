@@ -19,8 +19,7 @@ from calib.evaluation.binned.tables import rows_of
 from calib.evaluation.display.cumulative import cumulative_calibration_curve
 from calib.evaluation.proper.corp import ScoreDecomposition, score_decomposition
 from calib.evaluation.proper.losses import Score
-from calib.evaluation.report import further_measures
-from calib.evaluation.report import measures as core
+from calib.evaluation.report import further_measures, measures as core
 from calib.evaluation.report.comparison import N_MEAN_DRAWS, compared
 from calib.evaluation.report.figures import informative_table
 from calib.evaluation.report.further_measures import MeasureChoice

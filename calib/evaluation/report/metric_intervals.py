@@ -22,8 +22,7 @@ from calib._border.typing import (
 )
 from calib._core.binning import check_edges
 from calib._core.predictions import check_predictions, in_class_order
-from calib.evaluation.report import further_measures
-from calib.evaluation.report import measures as core
+from calib.evaluation.report import further_measures, measures as core
 from calib.evaluation.report.comparison import difference
 from calib.evaluation.report.measure_results import measure_results
 from calib.evaluation.report.records import MeasureResult

@@ -10,8 +10,7 @@ from typing import Any, Literal
 from calib._border.checks import check_option
 from calib._border.optional import require
 from calib._border.typing import Float64Array, LabelArray
-from calib._documents import document as doc
-from calib._documents import latex
+from calib._documents import document as doc, latex
 from calib._documents.digits import printed
 from calib._documents.documented import Documented
 from calib.evaluation.proper.corp import ScoreDecomposition

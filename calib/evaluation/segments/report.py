@@ -14,8 +14,7 @@ from calib.evaluation.sampling.draws import group_codes
 from calib.evaluation.segments.levels import Partitions, partitions_of
 from calib.evaluation.segments.results import Reason, SegmentReport, SegmentResult, State
 from calib.evaluation.segments.statistics import Segments, holm, segments_of
-from calib.evaluation.views.views import natural_view
-from calib.evaluation.views.views import pairs as view_pairs
+from calib.evaluation.views.views import natural_view, pairs as view_pairs
 
 
 def segment_report(

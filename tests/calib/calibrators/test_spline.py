@@ -4,8 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.special import expit, logit, logsumexp, softmax
 
 from calib import CalibrationWarning, PlattCalibrator, SplineCalibrator

@@ -24,9 +24,12 @@ from calib.cli import main
 from tests.support.texts import TEXTS, K, N, Y, Z, check_stream, text_of
 
 pyarrow = pytest.importorskip("pyarrow")
-from pyarrow import csv as arrow_csv  # noqa: E402
-from pyarrow import feather, parquet  # noqa: E402
-from pyarrow import json as arrow_json  # noqa: E402
+from pyarrow import (  # noqa: E402
+    csv as arrow_csv,
+    feather,
+    json as arrow_json,
+    parquet,
+)
 
 EXPECTED = TemperatureCalibrator(input="logits").fit(Z, Y).temperature_
 

@@ -17,8 +17,11 @@ from calib.cli import main
 from calib.evaluation import calibration_report
 
 pyarrow = pytest.importorskip("pyarrow")
-from pyarrow import csv as arrow_csv  # noqa: E402
-from pyarrow import feather, parquet  # noqa: E402
+from pyarrow import (  # noqa: E402
+    csv as arrow_csv,
+    feather,
+    parquet,
+)
 
 N, K = 300, 3
 KINDS = ("npz", "npz of one", "npy", "pt", "parquet", "feather", "csv", "lists")

@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from calib._border.optional import require
-from calib._documents import document as doc
-from calib._documents import latex
+from calib._documents import document as doc, latex
 from calib._documents.documented import Documented
 from calib.evaluation.detection.report import answer, figures, page
 from calib.evaluation.detection.report.answer import DetectorFacts

@@ -17,6 +17,7 @@ import numpy as np
 
 from calib._border.arrays import row_blocks
 from calib._border.typing import Float64Array, IntArray
+from calib._core.distributions.law import DensityLaw
 from calib._core.distributions.predictive import PredictiveDistribution
 from calib.evaluation.regression.errors import (
     LEVELS,
@@ -101,7 +102,7 @@ class ScoredRows:
         ends = distribution.quantile(tails).reshape(len(y), len(CONFIDENCE), 2).swapaxes(1, 2)
         mean, std = distribution.mean(), distribution.std()
         means = {"crps": distribution.crps(y)}
-        if distribution.law.has_density:
+        if distribution.has_density:
             with warnings.catch_warnings(), suppress(DegenerateScoresWarning):
                 warnings.simplefilter("error", DegenerateScoresWarning)
                 means["log_score"] = distribution.log_score(y)  # none for labels on a lattice
@@ -187,7 +188,7 @@ class ScoredRows:
             ]
             label = part.law.sample(levels[draws, rows].reshape(-1, 1))[:, 0]
             sums["crps"][draws] += part.law.crps(label).reshape(-1, size).sum(axis=1)
-            if "log_score" in sums:
+            if "log_score" in sums and isinstance(part.law, DensityLaw):
                 density = part.law.log_density(label).reshape(-1, size)
                 sums["log_score"][draws] -= density.sum(axis=1)
             label = label.reshape(-1, size)

@@ -193,7 +193,7 @@ def test_samples_have_no_log_score() -> None:
     given = predictive_distribution(samples=draws)
     report = regression_report(Y, {"members": given, "normal": normal()}, n_resamples=40)
     has = {name: "log_score" in model.measures for name, model in report.models.items()}
-    assert has == {"members": given.law.has_density, "normal": True}
+    assert has == {"members": given.has_density, "normal": True}
     assert report.details()
 
 
