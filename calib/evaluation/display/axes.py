@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import textwrap
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias, cast
 
 import numpy as np
 from scipy.special import expit, logit
@@ -48,28 +47,28 @@ HEADING = 1.2
 MOST_PASSES = 8
 
 
-class PairDisplay:
-    """What pictures of one prediction and one event per sample have in common."""
+class EstimatorDisplay:
+    """What pictures of labels and what was predicted for them have in common."""
 
-    @classmethod
-    @abstractmethod
-    def from_predictions(cls, y_true: ArrayLike, y_prob: ArrayLike, **options: Any) -> Self:
-        """Draw the diagram of saved probabilities."""
+    #: Method of an estimator that predicts what is drawn, and what to do where it has none.
+    answer: ClassVar[str]
+    cure: ClassVar[str]
 
     @classmethod
     def from_estimator(
         cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, name: str | None = None, **options: Any
     ) -> Self:
-        """Draw the diagram of a fitted classifier or calibrator.
+        """Draw what a fitted estimator predicts.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with ``predict_proba`` and ``classes_``.
+            Fitted, with ``predict_proba`` and ``classes_``; pictures of distributions take one with
+            ``predict_distribution``.
         X : array-like of shape (n_samples, n_features)
             What the estimator takes.
         y : array-like of shape (n_samples,)
-            True labels.
+            True labels or values.
         name : str or None, default=None
             Name in the legend; None means the class of the estimator.
         **options
@@ -82,22 +81,39 @@ class PairDisplay:
         Raises
         ------
         ValueError
-            As `from_predictions`, and if the estimator has no ``predict_proba``.
+            As `from_predictions`, and if the estimator has no such method.
         ImportError
             If matplotlib is not installed.
         """
-        if not hasattr(estimator, "predict_proba"):
+        if not hasattr(estimator, cls.answer):
             raise ValueError(
-                f"estimator {type(estimator).__name__} has no predict_proba; wrap it in "
-                f"CalibratedClassifier or pass probabilities to from_predictions"
+                f"estimator {type(estimator).__name__} has no {cls.answer}; {cls.cure} to "
+                f"from_predictions"
             )
-        return cls.from_predictions(
+        drawn: Self = cast(Any, cls).from_predictions(
             y,
-            estimator.predict_proba(X),
-            labels=getattr(estimator, "classes_", None),
+            getattr(estimator, cls.answer)(X),
             name=type(estimator).__name__ if name is None else name,
+            **cls._known(estimator),
             **options,
         )
+        return drawn
+
+    @classmethod
+    def _known(cls, estimator: Any) -> dict[str, Any]:
+        """Return options that the estimator tells."""
+        return {}
+
+
+class PairDisplay(EstimatorDisplay):
+    """What pictures of one prediction and one event per sample have in common."""
+
+    answer = "predict_proba"
+    cure = "wrap it in CalibratedClassifier or pass probabilities"
+
+    @classmethod
+    def _known(cls, estimator: Any) -> dict[str, Any]:
+        return {"labels": getattr(estimator, "classes_", None)}
 
 
 def table_and_view(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -28,57 +27,11 @@ FAN = (0.5, 0.8, 0.9)
 MOST_ROWS = 2000
 
 
-class DistributionPicture:
+class DistributionPicture(axes.EstimatorDisplay):
     """What pictures of labels and their predicted distributions have in common."""
 
-    @classmethod
-    @abstractmethod
-    def from_predictions(
-        cls, y_true: ArrayLike, distribution: PredictiveDistribution, **options: Any
-    ) -> Self:
-        """Draw labels and their distributions."""
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: ArrayLike, y: ArrayLike, *, name: str | None = None, **options: Any
-    ) -> Self:
-        """Draw what a fitted estimator predicts.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted, with ``predict_distribution``.
-        X : array-like of shape (n_samples, n_features)
-            What the estimator takes.
-        y : array-like of shape (n_samples,)
-            True values.
-        name : str or None, default=None
-            Name in the legend; None means the class of the estimator.
-        **options
-            As for `from_predictions`.
-
-        Returns
-        -------
-        display : display of this class
-
-        Raises
-        ------
-        ValueError
-            As `from_predictions`, and if the estimator has no ``predict_distribution``.
-        ImportError
-            If matplotlib is not installed.
-        """
-        if not hasattr(estimator, "predict_distribution"):
-            raise ValueError(
-                f"estimator {type(estimator).__name__} has no predict_distribution; wrap it in "
-                f"ConformalPredictiveSystem or pass distributions to from_predictions"
-            )
-        return cls.from_predictions(
-            y,
-            estimator.predict_distribution(X),
-            name=type(estimator).__name__ if name is None else name,
-            **options,
-        )
+    answer = "predict_distribution"
+    cure = "wrap it in ConformalPredictiveSystem or pass distributions"
 
 
 class PITDisplay(DistributionPicture):
