@@ -392,6 +392,15 @@ def _calls() -> dict[str, Callable[..., Any]]:
         random_state=0,
         method="percentile",
     )
+    calls["score_difference_sequence"] = lambda y, p, **k: evaluation.score_difference_sequence(
+        y, p, np.full(p.shape, 1 / p.shape[1] if len(p.shape) == 2 else 0.5), **k
+    )
+    calls["segment_report"] = lambda y, p, **k: evaluation.segment_report(
+        y, p, np.arange(len(y)) % 2, **k
+    )
+    calls["multicalibration_error"] = lambda y, p, **k: evaluation.multicalibration_error(
+        y, p, np.arange(len(y)) % 2, **k
+    )
     calls["measurement_table"] = lambda y, p, **k: evaluation.measurement_table(y, p, p, **k)
     return calls
 

@@ -242,3 +242,12 @@ def test_bad_input_of_curves(change: dict[str, Any], text: str) -> None:
     given: dict[str, Any] = {"y_true": [0, 1, 0, 1], "y_prob": [0.2, 0.6, 0.4, 0.9], **change}
     with pytest.raises(ValueError, match=text):
         decision_curve(given.pop("y_true"), given.pop("y_prob"), **given)
+
+
+def test_labels_settle_a_class_that_is_absent() -> None:
+    p = np.array([0.2, 0.7, 0.4])
+    with pytest.raises(ValueError, match="labels"):
+        decision_curve(["no"] * 3, p, n_resamples=20)
+    settled = {"labels": ["no", "yes"], "n_resamples": 20}
+    curve = decision_curve(["no"] * 3, p, thresholds=[0.5], **settled)
+    assert curve.net_benefit[0] == pytest.approx(-1 / 3)

@@ -121,18 +121,22 @@ class FileTable:
 
         With `masked`, minus infinity counts as one: the logit of a class that is ruled out.
         """
-        column = self.column(name)
+        array = self._read_numbers(self.column(name), name, "scores")
+        return check_column_numbers(array, self._called(name), row_text, masked=masked)
+
+    def _read_numbers(self, values: Any, name: str, what: str) -> FloatArray:
+        """Return values as numbers of the table's rows, or say which column holds none."""
         try:
-            array = to_numbers(column)
+            array: FloatArray = to_numbers(values)
         except ColumnError as error:
             raise ValueError(f"{self._called(name)} {error}") from None
         if array.ndim not in (1, 2):
             raise ValueError(
-                f"array {name!r} of {self.path.name} has shape {array.shape}; scores have one or "
+                f"array {name!r} of {self.path.name} has shape {array.shape}; {what} have one or "
                 f"two dimensions"
             )
         self._check_rows(name, array.size)
-        return check_column_numbers(array, self._called(name), row_text, masked=masked)
+        return array
 
     def numbers_or_none(self, name: str) -> Float64Array:
         """Return a column of finite numbers and truth values, nan where one is missing."""
@@ -142,16 +146,7 @@ class FileTable:
             known = [value for value in array if value is not None]
             if all(str(value).lower() in truth for value in known):
                 array = np.array([truth.get(str(value).lower(), np.nan) for value in array])
-        try:
-            numbers = to_numbers(array).astype(np.float64)
-        except ColumnError as error:
-            raise ValueError(f"{self._called(name)} {error}") from None
-        if array.ndim not in (1, 2):
-            raise ValueError(
-                f"array {name!r} of {self.path.name} has shape {array.shape}; columns of labels "
-                f"have one or two dimensions"
-            )
-        self._check_rows(name, array.size)
+        numbers = self._read_numbers(array, name, "columns of labels").astype(np.float64)
         known_numbers = np.where(np.isnan(numbers), 0.0, numbers)
         check_column_numbers(known_numbers, self._called(name), row_text, masked=False)
         return numbers

@@ -43,6 +43,19 @@ def test_without_updates_it_is_platt(input: Any, n_classes: int) -> None:
     np.testing.assert_allclose(online.expert_weights_.sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("option", ["smooth_targets", "smooth_input"])
+def test_smoothing_is_that_of_platt(option: str) -> None:
+    y, p = stream(60)
+    p[0] = 1e-4
+    answers = []
+    for value in (True, False):
+        online = OnlinePlattCalibrator(**{option: value}).fit(p, y)
+        answers.append(online.transform(p))
+        rest = PlattCalibrator(**{option: value}).fit(p, y)
+        np.testing.assert_array_equal(answers[-1], rest.transform(p))
+    assert not np.allclose(*answers, atol=1e-4)
+
+
 def test_it_follows_a_break() -> None:
     y, p = stream()
     cal = OnlinePlattCalibrator().fit(p[:1000], y[:1000])

@@ -221,3 +221,12 @@ def test_bad_input_is_refused() -> None:
         dense_report([(y, p)], sample_weight=np.ones(y.shape))
     with pytest.raises(ValueError, match="batch 1 has 2 classes, those before have 3"):
         dense_report([(y, p), images(n_classes=2)])
+
+
+def test_a_smaller_confidence_level_makes_narrower_intervals() -> None:
+    y, p = images(24)
+    wide, narrow = (dense_report(y, p, confidence_level=level) for level in (0.95, 0.5))
+    for key, interval in narrow.measures.items():
+        other = wide.measures[key]
+        assert interval.confidence_level == 0.5
+        assert interval.high - interval.low < other.high - other.low

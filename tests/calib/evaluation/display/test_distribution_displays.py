@@ -76,6 +76,21 @@ def test_numbers_are_those_of_the_functions() -> None:
     assert curve.coverage.tolist() == expected.coverage.tolist()
 
 
+def test_options_reach_the_functions() -> None:
+    weight = np.arange(1.0, len(Y) + 1)
+    options = {"confidence_level": 0.8, "sample_weight": weight}
+    drawn = predictive_distribution(samples=GIVEN.sample(9, 0).round())
+    histogram = PITDisplay.from_predictions(Y.round(), drawn, random_state=3, **options).histogram
+    expected = pit_histogram(drawn.pit(Y.round(), 3), **options)
+    assert histogram.density.tolist() == expected.density.tolist()
+    assert (histogram.low, histogram.high) == (expected.low, expected.high)
+    other = PITDisplay.from_predictions(Y.round(), drawn, random_state=4, **options).histogram
+    assert other.density.tolist() != expected.density.tolist()
+    curve = CoverageDisplay.from_predictions(Y, GIVEN, **options).curve
+    assert curve.coverage.tolist() == coverage_curve(Y, GIVEN, **options).coverage.tolist()
+    assert curve.coverage.tolist() != coverage_curve(Y, GIVEN).coverage.tolist()
+
+
 def test_a_fan_is_sorted_and_bounded() -> None:
     fan = PredictiveDistributionDisplay.from_predictions(Y, GIVEN, levels=(0.9, 0.5), max_rows=100)
     assert fan.median.shape == (100,)
